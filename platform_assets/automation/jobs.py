@@ -1,0 +1,51 @@
+"""Jobs: the assets that are run together.
+
+A campaign's job ends at its promoted model: one failed training must not starve the scores of the others. Scores,
+audiences and reports of all campaigns of an entity are a job of their own, over one as-of date.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from platform_assets.campaigns.spec import CampaignSpec
+
+REFRESH_JOB = "refresh_marts"
+
+
+def train_job_name(campaign: str) -> str:
+    return f"train_{campaign}"
+
+
+def score_job_name(entity: str) -> str:
+    return f"score_{entity}"
+
+
+def campaign_jobs(name: str, spec: CampaignSpec) -> list[dg.UnresolvedAssetJobDefinition]:
+    """The job that trains one campaign, from its training set to its promoted model."""
+    steps = [[name, "training_set"], *([name, "models", family] for family in spec.advanced.models), [name, "ensemble"], [name, "promoted_model"]]
+    selection = dg.AssetSelection.assets(*(dg.AssetKey(key) for key in steps))
+    return [
+        dg.define_asset_job(
+            train_job_name(name), selection=selection, description=f"Train and, if it holds, promote: {spec.description}", tags={"campaign": name}
+        )
+    ]
+
+
+def platform_jobs(campaigns: Mapping[str, CampaignSpec]) -> list[dg.UnresolvedAssetJobDefinition]:
+    """The job from exports to marts, and for each entity the job from features to reports."""
+    marts = dg.AssetSelection.groups("raw", "staging", "marts")
+    jobs = [dg.define_asset_job(REFRESH_JOB, selection=marts, description="Load new exports and rebuild the marts")]
+    for entity in sorted({spec.entity for spec in campaigns.values()}):
+        names = [name for name, spec in sorted(campaigns.items()) if spec.entity == entity]
+        results = [dg.AssetKey([name, step]) for name in names for step in ("scores", "audience", "report")]
+        selection = dg.AssetSelection.key_prefixes(["features", entity]) | dg.AssetSelection.assets(*results)
+        jobs.append(
+            dg.define_asset_job(
+                score_job_name(entity),
+                selection=selection,
+                description=f"Score every campaign of {entity} as of one date, and pick their audiences",
+                tags={"entity": entity},
+            )
+        )
+    return jobs

@@ -1,0 +1,40 @@
+"""Sensors: what sets a run off because something outside changed."""
+
+import json
+from collections.abc import Mapping
+
+import dagster as dg
+
+from platform_assets.automation.jobs import REFRESH_JOB
+from platform_assets.environment import Environment
+from platform_assets.exports.spec import ExportSourceSpec
+
+EVERY_SECONDS = 60
+
+
+def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Environment) -> dg.SensorDefinition:
+    """Refreshes the marts when an export finishes, or a finished one changes.
+
+    Keyed on the content of the manifests: looking twice at the same exports starts one run, and an export still in
+    progress starts none. An unusable export starts a run too, so that its failure shows where people look.
+    """
+
+    @dg.sensor(
+        name="new_exports",
+        job_name=REFRESH_JOB,
+        minimum_interval_seconds=EVERY_SECONDS,
+        description="Load new exports and rebuild the marts when AWS has finished writing one",
+    )
+    def new_exports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from platform_assets.exports.discover import content_key
+
+        seen = json.loads(context.cursor) if context.cursor else {}
+        now = {name: content_key(spec, name, environment.exports) for name, spec in sorted(sources.items())}
+        changed = [name for name in now if now[name] != seen.get(name)]
+        if not changed:
+            return dg.SkipReason("no export has finished since the last look")
+        cursor = json.dumps(now)
+        request = dg.RunRequest(run_key=cursor, tags={"new_exports": ", ".join(changed)})
+        return dg.SensorResult(run_requests=[request], cursor=cursor)
+
+    return new_exports

@@ -1,0 +1,236 @@
+"""The campaign file: every field a person may write, what it means, and what it defaults to.
+
+Belongs here: shapes, bounds and defaults that need nothing but the file itself. What needs the warehouse's columns,
+the feature groups or the model families is checked in `check.py`.
+"""
+
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+
+COMPONENT_TYPE = "platform_assets.components.Campaign"
+
+_DURATION = re.compile(r"([1-9][0-9]{0,3})([dw])")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
+
+
+def _parse_duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; write days or weeks, such as 90d or 12w")
+    return timedelta(days=int(match[1]) * (7 if match[2] == "w" else 1))
+
+
+def _parse_share(value: Any) -> Any:
+    if isinstance(value, float | Decimal) and 0 < value < 1:
+        return float(value)
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 0 <= float(match[1]) <= 100:
+        raise ValueError(f"{value!r} is not a share; write a percentage such as 10%")
+    return float(match[1]) / 100
+
+
+def _parse_size(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("an audience holds at least one person")
+        return value
+    share = _parse_share(value)
+    if share == 0:
+        raise ValueError("an audience holds more than 0% of the people")
+    return share
+
+
+def _known_timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{value!r} is not an IANA time zone such as Europe/Berlin") from error
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_parse_duration),
+    PlainSerializer(lambda value: f"{value.days}d", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,3}[dw]$", "examples": ["90d", "12w"]}),
+]
+_PERCENT_SCHEMA = {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,3})?%$", "examples": ["10%"]}
+Share = Annotated[float, BeforeValidator(_parse_share), WithJsonSchema(_PERCENT_SCHEMA)]
+Size = Annotated[
+    int | float,
+    BeforeValidator(_parse_size),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _PERCENT_SCHEMA]}),
+]
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+Predicate = Annotated[str, Field(min_length=1, max_length=500)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EventLabel(_Strict):
+    """Positive: the person has at least one event in the mart from the as-of date on, within the horizon."""
+
+    event: Name = Field(description="Event mart to look for, e.g. orders")
+    within: Duration = Field(description="Horizon: how far after the as-of date to look, e.g. 90d")
+    where: Predicate | None = Field(None, description="Which events count: a condition on the event mart's columns, e.g. amount >= 50")
+
+
+class AbsenceLabel(_Strict):
+    """Positive: the person has no event in the mart from the as-of date on, within the horizon (who leaves)."""
+
+    no_event: Name = Field(description="Event mart whose silence is the label, e.g. orders")
+    within: Duration = Field(description="Horizon: how long the silence must last, e.g. 90d")
+    where: Predicate | None = Field(None, description="Which events break the silence: a condition on the event mart's columns")
+
+
+class TeacherLabel(_Strict):
+    """Labels from a file of columns (entity key, as_of, label), each row at an as-of instant of its own."""
+
+    teacher: str = Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.(csv|parquet)$",
+        description="Teacher file (.csv or .parquet) below the teachers folder; as_of is a time with its zone or a date, label 0 or 1",
+    )
+    within: Duration = Field(description="Horizon the labels were made with: a row's label is known from as_of + within on")
+    immature: Literal["refuse", "set_aside"] = Field(
+        "refuse", description="What to do with rows whose horizon the exports do not cover yet: refuse the file, or leave them out and count them"
+    )
+    negatives: Literal["given", "sample_population"] = Field(
+        "given", description="Where negatives come from: the file, or a sample of the population at the positives' as-of times"
+    )
+
+
+class RelativeTraining(_Strict):
+    """Snapshots counted back from the newest whose label is known at the scoring date."""
+
+    snapshots: int = Field(2, ge=1, le=24, description="How many as-of dates to train on")
+    every: Duration | None = Field(None, description="Distance between them (default: the horizon)")
+
+
+class AbsoluteTraining(_Strict):
+    """Snapshots named one by one."""
+
+    as_of: tuple[date, ...] = Field(min_length=1, max_length=48, description="As-of dates to train on; every label must be known at the scoring date")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "AbsoluteTraining":
+        if len(set(self.as_of)) != len(self.as_of):
+            raise ValueError("as_of names a date twice")
+        return self
+
+
+class Audience(_Strict):
+    """Whom to pick from the scored population."""
+
+    top: Size | None = Field(None, description="The highest scores: a share of the eligible people (10%) or a number of them (5000)")
+    min_score: float | None = Field(None, gt=0, lt=1, description="Everyone whose calibrated score is at least this")
+    exclude: tuple[Predicate, ...] = Field((), description="Conditions on people; whoever meets one is scored but not eligible, and the row says why")
+    holdout: Share = Field(0.1, description="Share of the audience kept untreated for measurement, chosen by a hash of campaign and person")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "Audience":
+        if (self.top is None) == (self.min_score is None):
+            raise ValueError("state one of `top` and `min_score`")
+        return self
+
+
+class Schedule(_Strict):
+    """When to train again."""
+
+    every: Literal["day", "week", "month"] = Field(description="How often")
+    timezone: Timezone | None = Field(None, description="Time zone of the clock (default: the platform's)")
+
+
+class FeatureSelection(_Strict):
+    """Which of the groups' features a model may see."""
+
+    drop: tuple[Name, ...] = Field((), description="Features left out, by name")
+    drop_ageing: bool = Field(False, description="Leave out features that only grow with the calendar, such as tenure")
+
+
+class Advanced(_Strict):
+    """For those who know why."""
+
+    models: dict[Name, dict[str, bool | int | float | str]] = Field(
+        default_factory=lambda: {"lightgbm": {}, "network": {}},
+        min_length=1,
+        description="Model families and parameters that differ from their defaults",
+    )
+    feature_selection: FeatureSelection = Field(FeatureSelection(), description="Features left out")
+    folds: int = Field(5, ge=2, le=20, description="Cross-validation folds, grouped by person")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of folds, models and samples")
+
+
+class CampaignSpec(_Strict):
+    """One question about people, and what to do with the answer."""
+
+    version: Literal[1] = Field(1, description="Version of this file format")
+    owner: str = Field(
+        pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="Who answers for it: an e-mail address or team:<name>"
+    )
+    description: str = Field(min_length=8, max_length=300, description="The question, in a sentence")
+    entity: Name = Field(description="Whom it is about: an entity the marts declare, e.g. customer")
+    label: EventLabel | AbsenceLabel | TeacherLabel = Field(description="What is predicted: an event, its absence, or a teacher file")
+    population: Predicate | None = Field(
+        None,
+        description="Who is asked about (default: everyone the entity's population holds): a condition on people as of the date, "
+        "e.g. days_since(orders) > 90 and count(orders, 365) >= 2",
+    )
+    score_at: Literal["latest"] | date = Field(
+        "latest", description="As-of date to train up to and score at: the sources' watermark in the business time zone, or a date"
+    )
+    train: RelativeTraining | AbsoluteTraining | None = Field(
+        None, description="As-of dates to train on (default: 2 snapshots, one horizon apart; a teacher file brings its own)"
+    )
+    features: Literal["all"] | tuple[Name, ...] = Field("all", description="Feature groups to use")
+    value: float | None = Field(None, gt=0, description="What a positive is worth, in money; without it expected value stays empty")
+    audience: Audience = Field(description="Whom to pick")
+    schedule: Schedule | None = Field(None, description="When to train again: daily, weekly, monthly, or {every, timezone}")
+    advanced: Advanced = Field(default_factory=Advanced, description="Models, feature selection, folds, seed")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        words = {"daily": "day", "weekly": "week", "monthly": "month"}
+        if isinstance(data, dict) and isinstance(data.get("schedule"), str) and data["schedule"] in words:
+            return {**data, "schedule": {"every": words[data["schedule"]]}}
+        return data
+
+    @model_validator(mode="after")
+    def _teacher_brings_its_dates(self) -> "CampaignSpec":
+        if isinstance(self.label, TeacherLabel) and self.train is not None:
+            raise ValueError("a teacher file brings its own as-of dates; leave out `train`")
+        return self
+
+    @property
+    def horizon(self) -> timedelta:
+        return self.label.within
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole specification with defaults filled in, as plain JSON."""
+        return self.model_dump(mode="json")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a campaign file, for editors."""
+    attributes = CampaignSpec.model_json_schema()
+    definitions = attributes.pop("$defs", {})
+    attributes["properties"]["schedule"]["anyOf"].append({"enum": ["daily", "weekly", "monthly"]})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Campaign file",
+        "type": "object",
+        "required": ["type", "attributes"],
+        "additionalProperties": False,
+        "properties": {"type": {"const": COMPONENT_TYPE}, "attributes": attributes},
+        "$defs": definitions,
+    }

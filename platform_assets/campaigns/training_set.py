@@ -1,0 +1,249 @@
+"""Training sets: labels joined to features as of the same times, audited, and kept.
+
+A training set is one Parquet file: entity key, as_of (UTC instant), label (0 or 1), fold (0 … K−1, by person), and the
+campaign's features. Its metadata says for which scoring date it was made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
+from platform_assets.campaigns.feature_choice import chosen_groups, feature_names
+from platform_assets.campaigns.label import event_labels, label_mart, version_of_labels
+from platform_assets.campaigns.population import marts_read, people_asked
+from platform_assets.campaigns.predicate import parse_person_condition
+from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
+from platform_assets.campaigns.teacher import read_teacher
+from platform_assets.campaigns.times import training_dates
+from platform_assets.features.registry import GROUPS
+from platform_assets.features.spine import Spine, instant_of
+from platform_assets.features.tables import feature_table
+from platform_assets.quality import Allowed, Columns, Key, RowCount, Rule, ShareBounds, audit
+from platform_assets.warehouse.duckdb import Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FILE = "training_set.parquet"
+FEWEST_POSITIVES = 50
+FEW_POSITIVES = 200
+
+
+class TooFewPositives(ValueError):
+    """A training set with too few positives to learn from."""
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """People, as-of times and labels, before features are joined.
+
+    Attributes:
+        table: columns (entity key, as_of, label).
+        spines: what to ask features for; together they hold every row of `table`.
+        inputs: name → content version of everything the labels and the choice of people look at.
+        set_aside: teacher rows left out because their label is not known yet.
+    """
+
+    table: "pa.Table"
+    spines: tuple[Spine, ...]
+    inputs: Mapping[str, str]
+    set_aside: int
+
+
+def marts_of(spec: CampaignSpec, warehouse: Warehouse) -> tuple[str, ...]:
+    """Every mart a campaign reads, sorted: population, conditions, label, features."""
+    entity = warehouse.catalog.entities[spec.entity]
+    texts = [text for text in (spec.population, *spec.audience.exclude) if text is not None]
+    conditions = [parse_person_condition(text, warehouse.catalog, spec.entity) for text in texts]
+    names = set(marts_read(warehouse.catalog, entity, conditions))
+    names |= {mart for group in chosen_groups(spec) for mart in GROUPS[spec.entity][group].marts}
+    return tuple(sorted(names | {name for name in (label_mart(spec),) if name is not None}))
+
+
+def watermark_of(spec: CampaignSpec, warehouse: Warehouse) -> datetime:
+    """UTC instant before which the exports cover everything the campaign reads from event marts."""
+    return warehouse.watermark(*marts_of(spec, warehouse))
+
+
+def score_date(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None = None) -> date:
+    """The as-of date a campaign's model is made for."""
+    return _dates(spec, warehouse, score_at).score_at
+
+
+def labelled_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, score_at: date | None = None) -> LabelledRows:
+    """The rows a campaign trains on, given what was known at its scoring date.
+
+    Raises:
+        NotCovered, ImmatureLabel, TeacherError: see where they are defined.
+    """
+    if isinstance(spec.label, TeacherLabel):
+        return _teacher_rows(spec, warehouse, teachers, score_at)
+    import pyarrow as pa
+
+    entity = warehouse.catalog.entities[spec.entity]
+    tables, spines, inputs = [], [], {}
+    for day in _dates(spec, warehouse, score_at).as_of:
+        tables.append(labelled_people(spec, warehouse, day))
+        spines.append(Spine.of_population(entity, instant_of(day, entity.timezone)))
+        inputs[f"labels as of {day}"] = version_of_labels(warehouse, spec, day)
+        for mart in marts_of(spec, warehouse):
+            inputs[f"{mart} before {day}"] = warehouse.version_before(mart, instant_of(day, entity.timezone))
+    return LabelledRows(pa.concat_tables(tables), tuple(spines), inputs, 0)
+
+
+def labelled_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Table":
+    """The people a campaign asks about as of a date, with their labels: columns (entity key, as_of, label).
+
+    Raises:
+        ImmatureLabel: the label is not known yet.
+    """
+    import ibis
+
+    entity = warehouse.catalog.entities[spec.entity]
+    instant = instant_of(day, entity.timezone)
+    labels = event_labels(warehouse, spec, people_asked(warehouse, spec, instant), day)
+    as_of = ibis.literal(instant, type="timestamp('UTC', 6)")
+    return warehouse.to_arrow(labels.select(entity.key, as_of=as_of, label=labels.label).order_by(entity.key))
+
+
+def build_training_set(
+    name: str, spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path, score_at: date | None = None
+) -> Artifact:
+    """A campaign's training set: found, or made and audited.
+
+    Args:
+        name: the campaign.
+        score_at: replaces the file's scoring date, to replay the campaign as of a past one.
+
+    Raises:
+        AuditFailed: a critical rule failed; nothing was published.
+        TooFewPositives: fewer than 50 positives, or as few negatives.
+        NotCovered, ImmatureLabel, TeacherError: the rows asked for cannot be had.
+    """
+    at = score_date(spec, warehouse, score_at)
+    rows = labelled_rows(spec, warehouse, teachers, score_at)
+    groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
+    features = [feature_table(groups, spine, warehouse, store) for spine in rows.spines]
+    entity = warehouse.catalog.entities[spec.entity]
+    recipe = Recipe(
+        key=f"{name}/training_set",
+        code=code_of("platform_assets.campaigns.training_set"),
+        config={
+            "label": spec.label.model_dump(mode="json"),
+            "population": spec.population,
+            "score_at": at.isoformat(),
+            "features": list(feature_names(spec)),
+            "folds": spec.advanced.folds,
+            "seed": spec.advanced.seed,
+        },
+        inputs={
+            **rows.inputs,
+            **{
+                f"features/{spec.entity}/{group} {spine.content_id[:12]}": content
+                for spine, table in zip(rows.spines, features, strict=True)
+                for group, content in table.content_hashes.items()
+            },
+        },
+    )
+
+    def build(folder: Path) -> dict[str, Any]:
+        import pyarrow.parquet as pq
+
+        table = _join(entity.key, spec, rows, [made.table for made in features])
+        refuse_too_few(name, table["label"].to_pylist())
+        result = audit(table, _rules(entity.key, spec, table.num_rows), name=f"{name}/training_set", personal=(entity.key,))
+        result.raise_if_failed()
+        pq.write_table(table, folder / FILE, compression="zstd")
+        return {"audit": result.metadata(), "score_at": at.isoformat(), "set_aside": rows.set_aside, **_summary(table)}
+
+    return store.get_or_build(recipe, build)
+
+
+def refuse_too_few(name: str, labels: list[int]) -> None:
+    """Refuse labels that nothing can be learned from.
+
+    Raises:
+        TooFewPositives: fewer than 50 of either class.
+    """
+    positives = sum(labels)
+    for word, count in (("positives", positives), ("negatives", len(labels) - positives)):
+        if count < FEWEST_POSITIVES:
+            raise TooFewPositives(
+                f"{name}: {count} {word} among {len(labels)} rows; at least {FEWEST_POSITIVES} are needed. "
+                f"Train on more snapshots, widen the horizon or the population, or bring more teacher data"
+            )
+
+
+def _dates(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None) -> Any:
+    entity = warehouse.catalog.entities[spec.entity]
+    mart = label_mart(spec)
+    lag = warehouse.catalog.marts[mart or entity.population].arrival_lag
+    return training_dates(spec, entity.timezone, watermark_of(spec, warehouse), lag, score_at)
+
+
+def _teacher_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, score_at: date | None) -> LabelledRows:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    entity = warehouse.catalog.entities[spec.entity]
+    at = instant_of(_dates(spec, warehouse, score_at).score_at, entity.timezone)
+    teacher = read_teacher(spec, warehouse, teachers)
+    known = pc.less_equal(teacher.table["as_of"], pa.scalar(at - spec.horizon, pa.timestamp("us", "UTC")))
+    table = teacher.table.filter(known)
+    spine = Spine.of_rows(entity, table.select([entity.key, "as_of"]))
+    inputs = {"teacher file": teacher.content_hash, "rows": spine.content_id}
+    return LabelledRows(table, (spine,), inputs, teacher.set_aside)
+
+
+def _join(key: str, spec: CampaignSpec, rows: LabelledRows, features: list["pa.Table"]) -> "pa.Table":
+    import numpy as np
+    import pyarrow as pa
+
+    from platform_assets.learning.folds import assign_folds
+
+    together = pa.concat_tables([table.select([key, "as_of", *feature_names(spec)]) for table in features])
+    labels = rows.table.cast(pa.schema([together.schema.field(key), together.schema.field("as_of"), pa.field("label", pa.int64())]))
+    joined = labels.join(together, [key, "as_of"], join_type="inner").sort_by([("as_of", "ascending"), (key, "ascending")])
+    if joined.num_rows != rows.table.num_rows:
+        raise AssertionError(f"{rows.table.num_rows - joined.num_rows} labelled rows have no features")
+    folds = assign_folds(np.asarray(joined[key].to_pylist()), spec.advanced.folds, spec.advanced.seed)
+    return joined.add_column(3, "fold", pa.array(folds, pa.int64())).combine_chunks()
+
+
+def _rules(key: str, spec: CampaignSpec, rows: int) -> list[Rule]:
+    return [
+        Columns((key, "as_of", "label", "fold", *feature_names(spec)), severity="critical"),
+        Key((key, "as_of"), severity="critical"),
+        RowCount(at_least=2 * FEWEST_POSITIVES, severity="critical"),
+        Allowed("label", (0, 1), severity="critical"),
+        Allowed("fold", tuple(range(spec.advanced.folds)), severity="critical"),
+        ShareBounds("label", 1, minimum=min(1.0, FEW_POSITIVES / max(rows, 1)), maximum=1.0, severity="warning"),
+    ]
+
+
+def _summary(table: "pa.Table") -> dict[str, Any]:
+    """People, positives and base rate per as-of date; a table of many as-of times counts by month."""
+    import pyarrow.compute as pc
+
+    times = table["as_of"]
+    many = len(pc.unique(times)) > 24
+    names = pc.strftime(times, format="%Y-%m" if many else "%Y-%m-%d").to_pylist()
+    by_time: dict[str, dict[str, float]] = {}
+    for when, label in zip(names, table["label"].to_pylist(), strict=True):
+        entry = by_time.setdefault(when, {"rows": 0, "positives": 0})
+        entry["rows"] += 1
+        entry["positives"] += label
+    for entry in by_time.values():
+        entry["base_rate"] = entry["positives"] / entry["rows"]
+    positives = sum(int(entry["positives"]) for entry in by_time.values())
+    return {
+        "rows": table.num_rows,
+        "positives": positives,
+        "base_rate": positives / table.num_rows,
+        "as_of": [str(value) for value in sorted(by_time)],
+        "by_time": by_time,
+        "latest_as_of": pc.max(times).as_py().isoformat(),
+    }

@@ -1,0 +1,45 @@
+"""One campaign file as Dagster definitions."""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel
+
+from platform_assets.audiences.assets import audience_assets, score_assets
+from platform_assets.campaigns.assets import campaign_assets
+from platform_assets.campaigns.check import problems_of
+from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.components.platform import Platform, platform_from_variables
+
+
+class Campaign(dg.Component):
+    """A question about people: training set, models, ensemble, promoted model, scores, audience, report."""
+
+    def __init__(self, name: str, spec: CampaignSpec) -> None:
+        self.name, self.spec = name, spec
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        return CampaignSpec
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "Campaign":
+        return cls(context.path.name, attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Definitions of this campaign alone, for tools that load one component at a time.
+
+        Raises:
+            ValueError: the campaign names something that the platform does not hold.
+        """
+        platform = platform_from_variables()
+        problems = problems_of(self.spec, platform.catalog)
+        if problems:
+            raise ValueError("\n".join(f"{'.'.join(map(str, problem.path))}: {problem.message}" for problem in problems))
+        scores = score_assets({self.name: self.spec}, platform.environment, platform.catalog, platform.as_of)
+        return dg.Definitions.merge(self.definitions(platform), dg.Definitions(assets=scores))
+
+    def definitions(self, platform: Platform) -> dg.Definitions:
+        """Every asset of this campaign but its scores, which one pass makes for all campaigns of an entity."""
+        args = (self.name, self.spec, platform.environment, platform.catalog)
+        return dg.Definitions(assets=[*campaign_assets(*args), *audience_assets(*args, platform.as_of)])

@@ -1,0 +1,82 @@
+"""Finding the YAML files and turning each into definitions, on its own: one broken file does not hide the others."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from platform_assets.campaigns.read import FILE_NAME, CampaignFile, DeclarationError, parse_document, read_campaigns
+from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.components.platform import Platform
+from platform_assets.exports.spec import ExportSourceSpec
+
+SOURCE_TYPE = "platform_assets.components.ExportSource"
+BROKEN_GROUP = "broken_campaigns"
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What people declared: sources, campaigns that hold, and campaign files that do not."""
+
+    sources: dict[str, ExportSourceSpec]
+    campaigns: dict[str, CampaignSpec]
+    broken: tuple[CampaignFile, ...]
+
+
+def read_declarations(platform: Platform) -> Declarations:
+    """Every source and every campaign in scope.
+
+    Raises:
+        DeclarationError: a source file is broken (everything stands on sources), or a campaign file in a strict
+            environment.
+    """
+    environment = platform.environment
+    files = [file for file in read_campaigns(environment.campaigns, platform.catalog) if environment.scope.admits(file.name)]
+    broken = tuple(file for file in files if file.error is not None)
+    if broken and environment.strict:
+        raise DeclarationError("\n".join(str(file.error) for file in broken))
+    campaigns = {file.name: file.spec for file in files if file.spec is not None}
+    return Declarations(read_sources(environment.sources), campaigns, broken)
+
+
+def read_sources(folder: Path) -> dict[str, ExportSourceSpec]:
+    """Every `<folder>/<source>/defs.yaml`, by name.
+
+    Raises:
+        DeclarationError: one of them cannot be honoured.
+    """
+    return {
+        path.parent.name: parse_document(path, SOURCE_TYPE).attributes_as(ExportSourceSpec)
+        for path in sorted(folder.glob(f"*/{FILE_NAME}"))
+    }
+
+
+def broken_campaign_definitions(broken: Iterable[CampaignFile]) -> dg.Definitions:
+    """For each broken file an asset that fails with what is wrong, and a check that says the same."""
+    assets, checks = [], []
+    for file in broken:
+        key = dg.AssetKey([_safe_name(file.name), "definition"])
+        assets.append(_broken_asset(key, file))
+        checks.append(_broken_check(key, file))
+    return dg.Definitions(assets=assets, asset_checks=checks)
+
+
+def _broken_asset(key: dg.AssetKey, file: CampaignFile) -> dg.AssetsDefinition:
+    @dg.asset(key=key, group_name=BROKEN_GROUP, description=f"**Broken campaign file.**\n\n```\n{file.error}\n```", kinds={"yaml"})
+    def definition() -> None:
+        raise dg.Failure(str(file.error), allow_retries=False)
+
+    return definition
+
+
+def _broken_check(key: dg.AssetKey, file: CampaignFile) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=key, name="file_is_valid", description="The campaign file can be honoured")
+    def file_is_valid() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False, description=str(file.error), metadata={"file": str(file.path)})
+
+    return file_is_valid
+
+
+def _safe_name(name: str) -> str:
+    return "".join(character if character.isalnum() or character == "_" else "_" for character in name)

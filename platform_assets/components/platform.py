@@ -1,0 +1,39 @@
+"""What every definition is built from: the environment, the catalog of marts, and the as-of partitions."""
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from platform_assets.environment import Environment, environment_from_variables
+from platform_assets.warehouse.catalog import Catalog
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One environment with its catalog and time axis.
+
+    Attributes:
+        as_of: the platform's one partition: business dates in its time zone. Partition D knows what happened before D.
+    """
+
+    environment: Environment
+    catalog: Catalog
+    as_of: dg.DailyPartitionsDefinition
+
+
+def platform_of(environment: Environment) -> Platform:
+    """The platform in an environment.
+
+    Raises:
+        ManifestMissing, CatalogError: the dbt project is not parsed yet, or declares something unusable.
+    """
+    # Midnight of D is already known when D begins, so today's partition exists today.
+    as_of = dg.DailyPartitionsDefinition(
+        start_date=environment.first_date.isoformat(), timezone=environment.timezone, end_offset=1
+    )
+    return Platform(environment, Catalog.from_manifest(environment.dbt_manifest), as_of)
+
+
+def platform_from_variables() -> Platform:
+    """The platform that the process's environment variables describe."""
+    return platform_of(environment_from_variables())

@@ -1,0 +1,66 @@
+"""The one composition root: everything Dagster shows is put together here.
+
+Belongs here: reading what people declared and calling each room's `assets.py`. Does not belong here: any work, and
+anything heavy; torch, lightgbm, great_expectations and cloud clients load only inside the steps that use them.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.artifacts.io_manager import ArtifactRefIOManager
+from platform_assets.audiences.assets import score_assets
+from platform_assets.automation.jobs import campaign_jobs, platform_jobs
+from platform_assets.automation.schedules import campaign_schedules, scoring_schedules
+from platform_assets.automation.sensors import new_exports_sensor
+from platform_assets.components.campaign import Campaign
+from platform_assets.components.export_source import ExportSource
+from platform_assets.components.loading import broken_campaign_definitions, read_declarations
+from platform_assets.components.platform import platform_of
+from platform_assets.environment import Environment, environment_from_variables
+from platform_assets.features.assets import feature_assets
+from platform_assets.transform.assets import transform_assets
+
+
+def build_definitions(environment: Environment, resources: dict[str, Any] | None = None) -> dg.Definitions:
+    """All definitions in an environment.
+
+    Args:
+        environment: where to run and what to load.
+        resources: replace the resources of the same name.
+
+    Raises:
+        ManifestMissing, CatalogError, DeclarationError: something everything stands on is missing or broken; the
+            message says what to do.
+    """
+    platform = platform_of(environment)
+    declared = read_declarations(platform)
+    campaigns = sorted(declared.campaigns.items())
+    entities = sorted({spec.entity for spec in declared.campaigns.values()})
+    shared = dg.Definitions(
+        assets=[
+            *transform_assets(environment),
+            *feature_assets(environment, platform.catalog, platform.as_of),
+            *score_assets(declared.campaigns, environment, platform.catalog, platform.as_of),
+        ],
+        jobs=[*platform_jobs(declared.campaigns), *(job for item in campaigns for job in campaign_jobs(*item))],
+        schedules=[
+            *scoring_schedules(entities, environment, platform.catalog),
+            *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment.timezone)),
+        ],
+        sensors=[new_exports_sensor(declared.sources, environment)],
+        executor=dg.in_process_executor,
+        resources={"io_manager": ArtifactRefIOManager(root=str(environment.refs))} | (resources or {}),
+    )
+    return dg.Definitions.merge(
+        shared,
+        *(ExportSource(name, spec).definitions(platform) for name, spec in declared.sources.items()),
+        *(Campaign(name, spec).definitions(platform) for name, spec in campaigns),
+        broken_campaign_definitions(declared.broken),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `-m platform_assets.definitions` loads."""
+    return build_definitions(environment_from_variables())

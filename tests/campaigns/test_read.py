@@ -1,0 +1,130 @@
+"""What a person is told about a campaign file: file, line, key, and the nearest right word."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from platform_assets.campaigns.read import read_campaign, read_campaigns
+from platform_assets.campaigns.spec import CampaignSpec, json_schema
+from tests.features.conftest import CATALOG
+
+MINIMAL = """\
+type: platform_assets.components.Campaign
+attributes:
+  owner: crm@example.com
+  description: Customers likely to order again within 90 days
+  entity: customer
+  label: {event: orders, within: 90d}
+  audience: {top: 10%}
+  schedule: weekly
+"""
+
+
+def read(tmp_path: Path, text: str, name: str = "again"):
+    path = tmp_path / name / "defs.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return read_campaign(path, CATALOG)
+
+
+def complaint(tmp_path: Path, old: str, new: str) -> str:
+    assert old in MINIMAL
+    file = read(tmp_path, MINIMAL.replace(old, new))
+    assert file.spec is None
+    return str(file.error).removeprefix(str(file.path))
+
+
+def test_the_short_form_is_a_whole_campaign(tmp_path):
+    file = read(tmp_path, MINIMAL)
+    assert file.error is None
+    spec = file.spec
+    assert isinstance(spec, CampaignSpec)
+    assert spec.horizon == timedelta(days=90)
+    assert spec.audience.top == 0.1
+    assert spec.schedule is not None
+    assert spec.schedule.every == "week"
+    assert (spec.score_at, spec.features, spec.value, spec.advanced.folds) == ("latest", "all", None, 5)
+    assert set(spec.advanced.models) == {"lightgbm", "network"}
+
+
+def test_everything_can_be_stated(tmp_path):
+    text = """\
+type: platform_assets.components.Campaign
+attributes:
+  version: 1
+  owner: team:crm
+  description: Customers likely to order again within 12 weeks
+  entity: customer
+  population: days_since(orders) > 90 and count(orders, 365) >= 2
+  label: {event: orders, within: 12w, where: amount >= 20}
+  score_at: 1998-04-01
+  train: {as_of: [1997-07-01, 1997-10-01]}
+  features: [order_windows]
+  value: 12.5
+  audience: {min_score: 0.2, exclude: [days_since(orders) < 7], holdout: 5%}
+  schedule: {every: month, timezone: Europe/Berlin}
+  advanced:
+    models: {lightgbm: {learning_rate: 0.05}}
+    feature_selection: {drop: [orders_7d], drop_ageing: true}
+    folds: 3
+    seed: 7
+"""
+    file = read(tmp_path, text)
+    assert file.error is None, file.error
+    assert file.spec is not None
+    assert file.spec.score_at == date(1998, 4, 1)
+    assert file.spec.resolved()["label"] == {"event": "orders", "within": "84d", "where": "amount >= 20"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("owner: crm@example.com", "ownr: crm@example.com", ':3: ownr: is not a field here; did you mean "owner"?'),
+        ("within: 90d", "withn: 90d", ':6: label.withn: is not a field here; did you mean "within"?'),
+        ("within: 90d", "within: 3 months", ":6: label.within: '3 months' is not a duration"),
+        ("event: orders", "event: order", ':6: label.event: customer has no events called order; did you mean "orders"?'),
+        ("entity: customer", "entity: custmer", ':5: entity: there is no entity custmer; did you mean "customer"?'),
+        ("top: 10%", "topp: 10%", ':7: audience.topp: is not a field here; did you mean "top"?'),
+        ("top: 10%", "top: 10%, min_score: 0.5", ":7: audience: state one of `top` and `min_score`"),
+        ("top: 10%", "top: 0", ":7: audience.top: an audience holds at least one person"),
+        ("schedule: weekly", "schedule: fortnightly", ":8: schedule"),
+        ("schedule: weekly", "advanced: {resources: gpu}", ":8: advanced.resources: is not a field here"),
+        ("schedule: weekly", "features: [order_window]", ':8: features.0: there is no feature group order_window for customer; did you mean "order_windows"?'),
+        ("schedule: weekly", "advanced: {models: {lightgmb: {}}}", 'advanced.models.lightgmb: there is no model family lightgmb; did you mean "lightgbm"?'),
+        ("schedule: weekly", "advanced: {models: {lightgbm: {learning_rat: 1}}}", 'did you mean "learning_rate"?'),
+        ("schedule: weekly", "population: days_sinc(orders) > 3", ':8: population: \'DAYS_SINC(orders) > 3\''.split("'")[0]),
+        ("schedule: weekly", "advanced:\n    feature_selection:\n      drop: [orders_7]", ":10: advanced.feature_selection.drop.0"),
+        ("  schedule: weekly", "  entity: customer", ":8: entity: stands here twice"),
+        ("  schedule: weekly", "  schedule: [", "not readable as YAML"),
+        ("attributes:", "atributes:", "atributes: is not a key here"),
+        ("components.Campaign", "components.Campain", ":1: type: 'platform_assets.components.Campain' is not"),
+        ("description: Customers likely to order again within 90 days", "description: short", ":4: description"),
+        ("  owner: crm@example.com\n", "", "owner: is missing"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_line_key_and_the_nearest_right_word(tmp_path, old, new, said):
+    assert said in complaint(tmp_path, old, new)
+
+
+def test_a_teacher_campaign_cannot_also_state_training_dates(tmp_path):
+    text = MINIMAL.replace("{event: orders, within: 90d}", "{teacher: fans.csv, within: 28d}").replace("schedule: weekly", "train: {snapshots: 3}")
+    assert "leave out `train`" in str(read(tmp_path, text).error)
+
+
+def test_one_broken_file_does_not_hide_the_others(tmp_path):
+    read(tmp_path, MINIMAL, "good")
+    read(tmp_path, MINIMAL.replace("owner", "ownr"), "bad")
+    read(tmp_path, "type: [", "worse")
+    files = {file.name: file for file in read_campaigns(tmp_path, CATALOG)}
+    assert [name for name, file in files.items() if file.error is None] == ["good"]
+    assert set(files) == {"good", "bad", "worse"}
+
+
+def test_the_schema_describes_every_field_for_editors():
+    schema = json_schema()
+    assert json.dumps(schema)
+    models = [schema["properties"]["attributes"], *schema["$defs"].values()]
+    undescribed = [name for model in models for name, field in model.get("properties", {}).items() if "description" not in field]
+    assert undescribed == []
