@@ -1,0 +1,74 @@
+"""The Dagster face of loading exports: one multi-asset a source, an asset a raw table.
+
+Belongs here: keys, groups, kinds, metadata and failures. Does not belong here: any reading or writing of
+exports.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from platform_assets.exports.discover import LoadedSource, load_source
+from platform_assets.exports.export import ExportError
+from platform_assets.exports.spec import ExportSourceSpec
+
+if TYPE_CHECKING:
+    from platform_assets.environment import Environment
+
+GROUP = "raw"
+_KINDS = {"aurora_snapshot": "aurora", "dynamodb_full": "dynamodb"}
+
+
+def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment") -> list[dg.AssetsDefinition]:
+    """The assets `raw/<name>/<table>` of a source, loaded together and selectable one by one."""
+    keys = {table.name: dg.AssetKey(["raw", name, table.name]) for table in spec.tables}
+
+    @dg.multi_asset(
+        name=f"raw_{name}",
+        can_subset=True,
+        specs=[
+            dg.AssetSpec(
+                keys[table.name],
+                description=f"{spec.description} Table {table.export_table} as exported, a folder an export.",
+                group_name=GROUP,
+                kinds={_KINDS[spec.format], "parquet"},
+                owners=[spec.owner],
+                metadata={"export_table": table.export_table, "key": ", ".join(table.key)},
+            )
+            for table in spec.tables
+        ],
+    )
+    def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        wanted = [table for table, key in keys.items() if key in context.selected_asset_keys]
+        try:
+            loaded = load_source(spec, name, environment.exports, environment.raw, wanted)
+        except ExportError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        for table in wanted:
+            yield dg.MaterializeResult(
+                asset_key=keys[table],
+                metadata=_metadata(loaded, table),
+                data_version=dg.DataVersion(loaded.tables[table].data_version),
+            )
+
+    return [load]
+
+
+def _metadata(loaded: LoadedSource, table: str) -> dict[str, dg.MetadataValue]:
+    exports = loaded.tables[table].exports
+    newest = exports[-1]
+    new = loaded.tables[table].new
+    metadata: dict[str, dg.MetadataValue] = {
+        "dagster/row_count": dg.MetadataValue.int(newest.rows),
+        "exports": dg.MetadataValue.int(len(exports)),
+        "new": dg.MetadataValue.int(new),
+        "hit": dg.MetadataValue.bool(new == 0),
+        "rows_of_all_exports": dg.MetadataValue.int(sum(raw.rows for raw in exports)),
+        "exported_at": dg.MetadataValue.timestamp(newest.exported_at),
+        "export_id": dg.MetadataValue.text(newest.export_id),
+        "folder": dg.MetadataValue.path(str(newest.folder.parent)),
+    }
+    if loaded.in_progress:
+        metadata["in_progress"] = dg.MetadataValue.text("\n".join(loaded.in_progress))
+    return metadata

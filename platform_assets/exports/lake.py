@@ -1,0 +1,93 @@
+"""Access to the files of the lake, by keys below the exports root: the one module that knows the file system.
+
+Belongs here: reading, listing, checksums, and the names by which the engine opens a file, on any fsspec file
+system. Does not belong here: what the files mean.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from platform_assets.exports.export import ExportError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_CHUNK = 1 << 20
+
+
+class Lake:
+    """The exports root: a local folder or a URL that fsspec understands (`gs://bucket/prefix`)."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root)
+        self._fs, base = fsspec.core.url_to_fs(self.root)
+        self._base = base.rstrip("/")
+
+    def location(self, key: str) -> str:
+        """The name by which the engine opens the file, and by which messages show it."""
+        path = self._path(key)
+        return path if isinstance(self._fs, LocalFileSystem) else self._fs.unstrip_protocol(path)
+
+    def attach(self, engine: "duckdb.DuckDBPyConnection") -> None:
+        """Lets the engine open this lake's files where it cannot by itself."""
+        if not isinstance(self._fs, LocalFileSystem):
+            engine.register_filesystem(self._fs)
+
+    def exists(self, key: str) -> bool:
+        return bool(self._fs.exists(self._path(key)))
+
+    def read(self, key: str) -> bytes:
+        """The whole content of a small file; raises ExportError when it cannot be read."""
+        try:
+            return cast(bytes, self._fs.cat_file(self._path(key)))
+        except OSError as error:
+            raise ExportError(
+                f"{self.location(key)}: the file cannot be read ({type(error).__name__}). "
+                f"Copy the export again, or remove its folder."
+            ) from error
+
+    def folders(self, key: str) -> list[str]:
+        """Names of the folders directly below `key`, sorted, but those that begin with a dot (unfinished)."""
+        names = [
+            path.rstrip("/").rsplit("/", 1)[-1] for path, kind, _ in self._list(key) if kind == "directory"
+        ]
+        return sorted(name for name in names if not name.startswith("."))
+
+    def files(self, key: str) -> list[str]:
+        """Names of the files directly below `key`, sorted."""
+        return sorted(path.rsplit("/", 1)[-1] for path, kind, _ in self._list(key) if kind == "file")
+
+    def tree(self, key: str) -> dict[str, int]:
+        """All files below `key`, at any depth: path relative to `key` -> size in bytes."""
+        top = self._path(key)
+        if not self._fs.exists(top):
+            return {}
+        found = self._fs.find(top, detail=True)
+        return {path[len(top) :].lstrip("/"): int(info["size"]) for path, info in sorted(found.items())}
+
+    def md5(self, key: str) -> str:
+        """The file's MD5, base64 as AWS writes it."""
+        digest = hashlib.md5(usedforsecurity=False)
+        with self._fs.open(self._path(key), "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+        return base64.b64encode(digest.digest()).decode()
+
+    def _list(self, key: str) -> list[tuple[str, str, int]]:
+        top = self._path(key)
+        if not self._fs.isdir(top):
+            return []
+        listed = self._fs.ls(top, detail=True)
+        return [(item["name"], item["type"], int(item.get("size") or 0)) for item in listed]
+
+    def _path(self, key: str) -> str:
+        if key.startswith("/") or ".." in key.split("/"):
+            raise ExportError(
+                f"{key!r}: the key leads out of the exports root {self.root}. Correct the manifest."
+            )
+        return f"{self._base}/{key}" if key else self._base

@@ -1,0 +1,297 @@
+"""One table of one export, verified and written aside as raw Parquet; nothing here publishes.
+
+Belongs here: checksums, counts, columns and keys, and the engine's statements that decode an export.
+Does not belong here: manifests, and when a raw table becomes visible (`load`).
+
+Rows never pass through Python: DuckDB decodes and streams to Parquet, Python reads bytes for checksums alone.
+"""
+# ruff: noqa: S608 - statements are composed of columns and paths, each quoted by `_name` or `_text`.
+
+import os
+import re
+import shutil
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_assets.exports.export import DataFile, Export, ExportedTable, ExportError
+from platform_assets.exports.lake import Lake
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SQL_TYPE = re.compile(r"^[A-Za-z][A-Za-z0-9_ ]*(\(\d+(,\s*\d+)?\))?$")
+# The item's text as AWS wrote it: `json -> 'Item'` rewrites escapes and rounds bare numbers.
+# The pattern, three times slower, is for lines with spaces. What is no item is not valid JSON after this.
+_ITEM = r"""case
+    when starts_with(json, '{"Item":{') and ends_with(json, '}}') then json[9:-2]
+    else regexp_extract(json, '(?s)^\s*\{\s*"Item"\s*:\s*(\{.*\})\s*\}\s*$', 1)
+end"""
+
+
+def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int:
+    """Verifies everything declared of the table and writes `part-NNNNN.parquet` into the empty `folder`.
+
+    Returns the number of rows. Raises ExportError when a data file is absent, truncated, changed or
+    unreadable, when a count or the columns differ from the manifest's, or when two rows share the declared
+    key.
+    """
+    import duckdb
+
+    for file in table.files:
+        if not lake.exists(file.key):
+            raise ExportError(
+                f"{lake.location(file.key)}: a data file of {table.export_table} in export "
+                f"{export.export_id} is "
+                f"absent. Copy the export again."
+            )
+    spill = folder / "spill"
+    with duckdb.connect() as engine:
+        engine.execute("set timezone = 'UTC'")
+        engine.execute(f"set temp_directory = {_text(str(spill))}")
+        lake.attach(engine)
+        if export.format == "dynamodb_full":
+            rows = _stage_items(engine, export, table, lake, folder)
+        else:
+            rows = _stage_parts(engine, export, table, lake, folder)
+        if table.rows is not None and rows != table.rows:
+            raise ExportError(
+                f"{lake.location(export.folder)}: the export states {table.rows} rows of "
+                f"{table.export_table}, but "
+                f"its files hold {rows}. A file is missing or was changed: copy the export again."
+            )
+        _check_key(engine, export, table, lake, folder)
+    if spill.exists():
+        shutil.rmtree(spill)
+    return rows
+
+
+def _stage_items(
+    engine: "duckdb.DuckDBPyConnection", export: Export, table: ExportedTable, lake: Lake, folder: Path
+) -> int:
+    """DynamoDB JSON: a part for each data file, as a gzipped file is decoded by one thread anyway."""
+    import duckdb
+
+    def one(number: int, file: DataFile) -> int:
+        location = lake.location(file.key)
+        if file.md5 is not None and (found := lake.md5(file.key)) != file.md5:
+            raise ExportError(_changed_file(lake, file, found))
+        source = f"read_ndjson_objects({_text(location)}, compression = 'gzip')"
+        rows = f'select {_ITEM} as "Item", {_provenance(export)} from {source}'
+        target = folder / f"part-{number:05d}.parquet"
+        with engine.cursor() as cursor:
+            try:
+                count = _copy(cursor, rows, target)
+                unread = cursor.execute(
+                    f'select count(*) from read_parquet({_text(str(target))}) where not json_valid("Item")'
+                ).fetchall()[0][0]
+            except duckdb.Error as error:
+                raise ExportError(
+                    f"{location}: not readable as gzipped DynamoDB JSON ({_first_line(error)}). Copy the "
+                    f"export again."
+                ) from error
+        if unread:
+            raise ExportError(
+                f"{location}: {unread} of {count} lines are not an item of a full export, {{'Item': {{…}}}}. "
+                f"Export the table in full as DynamoDB JSON."
+            )
+        if file.rows is not None and count != file.rows:
+            raise ExportError(
+                f"{location}: key 'itemCount' of its manifest line is {file.rows}, but the file holds "
+                f"{count} items. "
+                f"Copy the export again."
+            )
+        return count
+
+    if not table.files:
+        return _copy(engine, f"select ''::varchar as \"Item\", {_provenance(export)} limit 0", _part(folder))
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        return sum(pool.map(one, range(len(table.files)), table.files))
+
+
+def _stage_parts(
+    engine: "duckdb.DuckDBPyConnection", export: Export, table: ExportedTable, lake: Lake, folder: Path
+) -> int:
+    """Aurora's Parquet parts, joined into one; a table of no parts gets its columns from the manifest."""
+    import duckdb
+
+    if not table.files:
+        return _copy(engine, _empty_table(export, table, lake), _part(folder))
+    source = _parquet([lake.location(file.key) for file in table.files])
+    try:
+        columns = [row[0] for row in engine.execute(f"describe select * from {source}").fetchall()]
+        _check_columns(export, table, lake, columns)
+        return _copy(engine, f"select *, {_provenance(export)} from {source}", _part(folder))
+    except duckdb.Error as error:
+        where, reason = _unreadable_part(engine, table, lake) or (
+            lake.location(export.folder),
+            _first_line(error),
+        )
+        raise ExportError(f"{where}: not readable as Parquet ({reason}). Copy the export again.") from error
+
+
+def _check_columns(export: Export, table: ExportedTable, lake: Lake, columns: list[str]) -> None:
+    stated = [name for name, _ in table.columns]
+    if stated and sorted(stated) != sorted(columns):
+        raise ExportError(
+            f"{lake.location(export.folder)}: key 'originalTypeMappings' of {table.export_table} names the "
+            f"columns "
+            f"{', '.join(sorted(stated))}, but its files hold {', '.join(sorted(columns))}. Copy the export "
+            f"again."
+        )
+    if absent := [name for name in table.key if name not in columns]:
+        raise ExportError(
+            f"{lake.location(export.folder)}: {table.export_table} has no column {', '.join(absent)}, which "
+            f"the "
+            f"source declares as key. Correct `key` in the source's defs.yaml; columns: {', '.join(columns)}."
+        )
+
+
+def _empty_table(export: Export, table: ExportedTable, lake: Lake) -> str:
+    if not table.columns or not all(_SQL_TYPE.match(kind) for _, kind in table.columns):
+        raise ExportError(
+            f"{lake.location(export.folder)}: {table.export_table} has no rows, and the export's key "
+            f"'originalTypeMappings' does not give its columns' types. Remove this export, or export the "
+            f"table again."
+        )
+    columns = ", ".join(f"null::{kind} as {_name(name)}" for name, kind in table.columns)
+    return f"select {columns}, {_provenance(export)} limit 0"
+
+
+def _check_key(
+    engine: "duckdb.DuckDBPyConnection", export: Export, table: ExportedTable, lake: Lake, folder: Path
+) -> None:
+    """Every row has the whole key, and no other row has the same."""
+    staged = _parquet([str(path) for path in sorted(folder.glob("part-*.parquet"))])
+    key = _key_columns(export, table)
+    names = ", ".join(table.key)
+    missing = " or ".join(f"{column} is null" for column in key)
+    absent = engine.execute(f"select count(*) from {staged} where {missing}").fetchall()[0][0]
+    if absent:
+        raise ExportError(
+            f"{lake.location(export.folder)}: in {table.export_table} the key ({names}) is absent, null or "
+            f"of no key "
+            f"type in {absent} rows. Correct the rows at their source, or `key` in the source's defs.yaml."
+        )
+    doubled = f"select {_aliased(key)} from {staged} group by all having count(*) > 1"
+    count = engine.execute(f"select count(*) from ({doubled})").fetchall()[0][0]
+    if count:
+        files = _files_of_keys(engine, table, lake, doubled, key, folder)
+        raise ExportError(
+            f"{', '.join(files)}: in {table.export_table} {count} values of the key ({names}) belong to "
+            f"more than one "
+            f"row. Correct `key` in the source's defs.yaml if rows may share it, else the rows at their "
+            f"source."
+        )
+
+
+def _files_of_keys(
+    engine: "duckdb.DuckDBPyConnection",
+    table: ExportedTable,
+    lake: Lake,
+    doubled: str,
+    key: list[str],
+    folder: Path,
+) -> list[str]:
+    """The exported files (the first three) that hold the doubled keys."""
+    locations = [lake.location(file.key) for file in table.files]
+    parts = sorted(str(path) for path in folder.glob("part-*.parquet"))
+    # DynamoDB files have a part each; Aurora's are joined into one, and are Parquet themselves.
+    paths = parts if len(parts) == len(locations) else locations
+    found = engine.execute(
+        f"select distinct filename from (select filename, {_aliased(key)} from "
+        f"{_parquet(paths, filename=True)}) "
+        f"semi join ({doubled}) using ({', '.join(f'key_{number}' for number in range(len(key)))})"
+    ).fetchall()
+    holding = {row[0] for row in found}
+    named = [location for location, path in zip(locations, paths, strict=True) if path in holding]
+    return named[:3] + ([f"and {len(named) - 3} more files"] if len(named) > 3 else [])
+
+
+def _key_columns(export: Export, table: ExportedTable) -> list[str]:
+    """SQL of each key column; the type of a DynamoDB key attribute (string, number, binary) is part of it."""
+    if export.format == "aurora_snapshot":
+        return [_name(name) for name in table.key]
+
+    def typed(attribute: str, kind: str) -> str:
+        quoted = attribute.replace("\\", "\\\\").replace('"', '\\"')
+        path = f'$."{quoted}"."{kind}"'
+        return f"'{kind}' || json_extract_string(\"Item\", {_text(path)})"
+
+    return [f"coalesce({', '.join(typed(name, kind) for kind in 'NSB')})" for name in table.key]
+
+
+def _changed_file(lake: Lake, file: DataFile, found: str) -> str:
+    how = "truncated" if _is_truncated(lake, file.key) else "changed"
+    return (
+        f"{lake.location(file.key)}: the file is {how}: its MD5 is {found}, but key 'md5Checksum' of its "
+        f"manifest "
+        f"line is {file.md5}. Copy the export again."
+    )
+
+
+def _is_truncated(lake: Lake, key: str) -> bool:
+    """Whether a gzip stream ends before its end mark, so that the message can say so."""
+    decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        decoder.decompress(lake.read(key))
+    except zlib.error:
+        return False
+    return not decoder.eof
+
+
+def _unreadable_part(
+    engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake
+) -> tuple[str, str] | None:
+    """The first part that cannot be read, or does not have the first part's columns."""
+    import duckdb
+
+    first = None
+    for file in table.files:
+        location = lake.location(file.key)
+        source = _parquet([location])
+        try:
+            columns = engine.execute(f"describe select * from {source}").fetchall()
+            engine.execute(f"select count(columns(*)) from {source}").fetchall()
+        except duckdb.Error as error:
+            return location, _first_line(error)
+        first = first or columns
+        if columns != first:
+            return location, "its columns differ from those of the table's first part"
+    return None
+
+
+def _copy(engine: "duckdb.DuckDBPyConnection", rows: str, target: Path) -> int:
+    copied = engine.execute(f"copy ({rows}) to {_text(str(target))} (format parquet, compression zstd)")
+    return int(copied.fetchall()[0][0])
+
+
+def _part(folder: Path) -> Path:
+    return folder / "part-00000.parquet"
+
+
+def _provenance(export: Export) -> str:
+    at = f"{_text(export.exported_at.isoformat())}::timestamptz"
+    return f"{_text(export.export_id)}::varchar as _export_id, {at} as _exported_at"
+
+
+def _parquet(paths: list[str], filename: bool = False) -> str:
+    listed = ", ".join(_text(path) for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning = false, filename = {str(filename).lower()})"
+
+
+def _aliased(key: list[str]) -> str:
+    return ", ".join(f"{column} as key_{number}" for number, column in enumerate(key))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'

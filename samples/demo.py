@@ -1,0 +1,182 @@
+"""The platform end to end on the sample exports: `python -m samples.demo`, ended by a table that a person reads.
+
+Every step is a Dagster run on the instance of DAGSTER_HOME, so that the web UI shows what was done. Belongs here: the
+order of the runs, and the table. Does not belong here: anything a run does.
+"""
+
+import argparse
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.definitions import build_definitions
+from platform_assets.environment import Environment, environment_from_variables
+from samples.exports import write_sample_exports
+
+
+@dataclass(frozen=True)
+class Question:
+    """One campaign asked as of one date."""
+
+    campaign: str
+    entity: str
+    as_of: str
+
+
+# Each date is asked once, with the settings of the campaign file. The last is the newest date the ratings cover.
+QUESTIONS = (
+    Question("repeat_buyers", "customer", "1998-01-01"),
+    Question("winback", "customer", "1998-01-01"),
+    Question("repeat_buyers", "customer", "1998-04-01"),
+    Question("winback", "customer", "1998-04-01"),
+    Question("scifi_fans", "viewer", "1998-01-15"),
+    Question("scifi_fans", "viewer", "1998-04-23"),
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished run: its wall seconds, and (asset, partition) → metadata of what it materialised."""
+
+    seconds: float
+    metadata: dict[tuple[str, str | None], dict[str, Any]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m samples.demo", description=__doc__.splitlines()[0])
+    parser.parse_args(arguments)
+    environment = environment_from_variables()
+    started = time.perf_counter()
+    write_sample_exports(environment.exports, environment.data / "samples", environment.teachers)
+    exported = time.perf_counter()
+    print(f"sample exports below {environment.exports} ({exported - started:.1f} s)\n", flush=True)
+    logging.getLogger("dagster").setLevel(logging.WARNING)
+    with dg.DagsterInstance.get() as instance:
+        ran = run_everything(environment, instance)
+    print(table(ran, environment))
+    print(
+        f"\nthe run took {time.perf_counter() - exported:.0f} s; fits: {fits(ran)}, found in the store: {hits(ran)}"
+    )
+    print(f"graph, runs and checks: make ui   (data: {environment.data})")
+
+
+def run_everything(environment: Environment, instance: dg.DagsterInstance) -> dict[str, Ran]:
+    """Marts, then every question's training, then the scores of every entity and date; by job and date."""
+    definitions = build_definitions(environment)
+    ran = {"refresh_marts": _run(definitions, instance, "refresh_marts")}
+    for question in QUESTIONS:
+        config = {"ops": {f"{question.campaign}__training_set": {"config": {"score_at": question.as_of}}}}
+        ran[f"train {question.campaign} {question.as_of}"] = _run(
+            definitions, instance, f"train_{question.campaign}", run_config=config
+        )
+    for entity, as_of in dict.fromkeys((question.entity, question.as_of) for question in QUESTIONS):
+        ran[f"score {entity} {as_of}"] = _run(definitions, instance, f"score_{entity}", partition_key=as_of)
+    return ran
+
+
+def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, **how: Any) -> Ran:
+    told = f"{job} {how.get('partition_key', '')}"
+    print(f"  {told:<44}", end="", flush=True)
+    started = time.perf_counter()
+    result = definitions.resolve_job_def(job).execute_in_process(
+        instance=instance, raise_on_error=False, **how
+    )
+    seconds = time.perf_counter() - started
+    if not result.success:
+        failures = [
+            event.step_failure_data.user_failure_data or event.step_failure_data.error
+            for event in result.get_step_failure_events()
+        ]
+        raise SystemExit(
+            f"failed\n{job}: " + "\n".join(str(getattr(f, "description", None) or f) for f in failures)
+        )
+    print(f"{seconds:6.1f} s", flush=True)
+    metadata = {}
+    for event in result.get_asset_materialization_events():
+        made = event.step_materialization_data.materialization
+        plain = {key: value.value for key, value in made.metadata.items()}
+        metadata[(made.asset_key.to_user_string(), made.partition)] = plain
+    for event in result.all_events:
+        if event.is_successful_output and "__fold_" in (event.step_key or ""):
+            plain = {key: value.value for key, value in event.step_output_data.metadata.items()}
+            metadata[(str(event.step_key), None)] = plain
+    return Ran(seconds, metadata)
+
+
+def fits(ran: dict[str, Ran]) -> int:
+    """How many folds were fitted rather than found."""
+    return sum(
+        m["cache"] == "miss"
+        for run in ran.values()
+        for (key, _), m in run.metadata.items()
+        if "__fold_" in key
+    )
+
+
+def hits(ran: dict[str, Ran]) -> int:
+    """How many steps found their result in the store."""
+    return sum(m.get("cache") == "hit" for run in ran.values() for m in run.metadata.values())
+
+
+def table(ran: dict[str, Ran], environment: Environment) -> str:
+    """For each question what a person wants to know, a line each where it is short and two where it is long."""
+    lines = []
+    for question in QUESTIONS:
+        trained = ran[f"train {question.campaign} {question.as_of}"]
+        scored = ran[f"score {question.entity} {question.as_of}"]
+        lines += [*_block(question, trained, scored, environment), ""]
+    return "\n".join(["", *lines]).rstrip()
+
+
+def _block(question: Question, trained: Ran, scored: Ran, environment: Environment) -> list[str]:
+    training = trained.metadata[(f"{question.campaign}/training_set", None)]
+    audience = scored.metadata[(f"{question.campaign}/audience", question.as_of)]
+    figures = _figures(environment, question)
+    out_of_fold = "  ".join(
+        f"{row['when']} {row['auc']:.3f}"
+        for row in figures["by_time"]
+        if row["part"] == "out of fold" and row["auc"] is not None
+    )
+    lines = [
+        f"{question.campaign} as of {question.as_of}   (trained in {trained.seconds:.1f} s)",
+        f"  people {audience['people']:,}, training rows {training['rows']:,}, positives {training['positives']:,}, base rate {training['base_rate']:.1%}",
+        f"  out-of-fold AUC      {out_of_fold}",
+        *_held_out_lines(figures["held_out"]),
+        f"  audience             {audience['selected']:,} people ({audience['treat']:,} to treat, {audience['holdout']:,} held out)",
+        f"                       {audience['csv']}",
+        f"  report               {scored.metadata[(f'{question.campaign}/report', question.as_of)]['report']}",
+    ]
+    return lines
+
+
+def _held_out_lines(held_out: dict[str, Any] | None) -> list[str]:
+    if held_out is None:
+        return ["  held out             not known yet: the horizon is not over in the exports"]
+    rule, best = held_out["rule"], held_out["best_column_in_hindsight"]
+    low, high = held_out["auc"]["low"], held_out["auc"]["high"]
+    return [
+        f"  held-out AUC         {held_out['auc']['value']:.3f} ({low:.3f} to {high:.3f}); {rule['column']} alone {rule['auc']:.3f}, "
+        f"best column in hindsight {best['auc']:.3f}, logistic {held_out['logistic_auc']:.3f}",
+        f"  held-out rate        {held_out['base_rate']:.1%} of {held_out['rows']:,} rows; predicted/actual {held_out['predicted_over_actual']:.2f}; "
+        f"top decile {held_out['top_rate']:.1%}, the rule's {held_out['rule_top_rate']:.1%}",
+    ]
+
+
+def _figures(environment: Environment, question: Question) -> dict[str, Any]:
+    import json
+
+    from platform_assets.audiences.publication import folder_of
+
+    folder = folder_of(
+        environment.audiences, question.campaign, date.fromisoformat(question.as_of).isoformat()
+    )
+    return dict(json.loads((folder / "figures.json").read_text()))
+
+
+if __name__ == "__main__":
+    main()

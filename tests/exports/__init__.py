@@ -1,0 +1,1 @@
+"""Tests of reading AWS exports and of the sample data's writers."""
