@@ -39,7 +39,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
     entities = sorted({spec.entity for spec in declared.campaigns.values()})
     shared = dg.Definitions(
         assets=[
-            *transform_assets(environment),
+            transform_assets(environment),
             *feature_assets(environment, platform.catalog, platform.as_of),
             *score_assets(declared.campaigns, environment, platform.catalog, platform.as_of),
         ],

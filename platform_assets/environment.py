@@ -76,6 +76,10 @@ class Environment:
         return self.data / "audiences"
 
     @property
+    def verdicts(self) -> Path:
+        return self.data / "verdicts"
+
+    @property
     def refs(self) -> Path:
         return self.data / "refs"
 

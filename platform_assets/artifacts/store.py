@@ -60,6 +60,12 @@ class Artifact:
         """A local path to one of its files, its checksum verified once per process."""
         return self.store.local_path(self.ref, name, self.files)
 
+    def folder(self) -> Path:
+        """A local folder with all of its files, every checksum verified once per process."""
+        paths = {name: Path(self.path(name)) for name in sorted(self.files)}
+        first = next(iter(paths))
+        return paths[first].parents[first.count("/")]
+
     def dagster_metadata(self) -> dict[str, Any]:
         """What a person should see of any artifact: hit or miss and why, seconds spent or saved, its identity."""
         cost = "seconds_saved" if self.hit else "seconds_spent"
@@ -80,6 +86,7 @@ class ArtifactStore:
         self._root = path.rstrip("/")
         self._local = isinstance(self._fs, LocalFileSystem)
         self._verified: dict[str, str] = {}
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def find(self, fingerprint: str) -> Artifact | None:
         """The artifact of a fingerprint, or None."""
@@ -123,8 +130,9 @@ class ArtifactStore:
         stored = self._at(f"content/{ref.content_hash}/{name}")
         if stored in self._verified:
             return self._verified[stored]
-        path = stored if self._local else os.path.join(tempfile.mkdtemp(prefix="artifact-"), posixpath.basename(name))
+        path = stored if self._local else os.path.join(self._downloads(ref), name)
         if not self._local:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             self._fs.get_file(stored, path)
         if not os.path.exists(path) or _sha256_file(Path(path)) != files[name]:
             raise ArtifactCorrupt(
@@ -133,6 +141,11 @@ class ArtifactStore:
             )
         self._verified[stored] = path
         return path
+
+    def _downloads(self, ref: ArtifactRef) -> str:
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="artifacts-")
+        return os.path.join(self._temporary.name, ref.content_hash)
 
     def _artifact(self, record: Mapping[str, Any], hit: bool, reason: str) -> Artifact:
         ref = ArtifactRef(record["recipe"]["key"], record["fingerprint"], record["content_hash"])

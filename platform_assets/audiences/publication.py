@@ -1,7 +1,7 @@
 """Putting audience and report where people look for them, each in one atomic step.
 
 The artifacts stay where they are; these are copies under names that do not change from run to run:
-`<audiences>/<campaign>/<as-of date>/audience.parquet`, `audience.csv` and `report.html`.
+`<audiences>/<campaign>/<as-of date>/` holds `audience.parquet`, `audience.csv`, `report.html` and `figures.json`.
 """
 
 import os

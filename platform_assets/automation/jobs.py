@@ -6,9 +6,14 @@ audiences and reports of all campaigns of an entity are a job of their own, over
 
 from collections.abc import Mapping
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from platform_assets.campaigns.spec import CampaignSpec
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 REFRESH_JOB = "refresh_marts"
 
@@ -21,7 +26,7 @@ def score_job_name(entity: str) -> str:
     return f"score_{entity}"
 
 
-def campaign_jobs(name: str, spec: CampaignSpec) -> list[dg.UnresolvedAssetJobDefinition]:
+def campaign_jobs(name: str, spec: CampaignSpec) -> list["UnresolvedAssetJobDefinition"]:
     """The job that trains one campaign, from its training set to its promoted model."""
     steps = [[name, "training_set"], *([name, "models", family] for family in spec.advanced.models), [name, "ensemble"], [name, "promoted_model"]]
     selection = dg.AssetSelection.assets(*(dg.AssetKey(key) for key in steps))
@@ -32,7 +37,7 @@ def campaign_jobs(name: str, spec: CampaignSpec) -> list[dg.UnresolvedAssetJobDe
     ]
 
 
-def platform_jobs(campaigns: Mapping[str, CampaignSpec]) -> list[dg.UnresolvedAssetJobDefinition]:
+def platform_jobs(campaigns: Mapping[str, CampaignSpec]) -> list["UnresolvedAssetJobDefinition"]:
     """The job from exports to marts, and for each entity the job from features to reports."""
     marts = dg.AssetSelection.groups("raw", "staging", "marts")
     jobs = [dg.define_asset_job(REFRESH_JOB, selection=marts, description="Load new exports and rebuild the marts")]

@@ -4,7 +4,7 @@ A training set is one Parquet file: entity key, as_of (UTC instant), label (0 or
 campaign's features. Its metadata says for which scoring date it was made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from platform_assets.campaigns.population import marts_read, people_asked
 from platform_assets.campaigns.predicate import parse_person_condition
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.teacher import read_teacher
-from platform_assets.campaigns.times import training_dates
+from platform_assets.campaigns.times import TrainingDates, training_dates
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of
 from platform_assets.features.tables import feature_table
@@ -41,16 +41,16 @@ class LabelledRows:
     """People, as-of times and labels, before features are joined.
 
     Attributes:
-        table: columns (entity key, as_of, label).
-        spines: what to ask features for; together they hold every row of `table`.
+        read: computes the table: columns (entity key, as_of, label). Not called when the result is in the store.
+        spines: what to ask features for; together they hold every row of the table.
         inputs: name → content version of everything the labels and the choice of people look at.
         set_aside: teacher rows left out because their label is not known yet.
     """
 
-    table: "pa.Table"
+    read: Callable[[], "pa.Table"]
     spines: tuple[Spine, ...]
     inputs: Mapping[str, str]
-    set_aside: int
+    set_aside: int = 0
 
 
 def marts_of(spec: CampaignSpec, warehouse: Warehouse) -> tuple[str, ...]:
@@ -79,27 +79,54 @@ def labelled_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, scor
     Raises:
         NotCovered, ImmatureLabel, TeacherError: see where they are defined.
     """
+    dates = _dates(spec, warehouse, score_at)
     if isinstance(spec.label, TeacherLabel):
-        return _teacher_rows(spec, warehouse, teachers, score_at)
+        instant = instant_of(dates.score_at, warehouse.catalog.entities[spec.entity].timezone)
+        return teacher_rows(spec, warehouse, teachers, lambda as_of: as_of <= instant - spec.horizon)
+    return event_rows(spec, warehouse, dates.as_of)
+
+
+def event_rows(spec: CampaignSpec, warehouse: Warehouse, days: Sequence[date]) -> LabelledRows:
+    """The people a campaign asks about as of some dates, with their labels.
+
+    Raises:
+        ImmatureLabel: when read, a label is not known yet.
+    """
+    entity = warehouse.catalog.entities[spec.entity]
+    inputs = {}
+    for day in days:
+        instant = instant_of(day, entity.timezone)
+        inputs[f"labels as of {day}"] = version_of_labels(warehouse, spec, day)
+        inputs |= {f"{mart} before {day}": warehouse.version_before(mart, instant) for mart in marts_of(spec, warehouse)}
+
+    def read() -> "pa.Table":
+        import pyarrow as pa
+
+        return pa.concat_tables([_labelled_people(spec, warehouse, day) for day in days])
+
+    spines = tuple(Spine.of_population(entity, instant_of(day, entity.timezone)) for day in days)
+    return LabelledRows(read, spines, inputs)
+
+
+def teacher_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, wanted: Callable[[datetime], bool]) -> LabelledRows:
+    """The rows of a campaign's teacher file whose as-of time is `wanted`. No spine when there are none.
+
+    Raises:
+        TeacherError, ImmatureLabel: the file cannot be used.
+    """
     import pyarrow as pa
 
     entity = warehouse.catalog.entities[spec.entity]
-    tables, spines, inputs = [], [], {}
-    for day in _dates(spec, warehouse, score_at).as_of:
-        tables.append(labelled_people(spec, warehouse, day))
-        spines.append(Spine.of_population(entity, instant_of(day, entity.timezone)))
-        inputs[f"labels as of {day}"] = version_of_labels(warehouse, spec, day)
-        for mart in marts_of(spec, warehouse):
-            inputs[f"{mart} before {day}"] = warehouse.version_before(mart, instant_of(day, entity.timezone))
-    return LabelledRows(pa.concat_tables(tables), tuple(spines), inputs, 0)
+    teacher = read_teacher(spec, warehouse, teachers)
+    table = teacher.table.filter(pa.array([wanted(as_of) for as_of in teacher.table["as_of"].to_pylist()], pa.bool_()))
+    if not table.num_rows:
+        return LabelledRows(lambda: table, (), {"teacher file": teacher.content_hash}, teacher.set_aside)
+    spine = Spine.of_rows(entity, table.select([entity.key, "as_of"]))
+    inputs = {"teacher file": teacher.content_hash, "rows": spine.content_id}
+    return LabelledRows(lambda: table, (spine,), inputs, teacher.set_aside)
 
 
-def labelled_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Table":
-    """The people a campaign asks about as of a date, with their labels: columns (entity key, as_of, label).
-
-    Raises:
-        ImmatureLabel: the label is not known yet.
-    """
+def _labelled_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Table":
     import ibis
 
     entity = warehouse.catalog.entities[spec.entity]
@@ -125,6 +152,8 @@ def build_training_set(
     """
     at = score_date(spec, warehouse, score_at)
     rows = labelled_rows(spec, warehouse, teachers, score_at)
+    if not rows.spines:
+        raise TooFewPositives(f"{name}: no label is known at score_at {at}; score later, or bring older teacher data")
     groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
     features = [feature_table(groups, spine, warehouse, store) for spine in rows.spines]
     entity = warehouse.catalog.entities[spec.entity]
@@ -152,7 +181,8 @@ def build_training_set(
     def build(folder: Path) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
-        table = _join(entity.key, spec, rows, [made.table for made in features])
+        joined = join_features(entity.key, feature_names(spec), rows.read(), [made.table for made in features])
+        table = _with_folds(joined, entity.key, spec)
         refuse_too_few(name, table["label"].to_pylist())
         result = audit(table, _rules(entity.key, spec, table.num_rows), name=f"{name}/training_set", personal=(entity.key,))
         result.raise_if_failed()
@@ -177,40 +207,36 @@ def refuse_too_few(name: str, labels: list[int]) -> None:
             )
 
 
-def _dates(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None) -> Any:
+def _dates(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None) -> TrainingDates:
     entity = warehouse.catalog.entities[spec.entity]
     mart = label_mart(spec)
     lag = warehouse.catalog.marts[mart or entity.population].arrival_lag
     return training_dates(spec, entity.timezone, watermark_of(spec, warehouse), lag, score_at)
 
 
-def _teacher_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, score_at: date | None) -> LabelledRows:
+def join_features(key: str, names: Sequence[str], labels: "pa.Table", features: Sequence["pa.Table"]) -> "pa.Table":
+    """Labels with their features, sorted by as_of and key: columns (key, as_of, label, *names).
+
+    Raises:
+        AssertionError: a labelled row has no features.
+    """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    entity = warehouse.catalog.entities[spec.entity]
-    at = instant_of(_dates(spec, warehouse, score_at).score_at, entity.timezone)
-    teacher = read_teacher(spec, warehouse, teachers)
-    known = pc.less_equal(teacher.table["as_of"], pa.scalar(at - spec.horizon, pa.timestamp("us", "UTC")))
-    table = teacher.table.filter(known)
-    spine = Spine.of_rows(entity, table.select([entity.key, "as_of"]))
-    inputs = {"teacher file": teacher.content_hash, "rows": spine.content_id}
-    return LabelledRows(table, (spine,), inputs, teacher.set_aside)
+    together = pa.concat_tables([table.select([key, "as_of", *names]) for table in features])
+    schema = pa.schema([together.schema.field(key), together.schema.field("as_of"), pa.field("label", pa.int64())])
+    joined = labels.cast(schema).join(together, [key, "as_of"], join_type="inner")
+    if joined.num_rows != labels.num_rows:
+        raise AssertionError(f"{labels.num_rows - joined.num_rows} labelled rows have no features")
+    return joined.sort_by([("as_of", "ascending"), (key, "ascending")]).combine_chunks()
 
 
-def _join(key: str, spec: CampaignSpec, rows: LabelledRows, features: list["pa.Table"]) -> "pa.Table":
-    import numpy as np
+def _with_folds(table: "pa.Table", key: str, spec: CampaignSpec) -> "pa.Table":
     import pyarrow as pa
 
     from platform_assets.learning.folds import assign_folds
 
-    together = pa.concat_tables([table.select([key, "as_of", *feature_names(spec)]) for table in features])
-    labels = rows.table.cast(pa.schema([together.schema.field(key), together.schema.field("as_of"), pa.field("label", pa.int64())]))
-    joined = labels.join(together, [key, "as_of"], join_type="inner").sort_by([("as_of", "ascending"), (key, "ascending")])
-    if joined.num_rows != rows.table.num_rows:
-        raise AssertionError(f"{rows.table.num_rows - joined.num_rows} labelled rows have no features")
-    folds = assign_folds(np.asarray(joined[key].to_pylist()), spec.advanced.folds, spec.advanced.seed)
-    return joined.add_column(3, "fold", pa.array(folds, pa.int64())).combine_chunks()
+    folds = assign_folds(table[key].to_pylist(), spec.advanced.folds, spec.advanced.seed)
+    return table.add_column(3, "fold", pa.array(folds, pa.int64()))
 
 
 def _rules(key: str, spec: CampaignSpec, rows: int) -> list[Rule]:

@@ -117,3 +117,10 @@ def test_a_store_on_another_file_system_holds_the_same(tmp_path):
 def test_the_fingerprint_does_not_depend_on_the_order_of_settings(config):
     reordered = dict(reversed(list(config.items())))
     assert Recipe("k", {}, config).fingerprint == Recipe("k", {}, reordered).fingerprint
+
+
+def test_the_folder_holds_every_file_on_any_file_system(tmp_path):
+    for root in (tmp_path, "memory://folders"):
+        store = ArtifactStore(root)
+        folder = store.get_or_build(RECIPE, writes("one")).folder()
+        assert [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()] == ["nested/data.txt"]

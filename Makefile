@@ -1,0 +1,70 @@
+# The two commands a new user types are `make demo` and `make test`; each sets up what it needs.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV ?= .venv
+# CPU or CUDA is a choice of package index: TORCH="torch==2.13.0 --index-url …" picks another build.
+TORCH ?= torch==2.13.0
+BIN := $(abspath $(VENV))/bin
+export PLATFORM_DATA ?= $(abspath .data)
+export DAGSTER_HOME ?= $(PLATFORM_DATA)/dagster
+export DAGSTER_DISABLE_TELEMETRY := yes
+export GX_ANALYTICS_ENABLED := False
+# Threads that spin while they wait starve each other on small machines.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+
+MANIFEST := dbt_project/target/manifest.json
+DBT_FILES := $(shell find dbt_project -type f \( -name '*.sql' -o -name '*.yml' \) -not -path '*/target/*')
+
+.PHONY: environment manifest demo ui test test-fast browser lint schema lock clean
+
+environment: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+manifest: $(MANIFEST)
+
+$(MANIFEST): $(VENV)/.installed $(DBT_FILES)
+	PLATFORM_RAW=$(PLATFORM_DATA)/raw PLATFORM_DBT_DATABASE=$(PLATFORM_DATA)/warehouse/parse.duckdb \
+	$(BIN)/dbt parse --quiet --project-dir dbt_project --profiles-dir dbt_project
+	touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: deploy/local/dagster.yaml
+	mkdir -p $(DAGSTER_HOME)
+	cp $< $@
+
+demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/python -m samples.demo
+
+ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/dagster dev -w workspace.yaml
+
+test: $(MANIFEST) browser
+	$(BIN)/python -m pytest
+
+test-fast: $(MANIFEST)
+	$(BIN)/python -m pytest -m "not slow"
+
+# The browser test drives a real browser; Debian's own is used.
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+lint: $(MANIFEST)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/platform-assets check
+
+schema: $(VENV)/.installed
+	$(BIN)/platform-assets schema --output platform_assets/defs/campaign.schema.json
+
+lock:
+	./deploy/lock.sh
+
+clean:
+	rm -rf .data $(MANIFEST)

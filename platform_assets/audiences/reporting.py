@@ -1,0 +1,134 @@
+"""The report of a campaign as of a date, as an artifact: figures gathered, measured where labels are known, rendered."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
+from platform_assets.audiences.measurement import enough, held_out_labels, measure
+from platform_assets.audiences.report import render_report
+from platform_assets.campaigns.ensembling import evaluation_of, load_bundle
+from platform_assets.campaigns.feature_choice import chosen_groups, feature_names
+from platform_assets.campaigns.fitting import TrainingRows
+from platform_assets.campaigns.promotion import Promotion
+from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.training_set import LabelledRows, join_features, marts_of
+from platform_assets.features.registry import GROUPS
+from platform_assets.features.tables import FeatureTable, feature_table
+from platform_assets.warehouse.duckdb import Warehouse
+
+FILE = "report.html"
+FIGURES_FILE = "figures.json"
+SHOWN_FEATURES = 12
+
+
+def build_report(
+    name: str,
+    spec: CampaignSpec,
+    audience: Artifact,
+    promotion: Promotion,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    teachers: Path,
+    day: date,
+) -> Artifact:
+    """The report: `report.html` for people, `figures.json` with the same figures for programs.
+
+    Its metadata says what came true, under `held_out`, once enough labels from `day` on are known; null before.
+    """
+    labels = held_out_labels(spec, warehouse, teachers, day)
+    groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
+    features = [feature_table(groups, spine, warehouse, store) for spine in labels.spines] if labels else []
+    training = store.open(promotion.training_set)
+    ensemble = store.open(promotion.ensemble)
+    decision = store.open(promotion.decision)
+    recipe = Recipe(
+        key=f"{name}/report",
+        code={**code_of("platform_assets.audiences.reporting"), "report.html": _template_hash()},
+        config={"as_of": day.isoformat(), "spec": spec.resolved()},
+        inputs={
+            "audience": audience.ref.content_hash,
+            "ensemble": ensemble.ref.content_hash,
+            "decision": decision.ref.content_hash,
+            "training_set": training.ref.content_hash,
+            **(labels.inputs if labels else {}),
+            **{f"held out: {group}": content for table in features for group, content in table.content_hashes.items()},
+        },
+    )
+
+    def build(folder: Path) -> dict[str, Any]:
+        held_out = _measured(spec, labels, features, training, ensemble, warehouse)
+        evaluation = evaluation_of(ensemble)
+        words = {n: f.description for group in groups for n, f in group.features.items()}
+        by_time = [{**row, "part": "out of fold"} for row in evaluation["by_time"]]
+        if held_out:
+            by_time.append(_held_out_row(held_out, day))
+        figures = {
+            "campaign": {"name": name, "description": spec.description, "owner": spec.owner, "horizon_days": spec.horizon.days},
+            "audience": audience.metadata,
+            "training": training.metadata,
+            "leaderboard": evaluation["leaderboard"],
+            "by_time": by_time,
+            "importance": [{**row, "words": words[row["feature"]]} for row in evaluation["importance"][:SHOWN_FEATURES]],
+            "promotion": {"decision": decision.metadata["outcome"].capitalize(), "reason": decision.metadata["reason"]},
+            "lineage": {
+                "Model version": ensemble.ref.content_hash,
+                "Training set": training.ref.content_hash,
+                **{f"Mart {mart}": _mart_version(warehouse, mart) for mart in marts_of(spec, warehouse)},
+            },
+            "held_out": held_out,
+        }
+        (folder / FILE).write_text(render_report(figures), encoding="utf-8")
+        (folder / FIGURES_FILE).write_text(json.dumps(figures, indent=1, sort_keys=True, allow_nan=False))
+        return {"held_out": held_out and {key: value for key, value in held_out.items() if not isinstance(value, list)}}
+
+    return store.get_or_build(recipe, build)
+
+
+def _measured(
+    spec: CampaignSpec,
+    labels: LabelledRows | None,
+    features: list[FeatureTable],
+    training: Artifact,
+    ensemble: Artifact,
+    warehouse: Warehouse,
+) -> dict[str, Any] | None:
+    if labels is None:
+        return None
+    table = labels.read()
+    if not enough(table):
+        return None
+    names = feature_names(spec)
+    key = warehouse.catalog.entities[spec.entity].key
+    bundle = load_bundle(ensemble)
+    if tuple(bundle.feature_names) != names:
+        # The file's features changed since the promoted model was made; it is measured on its own.
+        names = tuple(bundle.feature_names)
+    held_out = join_features(key, names, table, [made.table for made in features]).to_pandas()
+    return measure(bundle, TrainingRows.of(training).frame, held_out, names, key)
+
+
+def _held_out_row(held_out: dict[str, Any], day: date) -> dict[str, Any]:
+    return {
+        "when": day.isoformat(),
+        "part": "held out",
+        "rows": held_out["rows"],
+        "positives": held_out["positives"],
+        "auc": held_out["auc"]["value"],
+        "predicted": held_out["predicted_over_actual"] * held_out["base_rate"],
+        "actual": held_out["base_rate"],
+    }
+
+
+def _mart_version(warehouse: Warehouse, mart: str) -> str:
+    published = warehouse.published(mart)
+    return f"{published.version}, exports cover everything before {published.watermark.isoformat()}"
+
+
+def _template_hash() -> str:
+    import hashlib
+
+    from platform_assets.audiences.report import TEMPLATE
+
+    return hashlib.sha256(TEMPLATE.read_bytes()).hexdigest()

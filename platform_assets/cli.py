@@ -1,0 +1,165 @@
+"""`platform-assets …`: what Dagster's own command does not do.
+
+Belongs here: checking, previewing and copying campaign files, the JSON Schema for editors, and the doctor. What runs
+assets is `dagster` itself.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from platform_assets.environment import Environment, EnvironmentVariableError, environment_from_variables
+
+if TYPE_CHECKING:
+    from platform_assets.campaigns.spec import CampaignSpec
+    from platform_assets.warehouse.catalog import Catalog
+
+Result = TypeVar("Result")
+GOOD, BAD = click.style("ok", fg="green"), click.style("!!", fg="red")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Campaign files and the state of the platform. Assets are run by `dagster`."""
+
+
+@main.command()
+def check() -> None:
+    """Check every source and campaign file; exit 1 when one cannot be honoured."""
+    from platform_assets.campaigns.read import DeclarationError, read_campaigns
+    from platform_assets.components.loading import read_sources
+
+    environment = _environment()
+    catalog = _catalog(environment)
+    broken = 0
+    try:
+        sources = read_sources(environment.sources)
+        click.echo(f"{GOOD} {len(sources)} sources")
+    except DeclarationError as error:
+        broken += 1
+        click.echo(f"{BAD} {error}")
+    for file in read_campaigns(environment.campaigns, catalog):
+        if file.error is None:
+            click.echo(f"{GOOD} {file.name}")
+        else:
+            broken += 1
+            click.echo("\n".join(f"{BAD} {line}" for line in str(file.error).splitlines()))
+    if broken:
+        click.echo(f"{broken} of the files above cannot be honoured", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("campaign")
+def preview(campaign: str) -> None:
+    """How many people and positives a campaign has, and how far one column alone gets."""
+    from platform_assets.artifacts import ArtifactStore
+    from platform_assets.campaigns.label import ImmatureLabel
+    from platform_assets.campaigns.preview import preview_campaign, rendered
+    from platform_assets.campaigns.teacher import TeacherError
+    from platform_assets.campaigns.times import NotCovered
+    from platform_assets.campaigns.training_set import TooFewPositives
+    from platform_assets.features.tables import AsOfNotCovered
+    from platform_assets.quality import AuditFailed
+    from platform_assets.warehouse.duckdb import Warehouse
+    from platform_assets.warehouse.published import MartMissing, MartRefused, MartStore
+
+    environment = _environment()
+    catalog = _catalog(environment)
+    spec = _campaign(environment, catalog, campaign)
+    warehouse = Warehouse(catalog, MartStore(environment.marts))
+    try:
+        looked = preview_campaign(campaign, spec, warehouse, ArtifactStore(environment.artifacts), environment.teachers)
+    except (
+        AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NotCovered, TeacherError, TooFewPositives,
+    ) as error:  # fmt: skip
+        raise click.ClickException(str(error)) from error
+    click.echo(rendered(looked))
+
+
+@main.command()
+@click.argument("campaign")
+@click.option("--like", required=True, help="The campaign to copy.")
+def new(campaign: str, like: str) -> None:
+    """Start a campaign as a copy of another: the same as last time, then edit."""
+    from platform_assets.campaigns.read import FILE_NAME, read_campaign
+
+    environment = _environment()
+    catalog = _catalog(environment)
+    _campaign(environment, catalog, like)
+    target = environment.campaigns / campaign / FILE_NAME
+    if target.exists():
+        raise click.ClickException(f"{target} exists already; choose another name or edit it")
+    text = (environment.campaigns / like / FILE_NAME).read_text(encoding="utf-8")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    copied = read_campaign(target, catalog)
+    if copied.error is not None:
+        target.unlink()
+        target.parent.rmdir()
+        raise click.ClickException(str(copied.error))
+    click.echo(f"{target}\nEdit it, then: platform-assets check && platform-assets preview {campaign}")
+
+
+@main.command()
+@click.option("--output", type=click.Path(path_type=Path), help="File to write (default: the terminal).")
+def schema(output: Path | None) -> None:
+    """JSON Schema of campaign files, for editors."""
+    from platform_assets.campaigns.spec import json_schema
+
+    text = json.dumps(json_schema(), indent=2) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(str(output))
+
+
+@main.command()
+def doctor() -> None:
+    """Look at everything the platform stands on and say what to do about what is missing; exit 1 when something is."""
+    from platform_assets.diagnosis import diagnose
+
+    findings = diagnose(_environment())
+    for finding in findings:
+        click.echo(f"{GOOD if finding.good else BAD} {finding.what}: {finding.found}")
+        if not finding.good:
+            click.echo(f"   {finding.remedy}")
+    if not all(finding.good for finding in findings):
+        sys.exit(1)
+
+
+def _environment() -> Environment:
+    return _told(environment_from_variables, EnvironmentVariableError)
+
+
+def _catalog(environment: Environment) -> "Catalog":
+    from platform_assets.warehouse.catalog import Catalog, CatalogError, ManifestMissing
+
+    return _told(lambda: Catalog.from_manifest(environment.dbt_manifest), CatalogError, ManifestMissing)
+
+
+def _campaign(environment: Environment, catalog: "Catalog", name: str) -> "CampaignSpec":
+    from platform_assets.campaigns.predicate import did_you_mean
+    from platform_assets.campaigns.read import FILE_NAME, read_campaign
+
+    path = environment.campaigns / name / FILE_NAME
+    if not path.is_file():
+        known = [other.parent.name for other in environment.campaigns.glob(f"*/{FILE_NAME}")]
+        raise click.ClickException(f"there is no campaign {name} in {environment.campaigns}{did_you_mean(name, known)}")
+    file = read_campaign(path, catalog)
+    if file.spec is None:
+        raise click.ClickException(str(file.error))
+    return file.spec
+
+
+def _told(attempt: Callable[[], Result], *expected: type[Exception]) -> Result:
+    """The result, or the error's own sentence without a traceback."""
+    try:
+        return attempt()
+    except expected as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,117 @@
+"""What `platform-assets doctor` looks at: everything the platform stands on, and what to do when it is not there."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from platform_assets.environment import Environment
+
+NEEDED_FREE_BYTES = 2 * 1024**3
+STEP_LIBRARIES = ("lightgbm", "torch", "great-expectations", "dbt-duckdb", "ibis-framework", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is as it should be, what was found, and what to do otherwise."""
+
+    what: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+
+def diagnose(environment: Environment) -> list[Finding]:
+    """Look at everything once; looks only, changes nothing."""
+    return [
+        *_places(environment),
+        *_libraries(),
+        _manifest(environment),
+        *_exports(environment),
+        *_marts(environment),
+        *_campaigns(environment),
+    ]
+
+
+def _places(environment: Environment) -> Iterator[Finding]:
+    folder = _nearest_existing(environment.data)
+    writable = os.access(folder, os.W_OK)
+    yield Finding("data folder", writable, str(environment.data), "make it writable, or set PLATFORM_DATA to a folder that is")
+    free = shutil.disk_usage(folder).free
+    yield Finding("free space", free >= NEEDED_FREE_BYTES, f"{free / 1024**3:.0f} GiB", "free at least 2 GiB, or set PLATFORM_DATA to another disk")
+    home = os.environ.get("DAGSTER_HOME", "")
+    yield Finding("DAGSTER_HOME", bool(home) and Path(home).is_dir(), home or "not set", "set it to a folder, or start with `make ui`, which does")
+
+
+def _libraries() -> Iterator[Finding]:
+    for name in STEP_LIBRARIES:
+        try:
+            yield Finding(name, True, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, False, "not installed", "run `make environment`")
+
+
+def _manifest(environment: Environment) -> Finding:
+    manifest = environment.dbt_manifest
+    if not manifest.is_file():
+        return Finding("dbt manifest", False, f"{manifest} is not there", "run `make manifest`")
+    newest = max(path.stat().st_mtime for path in environment.dbt_project.rglob("*") if path.suffix in (".sql", ".yml") and "target" not in path.parts)
+    stale = newest > manifest.stat().st_mtime
+    return Finding("dbt manifest", not stale, "older than the project" if stale else "as new as the project", "run `make manifest`")
+
+
+def _exports(environment: Environment) -> Iterator[Finding]:
+    from platform_assets.campaigns.read import DeclarationError
+    from platform_assets.components.loading import read_sources
+    from platform_assets.exports.discover import discover
+    from platform_assets.exports.export import ExportError
+
+    try:
+        sources = read_sources(environment.sources)
+    except DeclarationError as error:
+        yield Finding("sources", False, str(error), "correct the file")
+        return
+    for name, spec in sources.items():
+        try:
+            found = discover(spec, name, environment.exports)
+        except ExportError as error:
+            yield Finding(f"exports of {name}", False, str(error), "export again, or remove the broken export")
+            continue
+        newest = found.complete[-1].exported_at.isoformat() if found.complete else "none"
+        told = f"{len(found.complete)} complete, newest {newest}; {len(found.in_progress)} in progress"
+        yield Finding(f"exports of {name}", bool(found.complete), told, f"put an export below {environment.exports}/{spec.path}")
+
+
+def _marts(environment: Environment) -> Iterator[Finding]:
+    from platform_assets.warehouse.published import MartStore
+
+    pointer = MartStore(environment.marts).pointer()
+    if not pointer.tables:
+        yield Finding("marts", False, "none published", "materialise the job refresh_marts")
+    for name, table in sorted(pointer.tables.items()):
+        refused = pointer.refused.get(name)
+        told = refused or f"{table.rows:,} rows, exports cover everything before {table.watermark.isoformat()}"
+        yield Finding(f"mart {name}", refused is None, told, f"correct the cause, then materialise marts/{name}")
+
+
+def _campaigns(environment: Environment) -> Iterator[Finding]:
+    from platform_assets.campaigns.promotion import PromotedModels
+    from platform_assets.campaigns.read import read_campaigns
+    from platform_assets.warehouse.catalog import Catalog, CatalogError, ManifestMissing
+
+    try:
+        catalog = Catalog.from_manifest(environment.dbt_manifest)
+    except (CatalogError, ManifestMissing) as error:
+        yield Finding("campaigns", False, str(error), "correct the model, then run `make manifest`")
+        return
+    promoted = PromotedModels(environment.artifacts)
+    for file in read_campaigns(environment.campaigns, catalog):
+        good_from = [promotion.score_at for promotion in promoted.all(file.name)]
+        told = str(file.error) if file.error else f"promoted model good from {good_from[-1]}" if good_from else "no promoted model yet"
+        yield Finding(f"campaign {file.name}", file.error is None, told, "correct the file; `platform-assets check` shows every mistake")
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(candidate for candidate in (path, *path.parents) if candidate.exists())
