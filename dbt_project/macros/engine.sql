@@ -1,0 +1,56 @@
+{#- What DuckDB and BigQuery write differently, one macro a difference; models call these and stay the same. -#}
+
+{#- An instant, from a timestamp without zone that is meant in UTC (as Aurora exports it), or with one. -#}
+{% macro utc_timestamp(column) %}{{ return(adapter.dispatch('utc_timestamp')(column)) }}{% endmacro %}
+
+{% macro duckdb__utc_timestamp(column) %}(cast({{ column }} as timestamp) at time zone 'UTC'){% endmacro %}
+
+{% macro bigquery__utc_timestamp(column) %}timestamp({{ column }}, 'UTC'){% endmacro %}
+
+
+{#- An instant, from seconds since 1970-01-01 UTC. -#}
+{% macro timestamp_from_epoch(seconds) %}{{ return(adapter.dispatch('timestamp_from_epoch')(seconds)) }}{% endmacro %}
+
+{% macro duckdb__timestamp_from_epoch(seconds) %}to_timestamp({{ seconds }}){% endmacro %}
+
+{% macro bigquery__timestamp_from_epoch(seconds) %}timestamp_seconds({{ seconds }}){% endmacro %}
+
+
+{#- Seconds since 1970-01-01 UTC, bigint, from an instant. -#}
+{% macro epoch_of_timestamp(column) %}{{ return(adapter.dispatch('epoch_of_timestamp')(column)) }}{% endmacro %}
+
+{% macro duckdb__epoch_of_timestamp(column) %}cast(floor(epoch({{ column }})) as bigint){% endmacro %}
+
+{% macro bigquery__epoch_of_timestamp(column) %}unix_seconds({{ column }}){% endmacro %}
+
+
+{#- The type of exact numbers with `scale` decimals; 9 is what both engines hold alike. -#}
+{% macro decimal_type(scale=9) %}{{ return(adapter.dispatch('decimal_type')(scale)) }}{% endmacro %}
+
+{% macro duckdb__decimal_type(scale) %}decimal(38, {{ scale }}){% endmacro %}
+
+{% macro bigquery__decimal_type(scale) %}{{ 'numeric' if scale == 9 else 'bignumeric' }}{% endmacro %}
+
+
+{#- The type of an instant. -#}
+{% macro timestamp_type() %}{{ return(adapter.dispatch('timestamp_type')()) }}{% endmacro %}
+
+{% macro duckdb__timestamp_type() %}timestamptz{% endmacro %}
+
+{% macro bigquery__timestamp_type() %}timestamp{% endmacro %}
+
+
+{#- Whether text matches a regular expression somewhere. -#}
+{% macro text_matches(text, pattern) %}{{ return(adapter.dispatch('text_matches')(text, pattern)) }}{% endmacro %}
+
+{% macro duckdb__text_matches(text, pattern) %}regexp_matches({{ text }}, '{{ pattern }}'){% endmacro %}
+
+{% macro bigquery__text_matches(text, pattern) %}regexp_contains({{ text }}, r'{{ pattern }}'){% endmacro %}
+
+
+{#- An array of strings without elements. -#}
+{% macro no_strings() %}{{ return(adapter.dispatch('no_strings')()) }}{% endmacro %}
+
+{% macro duckdb__no_strings() %}cast([] as varchar[]){% endmacro %}
+
+{% macro bigquery__no_strings() %}array<string>[]{% endmacro %}

@@ -1,0 +1,185 @@
+"""Running dbt: one process, one build, and what came of each model and test.
+
+Belongs here: the command, its environment, and reading `run_results.json`. Does not belong here: what to
+build, or what to publish. dbt runs as a process of its own, because DuckDB stays locked until the process
+that opened it ends.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+_NOT_PROJECT_CONTENT = frozenset({"target", "logs", "dbt_packages", ".user.yml", ".gitignore"})
+_FINISHED = (0, 1)
+_LINES_SHOWN = 15
+
+
+class DbtError(RuntimeError):
+    """dbt could not run the build at all."""
+
+
+@dataclass(frozen=True)
+class DbtProject:
+    """Where a dbt build reads and writes.
+
+    Attributes:
+        folder: the dbt project, profiles included.
+        raw: the raw tables.
+        database: the DuckDB file that dbt alone writes.
+    """
+
+    folder: Path
+    raw: Path
+    database: Path
+
+    @property
+    def target(self) -> Path:
+        """dbt's working files; not the project's own target folder, whose manifest others read."""
+        return self.database.parent / "target"
+
+    @property
+    def logs(self) -> Path:
+        return self.database.parent / "logs"
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What came of one model or test.
+
+    Attributes:
+        unique_id: dbt's name for it.
+        status: success | error | skipped for models; pass | warn | fail | error | skipped for tests.
+        seconds: wall time.
+        failures: rows that failed a data test.
+        message: what dbt says, without values out of the data.
+        compiled: the SQL that ran.
+    """
+
+    unique_id: str
+    status: str
+    seconds: float
+    failures: int | None
+    message: str
+    compiled: str
+
+
+@dataclass(frozen=True)
+class DbtRun:
+    """One finished `dbt build`."""
+
+    results: dict[str, NodeResult]
+    seconds: float
+
+
+def project_hash(folder: Path) -> str:
+    """The sha256 over names and content of every file of a dbt project, dbt's own output left out."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and not _NOT_PROJECT_CONTENT & set(name.parts):
+            digest.update(f"{name.as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
+    """`dbt build` of exactly these models and every test that reads no other.
+
+    Returns what came of each node, failures included.
+
+    Raises:
+        DbtError: dbt stopped before it built anything (the project does not parse, the database is locked),
+        or a
+            model asked for is not in the project.
+    """
+    run_results = project.target / "run_results.json"
+    run_results.unlink(missing_ok=True)
+    started = time.perf_counter()
+    done = _dbt(project, "build", "--indirect-selection", "cautious", "--select", *models)
+    seconds = time.perf_counter() - started
+    if done.returncode not in _FINISHED or not run_results.is_file():
+        raise DbtError(f"dbt build stopped before it built anything {_last_words(project, done)}")
+    results = _read_results(run_results)
+    built = {unique_id.rpartition(".")[2] for unique_id in results if unique_id.startswith("model.")}
+    unknown = [model for model in models if model not in built]
+    if unknown:
+        raise DbtError(
+            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. "
+            f"Run `dbt parse --project-dir {project.folder.name} --profiles-dir {project.folder.name}` "
+            f"in {project.folder.parent}"
+        )
+    return DbtRun(results, seconds)
+
+
+def parse_project(project: DbtProject) -> Path:
+    """`dbt parse`, so that definitions can load: writes and returns the project's `target/manifest.json`.
+
+    What dbt learns while parsing stays beside the database, so that the next build need not parse again.
+
+    Raises:
+        DbtError: the project does not parse; holds dbt's own words.
+    """
+    done = _dbt(project, "parse")
+    made = project.target / "manifest.json"
+    if done.returncode != 0:
+        raise DbtError(f"dbt parse failed {_last_words(project, done)}")
+    manifest = project.folder / "target" / "manifest.json"
+    manifest.parent.mkdir(exist_ok=True)
+    aside = manifest.with_name(f".{manifest.name}.{uuid4().hex}")
+    shutil.copyfile(made, aside)
+    os.replace(aside, manifest)
+    return manifest
+
+
+def without_values(message: str) -> str:
+    """An engine's message with everything in single quotes blotted out: it may quote data."""
+    return re.sub(r"'[^'\n]*'", "'…'", message)
+
+
+def _dbt(project: DbtProject, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    project.database.parent.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(  # noqa: S603
+        [
+            *(sys.executable, "-m", "dbt.cli.main", "--no-use-colors", command),
+            *("--project-dir", str(project.folder), "--profiles-dir", str(project.folder)),
+            *("--target-path", str(project.target), "--log-path", str(project.logs)),
+            *arguments,
+        ],
+        env={
+            **os.environ,
+            "PLATFORM_RAW": str(project.raw),
+            "PLATFORM_DBT_DATABASE": str(project.database),
+            "DO_NOT_TRACK": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _last_words(project: DbtProject, done: "subprocess.CompletedProcess[str]") -> str:
+    lines = (done.stdout + done.stderr).strip().splitlines()[-_LINES_SHOWN:]
+    return f"(the whole log: {project.logs / 'dbt.log'}):\n" + without_values("\n".join(lines))
+
+
+def _read_results(path: Path) -> dict[str, NodeResult]:
+    found = json.loads(path.read_text(encoding="utf-8"))["results"]
+    return {
+        result["unique_id"]: NodeResult(
+            unique_id=result["unique_id"],
+            status=result["status"],
+            seconds=result["execution_time"],
+            failures=result["failures"],
+            message=without_values(result["message"] or ""),
+            compiled=result.get("compiled_code") or "",
+        )
+        for result in found
+    }

@@ -1,0 +1,156 @@
+"""Raw tables as the exports room writes them, from rows given in tests."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SHOP_EXPORTED_AT = datetime(1998, 7, 1, tzinfo=UTC)
+MOVIES_EXPORTED_AT = datetime(1998, 4, 23, tzinfo=UTC)
+
+_STAMP = [("_export_id", pa.string()), ("_exported_at", pa.timestamp("us", tz="UTC"))]
+SCHEMAS = {
+    ("shop", "customers"): pa.schema(
+        [("customer_id", pa.int64()), ("created_at", pa.timestamp("us")), *_STAMP]
+    ),
+    ("shop", "orders"): pa.schema(
+        [
+            ("order_id", pa.int64()),
+            ("customer_id", pa.int64()),
+            ("ordered_at", pa.timestamp("us")),
+            ("quantity", pa.int32()),
+            ("amount", pa.decimal128(10, 2)),
+            *_STAMP,
+        ]
+    ),
+    ("movies", "viewers"): pa.schema([("Item", pa.string()), *_STAMP]),
+    ("movies", "films"): pa.schema([("Item", pa.string()), *_STAMP]),
+    ("movies", "ratings"): pa.schema([("Item", pa.string()), *_STAMP]),
+}
+
+
+def write_export(
+    raw: Path,
+    source: str,
+    table: str,
+    rows: Sequence[Mapping[str, Any]],
+    exported_at: datetime,
+) -> Path:
+    """One export of one table: its Parquet part and its record. DynamoDB rows are items in typed JSON."""
+    export_id = f"{exported_at:%Y%m%dT%H%M%S}"
+    schema = SCHEMAS[source, table]
+    stamp = {"_export_id": export_id, "_exported_at": exported_at}
+    if "Item" in schema.names:
+        rows = [{"Item": json.dumps(row)} for row in rows]
+    folder = raw / source / table / export_id
+    folder.mkdir(parents=True)
+    part = pa.Table.from_pylist([{**row, **stamp} for row in rows], schema)
+    pq.write_table(part, folder / "part-00000.parquet")
+    record = {
+        "source": source,
+        "table": table,
+        "export_id": export_id,
+        "exported_at": exported_at.isoformat(),
+        "format": "dynamodb_full" if source == "movies" else "aurora_snapshot",
+        "content_hash": hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest(),
+        "rows": len(rows),
+    }
+    (folder / "_export.json").write_text(json.dumps(record))
+    return folder
+
+
+def customer(customer_id: int, created_at: datetime) -> dict[str, Any]:
+    return {"customer_id": customer_id, "created_at": created_at}
+
+
+def order(
+    order_id: int, customer_id: int, ordered_at: datetime, quantity: int = 1, amount: str = "10.00"
+) -> dict[str, Any]:
+
+    return {
+        "order_id": order_id,
+        "customer_id": customer_id,
+        "ordered_at": ordered_at,
+        "quantity": quantity,
+        "amount": Decimal(amount),
+    }
+
+
+def viewer(viewer_id: int, age: int = 30, occupation: str = "artist") -> dict[str, Any]:
+    return {
+        "viewer_id": {"N": str(viewer_id)},
+        "age": {"N": str(age)},
+        "gender": {"S": "F"},
+        "occupation": {"S": occupation},
+        "zip_code": {"S": "01234"},
+    }
+
+
+def film(film_id: int, genres: Sequence[str] = (), released: int | None = 1990) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "film_id": {"N": str(film_id)},
+        "title": {"S": f"Film {film_id}"},
+        "released": {"NULL": True} if released is None else {"N": str(released)},
+    }
+    return {**item, "genres": {"SS": list(genres)}} if genres else item
+
+
+def rating(viewer_id: int, film_id: int, rated_at: datetime, stars: int = 4) -> dict[str, Any]:
+    return {
+        "viewer_id": {"N": str(viewer_id)},
+        "film_id": {"N": str(film_id)},
+        "rating": {"N": str(stars)},
+        "rated_at": {"N": str(int(rated_at.timestamp()))},
+    }
+
+
+def write_small_world(raw: Path, orders: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """A few rows in every table; two orders agree in everything but their id, viewers come in two exports."""
+    day = datetime(1998, 3, 1)
+    some_orders = [
+        order(1, 1, datetime(1998, 1, 5, 12)),
+        order(2, 1, datetime(1998, 1, 5, 12)),
+        order(3, 2, datetime(1998, 3, 9), quantity=2, amount="0.00"),
+        order(4, 2, datetime(1998, 6, 30, 23, 59, 59), amount="12345678.99"),
+    ]
+    write_export(
+        raw, "shop", "customers", [customer(1, day.replace(month=1)), customer(2, day)], SHOP_EXPORTED_AT
+    )
+    write_export(raw, "shop", "orders", some_orders if orders is None else orders, SHOP_EXPORTED_AT)
+    write_export(raw, "movies", "viewers", [viewer(1), viewer(2)], datetime(1998, 2, 1, tzinfo=UTC))
+    write_export(raw, "movies", "viewers", [viewer(1, occupation="writer"), viewer(3)], MOVIES_EXPORTED_AT)
+    write_export(
+        raw, "movies", "films", [film(10, ["Sci-Fi", "Action"]), film(11, released=None)], MOVIES_EXPORTED_AT
+    )
+    write_export(
+        raw,
+        "movies",
+        "ratings",
+        [rating(1, 10, day, 5), rating(1, 11, day, 2), rating(2, 10, datetime(1998, 4, 1), 3)],
+        MOVIES_EXPORTED_AT,
+    )
+
+
+def leave_a_load_aside(raw: Path) -> None:
+    """What a loader has on disk before an export of `shop.orders` becomes visible: a record, hidden."""
+    folder = raw / ".aside" / "shop" / "0"
+    folder.mkdir(parents=True)
+    record = {
+        "source": "shop",
+        "table": "orders",
+        "export_id": "aside",
+        "exported_at": "1999-01-01T00:00:00+00:00",
+    }
+    (folder / "_export.json").write_text(json.dumps(record))
+
+
+def write_empty_world(raw: Path) -> None:
+    """Every table exported once, without a row."""
+    for source, table in SCHEMAS:
+        write_export(raw, source, table, [], SHOP_EXPORTED_AT if source == "shop" else MOVIES_EXPORTED_AT)
