@@ -30,9 +30,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 manifest: $(MANIFEST)
 
 $(MANIFEST): $(VENV)/.installed $(DBT_FILES)
-	PLATFORM_RAW=$(PLATFORM_DATA)/raw PLATFORM_DBT_DATABASE=$(PLATFORM_DATA)/warehouse/parse.duckdb \
-	$(BIN)/dbt parse --quiet --project-dir dbt_project --profiles-dir dbt_project
-	touch $@
+	$(BIN)/platform-assets manifest
 
 $(DAGSTER_HOME)/dagster.yaml: deploy/local/dagster.yaml
 	mkdir -p $(DAGSTER_HOME)

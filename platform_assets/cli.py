@@ -120,6 +120,16 @@ def schema(output: Path | None) -> None:
 
 
 @main.command()
+def manifest() -> None:
+    """Parse the dbt project, so that definitions can load."""
+    from platform_assets.transform.dbt import DbtError, DbtProject, parse_project
+
+    environment = _environment()
+    project = DbtProject(environment.dbt_project, environment.raw, environment.dbt_database)
+    click.echo(str(_told(lambda: parse_project(project), DbtError)))
+
+
+@main.command()
 def doctor() -> None:
     """Look at everything the platform stands on and say what to do about what is missing; exit 1 when something is."""
     from platform_assets.diagnosis import diagnose

@@ -36,7 +36,6 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
     platform = platform_of(environment)
     declared = read_declarations(platform)
     campaigns = sorted(declared.campaigns.items())
-    entities = sorted({spec.entity for spec in declared.campaigns.values()})
     shared = dg.Definitions(
         assets=[
             transform_assets(environment),
@@ -45,11 +44,13 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         ],
         jobs=[*platform_jobs(declared.campaigns), *(job for item in campaigns for job in campaign_jobs(*item))],
         schedules=[
-            *scoring_schedules(entities, environment, platform.catalog),
+            *scoring_schedules(declared.campaigns, environment, platform.catalog),
             *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment.timezone)),
         ],
         sensors=[new_exports_sensor(declared.sources, environment)],
         executor=dg.in_process_executor,
+        # Named, so that a run's configuration can set its level.
+        loggers={"console": dg.colored_console_logger},
         resources={"io_manager": ArtifactRefIOManager(root=str(environment.refs))} | (resources or {}),
     )
     return dg.Definitions.merge(

@@ -5,7 +5,6 @@ order of the runs, and the table. Does not belong here: anything a run does.
 """
 
 import argparse
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,9 @@ class Question:
     entity: str
     as_of: str
 
+
+# The table says what matters; every event is in the web UI.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 # Each date is asked once, with the settings of the campaign file. The last is the newest date the ratings cover.
 QUESTIONS = (
@@ -55,7 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_sample_exports(environment.exports, environment.data / "samples", environment.teachers)
     exported = time.perf_counter()
     print(f"sample exports below {environment.exports} ({exported - started:.1f} s)\n", flush=True)
-    logging.getLogger("dagster").setLevel(logging.WARNING)
     with dg.DagsterInstance.get() as instance:
         ran = run_everything(environment, instance)
     print(table(ran, environment))
@@ -79,12 +80,14 @@ def run_everything(environment: Environment, instance: dg.DagsterInstance) -> di
     return ran
 
 
-def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, **how: Any) -> Ran:
+def _run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, run_config: dict[str, Any] | None = None, **how: Any
+) -> Ran:
     told = f"{job} {how.get('partition_key', '')}"
     print(f"  {told:<44}", end="", flush=True)
     started = time.perf_counter()
     result = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, raise_on_error=False, **how
+        instance=instance, raise_on_error=False, run_config={**QUIET, **(run_config or {})}, **how
     )
     seconds = time.perf_counter() - started
     if not result.success:

@@ -11,6 +11,8 @@ from importlib import metadata, util
 from pathlib import Path
 
 FIRST_PARTY = "platform_assets"
+# Packages whose distribution has another name; reading every installed distribution to find out takes a second.
+DISTRIBUTIONS = {"ibis": "ibis-framework", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 # How and where a result is kept does not change what it is.
 NOT_PART_OF_A_RESULT = frozenset({"platform_assets.artifacts", "platform_assets.environment"})
 
@@ -54,6 +56,7 @@ def _read(path: Path, _modified: int, module: str) -> tuple[str, frozenset[str],
     third_party: set[str] = set()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):
+        _drop_docstring(node)
         for name in _imported(node, package):
             root = name.partition(".")[0]
             if root == FIRST_PARTY:
@@ -61,8 +64,6 @@ def _read(path: Path, _modified: int, module: str) -> tuple[str, frozenset[str],
                     first_party.add(name)
             elif root not in sys.stdlib_module_names:
                 third_party.add(root)
-    for node in ast.walk(tree):
-        _drop_docstring(node)
     digest = hashlib.sha256(ast.dump(tree, annotate_fields=False, include_attributes=False).encode()).hexdigest()
     return digest, frozenset(first_party - {FIRST_PARTY}), frozenset(third_party)
 
@@ -100,7 +101,11 @@ def _drop_docstring(node: ast.AST) -> None:
 
 @cache
 def _distribution_versions(package: str) -> dict[str, str]:
-    return {name: metadata.version(name) for name in sorted(set(_distributions().get(package, ())))}
+    name = DISTRIBUTIONS.get(package, package)
+    try:
+        return {name: metadata.version(name)}
+    except metadata.PackageNotFoundError:
+        return {name: metadata.version(name) for name in sorted(set(_distributions().get(package, ())))}
 
 
 @cache

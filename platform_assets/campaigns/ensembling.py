@@ -20,8 +20,6 @@ BUNDLE_FOLDER = "bundle"
 EVALUATION_FILE = "evaluation.json"
 OOF_FILE = "out_of_fold.parquet"
 ENSEMBLE = "ensemble"
-# Fewer positives than this say too little about a period's rate to calibrate on it alone.
-FEWEST_TO_CALIBRATE = 200
 MANY_TIMES = 24
 
 
@@ -53,9 +51,7 @@ def build_ensemble(
         predictions = {family: out_of_fold(model) for family, model in sorted(models.items())}
         ensemble = select_ensemble(predictions, rows.labels)
         raw = ensemble.combine(predictions)
-        calibrator, losses = fit_calibrator(
-            raw, rows.labels, rows=_rows_to_calibrate_on(rows), groups=rows.frame[rows.key].to_numpy(), seed=seed
-        )
+        calibrator, losses = fit_calibrator(raw, rows.labels, groups=rows.frame[rows.key].to_numpy(), seed=seed)
         calibrated = calibrator.predict(raw)
         weighted = {family: folds_of(model, store) for family, model in models.items() if ensemble.weights[family] > 0}
         fitted = {family: (family, [part.estimator for part in parts]) for family, parts in weighted.items()}
@@ -86,12 +82,6 @@ def load_bundle(ensemble: Artifact) -> "Bundle":
 def evaluation_of(ensemble: Artifact) -> dict[str, Any]:
     """Leaderboard, figures by time and importance of an ensemble artifact."""
     return dict(json.loads(Path(ensemble.path(EVALUATION_FILE)).read_text()))
-
-
-def _rows_to_calibrate_on(rows: TrainingRows) -> "npt.NDArray[np.bool_] | None":
-    """The newest as-of date's rows, whose base rate is nearest the one to come; None (all rows) where they are few."""
-    newest = (rows.frame["as_of"] == rows.frame["as_of"].max()).to_numpy()
-    return newest if rows.labels[newest].sum() >= FEWEST_TO_CALIBRATE else None
 
 
 def _write_out_of_fold(path: Path, rows: TrainingRows, calibrated: "npt.NDArray[np.float64]") -> None:
@@ -125,7 +115,7 @@ def _by_time(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]") -> list[
     """Out-of-fold figures per as-of date; own as-of times of each row are taken together by month."""
     from platform_assets.learning.evaluate import metrics_by_as_of
 
-    times = rows.frame["as_of"]
+    times = rows.frame["as_of"].dt.tz_convert(rows.timezone)
     names = times.dt.strftime("%Y-%m" if times.nunique() > MANY_TIMES else "%Y-%m-%d").to_numpy()
     figures = metrics_by_as_of(rows.labels, calibrated, names)
     return [

@@ -1,0 +1,171 @@
+"""A bundle comes back to the last bit, from JSON, text and safetensors, or not at all."""
+
+import json
+import pickletools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from platform_assets.learning.bundle import Bundle, BundleDamaged, WrongColumns
+from platform_assets.learning.calibration import fit_calibrator
+from platform_assets.learning.ensemble import fan_in
+from platform_assets.learning.fold_fit import FoldResult, fit_fold
+from platform_assets.learning.folds import assign_folds
+
+from .conftest import Table
+
+WEIGHTS = {"trees": 0.5, "net": 0.3, "line": 0.2, "unused": 0.0}
+FAMILY_OF = {"trees": "lightgbm", "net": "network", "line": "logistic", "unused": "logistic"}
+
+
+@pytest.fixture(scope="module")
+def results(table: Table) -> dict[str, list[FoldResult]]:
+    folds = assign_folds(table.groups, 2, 0)
+    return {
+        name: [fit_fold(table.X, table.y, table.groups, folds, k, family, {}, 0) for k in range(2)]
+        for name, family in FAMILY_OF.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def bundle(table: Table, results: dict[str, list[FoldResult]]) -> Bundle:
+    raw = sum(weight * fan_in(results[name], 2) for name, weight in WEIGHTS.items())
+    calibrator, _ = fit_calibrator(raw, table.y, groups=table.groups)
+    models = {name: (FAMILY_OF[name], [part.estimator for part in parts]) for name, parts in results.items()}
+    return Bundle.of(
+        WEIGHTS, models, calibrator, list(table.X.columns), {"trained": "1998-01-01", "medians": [1.5]}
+    )
+
+
+@pytest.fixture
+def saved(bundle: Bundle, tmp_path: Path) -> Path:
+    bundle.save(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def test_a_reloaded_bundle_predicts_the_same_bits(bundle: Bundle, saved: Path, table: Table) -> None:
+    loaded = Bundle.load(saved)
+    assert (loaded.predict(table.X) == bundle.predict(table.X)).all()
+    assert loaded.metadata == bundle.metadata
+    assert loaded.feature_names == bundle.feature_names
+
+
+def test_saving_what_was_loaded_gives_the_same_content(bundle: Bundle, saved: Path, tmp_path: Path) -> None:
+    recorded = json.loads((saved / "bundle.json").read_text())["content_hash"]
+    assert bundle.save(tmp_path / "again") == recorded
+    assert Bundle.load(saved).save(tmp_path / "once more") == recorded
+
+
+def test_a_prediction_is_the_calibrated_weighted_mean_of_fold_models(
+    bundle: Bundle, results: dict[str, list[FoldResult]], table: Table
+) -> None:
+    raw = sum(
+        weight * np.mean([part.estimator.predict_proba(table.X)[:, 1] for part in results[name]], axis=0)
+        for name, weight in WEIGHTS.items()
+    )
+    assert bundle.calibrator is not None
+    assert bundle.predict(table.X) == pytest.approx(bundle.calibrator.predict(raw), abs=1e-12)
+
+
+def test_a_frame_an_arrow_table_and_an_array_predict_alike(bundle: Bundle, table: Table) -> None:
+    expected = bundle.predict(table.X)
+    names = list(table.X.columns)
+    arrow = pa.Table.from_pandas(table.X, preserve_index=False)
+    assert arrow["spent"].null_count > 0
+    assert (bundle.predict(arrow) == expected).all()
+    assert (bundle.predict(arrow.to_batches()[0]) == expected).all()
+    assert (bundle.predict(table.X.to_numpy(), names) == expected).all()
+    assert (bundle.predict(table.X.iloc[5:9]) == expected[5:9]).all()
+    assert bundle.predict(table.X.iloc[:0]).shape == (0,)
+
+
+def test_no_file_of_a_bundle_is_a_pickle_and_unweighted_members_are_left_out(saved: Path) -> None:
+    files = [path for path in saved.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json", ".txt", ".safetensors"}
+    assert len(files) == 1 + 2 * (2 + 2 + 1)
+    for path in files:
+        content = path.read_bytes()
+        assert not content.startswith((b"\x80", b"PK"))
+        with pytest.raises((ValueError, KeyError, IndexError, UnicodeDecodeError)):
+            list(pickletools.genops(content))
+    sources = Path(__file__).parents[2] / "platform_assets" / "learning"
+    for path in sources.glob("*.py"):
+        text = path.read_text()
+        assert not any(word in text for word in ("import pickle", "joblib", "torch.load", "torch.save")), (
+            path.name
+        )
+
+
+def test_missing_extra_and_reordered_columns_are_refused_by_name(bundle: Bundle, table: Table) -> None:
+    with pytest.raises(WrongColumns, match="missing recency"):
+        bundle.predict(table.X.drop(columns="recency"))
+    with pytest.raises(WrongColumns, match="not expected tenure"):
+        bundle.predict(table.X.assign(tenure=1.0))
+    with pytest.raises(WrongColumns, match='position 0 is "recency" and should be "orders"'):
+        bundle.predict(table.X[["recency", "orders", "spent", "n0", "n1"]])
+    with pytest.raises(WrongColumns, match="pass feature_names"):
+        bundle.predict(table.X.to_numpy())
+    with pytest.raises(WrongColumns, match="position 1"):
+        bundle.predict(pd.concat([table.X.iloc[:, :1], table.X], axis=1))
+    with pytest.raises(ValueError, match="Columns spent hold infinities"):
+        bundle.predict(table.X.assign(spent=np.inf))
+
+
+def test_any_changed_or_absent_file_is_refused_by_name(saved: Path) -> None:
+    booster = next(saved.rglob("booster.txt"))
+    original = booster.read_bytes()
+    booster.write_bytes(original.replace(b"5", b"6", 1))
+    with pytest.raises(BundleDamaged, match=r"booster.txt differs"):
+        Bundle.load(saved)
+    booster.unlink()
+    with pytest.raises(BundleDamaged, match=r"booster.txt is missing"):
+        Bundle.load(saved)
+    booster.write_bytes(original)
+    described = saved / "bundle.json"
+    text = described.read_text()
+    described.write_text(text.replace('"weight": 0.5', '"weight": 0.6'))
+    with pytest.raises(BundleDamaged, match="was changed after it was saved"):
+        Bundle.load(saved)
+    described.write_text(text[:100])
+    with pytest.raises(BundleDamaged, match="not a bundle's description"):
+        Bundle.load(saved)
+    described.unlink()
+    with pytest.raises(BundleDamaged, match="holds no bundle"):
+        Bundle.load(saved)
+
+
+def test_saving_is_all_or_nothing(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(type(bundle.members[-1].models[0]), "save", broken)
+    with pytest.raises(OSError, match="no space left"):
+        bundle.save(tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_use_is_not_overwritten_and_an_empty_one_is_filled(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    bundle.save(tmp_path / "empty")
+    with pytest.raises(FileExistsError, match="is not empty"):
+        bundle.save(tmp_path / "empty")
+
+
+def test_weights_without_models_and_foreign_columns_are_refused(
+    results: dict[str, list[FoldResult]], table: Table
+) -> None:
+    names = list(table.X.columns)
+    with pytest.raises(ValueError, match="one of them above zero"):
+        Bundle.of({"a": 0.0}, {}, None, names)
+    with pytest.raises(ValueError, match=r'"a" weighs 1\.0 but has no fold models'):
+        Bundle.of({"a": 1.0}, {}, None, names)
+    with pytest.raises(WrongColumns, match="missing other"):
+        Bundle.of(
+            {"a": 1.0}, {"a": ("lightgbm", [results["trees"][0].estimator])}, None, [*names[:-1], "other"]
+        )

@@ -1,0 +1,52 @@
+"""The leaderboard and the table by as-of date."""
+
+import numpy as np
+import pytest
+
+from platform_assets.learning import evaluate, metrics
+from platform_assets.learning.folds import assign_folds
+
+from .conftest import Table
+
+
+def test_every_leaderboard_has_the_rule_logistic_and_chance_out_of_fold(table: Table) -> None:
+    folds = assign_folds(table.groups, 3, 0)
+    found = evaluate.baseline_candidates(table.X, table.y, folds)
+    assert list(found) == ["one-column rule", "logistic regression", "random"]
+    perfect = evaluate.Candidate(np.where(table.y == 1, 0.9, 0.1), weight=1.0, fit_seconds=2.0)
+    rows = evaluate.leaderboard(table.y, {**found, "model": perfect})
+    assert [row.model for row in rows] == ["model", "logistic regression", "one-column rule", "random"]
+    by_name = {row.model: row for row in rows}
+    assert by_name["random"].auc == pytest.approx(0.5, abs=4 * by_name["random"].auc_se)
+    assert by_name["random"].log_loss == pytest.approx(
+        metrics.log_loss(table.y, np.full(1200, table.y.mean())), abs=0.01
+    )
+    assert "recency low" in by_name["one-column rule"].note
+    assert by_name["logistic regression"].predict_rows_per_cpu_second > 1000
+    assert by_name["model"].weight == 1.0
+    assert evaluate.leaderboard_frame(rows).shape == (4, 8)
+
+
+def test_a_baselines_own_fold_does_not_reach_it(table: Table) -> None:
+    folds = assign_folds(table.groups, 3, 0)
+    generator = np.random.default_rng(0)
+    shuffled = generator.permutation(table.y)
+    areas = [
+        metrics.auc(shuffled, one.predictions)
+        for one in evaluate.baseline_candidates(table.X, shuffled, folds).values()
+    ]
+    assert np.abs(np.asarray(areas) - 0.5).max() < 0.06
+
+
+def test_figures_by_as_of_date_are_those_of_its_rows(table: Table) -> None:
+    as_of = np.repeat(["1997-10-01", "1998-01-01", "1998-04-01"], 400)
+    p = np.linspace(0.1, 0.9, 1200)
+    y = np.where(as_of == "1998-04-01", 0, table.y)
+    found = evaluate.metrics_by_as_of(y, p, as_of)
+    assert found["as_of"].tolist() == ["1997-10-01", "1998-01-01", "1998-04-01"]
+    assert found["rows"].tolist() == [400, 400, 400]
+    assert found["auc"][1] == pytest.approx(metrics.auc(y[400:800], p[400:800]))
+    assert np.isnan(found["auc"][2])
+    assert np.isnan(found["predicted_over_actual"][2])
+    with pytest.raises(ValueError, match="3 dates"):
+        evaluate.metrics_by_as_of(y, p, as_of[:3])

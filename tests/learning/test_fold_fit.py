@@ -1,0 +1,93 @@
+"""One fold of one model: sees nothing of its own rows, and comes back from its folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from platform_assets.learning.ensemble import fan_in
+from platform_assets.learning.fold_fit import FoldResult, fit_fold, training_set_id
+from platform_assets.learning.folds import assign_folds
+from platform_assets.learning.registry import FAMILIES, UnknownParameter
+
+from .conftest import Table
+
+
+@pytest.fixture(scope="module")
+def folds(table: Table) -> np.ndarray:
+    return assign_folds(table.groups, 3, 0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_reloaded_fold_is_the_fold(family: str, table: Table, folds: np.ndarray, tmp_path: Path) -> None:
+    result = fit_fold(table.X, table.y, table.groups, folds, 1, family, {}, 5)
+    assert (result.rows == np.flatnonzero(folds == 1)).all()
+    assert result.seconds > 0
+    assert result.auc is not None
+    assert result.auc > 0.7
+    result.save(tmp_path)
+    loaded = FoldResult.load(tmp_path)
+    assert (loaded.predictions == result.predictions).all()
+    assert (loaded.rows == result.rows).all()
+    assert (loaded.estimator.predict_proba(table.X) == result.estimator.predict_proba(table.X)).all()
+    for name in (
+        "training_set",
+        "model",
+        "params",
+        "seed",
+        "fold",
+        "best_iteration",
+        "history",
+        "auc",
+        "log_loss",
+    ):
+        assert getattr(loaded, name) == getattr(result, name), name
+
+
+def test_fitting_again_leaves_the_same_files(table: Table, folds: np.ndarray, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        fit_fold(table.X, table.y, table.groups, folds, 0, "lightgbm").save(tmp_path / name)
+    written = sorted(
+        path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
+    )
+    assert len(written) == 4
+    for path in written:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
+
+
+def test_a_folds_own_labels_and_values_do_not_reach_its_estimator(table: Table, folds: np.ndarray) -> None:
+    first = fit_fold(table.X, table.y, table.groups, folds, 0, "logistic")
+    flipped = np.where(folds == 0, 1 - table.y, table.y)
+    second = fit_fold(table.X, flipped, table.groups, folds, 0, "logistic")
+    assert (first.predictions == second.predictions).all()
+    assert first.training_set != second.training_set
+
+
+def test_a_given_training_set_name_is_kept_and_a_made_one_follows_the_data(
+    table: Table, folds: np.ndarray
+) -> None:
+    named = fit_fold(table.X, table.y, table.groups, folds, 0, "logistic", training_set="abc")
+    assert named.training_set == "abc"
+    made = training_set_id(table.X, table.y, table.groups, folds)
+    assert made == training_set_id(table.X.copy(), table.y, table.groups, folds)
+    assert made != training_set_id(table.X.rename(columns={"n0": "n2"}), table.y, table.groups, folds)
+
+
+def test_three_folds_join_into_every_row(table: Table, folds: np.ndarray) -> None:
+    parts = [fit_fold(table.X, table.y, table.groups, folds, k, "logistic") for k in range(3)]
+    oof = fan_in(parts, 3)
+    assert oof.shape == table.y.shape
+    assert ((oof > 0) & (oof < 1)).all()
+
+
+def test_leaks_empty_folds_and_wrong_input_are_refused(table: Table, folds: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="entities lie in more than one fold"):
+        fit_fold(table.X, table.y, table.groups, np.arange(len(table.y)) // 600, 0, "logistic")
+    with pytest.raises(ValueError, match="Fold 7 holds none"):
+        fit_fold(table.X, table.y, table.groups, folds, 7, "logistic")
+    with pytest.raises(ValueError, match="one class only"):
+        fit_fold(table.X, (folds == 0).astype(int), table.groups, folds, 0, "logistic")
+    with pytest.raises(ValueError, match="give one of each a row"):
+        fit_fold(table.X, table.y[:-1], table.groups, folds, 0, "logistic")
+    with pytest.raises(UnknownParameter, match="did you mean"):
+        fit_fold(table.X, table.y, table.groups, folds, 0, "lightgbm", {"num_leafs": 3})
