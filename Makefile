@@ -16,7 +16,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 MANIFEST := dbt_project/target/manifest.json
 DBT_FILES := $(shell find dbt_project -type f \( -name '*.sql' -o -name '*.yml' \) -not -path '*/target/*')
 
-.PHONY: environment manifest demo ui test test-fast browser lint schema lock clean
+.PHONY: environment manifest demo ui test test-fast browser benchmark lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -51,6 +51,9 @@ test-fast: $(MANIFEST)
 # The browser test drives a real browser; Debian's own is used.
 browser:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+benchmark: $(MANIFEST)
+	$(BIN)/python -m benchmarks.orchestration
 
 lint: $(MANIFEST)
 	$(BIN)/ruff check .

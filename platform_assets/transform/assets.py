@@ -1,8 +1,8 @@
 """The Dagster face of the dbt project: models and tests as assets and checks, built and published by one op.
 
 Belongs here: asset keys, groups, metadata, and handing the op's outcome to Dagster. Does not belong here: any
-decision (`build`). `dagster_dbt` is not used: importing it takes longer than all other definitions together,
-and what it reads out of the manifest is read here by `graph`.
+decision (`build`). `dagster_dbt` runs dbt (`dbt`) but does not declare the assets: importing it takes longer than all
+other definitions together, and its assets publish before their tests, where these are held back until all passed.
 """
 
 from collections.abc import Iterator
@@ -51,7 +51,8 @@ def _run(
 ) -> Iterator[Any]:
     from platform_assets.artifacts import ArtifactStore
     from platform_assets.transform.build import CheckOutcome, Transform, TransformFailed, build
-    from platform_assets.transform.dbt import DbtProject
+    from platform_assets.transform.dbt import DbtError, DbtProject
+    from platform_assets.transform.exports_record import RawTableEmpty
     from platform_assets.warehouse.published import MartStore
 
     checks = context.op_execution_context.selected_asset_check_keys
@@ -78,6 +79,8 @@ def _run(
         tested = build(transform, alone, publish=False)
     except TransformFailed as error:
         yield from selected(list(error.checks.values()))
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except (DbtError, RawTableEmpty) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for outcome in outcomes.values():
         yield dg.MaterializeResult(

@@ -5,17 +5,19 @@ build, or what to publish. dbt runs as a process of its own, because DuckDB stay
 that opened it ends.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from uuid import uuid4
 
 _NOT_PROJECT_CONTENT = frozenset({"target", "logs", "dbt_packages", ".user.yml", ".gitignore"})
@@ -46,9 +48,6 @@ class DbtProject:
         """dbt's working files; not the project's own target folder, whose manifest others read."""
         return self.database.parent / "target"
 
-    @property
-    def logs(self) -> Path:
-        return self.database.parent / "logs"
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
     run_results = project.target / "run_results.json"
     run_results.unlink(missing_ok=True)
     started = time.perf_counter()
-    done = _dbt(project, "build", "--indirect-selection", "cautious", "--select", *models)
+    done = _dbt(project, "build", "--indirect-selection", "cautious", "--select", " ".join(models))
     seconds = time.perf_counter() - started
     if done.returncode not in _FINISHED or not run_results.is_file():
         raise DbtError(f"dbt build stopped before it built anything {_last_words(project, done)}")
@@ -144,30 +143,64 @@ def without_values(message: str) -> str:
     return re.sub(r"'[^'\n]*'", "'…'", message)
 
 
-def _dbt(project: DbtProject, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+@dataclass(frozen=True)
+class _Done:
+    returncode: int
+    lines: list[str]
+
+
+def _dbt(project: DbtProject, command: str, *arguments: str) -> _Done:
+    """Run dbt through `DbtCliResource`: its output streams to the step's log, and a terminated step ends it."""
+    from dagster_dbt import DbtCliResource
+
     project.database.parent.mkdir(parents=True, exist_ok=True)
-    return subprocess.run(  # noqa: S603
-        [
-            *(sys.executable, "-m", "dbt.cli.main", "--no-use-colors", command),
-            *("--project-dir", str(project.folder), "--profiles-dir", str(project.folder)),
-            *("--target-path", str(project.target), "--log-path", str(project.logs)),
-            *arguments,
-        ],
-        env={
-            **os.environ,
-            "PLATFORM_RAW": str(project.raw),
-            "PLATFORM_DBT_DATABASE": str(project.database),
-            "DO_NOT_TRACK": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+    said = _WithoutValues(sys.stdout)
+    resource = DbtCliResource(
+        project_dir=str(project.folder),
+        profiles_dir=str(project.folder),
+        # The one beside this interpreter, whether or not its environment is activated.
+        dbt_executable=str(Path(sys.executable).with_name("dbt")),
+        global_config_flags=["--no-use-colors"],
     )
+    with _variables(
+        PLATFORM_RAW=str(project.raw), PLATFORM_DBT_DATABASE=str(project.database), DO_NOT_TRACK="1"
+    ):
+        running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
+    with contextlib.redirect_stdout(said):
+        running.wait()
+    return _Done(running.process.wait(), said.lines)
 
 
-def _last_words(project: DbtProject, done: "subprocess.CompletedProcess[str]") -> str:
-    lines = (done.stdout + done.stderr).strip().splitlines()[-_LINES_SHOWN:]
-    return f"(the whole log: {project.logs / 'dbt.log'}):\n" + without_values("\n".join(lines))
+@contextlib.contextmanager
+def _variables(**given: str) -> Iterator[None]:
+    """Environment variables that only the process started inside sees; the resource takes none of its own."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class _WithoutValues(io.TextIOBase):
+    """Passes dbt's lines on without values out of the data, and remembers them."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self.lines = out, list[str]()
+
+    def write(self, text: str) -> int:
+        clean = without_values(text)
+        self.lines += clean.strip().splitlines()
+        self._out.write(clean)
+        return len(text)
+
+
+def _last_words(project: DbtProject, done: _Done) -> str:
+    return f"(the whole log: {project.target / 'dbt.log'}):\n" + "\n".join(done.lines[-_LINES_SHOWN:])
 
 
 def _read_results(path: Path) -> dict[str, NodeResult]:

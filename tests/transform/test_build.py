@@ -48,7 +48,7 @@ def view(world: World, name: str, columns: str = "*") -> dict[str, Any]:
 
 
 def test_the_project_parses_without_a_warning(parsed: Environment) -> None:
-    log = (parsed.dbt_database.parent / "logs" / "dbt.log").read_text()
+    log = (parsed.dbt_database.parent / "target" / "dbt.log").read_text()
     assert "succeeded" in log
     assert not [line for line in log.splitlines() if "[warn " in line or "[error" in line]
 

@@ -1,0 +1,129 @@
+"""What orchestration costs: the demo's runs under Dagster against the same functions called by a plain script.
+
+Each side runs in a process of its own, on the same sample exports, from an empty store; then again, with everything in
+the store. Run with `make benchmark`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from platform_assets.artifacts import ArtifactStore
+from platform_assets.campaigns.read import read_campaigns
+from platform_assets.components.loading import read_sources
+from platform_assets.environment import Environment, local_environment
+from platform_assets.warehouse.catalog import Catalog
+from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.published import MartStore
+from samples.demo import QUESTIONS
+from samples.exports import write_sample_exports
+
+
+def plain(environment: Environment) -> None:
+    """The demo's work, function after function."""
+    from platform_assets.audiences.audience import build_audience
+    from platform_assets.audiences.reporting import build_report
+    from platform_assets.audiences.scoring import score_campaigns
+    from platform_assets.campaigns.ensembling import build_ensemble
+    from platform_assets.campaigns.fitting import fit_fold_of, gather_folds
+    from platform_assets.campaigns.promotion import PromotedModels, decide_promotion
+    from platform_assets.campaigns.training_set import build_training_set
+    from platform_assets.exports.discover import load_source
+    from platform_assets.transform.build import Transform, build
+    from platform_assets.transform.dbt import DbtProject
+    from platform_assets.transform.graph import ProjectGraph
+    from platform_assets.warehouse.catalog import read_manifest
+
+    catalog = Catalog.from_manifest(environment.dbt_manifest)
+    store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
+    for source, declared in read_sources(environment.sources).items():
+        load_source(declared, source, environment.exports, environment.raw)
+    graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
+    project = DbtProject(environment.dbt_project, environment.raw, environment.dbt_database)
+    build(Transform(graph, catalog, project, MartStore(environment.marts), store), list(graph.models))
+    specs = {file.name: file.spec for file in read_campaigns(environment.campaigns, catalog) if file.spec}
+
+    def warehouse() -> Warehouse:
+        return Warehouse(catalog, MartStore(environment.marts))
+
+    for question in QUESTIONS:
+        name, spec = question.campaign, specs[question.campaign]
+        training = build_training_set(name, spec, warehouse(), store, environment.teachers, date.fromisoformat(question.as_of))
+        folds = range(spec.advanced.folds)
+        models = {
+            family: gather_folds(
+                name,
+                family,
+                len(folds),
+                [fit_fold_of(name, family, parameters, fold, spec.advanced.seed, training, store) for fold in folds],
+                training,
+                store,
+            )
+            for family, parameters in spec.advanced.models.items()
+        }
+        ensemble = build_ensemble(name, models, training, spec.advanced.seed, store)
+        decide_promotion(name, ensemble, training, store, promoted)
+    for entity, as_of in dict.fromkeys((question.entity, question.as_of) for question in QUESTIONS):
+        day, mine = date.fromisoformat(as_of), {n: s for n, s in specs.items() if s.entity == entity}
+        for scored in score_campaigns(mine, warehouse(), store, promoted, day):
+            name, spec = scored.campaign, mine[scored.campaign]
+            audience = build_audience(name, spec, scored.scores, scored.promotion, warehouse(), store, day)
+            build_report(name, spec, audience, scored.promotion, warehouse(), store, environment.teachers, day)
+
+
+def under_dagster(environment: Environment) -> None:
+    """The demo's runs, on an instance of their own."""
+    import dagster as dg
+
+    from samples.demo import run_everything
+
+    home = environment.data / "dagster"
+    home.mkdir(exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.get() as instance:
+        run_everything(environment, instance)
+
+
+SIDES: dict[str, Callable[[Environment], None]] = {"plain": plain, "dagster": under_dagster}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.orchestration", description=__doc__)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.side:
+        SIDES[given.side](local_environment(given.data))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder, "samples")
+        seconds = {(side, turn): _timed(side, Path(folder, side), cache) for side in SIDES for turn in ("first", "again")}
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    for turn in ("first", "again"):
+        script, orchestrated = seconds[("plain", turn)], seconds[("dagster", turn)]
+        print(f"{turn:<6} plain script {script:6.1f} s   under Dagster {orchestrated:6.1f} s   ratio {orchestrated / script:.2f}")
+    print(json.dumps({f"{side} {turn}": round(value, 2) for (side, turn), value in seconds.items()}))
+
+
+def _timed(side: str, data: Path, cache: Path) -> float:
+    environment = local_environment(data)
+    write_sample_exports(environment.exports, cache, environment.teachers)
+    started = time.perf_counter()
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "benchmarks.orchestration", "--side", side, "--data", str(data)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
