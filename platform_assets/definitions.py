@@ -4,6 +4,7 @@ Belongs here: reading what people declared and calling each room's `assets.py`. 
 anything heavy; torch, lightgbm, great_expectations and cloud clients load only inside the steps that use them.
 """
 
+import warnings
 from typing import Any
 
 import dagster as dg
@@ -20,6 +21,9 @@ from platform_assets.components.platform import platform_of
 from platform_assets.environment import Environment, environment_from_variables
 from platform_assets.features.assets import feature_assets
 from platform_assets.transform.assets import transform_assets
+
+# Outputs carry data versions, which Dagster still calls beta; the version is pinned, and the warning buries what matters.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
 def build_definitions(environment: Environment, resources: dict[str, Any] | None = None) -> dg.Definitions:

@@ -114,7 +114,9 @@ def environment_from_variables(variables: Mapping[str, str] | None = None) -> En
     values = os.environ if variables is None else variables
     for name in values:
         if name.startswith("PLATFORM_") and name not in VARIABLES:
-            raise EnvironmentVariableError(f"{name} is not a variable of this platform; it knows {', '.join(VARIABLES)}")
+            raise EnvironmentVariableError(
+                f"{name} is not a variable of this platform; it knows {', '.join(VARIABLES)}"
+            )
     given = {name: values[name] for name in VARIABLES if values.get(name)}
 
     if (where := given.get("PLATFORM_ENV", "local")) != "local":
@@ -143,8 +145,10 @@ def environment_from_variables(variables: Mapping[str, str] | None = None) -> En
 def _timezone(text: str) -> str:
     try:
         ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise EnvironmentVariableError(f"PLATFORM_TIMEZONE={text}: not an IANA time zone such as Europe/Berlin") from error
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as Europe
+        raise EnvironmentVariableError(
+            f"PLATFORM_TIMEZONE={text}: not an IANA time zone such as Europe/Berlin"
+        ) from error
     return text
 
 

@@ -55,30 +55,48 @@ def _scores(
         for name, spec in campaigns.items()
     }
     groups = sorted({group for spec in campaigns.values() for group in chosen_groups(spec)})
+    # A campaign's scores depend on its own model only: one that cannot be trained holds up no other's.
+    upstream = {
+        name: {
+            dg.AssetKey([name, "promoted_model"]),
+            *(dg.AssetKey(["features", entity, group]) for group in chosen_groups(spec)),
+        }
+        for name, spec in campaigns.items()
+    }
 
     @dg.multi_asset(
         name=f"scores_{entity}",
         outs=outs,
         can_subset=True,
         partitions_def=as_of,
-        deps=[
-            *(dg.AssetKey(["features", entity, group]) for group in groups),
-            *(dg.AssetKey([name, "promoted_model"]) for name in campaigns),
-        ],
+        deps=sorted({key for keys in upstream.values() for key in keys}),
+        internal_asset_deps=upstream,
     )
     def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef]]:
-        from platform_assets.audiences.scoring import score_campaigns
+        from platform_assets.audiences.scoring import require_model, score_campaigns
         from platform_assets.campaigns.promotion import NothingPromoted, PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         _require_features(entity, groups, day, environment)
         wanted = {name: spec for name, spec in campaigns.items() if dg.AssetKey([name, "scores"]) in context.selected_asset_keys}
         store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
+        ready, unready = {}, []
+        for name, spec in wanted.items():
+            try:
+                require_model(name, spec, store, promoted, day)
+                ready[name] = spec
+            except NothingPromoted as error:
+                unready.append(str(error))
+        if not ready:
+            raise dg.Failure("\n".join(unready), allow_retries=False)
+        # A campaign that was never trained must not starve the others of their scores.
+        for sentence in unready:
+            context.log.error(sentence)
         try:
-            for scored in score_campaigns(wanted, _warehouse(environment, catalog), store, promoted, day):
+            for scored in score_campaigns(ready, _warehouse(environment, catalog), store, promoted, day):
                 metadata = shown(scored.scores, "people", "mean", "lowest", "highest", "model_good_from")
                 yield output_of(scored.scores, metadata, name=scored.campaign)
-        except (NothingPromoted, *_data_errors()) as error:
+        except _data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 
     return scores
@@ -174,13 +192,14 @@ def _warehouse(environment: Environment, catalog: Catalog) -> "Warehouse":
 
 def _data_errors() -> tuple[type[Exception], ...]:
     """What data, not code, can be wrong with: told in a sentence, not retried."""
+    from platform_assets.audiences.scoring import OtherModel
     from platform_assets.campaigns.label import ImmatureLabel
     from platform_assets.campaigns.teacher import TeacherError
     from platform_assets.features.tables import AsOfNotCovered
     from platform_assets.quality import AuditFailed
     from platform_assets.warehouse.published import MartMissing, MartRefused
 
-    return AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, TeacherError
+    return AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, OtherModel, TeacherError
 
 
 def _held_out_table(held_out: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
 from platform_assets.artifacts.recipe import sha256_of
 from platform_assets.audiences.reasons import MOST_PEOPLE, reasons_in_words
 from platform_assets.audiences.scoring import FILE as SCORES_FILE
+from platform_assets.audiences.scoring import require_made_with
 from platform_assets.audiences.selection import HOLDOUT, TREAT, select_audience
 from platform_assets.campaigns.ensembling import load_bundle
 from platform_assets.campaigns.feature_choice import chosen_groups
@@ -38,7 +39,11 @@ def build_audience(
     as_of, horizon_days, score, rank, decile, expected_value, reasons, eligible, why_not, selected, arm, model_version
     (content hash of the ensemble) and config_hash (of the campaign's resolved specification). Reasons are given to the
     first 10,000 people of the audience.
+
+    Raises:
+        OtherModel: the scores come from another model than `promotion`.
     """
+    require_made_with(promotion, scores, day)
     entity = warehouse.catalog.entities[spec.entity]
     instant = instant_of(day, entity.timezone)
     config_hash = sha256_of(spec.resolved())[:16]
@@ -65,13 +70,13 @@ def build_audience(
         explained = _with_reasons(chosen, spec, promotion, warehouse, store, day, words)
         constant = {"horizon_days": spec.horizon.days, "model_version": promotion.ensemble.content_hash[:16], "config_hash": config_hash}
         for column, value in constant.items():
-            explained = explained.append_column(column, pa.array([value] * explained.num_rows))
+            explained = explained.append_column(column, pa.repeat(pa.scalar(value), explained.num_rows))
         order = [entity.key, "as_of", "horizon_days", "score", "rank", "decile", "expected_value", "reasons", "eligible", "why_not",
                  "selected", "arm", "model_version", "config_hash"]  # fmt: skip
         table = explained.select(order)
         pq.write_table(table, folder / FILE, compression="zstd")
         pa.csv.write_csv(table.filter(table["selected"]), folder / CSV_FILE)
-        return _summary(table, day)
+        return {"model": promotion.ensemble.content_hash, **_summary(table, day)}
 
     return store.get_or_build(recipe, build)
 

@@ -85,5 +85,6 @@ def measure(
         "rule_top_rate": metrics.rate_at(truth, ruled, TOP),
         "gains": metrics.gains_curve(truth, score).to_dict("records"),
         "rule_gains": metrics.gains_curve(truth, ruled).to_dict("records"),
-        "calibration": metrics.calibration_table(truth, score).to_dict("records"),
+        # A tenth without a positive has no ratio of predicted to actual, and JSON no word for that.
+        "calibration": metrics.calibration_table(truth, score).drop(columns="ratio").to_dict("records"),
     }

@@ -37,7 +37,7 @@ def render_report(figures: Mapping[str, Any]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value * 100:.1f} %"
+    return "–" if value is None else f"{value * 100:.1f}\u00a0%"
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
 from platform_assets.audiences.measurement import enough, held_out_labels, measure
 from platform_assets.audiences.report import render_report
+from platform_assets.audiences.scoring import require_made_with
 from platform_assets.campaigns.ensembling import evaluation_of, load_bundle
 from platform_assets.campaigns.feature_choice import chosen_groups, feature_names
 from platform_assets.campaigns.fitting import TrainingRows
@@ -36,7 +37,11 @@ def build_report(
     """The report: `report.html` for people, `figures.json` with the same figures for programs.
 
     Its metadata says what came true, under `held_out`, once enough labels from `day` on are known; null before.
+
+    Raises:
+        OtherModel: the audience comes from another model than `promotion`.
     """
+    require_made_with(promotion, audience, day)
     labels = held_out_labels(spec, warehouse, teachers, day)
     groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
     features = [feature_table(groups, spine, warehouse, store) for spine in labels.spines] if labels else []

@@ -13,7 +13,7 @@ from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
 from platform_assets.campaigns.ensembling import load_bundle
 from platform_assets.campaigns.feature_choice import chosen_groups
 from platform_assets.campaigns.population import people_asked
-from platform_assets.campaigns.promotion import PromotedModels, Promotion
+from platform_assets.campaigns.promotion import NothingPromoted, PromotedModels, Promotion
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.campaigns.training_set import marts_of
 from platform_assets.features.registry import GROUPS
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FILE = "scores.parquet"
+
+
+class OtherModel(ValueError):
+    """Scores or an audience come from another model than the promoted one they are to be used with."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def score_campaigns(
     """Scores of campaigns of one entity as of `day`, in the order given; features are read once for all of them.
 
     Raises:
-        NothingPromoted: a campaign has no model that is good as of `day`.
+        NothingPromoted: a campaign has no model to score with as of `day`; see `require_model`.
         AsOfNotCovered: the exports do not cover `day`.
     """
     entity = warehouse.catalog.entities[next(iter(campaigns.values())).entity]
@@ -50,8 +54,37 @@ def score_campaigns(
     groups = sorted({group for spec in campaigns.values() for group in chosen_groups(spec)})
     features = feature_table([GROUPS[entity.name][group] for group in groups], Spine.of_population(entity, instant), warehouse, store)
     for name, spec in campaigns.items():
-        promotion = promoted.require(name, day)
+        promotion = require_model(name, spec, store, promoted, day)
         yield Scored(name, _score(name, spec, promotion, features, warehouse, store, day), promotion)
+
+
+def require_model(name: str, spec: CampaignSpec, store: ArtifactStore, promoted: PromotedModels, day: date) -> Promotion:
+    """The promoted model to score a campaign with as of `day`.
+
+    Raises:
+        NothingPromoted: there is none, or the file no longer asks for the features it looks at.
+    """
+    promotion = promoted.require(name, day)
+    offered = {feature for group in chosen_groups(spec) for feature in GROUPS[spec.entity][group].features}
+    gone = [feature for feature in store.open(promotion.training_set).metadata["features"] if feature not in offered]
+    if gone:
+        more = f" and {len(gone) - 4} more" if len(gone) > 4 else ""
+        raise NothingPromoted(
+            f"{name} cannot be scored as of {day}: its promoted model looks at {', '.join(gone[:4])}{more}, which the campaign "
+            f"file no longer asks for; materialise {name}/promoted_model again, or put the feature groups back"
+        )
+    return promotion
+
+
+def require_made_with(promotion: Promotion, made: Artifact, day: date) -> None:
+    """Return when scores or an audience come from this promoted model.
+
+    Raises:
+        OtherModel: they do not.
+    """
+    if made.metadata["model"] != promotion.ensemble.content_hash:
+        key = made.ref.key
+        raise OtherModel(f"{key} as of {day} come from another model than is promoted now; materialise {key} as of {day} again")
 
 
 def _score(
@@ -83,7 +116,7 @@ def _score(
         table = asked.select([entity.key, "as_of"]).append_column("score", pa.array(score, pa.float64()))
         pq.write_table(table, folder / FILE, compression="zstd")
         summary = {"mean": float(score.mean()), "lowest": float(score.min()), "highest": float(score.max())} if len(score) else {}
-        return {"people": table.num_rows, "model_good_from": promotion.score_at, **summary}
+        return {"people": table.num_rows, "model": promotion.ensemble.content_hash, "model_good_from": promotion.score_at, **summary}
 
     return store.get_or_build(recipe, build)
 

@@ -1,16 +1,22 @@
 """Schedules: training by the campaign's clock, scoring once a day for each entity.
 
-A scoring tick asks for the latest as-of date that the exports cover, so a day without a new export scores nothing twice.
+A scoring tick asks for the latest as-of date that the exports cover: on a day without a new export that is
+the date of the day before, and what has not changed since is found rather than made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from platform_assets.automation.jobs import score_job_name, train_job_name
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
+from platform_assets.features.registry import GROUPS
 from platform_assets.warehouse.catalog import Catalog
+
+if TYPE_CHECKING:
+    from platform_assets.warehouse.duckdb import Warehouse
 
 CRON = {"day": "0 4 * * *", "week": "0 4 * * 1", "month": "0 4 1 * *"}
 SCORING_CRON = "0 6 * * *"
@@ -31,12 +37,19 @@ def campaign_schedules(name: str, spec: CampaignSpec, timezone: str) -> list[dg.
     ]
 
 
-def scoring_schedules(entities: Sequence[str], environment: Environment, catalog: Catalog) -> list[dg.ScheduleDefinition]:
-    """One daily schedule an entity."""
-    return [_scoring_schedule(entity, environment, catalog) for entity in entities]
+def scoring_schedules(
+    campaigns: Mapping[str, CampaignSpec], environment: Environment, catalog: Catalog
+) -> list[dg.ScheduleDefinition]:
+    """One daily schedule for each entity that has campaigns."""
+    specs: dict[str, list[CampaignSpec]] = {}
+    for spec in campaigns.values():
+        specs.setdefault(spec.entity, []).append(spec)
+    return [_scoring_schedule(entity, specs[entity], environment, catalog) for entity in sorted(specs)]
 
 
-def _scoring_schedule(entity: str, environment: Environment, catalog: Catalog) -> dg.ScheduleDefinition:
+def _scoring_schedule(
+    entity: str, specs: list[CampaignSpec], environment: Environment, catalog: Catalog
+) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{score_job_name(entity)}_daily",
         job_name=score_job_name(entity),
@@ -46,14 +59,24 @@ def _scoring_schedule(entity: str, environment: Environment, catalog: Catalog) -
     )
     def scoring(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from platform_assets.campaigns.times import latest_as_of
+        from platform_assets.warehouse.duckdb import Warehouse
         from platform_assets.warehouse.published import MartMissing, MartRefused, MartStore
 
-        declared = catalog.entities[entity]
+        warehouse = Warehouse(catalog, MartStore(environment.marts))
         try:
-            published = MartStore(environment.marts).require(declared.population)
+            watermark = warehouse.watermark(*_marts_read(entity, specs, warehouse))
         except (MartMissing, MartRefused) as error:
             return dg.SkipReason(str(error))
-        as_of = latest_as_of(published.watermark, declared.timezone).isoformat()
-        return dg.RunRequest(run_key=f"{as_of}/{published.content_hash[:12]}", partition_key=as_of)
+        as_of = latest_as_of(watermark, catalog.entities[entity].timezone).isoformat()
+        return dg.RunRequest(run_key=as_of, partition_key=as_of)
 
     return scoring
+
+
+def _marts_read(entity: str, specs: list[CampaignSpec], warehouse: "Warehouse") -> list[str]:
+    """Every mart that the scoring job of an entity reads, for its feature groups or for a campaign."""
+    from platform_assets.campaigns.training_set import marts_of
+
+    groups = GROUPS.get(entity, {}).values()
+    of_groups = {mart for group in groups for mart in group.marts}
+    return sorted(of_groups.union(*(marts_of(spec, warehouse) for spec in specs)))

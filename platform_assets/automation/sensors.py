@@ -15,8 +15,9 @@ EVERY_SECONDS = 60
 def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Environment) -> dg.SensorDefinition:
     """Refreshes the marts when an export finishes, or a finished one changes.
 
-    Keyed on the content of the manifests: looking twice at the same exports starts one run, and an export still in
-    progress starts none. An unusable export starts a run too, so that its failure shows where people look.
+    Keyed on the content of the manifests: looking twice at the same exports starts one run. A source without
+    exports starts none, and neither does an export still in progress. An unusable one starts a run, so that
+    its failure shows where people look.
     """
 
     @dg.sensor(
@@ -27,10 +28,12 @@ def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Env
     )
     def new_exports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         from platform_assets.exports.discover import content_key
+        from platform_assets.exports.export import sha256
 
+        nothing = sha256()
         seen = json.loads(context.cursor) if context.cursor else {}
         now = {name: content_key(spec, name, environment.exports) for name, spec in sorted(sources.items())}
-        changed = [name for name in now if now[name] != seen.get(name)]
+        changed = [name for name in now if now[name] not in (seen.get(name), nothing)]
         if not changed:
             return dg.SkipReason("no export has finished since the last look")
         cursor = json.dumps(now)

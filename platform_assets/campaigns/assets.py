@@ -161,11 +161,15 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment) -> dg.Ass
     )
     def ensemble(context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.campaigns.ensembling import build_ensemble, evaluation_of
+        from platform_assets.campaigns.fitting import OtherTrainingSet
 
         _require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
         opened = {family: store.open(models[family]) for family in families}
-        made = build_ensemble(name, opened, store.open(training_set), spec.advanced.seed, store)
+        try:
+            made = build_ensemble(name, opened, store.open(training_set), spec.advanced.seed, store)
+        except OtherTrainingSet as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         metadata = shown(made, "auc", "auc_se", "auc_low", "auc_high", "log_loss", "weights")
         metadata["leaderboard"] = dg.MetadataValue.md(_leaderboard_table(evaluation_of(made)["leaderboard"]))
         return output_of(made, metadata)
@@ -187,6 +191,7 @@ def _promoted_model(name: str, spec: CampaignSpec, environment: Environment) -> 
     def promoted_model(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, ensemble: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
+        from platform_assets.campaigns.fitting import OtherTrainingSet
         from platform_assets.campaigns.promotion import NotPromoted, PromotedModels, decide_promotion
 
         _require_audited(name, training_set, environment)
@@ -195,6 +200,8 @@ def _promoted_model(name: str, spec: CampaignSpec, environment: Environment) -> 
             made = decide_promotion(name, store.open(ensemble), store.open(training_set), store, PromotedModels(environment.artifacts))
         except NotPromoted as error:
             yield dg.AssetCheckResult(asset_key=key, check_name=GATE, passed=False, description=str(error))
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except OtherTrainingSet as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         promoted = made.metadata["outcome"] == "promoted"
         yield output_of(made, {**shown(made, "outcome", "reason", "score_at"), **{k: v for k, v in made.metadata.items() if "auc" in k}})

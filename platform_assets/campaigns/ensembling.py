@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
-from platform_assets.campaigns.fitting import TrainingRows, folds_of, out_of_fold
+from platform_assets.campaigns.fitting import TrainingRows, folds_of, out_of_fold, require_training_set
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,12 @@ def build_ensemble(
 
     Its files: `bundle/`, `evaluation.json` (leaderboard, figures by time, importance) and `out_of_fold.parquet`
     (entity key, as_of, label, calibrated out-of-fold probability).
+
+    Raises:
+        OtherTrainingSet: a model was made from another training set.
     """
+    for model in models.values():
+        require_training_set(model, training)
     recipe = Recipe(
         key=f"{name}/ensemble",
         code=code_of("platform_assets.campaigns.ensembling"),
@@ -67,7 +72,7 @@ def build_ensemble(
             "importance": _importance(ensemble, weighted, rows, seed),
         }
         (folder / EVALUATION_FILE).write_text(json.dumps(evaluation, indent=1, allow_nan=False))
-        return _headline(rows, calibrated, ensemble)
+        return {"training_set": training.ref.content_hash, **_headline(rows, calibrated, ensemble)}
 
     return store.get_or_build(recipe, build)
 

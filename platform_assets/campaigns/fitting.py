@@ -21,6 +21,10 @@ OOF_FILE = "out_of_fold.safetensors"
 FOLDS_FILE = "folds.json"
 
 
+class OtherTrainingSet(ValueError):
+    """Results of another training set than the one at hand; together they would mix up rows."""
+
+
 @dataclass(frozen=True)
 class TrainingRows:
     """A training set in memory.
@@ -29,11 +33,13 @@ class TrainingRows:
         frame: every column of the file.
         key: the entity key's column.
         features: the features' columns, in order.
+        timezone: where its as-of times are business dates.
     """
 
     frame: "pd.DataFrame"
     key: str
     features: tuple[str, ...]
+    timezone: str
 
     @classmethod
     def of(cls, training: Artifact) -> "TrainingRows":
@@ -42,7 +48,7 @@ class TrainingRows:
 
         frame = pq.ParquetFile(training.path(TRAINING_FILE)).read().to_pandas()
         key, _as_of, _label, _fold, *features = frame.columns
-        return cls(frame, str(key), tuple(map(str, features)))
+        return cls(frame, str(key), tuple(map(str, features)), training.metadata["timezone"])
 
     @cached_property
     def labels(self) -> "npt.NDArray[np.int64]":
@@ -127,6 +133,7 @@ def gather_folds(
         estimate = metrics.auc_interval(labels, out_of_fold)
         return {
             "family": family,
+            "training_set": training.ref.content_hash,
             "auc": estimate.auc,
             "auc_se": estimate.standard_error,
             "log_loss": metrics.log_loss(labels, out_of_fold),
@@ -135,6 +142,17 @@ def gather_folds(
         }
 
     return store.get_or_build(recipe, build)
+
+
+def require_training_set(made: Artifact, training: Artifact) -> None:
+    """Return when a model or an ensemble was made from this training set.
+
+    Raises:
+        OtherTrainingSet: it was not.
+    """
+    if made.metadata["training_set"] != training.ref.content_hash:
+        key = made.ref.key
+        raise OtherTrainingSet(f"{key} was made from another training set than {training.ref.key} holds now; materialise {key} again")
 
 
 def load_fold(part: Artifact) -> "FoldResult":

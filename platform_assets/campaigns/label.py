@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from platform_assets.campaigns.predicate import parse_event_condition
 from platform_assets.campaigns.spec import AbsenceLabel, CampaignSpec, EventLabel
-from platform_assets.campaigns.times import ImmatureLabel
+from platform_assets.campaigns.times import ImmatureLabel, newest_with_label
 from platform_assets.features.spine import instant_of
 from platform_assets.warehouse.catalog import Mart
 from platform_assets.warehouse.duckdb import Warehouse
@@ -47,7 +47,7 @@ def event_labels(warehouse: Warehouse, spec: CampaignSpec, people: "ir.Table", a
     entity = warehouse.catalog.entities[spec.entity]
     if not is_known(warehouse, spec, as_of):
         watermark = warehouse.watermark(name)
-        latest = (watermark - mart.arrival_lag - spec.horizon).date()
+        latest = newest_with_label(watermark, entity.timezone, spec.horizon, mart.arrival_lag)
         raise ImmatureLabel(
             f"label.within {spec.horizon.days}d: the label as of {as_of} is not known yet; the exports of {name} cover everything "
             f"before {watermark.isoformat()}, so {latest} is the latest as-of date with a label"

@@ -100,8 +100,9 @@ def _as_known_at(warehouse: Warehouse, entity: Entity, as_of: datetime, columns:
     mart = warehouse.catalog.marts[entity.mart]
     rows = warehouse.table(entity.mart)
     if mart.history == "scd2":
-        at = ibis.literal(as_of, type="timestamp('UTC', 6)")
-        rows = rows.filter((rows.valid_from <= at) & (rows.valid_to.isnull() | (rows.valid_to > at)))
+        # As features see it: a version that begins at the instant itself is not known yet.
+        known = ibis.literal(as_of - mart.arrival_lag, type="timestamp('UTC', 6)")
+        rows = rows.filter((rows.valid_from < known) & (rows.valid_to.isnull() | (rows.valid_to >= known)))
     return rows.select(entity.key, **{_own(column): rows[column] for column in columns})
 
 

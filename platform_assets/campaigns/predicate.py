@@ -61,7 +61,7 @@ class Predicate:
     """A parsed and checked condition."""
 
     text: str
-    tree: "exp.Expression"
+    tree: "exp.Expr"
     columns: frozenset[str]
     aggregates: tuple[Aggregate, ...]
 
@@ -111,7 +111,7 @@ class _Checker:
         self.columns: set[str] = set()
         self.aggregates: list[Aggregate] = []
 
-    def condition(self, node: "exp.Expression") -> bool | None:
+    def condition(self, node: "exp.Expr") -> bool | None:
         """True when `node` is a condition of the grammar, None when it is only a term."""
         from sqlglot import exp
 
@@ -132,12 +132,12 @@ class _Checker:
             return self._contains(node, call[1])
         return None
 
-    def _must(self, node: "exp.Expression") -> bool:
+    def _must(self, node: "exp.Expr") -> bool:
         if self.condition(node) is None:
             raise PredicateError(f"{node.sql('duckdb')!r} is not a condition of this grammar")
         return True
 
-    def _comparable(self, node: "exp.Expression", *terms: "exp.Expression") -> bool:
+    def _comparable(self, node: "exp.Expr", *terms: "exp.Expr") -> bool:
         kinds = {kind for term in terms if (kind := self._type_of(term)) != "null"}
         if len(kinds) > 1:
             raise PredicateError(f"{node.sql('duckdb')!r} compares {' with '.join(sorted(kinds))}")
@@ -145,14 +145,14 @@ class _Checker:
             raise PredicateError(f"{node.sql('duckdb')!r} compares a list; write contains(column, 'word')")
         return True
 
-    def _contains(self, node: "exp.Expression", arguments: list["exp.Expression"]) -> bool:
+    def _contains(self, node: "exp.Expr", arguments: list["exp.Expr"]) -> bool:
         from sqlglot import exp
 
         if len(arguments) != 2 or not isinstance(arguments[1], exp.Literal) or self._type_of(arguments[0]) != "list":
             raise PredicateError(f"{node.sql('duckdb')!r}: contains takes a list column and a literal")
         return True
 
-    def _type_of(self, node: "exp.Expression") -> str:
+    def _type_of(self, node: "exp.Expr") -> str:
         """`number`, `text`, `time`, `boolean`, `list` or `null` of a term; refuses anything that is no term."""
         from sqlglot import exp
 
@@ -177,7 +177,7 @@ class _Checker:
         self.columns.add(node.name)
         return kind
 
-    def _aggregate(self, node: "exp.Expression", function: str, arguments: list["exp.Expression"]) -> str:
+    def _aggregate(self, node: "exp.Expr", function: str, arguments: list["exp.Expr"]) -> str:
         shown = node.sql("duckdb")
         if function not in AGGREGATES:
             raise PredicateError(f"{shown!r}: there is no function {function}{did_you_mean(function, (*AGGREGATES, 'contains'))}")
@@ -194,7 +194,7 @@ class _Checker:
         self.aggregates.append(Aggregate(function, mart.name, column, days))
         return "number"
 
-    def _target(self, shown: str, function: str, node: "exp.Expression") -> tuple[Mart, str | None]:
+    def _target(self, shown: str, function: str, node: "exp.Expr") -> tuple[Mart, str | None]:
         from sqlglot import exp
 
         assert self.catalog is not None
@@ -240,28 +240,28 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; known are {', '.join(known)}" if known else ""
 
 
-def _call(node: "exp.Expression") -> tuple[str, list["exp.Expression"]] | None:
+def _call(node: "exp.Expr") -> tuple[str, list["exp.Expr"]] | None:
     """(name, arguments) of a function call, whichever class sqlglot gave it."""
     from sqlglot import exp
 
     if isinstance(node, exp.Anonymous):
         return str(node.this).lower(), list(node.expressions)
-    names = {exp.Count: "count", exp.Sum: "sum", exp.Min: "min", exp.Max: "max", exp.Avg: "mean"}
+    names: dict[type, str] = {exp.Count: "count", exp.Sum: "sum", exp.Min: "min", exp.Max: "max", exp.Avg: "mean"}
     if isinstance(node, exp.Func):
         return names.get(type(node), node.sql_name().lower()), list(_arguments(node))
     return None
 
 
-def _arguments(node: "exp.Func") -> Iterator["exp.Expression"]:
+def _arguments(node: "exp.Func") -> Iterator["exp.Expr"]:
     from sqlglot import exp
 
     for value in node.args.values():
         for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, exp.Expression):
+            if isinstance(item, exp.Expr):
                 yield item
 
 
-def _whole_days(shown: str, node: "exp.Expression") -> int:
+def _whole_days(shown: str, node: "exp.Expr") -> int:
     from sqlglot import exp
 
     if isinstance(node, exp.Literal) and not node.is_string and node.name.isdigit() and 1 <= int(node.name) <= MAX_DAYS:
@@ -269,18 +269,21 @@ def _whole_days(shown: str, node: "exp.Expression") -> int:
     raise PredicateError(f"{shown!r}: the second argument is a number of days from 1 to {MAX_DAYS}")
 
 
-def aggregate_of(node: "exp.Expression") -> Aggregate:
+def aggregate_of(node: "exp.Expr") -> Aggregate:
     """The aggregate a checked call node stands for."""
+    from sqlglot import exp
+
     call = _call(node)
     assert call is not None
     function, arguments = call
     measured = function in MEASURES
     target = arguments[0]
+    assert isinstance(target, exp.Column)
     days = int(arguments[1].name) if len(arguments) == 2 else None
     return Aggregate(function, target.table if measured else target.name, target.name if measured else None, days)
 
 
-def _compile(node: "exp.Expression", columns: Mapping[str, Any]) -> Any:
+def _compile(node: "exp.Expr", columns: Mapping[str, Any]) -> Any:
     import ibis
     from sqlglot import exp
 
@@ -289,7 +292,7 @@ def _compile(node: "exp.Expression", columns: Mapping[str, Any]) -> Any:
         exp.LTE: operator.le, exp.GT: operator.gt, exp.GTE: operator.ge,
         exp.And: operator.and_, exp.Or: operator.or_,
     }  # fmt: skip
-    if type(node) in comparisons:
+    if isinstance(node, exp.Binary) and type(node) in comparisons:
         return comparisons[type(node)](_compile(node.left, columns), _compile(node.right, columns))
     if isinstance(node, exp.Paren):
         return _compile(node.this, columns)

@@ -1,6 +1,6 @@
 """A look at a campaign before anything is trained: how many people, how many positives, how hard the question is.
 
-Features are the cached ones, so that what a preview computes a training need not.
+It only looks: what is in the store is read, the rest is computed for the occasion.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from platform_assets.campaigns.training_set import (
 )
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import instant_of
-from platform_assets.features.tables import feature_table
+from platform_assets.features.tables import glance
 from platform_assets.warehouse.duckdb import Warehouse
 
 if TYPE_CHECKING:
@@ -70,11 +70,12 @@ def preview_campaign(name: str, spec: CampaignSpec, warehouse: Warehouse, store:
     labels = rows.read()
     refuse_too_few(name, labels["label"].to_pylist())
     groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
-    features = [feature_table(groups, spine, warehouse, store).table for spine in rows.spines]
+    features = [glance(groups, spine, warehouse, store) for spine in rows.spines]
     names = feature_names(spec)
     table = join_features(warehouse.catalog.entities[spec.entity].key, names, labels, features).to_pandas()
     best = one_column_table(table[list(names)], table["label"]).iloc[0]
     population, asked, excluded = _people(spec, warehouse, at)
+    by_time = _by_time(table, warehouse.catalog.entities[spec.entity].timezone)
     return Preview(
         campaign=name,
         score_at=at,
@@ -82,9 +83,9 @@ def preview_campaign(name: str, spec: CampaignSpec, warehouse: Warehouse, store:
         population=population,
         asked=asked,
         excluded=excluded,
-        by_time=_by_time(table),
+        by_time=by_time,
         rule=(str(best["column"]), "high" if best["direction"] > 0 else "low", float(best["auc"])),
-        warnings=_warnings(spec, table, asked, rows.set_aside),
+        warnings=_warnings(spec, by_time, asked, rows.set_aside),
     )
 
 
@@ -118,20 +119,20 @@ def _people(spec: CampaignSpec, warehouse: Warehouse, at: date) -> tuple[int, in
     return int(backend.execute(everyone(warehouse, entity, instant).count())), int(backend.execute(asked.count())), excluded
 
 
-def _by_time(table: "pd.DataFrame") -> list[tuple[str, int, int]]:
-    times = table["as_of"]
+def _by_time(table: "pd.DataFrame", timezone: str) -> list[tuple[str, int, int]]:
+    times = table["as_of"].dt.tz_convert(timezone)
     names = times.dt.strftime("%Y-%m" if times.nunique() > MANY_TIMES else "%Y-%m-%d")
     counted = table.groupby(names)["label"].agg(["size", "sum"])
     return [(str(when), int(row["size"]), int(row["sum"])) for when, row in counted.iterrows()]
 
 
-def _warnings(spec: CampaignSpec, table: "pd.DataFrame", asked: int, set_aside: int) -> list[str]:
+def _warnings(spec: CampaignSpec, by_time: list[tuple[str, int, int]], asked: int, set_aside: int) -> list[str]:
     found = []
-    positives = int(table["label"].sum())
+    positives = sum(hits for _, _, hits in by_time)
     if positives < FEW_POSITIVES:
         found.append(f"only {positives} positives; figures will be uncertain below {FEW_POSITIVES}")
     if not isinstance(spec.label, TeacherLabel):
-        thin = [when for when, rows, hits in _by_time(table) if min(hits, rows - hits) == 0]
+        thin = [when for when, rows, hits in by_time if min(hits, rows - hits) == 0]
         if thin:
             found.append(f"one class only as of {', '.join(thin)}")
     if set_aside:

@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from platform_assets.artifacts import Artifact, ArtifactRef, ArtifactStore, Recipe, code_of
 from platform_assets.campaigns.ensembling import OOF_FILE, load_bundle
-from platform_assets.campaigns.fitting import TrainingRows
+from platform_assets.campaigns.fitting import TrainingRows, require_training_set
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,9 @@ def decide_promotion(name: str, ensemble: Artifact, training: Artifact, store: A
 
     Raises:
         NotPromoted: it is refused and there is no champion to keep.
+        OtherTrainingSet: the ensemble was made from another training set.
     """
+    require_training_set(ensemble, training)
     score_at = training.metadata["score_at"]
     champion = promoted.champion(name, date.fromisoformat(score_at))
     if champion is not None and champion.ensemble.content_hash == ensemble.ref.content_hash:

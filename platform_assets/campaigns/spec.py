@@ -157,11 +157,18 @@ class FeatureSelection(_Strict):
     drop_ageing: bool = Field(False, description="Leave out features that only grow with the calendar, such as tenure")
 
 
+Parameters = dict[str, bool | int | float | str]
+
+
+def _both_families() -> dict[str, Parameters]:
+    return {"lightgbm": {}, "network": {}}
+
+
 class Advanced(_Strict):
     """For those who know why."""
 
-    models: dict[Name, dict[str, bool | int | float | str]] = Field(
-        default_factory=lambda: {"lightgbm": {}, "network": {}},
+    models: dict[Name, Parameters] = Field(
+        default_factory=_both_families,
         min_length=1,
         description="Model families and parameters that differ from their defaults",
     )

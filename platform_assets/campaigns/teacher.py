@@ -69,9 +69,10 @@ def read_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Path) -> Te
     table = _typed(path, key, warehouse)
     _refuse_duplicates(path, key, table)
     _refuse_unknown(path, key, table, spec, warehouse)
+    named = table.select([key])
     table, set_aside = _known_rows(path, table, spec, warehouse)
     if spec.label.negatives == "sample_population":
-        table = _with_sampled_negatives(path, key, table, spec, warehouse)
+        table = _with_sampled_negatives(path, key, table, named, spec, warehouse)
     _refuse_one_class(path, table)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     return TeacherRows(table.sort_by([("as_of", "ascending"), (key, "ascending")]), set_aside, content)
@@ -91,15 +92,21 @@ def _typed(path: Path, key: str, warehouse: Warehouse) -> "pa.Table":
     for name in wanted:
         if name not in raw.column_names:
             raise TeacherError(f"{path}: has no column {name}; it needs {', '.join(wanted)} and has {', '.join(raw.column_names)}")
-    entity_mart = next(e.mart for e in warehouse.catalog.entities.values() if e.key == key)
-    key_type = warehouse.table(entity_mart).schema()[key]
-    sql_type = "varchar" if key_type.is_string() else "bigint"
+    entity = next(e for e in warehouse.catalog.entities.values() if e.key == key)
+    by_text = warehouse.table(entity.mart).schema()[key].is_string()
+    person = f'cast("{key}" as varchar)' if by_text else _whole(key, raw.schema)
+    as_of, zoneless = _instant(raw.schema, entity.timezone)
     connection.register("teacher_raw", raw)
-    typed = connection.execute(
-        f'select try_cast("{key}" as {sql_type}) as "{key}", try_cast(as_of as timestamptz) as as_of, '  # noqa: S608 - names from the catalog
-        "try_cast(label as bigint) as label from teacher_raw"
+    read = connection.execute(
+        f'select {person} as "{key}", {as_of} as as_of, {_whole("label", raw.schema)} as label, {zoneless} as zoneless from teacher_raw'  # noqa: S608
     ).to_arrow_table()
     connection.unregister("teacher_raw")
+    bare = [row for row, value in enumerate(read["zoneless"].to_pylist()) if value]
+    if bare:
+        raise TeacherError(
+            f"{path}:{bare[0] + 2}: as_of has no time zone in {len(bare)} rows; write 1998-01-31T12:00:00Z, or a date alone"
+        )
+    typed = read.select(wanted)
     for name in wanted:
         bad = [row for row, value in enumerate(typed[name].to_pylist()) if value is None]
         if bad:
@@ -108,6 +115,35 @@ def _typed(path: Path, key: str, warehouse: Warehouse) -> "pa.Table":
     if strange:
         raise TeacherError(f"{path}:{strange[0] + 2}: label is neither 0 nor 1 in {len(strange)} rows")
     return typed
+
+
+def _whole(column: str, schema: "pa.Schema") -> str:
+    """SQL for a column of whole numbers; null where there is none. A plain cast would round 0.6 to 1."""
+    import pyarrow as pa
+
+    if pa.types.is_boolean(schema.field(column).type):
+        return f'cast("{column}" as bigint)'
+    return f"""case when regexp_full_match(trim(cast("{column}" as varchar)), '[+-]?[0-9]+([.]0*)?') then try_cast("{column}" as bigint) end"""
+
+
+def _instant(schema: "pa.Schema", timezone: str) -> tuple[str, str]:
+    """SQL for `as_of` as an instant, and for whether it is a time of which nobody can say when it was.
+
+    A date stands for its first moment in `timezone`.
+    """
+    import pyarrow as pa
+
+    kind = schema.field("as_of").type
+    midnight = f"timezone('{timezone}', try_cast(as_of as timestamp))"
+    if pa.types.is_date(kind):
+        return midnight, "false"
+    if pa.types.is_timestamp(kind):
+        return "cast(as_of as timestamptz)", "false" if kind.tz else "as_of is not null"
+    text = "trim(cast(as_of as varchar))"
+    is_date = f"regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
+    has_zone = f"regexp_matches({text}, '[0-9]:[0-9]{{2}}.*(Z|UTC|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
+    instant = f"case when {is_date} then {midnight} when {has_zone} then try_cast(as_of as timestamptz) end"
+    return instant, f"not {is_date} and not {has_zone} and try_cast(as_of as timestamp) is not null"
 
 
 def _refuse_duplicates(path: Path, key: str, table: "pa.Table") -> None:
@@ -156,18 +192,21 @@ def _refuse_one_class(path: Path, table: "pa.Table") -> None:
         raise TeacherError(f"{path}: label is never 1, so there is nothing to learn; add positives")
 
 
-def _with_sampled_negatives(path: Path, key: str, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse) -> "pa.Table":
-    """Positives and, at each positive's as-of time, people of the population who are not positive in the file.
+def _with_sampled_negatives(
+    path: Path, key: str, table: "pa.Table", named: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
+) -> "pa.Table":
+    """Positives and, at each positive's as-of time, people of the population whom the file does not name (`named`).
 
     The choice is by a hash of seed, person and time: the same file and data give the same negatives.
     """
     connection = warehouse.connect().con
     entity = warehouse.catalog.entities[spec.entity]
     mart = warehouse.catalog.marts[entity.population]
-    if set(table["label"].to_pylist()) != {1}:
+    if 0 in table["label"].to_pylist():
         raise TeacherError(f"{path}: holds negatives of its own; leave out `negatives: sample_population`")
     events = warehouse.published(mart.name).file
     connection.register("teacher_positives", table)
+    connection.register("teacher_named", named)
     sampled = connection.execute(
         f"""
         with seen as (
@@ -179,13 +218,14 @@ def _with_sampled_negatives(path: Path, key: str, table: "pa.Table", spec: Campa
             select seen.person, times.as_of, times.wanted,
                 row_number() over (partition by times.as_of order by hash(?, seen.person, epoch_us(times.as_of)), seen.person) as place
             from times join seen on seen.first_event < times.as_of - to_seconds({int(mart.arrival_lag / timedelta(seconds=1))})
-            where seen.person not in (select "{key}" from teacher_positives)
+            where seen.person not in (select "{key}" from teacher_named)
         )
         select person as "{key}", as_of, 0::bigint as label from candidates where place <= wanted
         """,  # noqa: S608 - names from the catalog, numbers of our own
         [events, spec.advanced.seed],
     ).to_arrow_table()
     connection.unregister("teacher_positives")
+    connection.unregister("teacher_named")
     import pyarrow as pa
 
     return pa.concat_tables([table, sampled.cast(table.schema)])

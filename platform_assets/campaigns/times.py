@@ -3,12 +3,12 @@
 An as-of date stands for an instant (`features.spine.instant_of`); only what happened strictly before it is known. "Latest" is the sources' watermark, never the wall clock.
 """
 
-import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from platform_assets.campaigns.spec import AbsoluteTraining, CampaignSpec, RelativeTraining, TeacherLabel
+from platform_assets.features.spine import instant_of
 
 
 class ImmatureLabel(ValueError):
@@ -22,6 +22,11 @@ class NotCovered(ValueError):
 def latest_as_of(watermark: datetime, timezone: str) -> date:
     """The last business date whose beginning the sources cover."""
     return watermark.astimezone(ZoneInfo(timezone)).date()
+
+
+def newest_with_label(known_before: datetime, timezone: str, horizon: timedelta, lag: timedelta) -> date:
+    """The newest as-of date whose whole horizon, and the lag of its events, lies before an instant."""
+    return latest_as_of(known_before - lag, timezone) - horizon
 
 
 @dataclass(frozen=True)
@@ -56,17 +61,16 @@ def training_dates(
     if at > latest:
         raise NotCovered(f"score_at {at}: the exports cover everything before {watermark.isoformat()} only, so {latest} is the latest date")
     train = spec.train or RelativeTraining(snapshots=2, every=None)
-    known_after = spec.horizon + timedelta(days=math.ceil(lag / timedelta(days=1)))
     if isinstance(spec.label, TeacherLabel):
         return TrainingDates(at, ())
+    newest = newest_with_label(instant_of(at, timezone), timezone, spec.horizon, lag)
     if isinstance(train, AbsoluteTraining):
         for day in train.as_of:
-            if day + known_after > at:
+            if day > newest:
                 raise ImmatureLabel(
-                    f"train.as_of {day}: its label is known from {day + known_after} on (horizon and arrival lag: {known_after.days} days), "
-                    f"which is after score_at {at}; use {at - known_after} or earlier"
+                    f"train.as_of {day}: its label (horizon {spec.horizon.days} days, arrival lag {lag}) is not known yet "
+                    f"at score_at {at}; use {newest} or earlier"
                 )
         return TrainingDates(at, tuple(sorted(train.as_of)))
     every = train.every or spec.horizon
-    newest = at - known_after
     return TrainingDates(at, tuple(sorted(newest - every * index for index in range(train.snapshots))))

@@ -187,7 +187,13 @@ def build_training_set(
         result = audit(table, _rules(entity.key, spec, table.num_rows), name=f"{name}/training_set", personal=(entity.key,))
         result.raise_if_failed()
         pq.write_table(table, folder / FILE, compression="zstd")
-        return {"audit": result.metadata(), "score_at": at.isoformat(), "set_aside": rows.set_aside, **_summary(table)}
+        return {
+            "audit": result.metadata(),
+            "score_at": at.isoformat(),
+            "set_aside": rows.set_aside,
+            "features": list(feature_names(spec)),
+            **_summary(table, entity.timezone),
+        }
 
     return store.get_or_build(recipe, build)
 
@@ -250,13 +256,15 @@ def _rules(key: str, spec: CampaignSpec, rows: int) -> list[Rule]:
     ]
 
 
-def _summary(table: "pa.Table") -> dict[str, Any]:
-    """People, positives and base rate per as-of date; a table of many as-of times counts by month."""
+def _summary(table: "pa.Table", timezone: str) -> dict[str, Any]:
+    """People, positives and base rate per business date; a table of many as-of times counts by month."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     times = table["as_of"]
     many = len(pc.unique(times)) > 24
-    names = pc.strftime(times, format="%Y-%m" if many else "%Y-%m-%d").to_pylist()
+    local = times.cast(pa.timestamp("us", timezone))
+    names = pc.strftime(local, format="%Y-%m" if many else "%Y-%m-%d").to_pylist()
     by_time: dict[str, dict[str, float]] = {}
     for when, label in zip(names, table["label"].to_pylist(), strict=True):
         entry = by_time.setdefault(when, {"rows": 0, "positives": 0})
@@ -272,4 +280,5 @@ def _summary(table: "pa.Table") -> dict[str, Any]:
         "as_of": [str(value) for value in sorted(by_time)],
         "by_time": by_time,
         "latest_as_of": pc.max(times).as_py().isoformat(),
+        "timezone": timezone,
     }

@@ -1,5 +1,7 @@
 """Finding the YAML files and turning each into definitions, on its own: one broken file does not hide the others."""
 
+import itertools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,9 @@ def read_declarations(platform: Platform) -> Declarations:
             environment.
     """
     environment = platform.environment
-    files = [file for file in read_campaigns(environment.campaigns, platform.catalog) if environment.scope.admits(file.name)]
+    files = [
+        file for file in read_campaigns(environment.campaigns, platform.catalog) if environment.scope.admits(file.name)
+    ]
     broken = tuple(file for file in files if file.error is not None)
     if broken and environment.strict:
         raise DeclarationError("\n".join(str(file.error) for file in broken))
@@ -55,15 +59,21 @@ def read_sources(folder: Path) -> dict[str, ExportSourceSpec]:
 def broken_campaign_definitions(broken: Iterable[CampaignFile]) -> dg.Definitions:
     """For each broken file an asset that fails with what is wrong, and a check that says the same."""
     assets, checks = [], []
+    taken: set[str] = set()
     for file in broken:
-        key = dg.AssetKey([_safe_name(file.name), "definition"])
+        key = dg.AssetKey([_name_for_dagster(file.name, taken), "definition"])
         assets.append(_broken_asset(key, file))
         checks.append(_broken_check(key, file))
     return dg.Definitions(assets=assets, asset_checks=checks)
 
 
 def _broken_asset(key: dg.AssetKey, file: CampaignFile) -> dg.AssetsDefinition:
-    @dg.asset(key=key, group_name=BROKEN_GROUP, description=f"**Broken campaign file.**\n\n```\n{file.error}\n```", kinds={"yaml"})
+    @dg.asset(
+        key=key,
+        group_name=BROKEN_GROUP,
+        description=f"**Broken campaign file.**\n\n```\n{file.error}\n```",
+        kinds={"yaml"},
+    )
     def definition() -> None:
         raise dg.Failure(str(file.error), allow_retries=False)
 
@@ -78,5 +88,10 @@ def _broken_check(key: dg.AssetKey, file: CampaignFile) -> dg.AssetChecksDefinit
     return file_is_valid
 
 
-def _safe_name(name: str) -> str:
-    return "".join(character if character.isalnum() or character == "_" else "_" for character in name)
+def _name_for_dagster(name: str, taken: set[str]) -> str:
+    """A folder's name with what Dagster refuses replaced, and numbered when another folder's looks the same by then."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    numbered = (f"{plain}_{number}" for number in itertools.count(2))
+    free = next(candidate for candidate in itertools.chain([plain], numbered) if candidate not in taken)
+    taken.add(free)
+    return free

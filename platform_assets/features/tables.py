@@ -93,27 +93,45 @@ def feature_table(
     """All features of several groups side by side. Raises as `feature_group_table` does, and ValueError
     without a group.
     """
+    artifacts = {group.name: feature_group_table(group, spine, warehouse, store) for group in groups}
+    tables = {name: _stored(artifact) for name, artifact in artifacts.items()}
+    return FeatureTable(_side_by_side(spine, tables), artifacts)
+
+
+def glance(
+    groups: Iterable[FeatureGroup], spine: Spine, warehouse: "Warehouse", store: ArtifactStore
+) -> "pa.Table":
+    """The same columns for a first look: what is in the store is read, the rest is computed, not audited, not kept."""
+    tables = {}
+    for group in groups:
+        found = store.find(feature_recipe(group, spine, warehouse).fingerprint)
+        tables[group.name] = _stored(found) if found else compute_features(group, spine, warehouse)
+    return _side_by_side(spine, tables)
+
+
+def _stored(artifact: Artifact) -> "pa.Table":
     import pyarrow.parquet as pq
 
-    artifacts = {group.name: feature_group_table(group, spine, warehouse, store) for group in groups}
+    # One path, never a dataset: folders named x=y above it are not partitions.
+    return pq.ParquetFile(artifact.path(FILE)).read()
+
+
+def _side_by_side(spine: Spine, tables: "Mapping[str, pa.Table]") -> "pa.Table":
     keys = [spine.entity.key, "as_of"]
     joined: pa.Table | None = None
-    for name, artifact in artifacts.items():
-        # One path, never a dataset: folders named x=y above it are not partitions.
-        table = pq.ParquetFile(artifact.path(FILE)).read()
+    for name, table in tables.items():
         if joined is None:
             joined = table
             continue
         if not table.select(keys).equals(joined.select(keys)):
             raise ValueError(
-                f"features/{spine.entity.name}/{name} has other rows than {', '.join(artifacts)}; "
-                "materialise it again"
+                f"features/{spine.entity.name}/{name} has other rows than {', '.join(tables)}; materialise it again"
             )
         for column in table.column_names[len(keys) :]:
             joined = joined.append_column(column, table[column])
     if joined is None:
         raise ValueError(f"no feature group of {spine.entity.name} was asked for; name at least one")
-    return FeatureTable(joined, artifacts)
+    return joined
 
 
 def feature_recipe(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") -> Recipe:
