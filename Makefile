@@ -5,6 +5,7 @@ VENV ?= .venv
 # CPU or CUDA is a choice of package index: TORCH="torch==2.13.0 --index-url …" picks another build.
 TORCH ?= torch==2.13.0
 BIN := $(abspath $(VENV))/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 export PLATFORM_DATA ?= $(abspath .data)
 export DAGSTER_HOME ?= $(PLATFORM_DATA)/dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
@@ -20,11 +21,12 @@ DBT_FILES := $(shell find dbt_project -type f \( -name '*.sql' -o -name '*.yml' 
 
 environment: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock deploy/bootstrap.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r deploy/bootstrap.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(UV) --no-deps --require-hashes -r requirements.lock
+	$(UV) --no-deps --no-build-isolation --editable .
 	touch $@
 
 manifest: $(MANIFEST)
