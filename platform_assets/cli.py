@@ -91,6 +91,8 @@ def new(campaign: str, like: str) -> None:
     environment = _environment()
     catalog = _catalog(environment)
     _campaign(environment, catalog, like)
+    if Path(campaign).name != campaign:
+        raise click.ClickException(f"{campaign!r} is not lower-case letters, digits and _, as a campaign's name is")
     target = environment.campaigns / campaign / FILE_NAME
     if target.exists():
         raise click.ClickException(f"{target} exists already; choose another name or edit it")

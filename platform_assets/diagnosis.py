@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platform_assets.environment import Environment
+
+if TYPE_CHECKING:
+    from platform_assets.warehouse.published import PublishedTable
 
 NEEDED_FREE_BYTES = 2 * 1024**3
 STEP_LIBRARIES = ("lightgbm", "torch", "great-expectations", "dbt-duckdb", "ibis-framework", "scikit-learn")
@@ -38,11 +42,23 @@ def diagnose(environment: Environment) -> list[Finding]:
 def _places(environment: Environment) -> Iterator[Finding]:
     folder = _nearest_existing(environment.data)
     writable = os.access(folder, os.W_OK)
-    yield Finding("data folder", writable, str(environment.data), "make it writable, or set PLATFORM_DATA to a folder that is")
+    yield Finding(
+        "data folder", writable, str(environment.data), "make it writable, or set PLATFORM_DATA to a folder that is"
+    )
     free = shutil.disk_usage(folder).free
-    yield Finding("free space", free >= NEEDED_FREE_BYTES, f"{free / 1024**3:.0f} GiB", "free at least 2 GiB, or set PLATFORM_DATA to another disk")
+    yield Finding(
+        "free space",
+        free >= NEEDED_FREE_BYTES,
+        f"{free / 1024**3:.0f} GiB",
+        "free at least 2 GiB, or set PLATFORM_DATA to another disk",
+    )
     home = os.environ.get("DAGSTER_HOME", "")
-    yield Finding("DAGSTER_HOME", bool(home) and Path(home).is_dir(), home or "not set", "set it to a folder, or start with `make ui`, which does")
+    yield Finding(
+        "DAGSTER_HOME",
+        bool(home) and Path(home).is_dir(),
+        home or "not set",
+        "set it to a folder, or start with `make ui`, which does",
+    )
 
 
 def _libraries() -> Iterator[Finding]:
@@ -57,9 +73,15 @@ def _manifest(environment: Environment) -> Finding:
     manifest = environment.dbt_manifest
     if not manifest.is_file():
         return Finding("dbt manifest", False, f"{manifest} is not there", "run `make manifest`")
-    newest = max(path.stat().st_mtime for path in environment.dbt_project.rglob("*") if path.suffix in (".sql", ".yml") and "target" not in path.parts)
+    newest = max(
+        path.stat().st_mtime
+        for path in environment.dbt_project.rglob("*")
+        if path.suffix in (".sql", ".yml") and "target" not in path.parts
+    )
     stale = newest > manifest.stat().st_mtime
-    return Finding("dbt manifest", not stale, "older than the project" if stale else "as new as the project", "run `make manifest`")
+    return Finding(
+        "dbt manifest", not stale, "older than the project" if stale else "as new as the project", "run `make manifest`"
+    )
 
 
 def _exports(environment: Environment) -> Iterator[Finding]:
@@ -81,7 +103,9 @@ def _exports(environment: Environment) -> Iterator[Finding]:
             continue
         newest = found.complete[-1].exported_at.isoformat() if found.complete else "none"
         told = f"{len(found.complete)} complete, newest {newest}; {len(found.in_progress)} in progress"
-        yield Finding(f"exports of {name}", bool(found.complete), told, f"put an export below {environment.exports}/{spec.path}")
+        yield Finding(
+            f"exports of {name}", bool(found.complete), told, f"put an export below {environment.exports}/{spec.path}"
+        )
 
 
 def _marts(environment: Environment) -> Iterator[Finding]:
@@ -90,10 +114,18 @@ def _marts(environment: Environment) -> Iterator[Finding]:
     pointer = MartStore(environment.marts).pointer()
     if not pointer.tables:
         yield Finding("marts", False, "none published", "materialise the job refresh_marts")
-    for name, table in sorted(pointer.tables.items()):
+    for name in sorted({*pointer.tables, *pointer.refused}):
         refused = pointer.refused.get(name)
-        told = refused or f"{table.rows:,} rows, exports cover everything before {table.watermark.isoformat()}"
-        yield Finding(f"mart {name}", refused is None, told, f"correct the cause, then materialise marts/{name}")
+        yield Finding(
+            f"mart {name}",
+            refused is None,
+            refused or _told(pointer.tables[name]),
+            f"correct the cause, then materialise marts/{name}",
+        )
+
+
+def _told(table: "PublishedTable") -> str:
+    return f"{table.rows:,} rows, exports cover everything before {table.watermark.isoformat()}"
 
 
 def _campaigns(environment: Environment) -> Iterator[Finding]:
@@ -109,8 +141,19 @@ def _campaigns(environment: Environment) -> Iterator[Finding]:
     promoted = PromotedModels(environment.artifacts)
     for file in read_campaigns(environment.campaigns, catalog):
         good_from = [promotion.score_at for promotion in promoted.all(file.name)]
-        told = str(file.error) if file.error else f"promoted model good from {good_from[-1]}" if good_from else "no promoted model yet"
-        yield Finding(f"campaign {file.name}", file.error is None, told, "correct the file; `platform-assets check` shows every mistake")
+        told = (
+            str(file.error)
+            if file.error
+            else f"promoted model good from {good_from[-1]}"
+            if good_from
+            else "no promoted model yet"
+        )
+        yield Finding(
+            f"campaign {file.name}",
+            file.error is None,
+            told,
+            "correct the file; `platform-assets check` shows every mistake",
+        )
 
 
 def _nearest_existing(path: Path) -> Path:

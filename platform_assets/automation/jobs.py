@@ -5,7 +5,6 @@ audiences and reports of all campaigns of an entity are a job of their own, over
 """
 
 from collections.abc import Mapping
-
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -28,11 +27,19 @@ def score_job_name(entity: str) -> str:
 
 def campaign_jobs(name: str, spec: CampaignSpec) -> list["UnresolvedAssetJobDefinition"]:
     """The job that trains one campaign, from its training set to its promoted model."""
-    steps = [[name, "training_set"], *([name, "models", family] for family in spec.advanced.models), [name, "ensemble"], [name, "promoted_model"]]
+    steps = [
+        [name, "training_set"],
+        *([name, "models", family] for family in spec.advanced.models),
+        [name, "ensemble"],
+        [name, "promoted_model"],
+    ]
     selection = dg.AssetSelection.assets(*(dg.AssetKey(key) for key in steps))
     return [
         dg.define_asset_job(
-            train_job_name(name), selection=selection, description=f"Train and, if it holds, promote: {spec.description}", tags={"campaign": name}
+            train_job_name(name),
+            selection=selection,
+            description=f"Train and, if it holds, promote: {spec.description}",
+            tags={"campaign": name},
         )
     ]
 

@@ -84,7 +84,7 @@ def _feature_problems(spec: CampaignSpec) -> Iterator[Problem]:
 
 
 def _model_problems(spec: CampaignSpec) -> Iterator[Problem]:
-    from platform_assets.learning.registry import FAMILIES, UnknownParameter, check_parameters
+    from platform_assets.learning.registry import FAMILIES, UnknownParameter, WrongParameter, check_parameters
 
     for family, parameters in spec.advanced.models.items():
         path = ("advanced", "models", family)
@@ -94,5 +94,5 @@ def _model_problems(spec: CampaignSpec) -> Iterator[Problem]:
         for name, value in parameters.items():
             try:
                 check_parameters(family, {name: value})
-            except UnknownParameter as error:
+            except (UnknownParameter, WrongParameter) as error:
                 yield Problem((*path, name), str(error))

@@ -90,9 +90,15 @@ def parse_document(path: Path, component_type: str) -> Document:
     Raises:
         DeclarationError: not YAML, a key twice, or another `type`.
     """
-    text = path.read_text(encoding="utf-8")
     try:
-        _refuse_duplicate_keys(path, text)
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DeclarationError(f"{path}:1: is not text in UTF-8; save it as such") from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            raise DeclarationError(f"{path}:1: is empty; it starts with `type: {component_type}`")
+        _refuse_unusable_keys(path, root)
         tree = parse_yaml_with_source_position(text, str(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -108,11 +114,13 @@ def parse_document(path: Path, component_type: str) -> Document:
     return document
 
 
-def _refuse_duplicate_keys(path: Path, text: str) -> None:
-    def walk(node: yaml.Node | None) -> None:
+def _refuse_unusable_keys(path: Path, root: yaml.Node) -> None:
+    def walk(node: yaml.Node) -> None:
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, value in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise DeclarationError(f"{path}:{key.start_mark.line + 1}: a key here is one word")
                 if key.value in seen:
                     raise DeclarationError(f"{path}:{key.start_mark.line + 1}: {key.value}: stands here twice; keep one")
                 seen.add(key.value)
@@ -121,7 +129,7 @@ def _refuse_duplicate_keys(path: Path, text: str) -> None:
             for value in node.value:
                 walk(value)
 
-    walk(yaml.compose(text, Loader=yaml.SafeLoader))
+    walk(root)
 
 
 def _keys(location: tuple[str | int, ...]) -> list[str | int]:

@@ -50,7 +50,7 @@ def _parse_size(value: Any) -> Any:
 def _known_timezone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as Europe
         raise ValueError(f"{value!r} is not an IANA time zone such as Europe/Berlin") from error
     return value
 

@@ -30,13 +30,17 @@ def read_declarations(platform: Platform) -> Declarations:
     """Every source and every campaign in scope.
 
     Raises:
-        DeclarationError: a source file is broken (everything stands on sources), or a campaign file in a strict
-            environment.
+        DeclarationError: a source file is broken (everything stands on sources), a campaign file in a strict
+            environment, or the scope names a campaign that is not there.
     """
     environment = platform.environment
     files = [
         file for file in read_campaigns(environment.campaigns, platform.catalog) if environment.scope.admits(file.name)
     ]
+    if environment.scope.campaign is not None and not files:
+        raise DeclarationError(
+            f"PLATFORM_SCOPE=campaign:{environment.scope.campaign}: {environment.campaigns} holds no such campaign"
+        )
     broken = tuple(file for file in files if file.error is not None)
     if broken and environment.strict:
         raise DeclarationError("\n".join(str(file.error) for file in broken))

@@ -6,9 +6,12 @@ family's work. Adding a family is one file with a `TableClassifier` and one line
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +28,20 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 SEED_PARAMETER = "random_state"
 
 
+# A whole number is a number, so `learning_rate: 1` may be written.
+_KINDS: Mapping[type, Any] = {bool: bool, int: int, float: (int, float), str: str}
+
+
 class UnknownFamily(ValueError):
     """No family has that name; the message lists those that exist."""
 
 
 class UnknownParameter(ValueError):
     """The family has no parameter of that name; the message gives the nearest right one."""
+
+
+class WrongParameter(ValueError):
+    """A parameter's value is of another kind than its default; the message shows the default."""
 
 
 def family_module(family: str) -> str:
@@ -50,15 +61,24 @@ def family_class(family: str) -> type[TableClassifier]:
 
 
 def default_parameters(family: str) -> dict[str, Any]:
-    """Every parameter that may be set for `family`, with its default; the seed is not one of them."""
-    parameters = family_class(family)().get_params(deep=False)
-    return {name: value for name, value in parameters.items() if name != SEED_PARAMETER}
+    """Every parameter that may be set for `family`, with its default; the seed is not one of them.
+
+    Read from the family's source: naming a parameter imports none of its libraries.
+    """
+    spec = importlib.util.find_spec(family_module(family))
+    assert spec is not None and spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    name = FAMILIES[family].split(":")[1]
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    made = next(node.args for node in body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    parameters = zip(made.args[1:], made.defaults, strict=True)
+    return {one.arg: ast.literal_eval(default) for one, default in parameters if one.arg != SEED_PARAMETER}
 
 
 def check_parameters(family: str, params: Mapping[str, Any]) -> None:
-    """Raise UnknownFamily or UnknownParameter unless every name in `params` is a parameter of `family`."""
+    """Raise UnknownFamily, UnknownParameter or WrongParameter unless `params` can be given to `family`."""
     known = default_parameters(family)
-    for name in params:
+    for name, value in params.items():
         if name == SEED_PARAMETER:
             raise UnknownParameter(
                 f'"{SEED_PARAMETER}" is not set among the parameters of "{family}": pass the seed.'
@@ -68,6 +88,9 @@ def check_parameters(family: str, params: Mapping[str, Any]) -> None:
                 f'The model family "{family}" has no parameter "{name}"{_nearest(name, known)}. '
                 f"Parameters: {', '.join(known)}."
             )
+        wanted = _KINDS[type(known[name])]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            raise WrongParameter(f'"{name}" of "{family}" is {value!r}; give a value like its default {known[name]!r}.')
 
 
 def make_estimator(family: str, params: Mapping[str, Any] | None = None, seed: int = 0) -> TableClassifier:

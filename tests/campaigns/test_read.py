@@ -94,6 +94,8 @@ attributes:
         ("schedule: weekly", "features: [order_window]", ':8: features.0: there is no feature group order_window for customer; did you mean "order_windows"?'),
         ("schedule: weekly", "advanced: {models: {lightgmb: {}}}", 'advanced.models.lightgmb: there is no model family lightgmb; did you mean "lightgbm"?'),
         ("schedule: weekly", "advanced: {models: {lightgbm: {learning_rat: 1}}}", 'did you mean "learning_rate"?'),
+        ("schedule: weekly", "advanced: {models: {lightgbm: {learning_rate: fast}}}", "advanced.models.lightgbm.learning_rate"),
+        ("schedule: weekly", "schedule: {every: week, timezone: Europe}", "is not an IANA time zone"),
         ("schedule: weekly", "population: days_sinc(orders) > 3", ':8: population: \'DAYS_SINC(orders) > 3\''.split("'")[0]),
         ("schedule: weekly", "advanced:\n    feature_selection:\n      drop: [orders_7]", ":10: advanced.feature_selection.drop.0"),
         ("  schedule: weekly", "  entity: customer", ":8: entity: stands here twice"),

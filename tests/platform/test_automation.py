@@ -1,0 +1,236 @@
+"""What sets a run off, and what it then selects."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from platform_assets.automation.sensors import new_exports_sensor
+from platform_assets.components.loading import read_sources
+from platform_assets.definitions import build_definitions
+from platform_assets.environment import Environment, local_environment
+from platform_assets.warehouse.catalog import Catalog
+from platform_assets.warehouse.published import MartStore
+from platform_assets.warehouse.writing import publish_from
+from tests.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
+
+from .declared import GOOD, write_campaign
+
+WATERMARK = datetime(1998, 7, 1, 3, tzinfo=UTC)
+COLUMNS = {
+    "customers": "customer_id bigint, created_at timestamptz",
+    "orders": "order_id bigint, customer_id bigint, ordered_at timestamptz, quantity bigint, amount double",
+    "viewers": "viewer_version_id varchar, viewer_id bigint, valid_from timestamptz, valid_to timestamptz",
+    "ratings": "rating_id varchar, viewer_id bigint, film_id bigint, rated_at timestamptz, rating bigint",
+}
+
+
+class Looks:
+    """The sensor, looked at again and again with the cursor of the last look."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.sensor = new_exports_sensor(read_sources(environment.sources), environment)
+        self.cursor: str | None = None
+
+    def look(self) -> list[dg.RunRequest]:
+        with dg.build_sensor_context(cursor=self.cursor) as context:
+            tick = self.sensor.evaluate_tick(context)
+        if tick.cursor is not None:
+            self.cursor = tick.cursor
+        assert bool(tick.run_requests) != bool(tick.skip_message)
+        return list(tick.run_requests or [])
+
+
+def test_without_any_export_no_run_is_started(environment: Environment) -> None:
+    assert Looks(environment).look() == []
+    environment.exports.mkdir(parents=True)
+    (environment.exports / "shop").mkdir()
+    assert Looks(environment).look() == []
+
+
+def test_a_finished_export_starts_one_run_and_the_same_content_no_second(environment: Environment) -> None:
+    looks = Looks(environment)
+    export = write_shop(environment.exports)
+    (request,) = looks.look()
+    assert request.tags["new_exports"] == "shop"
+    assert looks.look() == []
+    export_info(export).write_bytes(export_info(export).read_bytes())
+    assert looks.look() == []
+
+
+def test_every_further_export_starts_a_run_of_its_own(environment: Environment) -> None:
+    looks = Looks(environment)
+    write_shop(environment.exports)
+    (first,) = looks.look()
+    write_shop(environment.exports, LATER)
+    (second,) = looks.look()
+    assert first.run_key != second.run_key
+
+
+def test_an_export_in_progress_starts_nothing_until_it_is_finished(environment: Environment) -> None:
+    looks = Looks(environment)
+    export = write_shop(environment.exports)
+    edit_json(export_info(export), lambda info: info.update(status="IN_PROGRESS"))
+    assert looks.look() == []
+    edit_json(export_info(export), lambda info: info.update(status="COMPLETE"))
+    assert len(looks.look()) == 1
+
+
+def test_an_unusable_export_starts_a_run_so_that_its_failure_shows_and_its_repair_another(
+    environment: Environment,
+) -> None:
+    looks = Looks(environment)
+    export = write_shop(environment.exports)
+    given = export_info(export).read_text(encoding="utf-8")
+    truncate(export_info(export))
+    assert len(looks.look()) == 1
+    assert looks.look() == []
+    export_info(export).write_text(given, encoding="utf-8")
+    assert len(looks.look()) == 1
+
+
+def test_exports_that_are_tidied_away_start_nothing(environment: Environment) -> None:
+    looks = Looks(environment)
+    export = write_shop(environment.exports)
+    assert len(looks.look()) == 1
+    export.rename(environment.data / "elsewhere")
+    assert looks.look() == []
+
+
+def test_one_look_at_two_sources_with_news_starts_one_run(environment: Environment) -> None:
+    sources = environment.data / "sources"
+    for name, text in SOURCES.items():
+        (sources / name).mkdir(parents=True)
+        (sources / name / "defs.yaml").write_text(text, encoding="utf-8")
+    given = local_environment(environment.data, sources=sources)
+    write_shop(given.exports)
+    write_films(given.exports)
+    (request,) = Looks(given).look()
+    assert request.tags["new_exports"] == "films, shop"
+
+
+SOURCES = {
+    "shop": """\
+type: platform_assets.components.ExportSource
+attributes:
+  description: A shop.
+  owner: team:shop
+  format: aurora_snapshot
+  path: shop
+  database: shop
+  tables: [{name: orders, export_table: shop.orders, key: [order_id]}]
+""",
+    "films": """\
+type: platform_assets.components.ExportSource
+attributes:
+  description: Films.
+  owner: team:films
+  format: dynamodb_full
+  path: films
+  tables: [{name: films, export_table: Films, key: [film_id]}]
+""",
+}
+
+
+def publish_empty_marts(environment: Environment, watermarks: dict[str, datetime]) -> None:
+    """Marts without rows, whose exports cover everything before the given instants."""
+    catalog = Catalog.from_manifest(environment.dbt_manifest)
+    database = environment.data / "built.duckdb"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    database.unlink(missing_ok=True)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("create schema marts")
+        for name in watermarks:
+            connection.execute(f"create table marts.{name} ({COLUMNS[name]})")
+    marts = [catalog.marts[name] for name in watermarks]
+    publish_from(MartStore(environment.marts), database, marts, watermarks)
+
+
+def tick(environment: Environment, name: str) -> Any:
+    """What a schedule does when its time has come."""
+    repository = build_definitions(environment).get_repository_def()
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_schedule_context(instance, repository_def=repository) as context,
+    ):
+        return repository.get_schedule_def(name).evaluate_tick(context)
+
+
+def test_scoring_asks_for_the_latest_date_that_the_exports_cover_never_for_today(
+    environment: Environment,
+) -> None:
+    publish_empty_marts(environment, {"customers": WATERMARK, "orders": WATERMARK})
+    found = tick(environment, "score_customer_daily")
+    (request,) = found.run_requests
+    assert request.partition_key == "1998-07-01"
+    assert tick(environment, "score_customer_daily").run_requests[0].run_key == request.run_key
+
+
+def test_scoring_waits_for_the_slowest_source_that_its_campaigns_read(environment: Environment) -> None:
+    folder = environment.data / "campaigns"
+    text = GOOD.replace("entity: customer", "entity: viewer").replace("event: orders", "event: ratings")
+    write_campaign(folder, "writers", text + "  population: occupation = 'writer'\n")
+    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    publish_empty_marts(given, {"viewers": WATERMARK.replace(day=1, month=6), "ratings": WATERMARK})
+    (request,) = tick(given, "score_viewer_daily").run_requests
+    assert request.partition_key == "1998-06-01"
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_scoring_says_why_it_does_not_run(environment: Environment, refused: bool) -> None:
+    if refused:
+        publish_empty_marts(environment, {"customers": WATERMARK, "orders": WATERMARK})
+        MartStore(environment.marts).refuse(["orders"], "its last build failed")
+    found = tick(environment, "score_customer_daily")
+    assert not found.run_requests
+    assert "mart " in found.skip_message
+    assert "materialise marts/" in found.skip_message
+
+
+def test_a_training_schedule_runs_by_the_campaign_s_clock(environment: Environment) -> None:
+    folder = environment.data / "campaigns"
+    for name, text in {
+        "daily": "daily",
+        "weekly": "weekly",
+        "monthly": "monthly",
+        "abroad": "{every: week, timezone: Asia/Tokyo}",
+    }.items():
+        write_campaign(folder, name, GOOD.replace("schedule: weekly", f"schedule: {text}"))
+    write_campaign(folder, "by_hand", GOOD.replace("  schedule: weekly\n", ""))
+    given = local_environment(
+        environment.data, dbt_project=environment.dbt_project, campaigns=folder, timezone="Europe/Berlin"
+    )
+    repository = build_definitions(given).get_repository_def()
+    found = {
+        schedule.job_name: (schedule.cron_schedule, schedule.execution_timezone)
+        for schedule in repository.schedule_defs
+    }
+    assert found == {
+        "train_daily": ("0 4 * * *", "Europe/Berlin"),
+        "train_weekly": ("0 4 * * 1", "Europe/Berlin"),
+        "train_monthly": ("0 4 1 * *", "Europe/Berlin"),
+        "train_abroad": ("0 4 * * 1", "Asia/Tokyo"),
+        "score_customer": ("0 6 * * *", "Europe/Berlin"),
+    }
+    assert {"train_daily_daily", "train_weekly_weekly", "train_monthly_monthly"} <= {
+        schedule.name for schedule in repository.schedule_defs
+    }
+
+
+def test_a_campaign_s_job_ends_at_its_promoted_model_and_scoring_starts_from_features(
+    environment: Environment,
+) -> None:
+    repository = build_definitions(environment).get_repository_def()
+
+    def selected(job: str) -> set[str]:
+        return {key.to_user_string() for key in repository.get_job(job).asset_layer.selected_asset_keys}
+
+    trained = ("training_set", "models/lightgbm", "models/network", "ensemble", "promoted_model")
+    assert selected("train_winback") == {f"winback/{step}" for step in trained}
+    scored = selected("score_customer")
+    results = {f"{name}/{step}" for name in ("repeat_buyers", "winback") for step in ("scores", "audience", "report")}
+    assert results == {key for key in scored if not key.startswith("features/customer/")}
+    assert len(scored) > len(results)
+    assert {key.split("/")[0] for key in selected("refresh_marts")} == {"raw", "staging", "marts"}

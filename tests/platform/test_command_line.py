@@ -1,0 +1,318 @@
+"""The commands people type: `platform-assets …`, and Dagster's own that materialises assets."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from platform_assets.cli import main
+from platform_assets.environment import PACKAGE, REPOSITORY, Environment, local_environment
+from platform_assets.warehouse.published import MartStore
+from samples.movies import UNTIL
+
+from .declared import GOOD, write_campaign
+from .running import Platform, variables_of
+from .small_exports import NINE_STARS, small_movies, write_empty_exports, write_movies
+
+Command = Callable[..., Result]
+
+
+def on(environment: Environment) -> Command:
+    """`platform-assets` in an environment."""
+
+    def command(*arguments: str, **variables: str) -> Result:
+        given = variables_of(environment) | variables
+        return CliRunner().invoke(main, list(arguments), env=given, catch_exceptions=False)
+
+    return command
+
+
+@pytest.fixture
+def campaigns(environment: Environment) -> Environment:
+    """An environment with a campaign folder of its own, which holds one good campaign."""
+    folder = environment.data / "campaigns"
+    write_campaign(folder, "good", GOOD)
+    return local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+
+
+def test_check_says_ok_to_every_file_of_the_repository(environment: Environment) -> None:
+    checked = on(environment)("check")
+    assert checked.exit_code == 0, checked.output
+    assert checked.stdout.splitlines() == ["ok 2 sources", "ok repeat_buyers", "ok scifi_fans", "ok winback"]
+
+
+def test_check_exits_1_and_names_every_mistake_of_every_file(campaigns: Environment) -> None:
+    two = GOOD.replace("entity: customer", "entity: custommer")
+    first = write_campaign(campaigns.campaigns, "first", two)
+    second = write_campaign(
+        campaigns.campaigns,
+        "second",
+        GOOD.replace("owner: crm@example.com", "owner: nobody") + "  featurs: all\n",
+    )
+    checked = on(campaigns)("check")
+    assert checked.exit_code == 1
+    assert f'!! {first}:5: entity: there is no entity custommer; did you mean "customer"?' in checked.stdout
+    assert f"!! {second}:3: owner: " in checked.stdout
+    assert f'!! {second}:9: featurs: is not a field here; did you mean "features"?' in checked.stdout
+    assert "ok good" in checked.stdout
+    assert "2 of the files above cannot be honoured" in checked.stderr
+
+
+def test_check_is_strict_over_sources_too(campaigns: Environment) -> None:
+    sources = campaigns.data / "sources"
+    (sources / "shop").mkdir(parents=True)
+    (sources / "shop" / "defs.yaml").write_text("type: platform_assets.components.ExportSource\n", encoding="utf-8")
+    checked = on(campaigns)("check", PLATFORM_SOURCES_DIR=str(sources))
+    assert checked.exit_code == 1
+    assert f"!! {sources / 'shop' / 'defs.yaml'}:" in checked.stdout
+
+
+def test_check_exits_1_in_a_process_of_its_own(campaigns: Environment) -> None:
+    write_campaign(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
+    program = Path(sys.executable).with_name("platform-assets")
+    command = (
+        [str(program)] if program.exists() else [sys.executable, "-c", "from platform_assets.cli import main; main()"]
+    )
+    done = subprocess.run(
+        [*command, "check"],
+        env=os.environ | variables_of(campaigns),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "broken/defs.yaml:9: channel: is not a field here" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_new_copies_a_campaign_that_then_checks(campaigns: Environment) -> None:
+    command = on(campaigns)
+    made = command("new", "again", "--like", "good")
+    assert made.exit_code == 0, made.output
+    place = campaigns.campaigns / "again" / "defs.yaml"
+    assert str(place) in made.stdout
+    assert "platform-assets preview again" in made.stdout
+    assert place.read_text(encoding="utf-8") == GOOD
+    assert "ok again" in command("check").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "like", "told"),
+    [
+        ("again", "goood", "there is no campaign goood in"),
+        ("again", "goood", 'did you mean "good"?'),
+        ("good", "good", "exists already; choose another name or edit it"),
+        ("Again", "good", "is not lower-case letters, digits and _"),
+        ("2024", "good", "is not lower-case letters, digits and _"),
+        ("a/b", "good", "is not lower-case letters, digits and _"),
+        ("../again", "good", "is not lower-case letters, digits and _"),
+    ],
+)
+def test_new_refuses_what_would_not_work_and_writes_nothing(
+    campaigns: Environment, name: str, like: str, told: str
+) -> None:
+    before = sorted(campaigns.data.rglob("*"))
+    refused = on(campaigns)("new", name, "--like", like)
+    assert refused.exit_code == 1
+    assert told in refused.stderr
+    assert sorted(campaigns.data.rglob("*")) == before
+
+
+def test_new_refuses_to_copy_a_broken_campaign(campaigns: Environment) -> None:
+    write_campaign(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
+    refused = on(campaigns)("new", "again", "--like", "broken")
+    assert refused.exit_code == 1
+    assert "broken/defs.yaml:9: channel: is not a field here" in refused.stderr
+    assert not (campaigns.campaigns / "again").exists()
+
+
+def test_schema_describes_every_field_and_takes_the_repository_s_files(
+    environment: Environment, tmp_path: Path
+) -> None:
+    from platform_assets.campaigns.spec import CampaignSpec
+
+    shown = on(environment)("schema")
+    schema = json.loads(shown.stdout)
+    fields = schema["properties"]["attributes"]["properties"]
+    assert set(fields) == set(CampaignSpec.model_fields)
+    undescribed = [name for name, field in fields.items() if not field.get("description")]
+    assert undescribed == []
+    for place in PACKAGE.glob("defs/campaigns/*/defs.yaml"):
+        written = yaml.safe_load(place.read_text(encoding="utf-8"))
+        assert set(written["attributes"]) <= set(fields)
+        assert set(schema["properties"]["attributes"]["required"]) <= set(written["attributes"])
+
+    kept = tmp_path / "campaign.schema.json"
+    assert on(environment)("schema", "--output", str(kept)).exit_code == 0
+    assert json.loads(kept.read_text(encoding="utf-8")) == schema
+
+
+def test_the_doctor_says_what_to_do_on_a_new_machine(environment: Environment, tmp_path: Path) -> None:
+    looked = on(environment)("doctor", DAGSTER_HOME="")
+    assert looked.exit_code == 1
+    lines = looked.stdout.splitlines()
+    remedies = {
+        "!! DAGSTER_HOME: not set": "make ui",
+        "!! exports of shop: 0 complete, newest none; 0 in progress": "put an export below",
+        "!! exports of movies: 0 complete, newest none; 0 in progress": "put an export below",
+        "!! marts: none published": "refresh_marts",
+    }
+    for finding, remedy in remedies.items():
+        assert finding in lines
+        assert remedy in lines[lines.index(finding) + 1]
+    assert "ok campaign winback: no promoted model yet" in lines
+    assert "ok dbt manifest: as new as the project" in lines
+    assert not environment.data.exists()
+
+
+def test_the_doctor_sees_a_missing_manifest_and_an_old_one(environment: Environment, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "models").mkdir(parents=True)
+    (project / "models" / "orders.sql").write_text("select 1", encoding="utf-8")
+    looked = on(environment)("doctor", PLATFORM_DBT_PROJECT=str(project))
+    assert looked.exit_code == 1
+    assert f"!! dbt manifest: {project / 'target' / 'manifest.json'} is not there" in looked.stdout
+    assert "run `make manifest`" in looked.stdout
+
+    (project / "target").mkdir()
+    manifest = project / "target" / "manifest.json"
+    manifest.write_bytes(environment.dbt_manifest.read_bytes())
+    os.utime(manifest, (0, 0))
+    assert (
+        "!! dbt manifest: older than the project" in on(environment)("doctor", PLATFORM_DBT_PROJECT=str(project)).stdout
+    )
+
+
+def test_the_doctor_names_broken_files_and_exports(campaigns: Environment) -> None:
+    write_campaign(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
+    write_empty_exports(campaigns)
+    info = next((campaigns.exports / "shop").rglob("export_info_*.json"))
+    info.write_text("{", encoding="utf-8")
+    looked = on(campaigns)("doctor")
+    assert looked.exit_code == 1
+    assert "!! campaign broken:" in looked.stdout
+    assert "!! exports of shop:" in looked.stdout
+    assert info.name in looked.stdout
+    assert "ok exports of movies: 3 complete" in looked.stdout
+
+
+def test_the_doctor_says_why_a_mart_that_was_never_published_is_refused(environment: Environment) -> None:
+    MartStore(environment.marts).refuse(["orders"], "its last build failed dbt test unique_orders_order_id")
+    looked = on(environment)("doctor")
+    assert "!! mart orders: its last build failed dbt test unique_orders_order_id" in looked.stdout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("PLATFORM_TIMEZONE", "Berlin"), ("PLATFORM_ENV", "moon"), ("PLATFORM_DATEN", "x")],
+)
+def test_a_wrong_variable_is_told_without_a_traceback(environment: Environment, variable: str, value: str) -> None:
+    refused = on(environment)("check", **{variable: value})
+    assert refused.exit_code == 1
+    assert variable in refused.stderr
+    assert refused.stderr.startswith("Error: ")
+
+
+def test_a_missing_manifest_is_told_with_the_command_that_makes_it(environment: Environment, tmp_path: Path) -> None:
+    refused = on(environment)("check", PLATFORM_DBT_PROJECT=str(tmp_path / "nowhere"))
+    assert refused.exit_code == 1
+    assert "dbt parse" in refused.stderr or "make manifest" in refused.stderr
+
+
+def test_preview_before_anything_is_published_says_what_to_materialise(environment: Environment) -> None:
+    refused = on(environment)("preview", "repeat_buyers")
+    assert refused.exit_code == 1
+    assert "materialise marts/" in refused.stderr
+    unknown = on(environment)("preview", "repeat_buyer")
+    assert unknown.exit_code == 1
+    assert 'did you mean "repeat_buyers"?' in unknown.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("campaign", ["repeat_buyers", "winback", "scifi_fans"])
+def test_preview_answers_what_people_ask_before_they_train(own_platform: Platform, campaign: str) -> None:
+    command = on(own_platform.environment)
+    started = time.perf_counter()
+    looked = command("preview", campaign)
+    print(f"\npreview {campaign}: {time.perf_counter() - started:.1f} s\n{looked.output}")
+    assert looked.exit_code == 0, looked.output
+    for words in (
+        f"{campaign}: scores as of 1998-",
+        "population",
+        "asked about",
+        "positives",
+        "base rate",
+        "best one-column rule: ",
+    ):
+        assert words in looked.stdout
+
+
+@pytest.mark.slow
+def test_preview_refuses_a_campaign_with_too_few_positives(own_platform: Platform) -> None:
+    folder = own_platform.environment.data / "campaigns"
+    write_campaign(folder, "whales", GOOD + "  population: count(orders, 90) >= 8\n")
+    refused = on(own_platform.environment)("preview", "whales", PLATFORM_CAMPAIGNS_DIR=str(folder))
+    assert refused.exit_code == 1
+    assert "at least 50 are needed" in refused.stderr
+
+
+@pytest.mark.slow
+def test_dagster_s_command_exits_with_0_or_not_and_a_failed_audit_stops_what_is_started_after_it(
+    own_platform: Platform, tmp_path: Path
+) -> None:
+    environment = own_platform.environment
+    home = tmp_path / "home"
+    home.mkdir()
+
+    def materialize(*arguments: str) -> subprocess.CompletedProcess[str]:
+        quiet = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+        return subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "dagster",
+                "asset",
+                "materialize",
+                "-m",
+                "platform_assets.definitions",
+                *arguments,
+            ],
+            env=os.environ | variables_of(environment) | quiet,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    features = ("--select", 'key:"features/viewer/taste"', "--partition", f"{UNTIL:%Y-%m-%d}")
+    marts = ("--select", "group:raw or group:staging or group:marts")
+    good = materialize(*features)
+    assert good.returncode == 0, good.stderr
+
+    later: datetime = UNTIL + timedelta(days=7)
+    tables = small_movies()
+    write_movies(environment.exports, tables | {"ratings": [*tables["ratings"], NINE_STARS]}, later)
+    failed = materialize(*marts)
+    assert failed.returncode != 0, failed.stderr
+    assert (
+        "ratings: its last build failed dbt test rating_is_from_1_to_5 (1 failing rows)"
+        in failed.stdout + failed.stderr
+    )
+
+    alone = materialize(*features)
+    assert alone.returncode != 0, alone.stderr
+    assert "mart ratings: its last build failed dbt test rating_is_from_1_to_5" in alone.stdout + alone.stderr
+    assert "materialise marts/ratings again" in alone.stdout + alone.stderr
+    lines = on(environment)("doctor").stdout.splitlines()
+    assert [line for line in lines if line.startswith("!! mart")] == [
+        "!! mart ratings: its last build failed dbt test rating_is_from_1_to_5 (1 failing rows)"
+    ]

@@ -1,0 +1,279 @@
+"""What Dagster shows: every definition, what loading costs, scope, and files that are broken."""
+
+import difflib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster.components.testing import create_defs_folder_sandbox
+
+from platform_assets.campaigns.read import DeclarationError
+from platform_assets.components import Campaign, ExportSource
+from platform_assets.definitions import build_definitions
+from platform_assets.environment import PACKAGE, REPOSITORY, Environment, Scope, local_environment
+
+from .declared import GOOD, write_campaign
+from .running import Platform, failures_of
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.txt"
+REGENERATE = "UPDATE_SNAPSHOTS"
+HEAVY = {
+    *("torch", "lightgbm", "great_expectations", "sklearn", "scipy", "kubernetes", "matplotlib"),
+    *("dbt", "dagster_dbt", "numpy", "pandas", "pyarrow", "duckdb", "ibis"),
+    *("google.auth", "google.api_core", "google.oauth2", "google.cloud.storage", "google.cloud.bigquery"),
+}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory, dbt_project: Path) -> dg.Definitions:
+    environment = local_environment(tmp_path_factory.mktemp("definitions"), dbt_project=dbt_project)
+    return build_definitions(environment)
+
+
+def keys(definitions: dg.Definitions) -> set[str]:
+    return {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+
+
+def described(definitions: dg.Definitions) -> list[str]:
+    """Everything Dagster shows of the definitions that people rely on by name, in lines."""
+    graph, repository = definitions.resolve_asset_graph(), definitions.get_repository_def()
+    lines = [line for key in sorted(graph.get_all_asset_keys()) for line in _asset_lines(graph.get(key))]
+    for job in sorted(repository.get_all_jobs(), key=lambda job: job.name):
+        if not job.name.startswith("__"):
+            lines += [
+                f"job {job.name}",
+                *(f"  {key}" for key in _sorted(job.asset_layer.selected_asset_keys)),
+            ]
+    for schedule in sorted(repository.schedule_defs, key=lambda schedule: schedule.name):
+        when = f"{schedule.cron_schedule} {schedule.execution_timezone}"
+        lines.append(f"schedule {schedule.name}: {when} starts {schedule.job_name}")
+    for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name):
+        lines.append(f"sensor {sensor.name}: every {sensor.minimum_interval_seconds} s, starts {sensor.job_name}")
+    return lines
+
+
+def _asset_lines(node: Any) -> list[str]:
+    told = {
+        "group": [node.group_name],
+        "kinds": sorted(node.kinds),
+        "owners": node.owners,
+        "partitions": [str(node.partitions_def)] if node.partitions_def else [],
+        "from": _sorted(node.parent_keys),
+        "checks": sorted(key.name for key in node.check_keys),
+    }
+    return [
+        f"asset {node.key.to_user_string()}",
+        *(f"  {what}: {', '.join(values)}" for what, values in told.items() if values),
+    ]
+
+
+def _sorted(found: Any) -> list[str]:
+    return sorted(key.to_user_string() for key in found)
+
+
+def test_assets_checks_jobs_schedules_and_sensors_are_those_of_the_snapshot(
+    definitions: dg.Definitions,
+) -> None:
+    told = described(definitions)
+    if os.environ.get(REGENERATE) == "1":
+        SNAPSHOT.write_text("\n".join([*told, ""]), encoding="utf-8")
+    kept = SNAPSHOT.read_text(encoding="utf-8").splitlines() if SNAPSHOT.is_file() else []
+    changed = "\n".join(difflib.unified_diff(kept, told, SNAPSHOT.name, "as it is", lineterm="", n=4))
+    assert not changed, (
+        f"{changed}\nIf this is meant: {REGENERATE}=1 python -m pytest tests/platform/test_definitions.py writes it down"
+    )
+
+
+def test_every_asset_has_a_group_a_description_and_kinds_but_the_gate(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    assert not [node.key for node in nodes if not node.description]
+    assert not [node.key for node in nodes if node.group_name == "default"]
+    assert {node.key.path[-1] for node in nodes if not node.kinds} <= {"promoted_model"}
+
+
+def test_everything_loads_as_one_repository_whose_jobs_resolve(definitions: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_loading_definitions_imports_nothing_that_only_steps_need(environment: Environment) -> None:
+    code = (
+        "import sys, time; started = time.perf_counter()\n"
+        "from platform_assets.definitions import defs\n"
+        "repository = defs().get_repository_def()\n"
+        "assert repository.has_job('refresh_marts')\n"
+        "print(f'{time.perf_counter() - started:.1f} s', file=sys.stderr)\n"
+        "print(*sorted(sys.modules))"
+    )
+    variables = {
+        "PLATFORM_DATA": str(environment.data),
+        "PLATFORM_DBT_PROJECT": str(environment.dbt_project),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | variables,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    print(f"import and load in a fresh process: {done.stderr.strip().splitlines()[-1]}")
+    assert not HEAVY & set(done.stdout.split())
+    assert not environment.data.exists()
+
+
+def test_a_scope_defines_its_campaign_and_everything_shared(
+    environment: Environment, definitions: dg.Definitions
+) -> None:
+    scoped = build_definitions(
+        local_environment(environment.data, dbt_project=environment.dbt_project, scope=Scope("winback"))
+    )
+    others = ("repeat_buyers/", "scifi_fans/")
+    assert keys(scoped) == {key for key in keys(definitions) if not key.startswith(others)}
+    jobs = {job.name for job in scoped.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
+    assert jobs == {"refresh_marts", "train_winback", "score_customer"}
+
+
+@pytest.fixture
+def one_broken(environment: Environment) -> Environment:
+    """Three campaigns, of which `silent` has a typo in its fourth line."""
+    folder = environment.data / "campaigns"
+    write_campaign(folder, "first", GOOD)
+    write_campaign(folder, "silent", GOOD.replace("  description:", "  descripton:"))
+    write_campaign(folder, "third", GOOD)
+    return local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+
+
+def test_one_broken_file_shows_as_failing_and_leaves_the_others_alone(one_broken: Environment) -> None:
+    place = one_broken.campaigns / "silent" / "defs.yaml"
+    sentence = f'{place}:4: descripton: is not a field here; did you mean "description"?'
+    with dg.DagsterInstance.ephemeral() as instance:
+        platform = Platform.of(one_broken, instance)
+        found = keys(platform.definitions)
+        assert {"first/ensemble", "third/ensemble", "third/scores", "silent/definition"} <= found
+        assert not {key for key in found if key.startswith("silent/")} - {"silent/definition"}
+        asset = platform.definitions.resolve_asset_graph().get(dg.AssetKey(["silent", "definition"]))
+        assert asset.group_name == "broken_campaigns"
+        assert sentence in str(asset.description)
+
+        result = platform.materialize("silent/definition")
+        assert not result.success
+        assert sentence in failures_of(result)["silent__definition"]
+        checks = platform.check("silent/definition")
+        (check,) = checks.get_asset_check_evaluations()
+        assert not check.passed
+        assert sentence in str(check.description)
+
+
+def test_a_strict_load_stops_at_a_broken_file(one_broken: Environment) -> None:
+    strict = local_environment(
+        one_broken.data, dbt_project=one_broken.dbt_project, campaigns=one_broken.campaigns, strict=True
+    )
+    with pytest.raises(DeclarationError, match=r"silent/defs\.yaml:4: descripton: is not a field here"):
+        build_definitions(strict)
+
+
+BROKEN_TEXTS = {
+    "nothing": "",
+    "a comment alone": "# to come\n",
+    "a list": "- type: x\n",
+    "not yaml": "type: [\n",
+    "tabs": "type: platform_assets.components.Campaign\nattributes:\n\towner: a@b.c\n",
+    "another type": GOOD.replace("components.Campaign", "components.Campagin"),
+    "no attributes": "type: platform_assets.components.Campaign\n",
+    "attributes of another shape": "type: platform_assets.components.Campaign\nattributes: [1, 2]\n",
+    "a key twice": GOOD + "  entity: viewer\n",
+    "a key that is a list": GOOD + "  ? [a, b]\n  : 1\n",
+    "two documents": GOOD + "---\n" + GOOD,
+    "an unknown entity": GOOD.replace("entity: customer", "entity: custommer"),
+    "an unknown event": GOOD.replace("event: orders", "event: order"),
+    "a field that nothing honours": GOOD + "  channel: mail\n",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_TEXTS.values(), ids=BROKEN_TEXTS)
+def test_no_broken_text_takes_the_load_down(environment: Environment, text: str) -> None:
+    folder = environment.data / "campaigns"
+    write_campaign(folder, "good", GOOD)
+    place = write_campaign(folder, "broken", text)
+    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    definitions = build_definitions(given)
+    assert {"good/ensemble", "broken/definition"} <= keys(definitions)
+    broken = definitions.resolve_asset_graph().get(dg.AssetKey(["broken", "definition"]))
+    assert f"{place}:" in str(broken.description)
+
+
+def test_a_file_that_is_not_text_takes_nothing_down(environment: Environment) -> None:
+    folder = environment.data / "campaigns"
+    write_campaign(folder, "good", GOOD)
+    write_campaign(folder, "broken", "").write_bytes(GOOD.replace("likely", "fähig").encode("latin-1"))
+    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    assert {"good/ensemble", "broken/definition"} <= keys(build_definitions(given))
+
+
+@pytest.mark.parametrize("name", ["café", "Winter Sale", "2024", "a-b", "x" * 80])
+def test_a_campaign_s_name_that_cannot_be_used_takes_nothing_down(environment: Environment, name: str) -> None:
+    folder = environment.data / "campaigns"
+    write_campaign(folder, "good", GOOD)
+    write_campaign(folder, name, GOOD)
+    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    definitions = build_definitions(given)
+    dg.Definitions.validate_loadable(definitions)
+    graph = definitions.resolve_asset_graph()
+    broken = [key for key in graph.get_all_asset_keys() if graph.get(key).group_name == "broken_campaigns"]
+    assert len(broken) == 1
+    assert "the folder's name is the campaign's" in str(graph.get(broken[0]).description)
+    assert "good/ensemble" in keys(definitions)
+
+
+def test_two_broken_names_that_look_alike_both_show(environment: Environment) -> None:
+    folder = environment.data / "campaigns"
+    for name in ("a-b", "a b", "a_b"):
+        write_campaign(folder, name, "type: nothing\n")
+    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    definitions = build_definitions(given)
+    assert len([key for key in keys(definitions) if key.endswith("/definition")]) == 3
+
+
+def test_a_broken_source_stops_the_load_with_its_file_and_line(environment: Environment) -> None:
+    folder = environment.data / "sources"
+    text = (PACKAGE / "defs" / "sources" / "shop" / "defs.yaml").read_text(encoding="utf-8")
+    (folder / "shop").mkdir(parents=True)
+    (folder / "shop" / "defs.yaml").write_text(text.replace("format: aurora", "format: aurrora"), encoding="utf-8")
+    given = local_environment(environment.data, dbt_project=environment.dbt_project, sources=folder)
+    with pytest.raises(DeclarationError, match=r"shop/defs\.yaml:5: format: "):
+        build_definitions(given)
+
+
+@pytest.mark.parametrize(("component", "file"), [(Campaign, "campaigns/winback"), (ExportSource, "sources/shop")])
+def test_a_file_loads_alone_through_dagster_s_component_loader(
+    component: type[dg.Component],
+    file: str,
+    environment: Environment,
+    definitions: dg.Definitions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PLATFORM_DATA", str(environment.data))
+    monkeypatch.setenv("PLATFORM_DBT_PROJECT", str(environment.dbt_project))
+    name = Path(file).name
+    text = (PACKAGE / "defs" / file / "defs.yaml").read_text(encoding="utf-8")
+    with create_defs_folder_sandbox() as sandbox:
+        place = sandbox.defs_folder_path / name
+        place.mkdir(parents=True)
+        (place / "defs.yaml").write_text(text, encoding="utf-8")
+        with sandbox.load_component_and_build_defs(defs_path=place) as (loaded, alone):
+            assert type(loaded).__name__ == component.__name__
+            prefix = f"{name}/" if component is Campaign else f"raw/{name}/"
+            wanted = {key for key in keys(definitions) if key.startswith(prefix)}
+            assert {key for key in keys(alone) if key.startswith(prefix)} == wanted
+
+
+def test_a_scope_that_names_no_campaign_is_refused(environment: Environment) -> None:
+    with pytest.raises(DeclarationError, match="PLATFORM_SCOPE=campaign:typo"):
+        build_definitions(replace(environment, scope=Scope("typo")))
