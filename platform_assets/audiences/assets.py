@@ -19,7 +19,7 @@ from platform_assets.warehouse.catalog import Catalog
 if TYPE_CHECKING:
     from platform_assets.warehouse.duckdb import Warehouse
 
-PREVIEW_ROWS = 5
+MODEL_CHECK = "model_is_promoted"
 
 
 def score_assets(
@@ -71,8 +71,12 @@ def _scores(
         partitions_def=as_of,
         deps=sorted({key for keys in upstream.values() for key in keys}),
         internal_asset_deps=upstream,
+        check_specs=[
+            dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description="A promoted model is good as of the date")
+            for name in campaigns
+        ],
     )
-    def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef]]:
+    def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.scoring import require_model, score_campaigns
         from platform_assets.campaigns.promotion import NothingPromoted, PromotedModels
 
@@ -80,18 +84,18 @@ def _scores(
         _require_features(entity, groups, day, environment)
         wanted = {name: spec for name, spec in campaigns.items() if dg.AssetKey([name, "scores"]) in context.selected_asset_keys}
         store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
-        ready, unready = {}, []
+        ready, missing = {}, {}
         for name, spec in wanted.items():
             try:
                 require_model(name, spec, store, promoted, day)
                 ready[name] = spec
             except NothingPromoted as error:
-                unready.append(str(error))
+                missing[name] = str(error)
+        # A campaign that was never trained must not starve the others of their scores: its check fails instead.
+        asked = {key.asset_key.path[0] for key in context.op_execution_context.selected_asset_check_keys}
+        yield from (_model_check(name, missing.get(name)) for name in wanted if name in asked)
         if not ready:
-            raise dg.Failure("\n".join(unready), allow_retries=False)
-        # A campaign that was never trained must not starve the others of their scores.
-        for sentence in unready:
-            context.log.error(sentence)
+            raise dg.Failure("\n".join(missing.values()), allow_retries=False)
         try:
             for scored in score_campaigns(ready, _warehouse(environment, catalog), store, promoted, day):
                 metadata = shown(scored.scores, "people", "mean", "lowest", "highest", "model_good_from")
@@ -100,6 +104,12 @@ def _scores(
             raise dg.Failure(str(error), allow_retries=False) from error
 
     return scores
+
+
+def _model_check(name: str, missing: str | None) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey([name, "scores"]), check_name=MODEL_CHECK, passed=missing is None, description=missing
+    )
 
 
 def _audience(
@@ -117,14 +127,14 @@ def _audience(
     def audience(context: dg.AssetExecutionContext, scores: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience import CSV_FILE, FILE, build_audience
         from platform_assets.audiences.publication import folder_of, publish_file
-        from platform_assets.campaigns.promotion import NothingPromoted, PromotedModels
+        from platform_assets.campaigns.promotion import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)
         try:
             promotion = PromotedModels(environment.artifacts).require(name, day)
             made = build_audience(name, spec, store.open(scores), promotion, _warehouse(environment, catalog), store, day)
-        except (NothingPromoted, *_data_errors()) as error:
+        except _data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
         places = [publish_file(made.path(file), folder, file) for file in (FILE, CSV_FILE)]
@@ -150,7 +160,7 @@ def _report(
     def report(context: dg.AssetExecutionContext, audience: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.publication import folder_of, publish_file
         from platform_assets.audiences.reporting import FIGURES_FILE, FILE, build_report
-        from platform_assets.campaigns.promotion import NothingPromoted, PromotedModels
+        from platform_assets.campaigns.promotion import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)
@@ -158,7 +168,7 @@ def _report(
         try:
             promotion = PromotedModels(environment.artifacts).require(name, day)
             made = build_report(name, spec, store.open(audience), promotion, warehouse, store, environment.teachers, day)
-        except (NothingPromoted, *_data_errors()) as error:
+        except _data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
         publish_file(made.path(FIGURES_FILE), folder, FIGURES_FILE)
@@ -194,12 +204,15 @@ def _data_errors() -> tuple[type[Exception], ...]:
     """What data, not code, can be wrong with: told in a sentence, not retried."""
     from platform_assets.audiences.scoring import OtherModel
     from platform_assets.campaigns.label import ImmatureLabel
+    from platform_assets.campaigns.promotion import NothingPromoted
     from platform_assets.campaigns.teacher import TeacherError
     from platform_assets.features.tables import AsOfNotCovered
     from platform_assets.quality import AuditFailed
     from platform_assets.warehouse.published import MartMissing, MartRefused
 
-    return AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, OtherModel, TeacherError
+    return (
+        AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NothingPromoted, OtherModel, TeacherError,
+    )  # fmt: skip
 
 
 def _held_out_table(held_out: Mapping[str, Any]) -> str:

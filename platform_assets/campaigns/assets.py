@@ -21,7 +21,7 @@ GATE = "promotion_gate"
 ANY_TIME = "current"
 
 
-class Replay(dg.Config):  # type: ignore[misc]
+class Replay(dg.Config):
     """Train as of a past date, as if nothing later were known."""
 
     score_at: str | None = None

@@ -1,0 +1,53 @@
+"""A campaign trained once and taken on to its audience and report, shared by the tests that only read them."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+
+from platform_assets.artifacts import Artifact
+from platform_assets.audiences.audience import build_audience
+from platform_assets.audiences.reporting import build_report
+from platform_assets.audiences.scoring import score_campaigns
+from platform_assets.campaigns.promotion import Promotion
+from platform_assets.campaigns.spec import CampaignSpec
+from tests.campaigns.conftest import AGAIN, own_shop, shared_shop, trained
+from tests.campaigns.worlds import LATEST, PAST, Trained, Workshop
+
+__all__ = ["own_shop", "shared_shop", "trained"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a campaign came to as of one date."""
+
+    scores: Artifact
+    promotion: Promotion
+    audience: Artifact
+    report: Artifact
+
+
+def audience_of(workshop: Workshop, spec: CampaignSpec, day: date, name: str = "again") -> Artifact:
+    [scored] = score_campaigns({name: spec}, workshop.warehouse, workshop.store, workshop.promoted, day)
+    return build_audience(name, spec, scored.scores, scored.promotion, workshop.warehouse, workshop.store, day)
+
+
+def make(workshop: Workshop, spec: CampaignSpec, day: date, name: str = "again") -> Made:
+    [scored] = score_campaigns({name: spec}, workshop.warehouse, workshop.store, workshop.promoted, day)
+    audience = audience_of(workshop, spec, day, name)
+    report = build_report(
+        name, spec, audience, scored.promotion, workshop.warehouse, workshop.store, workshop.teachers, day
+    )
+    return Made(scored.scores, scored.promotion, audience, report)
+
+
+@pytest.fixture(scope="session")
+def past(shared_shop: Workshop, trained: Trained) -> Made:
+    """As of PAST: what came true is known."""
+    return make(shared_shop, AGAIN, PAST)
+
+
+@pytest.fixture(scope="session")
+def latest(shared_shop: Workshop, trained: Trained) -> Made:
+    """As of LATEST, from the model of PAST: what will come true is not known yet."""
+    return make(shared_shop, AGAIN, LATEST)

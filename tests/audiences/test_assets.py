@@ -1,0 +1,137 @@
+"""The face of audiences: one pass for all campaigns of an entity, files where people look, refusals in sentences."""
+
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+
+from platform_assets.audiences.assets import audience_assets, score_assets
+from platform_assets.features.assets import feature_assets
+from platform_assets.features.registry import GROUPS
+from tests.audiences.conftest import Made
+from tests.campaigns.conftest import AGAIN, copy_of
+from tests.campaigns.running import environment_of, failures_of, materialized, run, run_training
+from tests.campaigns.worlds import PAST, Workshop, campaign, customers_orders
+from tests.features.conftest import CATALOG, order, publish
+
+DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
+CAMPAIGNS = {"again": AGAIN, "untrained": campaign(description="Nobody ever trained this one")}
+
+
+def run_scoring(workshop: Workshop, campaigns=None, selection=("*",), day="1998-05-01") -> dg.ExecuteInProcessResult:
+    campaigns = {"again": AGAIN} if campaigns is None else campaigns
+    environment = environment_of(workshop)
+    audiences = [
+        asset for name, spec in campaigns.items() for asset in audience_assets(name, spec, environment, CATALOG, DAILY)
+    ]
+    return run(workshop, [*score_assets(campaigns, environment, CATALOG, DAILY), *audiences], selection, partition=day)
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    assert not result.success
+    [said] = failures_of(result)
+    assert not said.startswith("UNTOLD")
+    return said
+
+
+@pytest.fixture(scope="module")
+def shared_run(
+    shared_shop: Workshop, latest: Made, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workshop, dg.ExecuteInProcessResult]:
+    """A copy of the shop after one run of scores, audience and report, and the run; read only."""
+    workshop = copy_of(shared_shop, tmp_path_factory.mktemp("ran"))
+    return workshop, run_scoring(workshop)
+
+
+@pytest.fixture
+def ran(shared_run, tmp_path) -> Workshop:
+    """The same, to change."""
+    return copy_of(shared_run[0], tmp_path)
+
+
+def test_one_run_ends_with_the_files_people_look_for(shared_run):
+    workshop, result = shared_run
+    assert result.success
+    told = materialized(result)
+    folder = workshop.folder / "audiences" / "again" / PAST.isoformat()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "audience.csv",
+        "audience.parquet",
+        "figures.json",
+        "report.html",
+    ]
+    assert told["again/audience"]["csv"] == str(folder / "audience.csv")
+    assert told["again/report"]["report"] == str(folder / "report.html")
+    assert told["again/report"]["open"] == (folder / "report.html").as_uri()
+    assert "| AUC |" in told["again/report"]["held_out"]
+    assert told["again/audience"]["selected"] == 40
+    assert told["again/scores"]["people"] == 400
+
+
+def test_a_rerun_finds_everything_and_says_so(ran):
+    for metadata in materialized(run_scoring(ran)).values():
+        assert (metadata["cache"], metadata["cache_reason"]) == ("hit", "same code, settings and inputs")
+
+
+@pytest.mark.slow
+def test_all_campaigns_of_an_entity_are_one_step_and_one_alone_can_be_asked_for(own_shop):
+    narrow = campaign(features=["order_value"], advanced={"models": {"logistic": {}}})
+    own_shop.train("narrow", narrow, PAST)
+    both = {"again": AGAIN, "narrow": narrow}
+    result = run_scoring(own_shop, both, ['key:"again/scores"', 'key:"narrow/scores"'])
+    assert {event.step_key for event in result.all_events if event.is_step_success} == {"scores_customer"}
+    assert set(materialized(result)) == {"again/scores", "narrow/scores"}
+    assert set(materialized(run_scoring(own_shop, both, ['key:"narrow/scores"']))) == {"narrow/scores"}
+
+
+@pytest.mark.slow
+def test_a_campaign_never_trained_does_not_starve_the_others(own_shop):
+    result = run_scoring(own_shop, CAMPAIGNS)
+    assert result.success
+    assert set(materialized(result)) == {"again/scores", "again/audience", "again/report"}
+
+
+def test_a_campaign_never_trained_asked_for_alone_is_refused_in_a_sentence(own_shop):
+    said = failure(run_scoring(own_shop, CAMPAIGNS, ['key:"untrained/scores"']))
+    assert said.startswith(
+        "untrained cannot be scored as of 1998-05-01: it has no promoted model; materialise untrained/promoted_model"
+    )
+
+
+@pytest.mark.slow
+def test_an_audience_started_alone_after_the_model_was_replaced_is_refused(ran):
+    ran.train("again", campaign(advanced={"models": {"logistic": {}}}), PAST)
+    said = failure(run_scoring(ran, selection=['key:"again/audience"']))
+    assert "again/scores as of 1998-05-01 come from another model than is promoted now" in said
+    assert "again/audience as of 1998-05-01 come" in failure(run_scoring(ran, selection=['key:"again/report"']))
+    assert run_scoring(ran).success
+
+
+def test_an_audience_started_before_its_scores_says_what_is_missing(own_shop):
+    assert "has not been materialised yet; materialise it first" in failure(
+        run_scoring(own_shop, selection=['key:"again/audience"'])
+    )
+
+
+def test_a_date_after_the_watermark_is_refused_in_a_sentence(own_shop):
+    assert "cover everything before 1998-07-01" in failure(run_scoring(own_shop, day="1998-07-02"))
+
+
+def test_after_a_failed_feature_audit_scores_started_alone_are_refused(ran):
+    environment = environment_of(ran)
+    rows = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
+    broken = replace(ran, warehouse=publish(ran.folder, CATALOG, {"orders": rows}))
+    windows = {"customer": {"order_windows": GROUPS["customer"]["order_windows"]}}
+    features = run(broken, feature_assets(environment, CATALOG, DAILY, windows), partition=PAST.isoformat())
+    assert "order_windows: audit failed" in failure(features)
+    said = failure(run_scoring(broken, selection=['key:"again/scores"']))
+    assert "features/customer/order_windows at 1998-05-01 must not be read: its audit failed" in said
+
+
+@pytest.mark.slow
+def test_a_run_from_training_to_report_needs_nothing_but_the_marts(own_shop, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fresh")
+    fresh = replace(own_shop, folder=folder, warehouse=publish(folder, CATALOG, {"orders": customers_orders()}))
+    spec = campaign(features=["order_value"], advanced={"models": {"logistic": {}}})
+    assert run_training(fresh, "again", spec, score_at=PAST.isoformat()).success
+    assert run_scoring(fresh, {"again": spec}).success

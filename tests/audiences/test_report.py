@@ -1,0 +1,191 @@
+"""The report: a page that needs nothing beside itself, the same bytes every time, and no figure that is not recomputable."""
+
+import json
+import re
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from platform_assets.audiences.report import render_report
+from platform_assets.audiences.reporting import FIGURES_FILE, FILE
+from platform_assets.campaigns.ensembling import load_bundle
+from platform_assets.campaigns.fitting import TrainingRows
+from platform_assets.campaigns.promotion import Promotion
+from platform_assets.campaigns.training_set import event_rows, join_features
+from platform_assets.features.registry import GROUPS
+from platform_assets.features.spine import Spine, instant_of
+from platform_assets.features.tables import feature_table
+from platform_assets.learning import metrics
+from platform_assets.learning.baselines import OneColumnRule
+from tests.audiences.conftest import make
+from tests.campaigns.conftest import AGAIN
+from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, at, campaign, cinema, fans, write_teacher
+from tests.features.conftest import CATALOG
+
+LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset"}
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def page_of(report) -> str:
+    return Path(report.path(FILE)).read_text(encoding="utf-8")
+
+
+def figures_of(report) -> dict:
+    return json.loads(Path(report.path(FIGURES_FILE)).read_text())
+
+
+@pytest.mark.parametrize("which", ["past", "latest"])
+def test_the_page_loads_nothing_from_anywhere(request, which):
+    text = page_of(request.getfixturevalue(which).report)
+    page = Page(text)
+    loaded = [value for _, attributes in page.tags for name, value in attributes.items() if name in LOADING]
+    assert all(value.startswith("#") for value in loaded)
+    assert not re.findall(r"(?:url\(|@import)\s*['\"]?(?!#)", text)
+    assert not {"script", "link", "iframe", "img", "object", "embed"} & {tag for tag, _ in page.tags}
+
+
+def test_the_page_has_its_figures_and_their_ids_do_not_clash(past):
+    page = Page(page_of(past.report))
+    charts = [attributes.get("aria-label") for tag, attributes in page.tags if tag == "svg"]
+    assert len(charts) == 4
+    assert all(charts)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = {value[1:] for _, attributes in page.tags for name, value in attributes.items() if name == "xlink:href"}
+    assert wanted <= set(ids)
+
+
+def test_the_page_says_what_a_reader_needs(past, trained):
+    text = Page(page_of(past.report)).text
+    held_out, told = past.report.metadata["held_out"], trained.training.metadata
+    for part in (
+        AGAIN.description, "crm@example.com", "as of 1998-05-01", "looking 60 days ahead", "What came true",
+        f"{held_out['people_also_in_training']} of the {held_out['people']} people were in its training set",
+        f"{held_out['auc']['value']:.3f} ({held_out['auc']['low']:.3f}–{held_out['auc']['high']:.3f})",
+        f"{held_out['predicted_over_actual']:.2f}", "one-column rule", "logistic regression", "random", "ordering by",
+        "The first model of this campaign", "1998-01-01, 1998-03-02", f"{told['rows']}, {told['positives']}",
+        trained.ensemble.ref.content_hash, trained.training.ref.content_hash, "Mart orders", "exports cover everything before 1998-07-01",
+        "held out", "out of fold", "AUC lost when shuffled",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_equal_figures_give_equal_bytes(past):
+    figures = figures_of(past.report)
+    assert render_report(figures) == render_report(json.loads(json.dumps(figures)))
+
+
+def test_the_report_made_elsewhere_is_the_same(own_shop, past):
+    for record in (own_shop.folder / "artifacts" / "recipes").glob("*.json"):
+        if json.loads(record.read_text())["recipe"]["key"] in ("again/scores", "again/audience", "again/report"):
+            record.unlink()
+    again = make(own_shop, AGAIN, PAST)
+    assert not again.report.hit
+    assert again.report.ref == past.report.ref
+
+
+def test_the_held_out_figures_are_those_anyone_would_compute(shared_shop, past, trained):
+    warehouse, bundle = shared_shop.warehouse, load_bundle(trained.ensemble)
+    names = list(bundle.feature_names)
+    spine = Spine.of_population(CATALOG.entities["customer"], instant_of(PAST, "UTC"))
+    features = feature_table([GROUPS["customer"]["order_windows"]], spine, warehouse, shared_shop.store).table
+    rows = join_features("customer_id", names, event_rows(AGAIN, warehouse, [PAST]).read(), [features]).to_pandas()
+    truth, score = rows["label"].to_numpy(), bundle.predict(rows[names])
+    training = TrainingRows.of(trained.training)
+    rule = OneColumnRule().fit(training.values, training.labels)
+    ruled = rule.predict_proba(rows[names])[:, 1]
+
+    told = figures_of(past.report)["held_out"]
+    assert (told["rows"], told["positives"]) == (len(rows), truth.sum())
+    assert told["auc"]["value"] == pytest.approx(metrics.auc(truth, score))
+    assert told["predicted_over_actual"] == pytest.approx(score.sum() / truth.sum())
+    assert told["rule"] == {
+        "column": rule.column_name_,
+        "direction": rule.direction_,
+        "auc": pytest.approx(metrics.auc(truth, ruled)),
+    }
+    assert told["auc_over_rule"]["value"] == pytest.approx(metrics.auc(truth, score) - metrics.auc(truth, ruled))
+    order = score.argsort()[::-1][: len(rows) // 10]
+    assert told["top_rate"] == pytest.approx(truth[order].mean(), abs=1 / len(order))
+    assert told["people_also_in_training"] == len(set(training.frame["customer_id"]) & set(rows["customer_id"]))
+    scores = pq.ParquetFile(past.scores.path("scores.parquet")).read().to_pandas().set_index("customer_id")["score"]
+    assert scores[rows["customer_id"]].tolist() == pytest.approx(score.tolist())
+    assert past.report.metadata["held_out"]["auc"] == told["auc"]
+
+
+def test_what_is_not_known_yet_is_said_and_no_figure_stands_in_for_it(latest):
+    assert latest.report.metadata["held_out"] is None
+    assert figures_of(latest.report)["held_out"] is None
+    text = Page(page_of(latest.report)).text
+    assert "not yet known how many were positive: the 60 days are not over in the data" in text
+    assert "What came true" not in text
+    assert "as of 1998-07-01" in text
+
+
+def test_texts_of_people_are_shown_not_run(own_shop, past):
+    wild = campaign(
+        description="Who <script>alert(1)</script> & \"quotes\" 'again'?",
+        owner="team:crm", audience={"top": "10%", "exclude": ["days_since(orders) < 20"]}, advanced={"models": TREES_AND_NETWORK},
+    )  # fmt: skip
+    report = make(own_shop, wild, PAST).report
+    text = page_of(report)
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "script" not in {tag for tag, _ in Page(text).tags}
+    assert wild.description in Page(text).text
+    assert "excluded: days_since(orders) < 20" in Page(text).text
+
+
+@pytest.mark.slow
+def test_a_value_and_an_empty_audience_are_shown(own_shop, past):
+    valued = make(own_shop, campaign(value=10, advanced={"models": TREES_AND_NETWORK}), PAST).report
+    assert "expected value of the audience" in Page(page_of(valued)).text
+    nobody = make(
+        own_shop, campaign(population="count(orders) > 100000", advanced={"models": TREES_AND_NETWORK}), PAST
+    ).report
+    assert "0 people in the audience, of 0 asked about" in Page(page_of(nobody)).text
+
+
+@pytest.mark.slow
+def test_a_teacher_s_later_rows_tell_what_came_true(tmp_path):
+    workshop = Workshop(tmp_path, cinema(tmp_path))
+    rows = [
+        {"viewer_id": n, "as_of": at(150 if n <= 170 else 220).isoformat(), "label": int(n % 3 == 0)}
+        for n in range(1, 241)
+    ]
+    write_teacher(workshop.teachers, rows)
+    spec, day = fans(features=["genres"], advanced={"models": {"logistic": {}}}), date(1997, 12, 8)
+    workshop.train("fans", spec, day)
+    made = make(workshop, spec, day, "fans")
+    told = made.report.metadata["held_out"]
+    assert (told["rows"], told["positives"]) == (70, sum(row["label"] for row in rows[170:]))
+    assert told["people_also_in_training"] == 0
+    assert told["auc"]["low"] > 0.5
+
+
+def test_an_unchanged_report_is_found(own_shop, past):
+    first = make(own_shop, AGAIN, PAST).report
+    assert first.hit
+    assert isinstance(past.promotion, Promotion)
+    assert make(own_shop, AGAIN, LATEST).report.metadata["held_out"] is None

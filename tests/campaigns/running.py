@@ -1,0 +1,72 @@
+"""Running pieces of a campaign as Dagster runs them, in a folder of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.artifacts.io_manager import ArtifactRefIOManager
+from platform_assets.campaigns.assets import campaign_assets
+from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.environment import Environment, local_environment
+from tests.campaigns.worlds import Workshop
+from tests.features.conftest import CATALOG
+
+
+def environment_of(workshop: Workshop) -> Environment:
+    return local_environment(workshop.folder)
+
+
+def run_training(
+    workshop: Workshop, name: str, spec: CampaignSpec, only: Sequence[str] = ("*",), score_at: str | None = None
+) -> dg.ExecuteInProcessResult:
+    """Materialise some of a campaign's assets (`training_set`, `models/…`, `ensemble`, `promoted_model`)."""
+    selection = ["*"] if "*" in only else [f'key:"{name}/{step}"' for step in only]
+    return run(
+        workshop,
+        campaign_assets(name, spec, environment_of(workshop), CATALOG),
+        selection,
+        _replay(name, only, score_at),
+    )
+
+
+def run(
+    workshop: Workshop,
+    assets: Sequence[dg.AssetsDefinition],
+    selection: Sequence[str] = ("*",),
+    config: Mapping[str, Any] | None = None,
+    partition: str | None = None,
+) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        assets,
+        selection=" or ".join(selection),
+        run_config=dict(config or {}),
+        partition_key=partition,
+        instance=dg.DagsterInstance.ephemeral(),
+        resources={"io_manager": ArtifactRefIOManager(root=str(environment_of(workshop).refs))},
+        raise_on_error=False,
+    )
+
+
+def failures_of(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What the steps that failed by themselves tell a person."""
+    failed = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    return [
+        (data.user_failure_data.description if data.user_failure_data else None) or f"UNTOLD {data.error}"
+        for data in failed
+    ]
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> dict[str, Mapping[str, Any]]:
+    """Asset → the metadata of its materialisation, as plain values."""
+    found = {}
+    for event in result.get_asset_materialization_events():
+        made = event.step_materialization_data.materialization
+        found[made.asset_key.to_user_string()] = {name: entry.value for name, entry in made.metadata.items()}
+    return found
+
+
+def _replay(name: str, only: Sequence[str], score_at: str | None) -> dict[str, Any]:
+    if score_at is None or not {"*", "training_set"} & set(only):
+        return {}
+    return {"ops": {f"{name}__training_set": {"config": {"score_at": score_at}}}}

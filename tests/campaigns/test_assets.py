@@ -1,0 +1,245 @@
+"""The face of a campaign's training: hits with their reason, failures in sentences, and nothing built on what was refused."""
+
+import random
+import subprocess
+import sys
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+
+from platform_assets.campaigns.assets import campaign_assets
+from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.published import MartStore
+from tests.campaigns.conftest import AGAIN, copy_of
+from tests.campaigns.running import environment_of, failures_of, materialized, run_training
+from tests.campaigns.worlds import PAST, TREES, Trained, Workshop, at, campaign, customers_orders, fans, write_teacher
+from tests.features.conftest import CATALOG, order, publish
+
+STEPS = (
+    "again/training_set",
+    "again/models/lightgbm",
+    "again/models/network",
+    "again/ensemble",
+    "again/promoted_model",
+)
+DOWNSTREAM = ("models/lightgbm", "models/network", "ensemble", "promoted_model")
+
+
+def the_failure(result: dg.ExecuteInProcessResult) -> str:
+    assert not result.success
+    said = set(failures_of(result))
+    assert len(said) == 1
+    [sentence] = said
+    assert not sentence.startswith("UNTOLD")
+    return sentence
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+@pytest.fixture(scope="module")
+def shared_run(
+    shared_shop: Workshop, trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workshop, dg.ExecuteInProcessResult]:
+    """A copy of the shop after one green run of the whole campaign, and the run; read only."""
+    workshop = copy_of(shared_shop, tmp_path_factory.mktemp("ran"))
+    return workshop, run_training(workshop, "again", AGAIN, score_at=PAST.isoformat())
+
+
+@pytest.fixture
+def ran(shared_run, tmp_path) -> Workshop:
+    """The same, to change."""
+    return copy_of(shared_run[0], tmp_path)
+
+
+def with_broken_orders(workshop: Workshop) -> Workshop:
+    """An order of a negative amount arrives with the next export."""
+    rows = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
+    return replace(workshop, warehouse=publish(workshop.folder, CATALOG, {"orders": rows}))
+
+
+def test_every_step_says_whether_it_was_found_and_why(shared_run, trained):
+    _, result = shared_run
+    assert result.success
+    told = materialized(result)
+    assert set(told) == set(STEPS)
+    for metadata in told.values():
+        assert metadata["cache"] == "hit"
+        assert metadata["cache_reason"] == "same code, settings and inputs"
+        assert metadata["seconds_saved"] >= 0
+    assert told["again/ensemble"]["content_hash"] == trained.ensemble.ref.content_hash
+    assert told["again/training_set"]["positives"] == trained.training.metadata["positives"]
+    assert "| one-column rule |" in told["again/ensemble"]["leaderboard"]
+    assert told["again/promoted_model"]["outcome"] == "promoted"
+    assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
+
+
+def test_a_step_made_again_says_what_changed(ran):
+    spec = campaign(advanced={"models": {**AGAIN.advanced.models, "lightgbm": {**TREES["lightgbm"], "num_leaves": 6}}})
+    told = materialized(run_training(ran, "again", spec, score_at=PAST.isoformat()))
+    assert {key.removeprefix("again/"): metadata["cache"] for key, metadata in told.items()} == {
+        "training_set": "hit", "models/lightgbm": "miss", "models/network": "hit", "ensemble": "miss", "promoted_model": "miss",
+    }  # fmt: skip
+    assert told["again/ensemble"]["cache_reason"] == "inputs changed: models/lightgbm"
+
+
+def test_each_fold_is_a_step_of_its_own(shared_run):
+    _, result = shared_run
+    ran = {event.step_key for event in result.all_events if event.is_step_success}
+    for family in AGAIN.advanced.models:
+        assert {step for step in ran if f"__{family}__fold_" in step} == {
+            f"again__models__{family}.again__{family}__fold_0", f"again__models__{family}.again__{family}__fold_1"
+        }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_after_a_failed_audit_whatever_is_started_alone_is_refused_until_it_passes(ran):
+    broken = with_broken_orders(ran)
+    failed = run_training(broken, "again", AGAIN, ["training_set"], PAST.isoformat())
+    assert "audit failed" in the_failure(failed)
+    assert (checks(failed)["audit"].passed, checks(failed)["audit"].severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert materialized(failed) == {}
+
+    for step in DOWNSTREAM:
+        refused = run_training(broken, "again", AGAIN, [step])
+        assert "again/training_set at current must not be read: its audit failed" in the_failure(refused)
+        assert materialized(refused) == {}
+
+    publish(ran.folder, CATALOG, {"orders": customers_orders()})
+    assert run_training(ran, "again", AGAIN, ["training_set"], PAST.isoformat()).success
+    assert run_training(ran, "again", AGAIN, DOWNSTREAM).success
+
+
+def test_a_run_of_everything_stops_at_the_failed_audit(ran):
+    result = run_training(with_broken_orders(ran), "again", AGAIN, score_at=PAST.isoformat())
+    assert "audit failed" in the_failure(result)
+    assert materialized(result) == {}
+
+
+@pytest.mark.slow
+def test_after_too_few_positives_the_older_training_set_is_not_taken_for_an_answer(ran):
+    publish(ran.folder, CATALOG, {"orders": [order(n, n, 10) for n in range(1, 401)]})
+    assert "again: 0 positives among 800 rows" in the_failure(
+        run_training(ran, "again", AGAIN, ["training_set"], PAST.isoformat())
+    )
+    assert "again/training_set at current must not be read" in the_failure(
+        run_training(ran, "again", AGAIN, ["models/lightgbm"])
+    )
+
+
+def test_a_refused_mart_is_told_with_its_reason(ran):
+    MartStore(ran.folder / "marts").refuse(
+        ["orders"], "its last build failed dbt test unique_orders_order_id (255 rows)"
+    )
+    said = the_failure(run_training(ran, "again", AGAIN, ["training_set"]))
+    assert (
+        "mart orders: its last build failed dbt test unique_orders_order_id (255 rows); fix its cause and materialise marts/orders again"
+        in said
+    )
+
+
+@pytest.mark.slow
+def test_an_ensemble_started_alone_after_the_training_set_changed_is_refused(ran):
+    assert run_training(ran, "again", AGAIN, ["training_set"]).success
+    assert "again/models/lightgbm was made from another training set" in the_failure(
+        run_training(ran, "again", AGAIN, ["ensemble"])
+    )
+    assert "again/ensemble was made from another training set" in the_failure(
+        run_training(ran, "again", AGAIN, ["promoted_model"])
+    )
+
+
+def test_a_step_whose_input_was_never_made_says_which(tmp_path, shared_shop):
+    said = the_failure(run_training(replace(shared_shop, folder=tmp_path), "again", AGAIN, ["ensemble"]))
+    assert "has not been materialised yet; materialise it first" in said
+
+
+@pytest.mark.slow
+def test_a_model_refused_by_the_gate_is_a_red_check_and_no_materialisation(shared_cinema, tmp_path):
+    workshop = Workshop(tmp_path, publish(tmp_path, CATALOG, _cinema_rows()))
+    draw = random.Random(4)
+    write_teacher(
+        workshop.teachers,
+        [{"viewer_id": n, "as_of": at(200).isoformat(), "label": draw.randint(0, 1)} for n in range(1, 241)],
+    )
+    result = run_training(workshop, "fans", fans())
+    assert "fans: nothing is promoted. The challenger is no better than chance" in the_failure(result)
+    gate = checks(result)["promotion_gate"]
+    assert (gate.passed, gate.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "fans/ensemble" in materialized(result)
+    assert "fans/promoted_model" not in materialized(result)
+
+
+def test_a_champion_kept_is_a_warning_not_a_failure(ran):
+    blind = campaign(advanced={"models": {"lightgbm": {**TREES["lightgbm"], "min_data_in_leaf": 100_000}}})
+    result = run_training(ran, "again", blind, score_at=PAST.isoformat())
+    assert result.success
+    gate = checks(result)["promotion_gate"]
+    assert (gate.passed, gate.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert materialized(result)["again/promoted_model"]["outcome"] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("score_at", "said"),
+    [
+        ("soon", "score_at: 'soon' is not a date such as 1998-01-31"),
+        (
+            "1998-07-02",
+            "score_at 1998-07-02: the exports cover everything before 1998-07-01T00:00:00+00:00 only, so 1998-07-01 is the latest date",
+        ),
+    ],
+)
+def test_a_scoring_date_that_cannot_be_had_is_refused_in_a_sentence(own_shop, score_at, said):
+    assert said in the_failure(run_training(own_shop, "again", AGAIN, ["training_set"], score_at))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (None, "label.teacher fans.csv: no such file in"),
+        (
+            [{"viewer_id": 9999, "as_of": "1998-01-15T12:00:00Z", "label": 1}],
+            "1 of 1 rows name a viewer_id that viewers does not hold",
+        ),
+        ([{"viewer_id": 1, "as_of": "1998-06-30T12:00:00Z", "label": 1}], "so nobody can know their label"),
+        ([{"viewer_id": 1, "as_of": "1998-01-15T12:00:00Z", "label": 1}], "negatives: sample_population"),
+    ],
+)
+def test_a_teacher_file_that_cannot_be_used_is_told_in_a_sentence(shared_cinema, tmp_path, rows, said):
+    workshop = Workshop(tmp_path, Warehouse(CATALOG, shared_cinema.warehouse.marts))
+    (tmp_path / "marts").symlink_to(shared_cinema.folder / "marts")
+    if rows:
+        write_teacher(workshop.teachers, rows)
+    assert said in the_failure(run_training(workshop, "fans", fans(), ["training_set"]))
+
+
+def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_audit(own_shop):
+    spec = campaign(features=["order_windows", "order_value"])
+    training, *_ = campaign_assets("again", spec, environment_of(own_shop), CATALOG)
+    assert {key.to_user_string() for key in training.dependency_keys} == {
+        "features/customer/order_windows",
+        "features/customer/order_value",
+    }
+    [audit] = training.check_specs
+    assert audit.blocking
+    assert training.group_names_by_key == {training.key: "again"}
+    assert training.owners_by_key == {training.key: ["crm@example.com"]}
+
+
+@pytest.mark.slow
+def test_a_campaign_s_assets_load_nothing_heavy():
+    heavy = (
+        "('torch', 'lightgbm', 'great_expectations', 'sklearn', 'matplotlib', 'ibis', 'duckdb', 'pandas', 'pyarrow')"
+    )
+    code = f"import sys, platform_assets.campaigns.assets, platform_assets.audiences.assets; print([name for name in {heavy} if name in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+def _cinema_rows() -> dict[str, list[dict]]:
+    from tests.campaigns.worlds import viewers, viewers_ratings
+
+    return {"ratings": viewers_ratings(), "viewers": viewers(240)}

@@ -1,0 +1,162 @@
+"""Folds, models and ensembles: nothing is fitted twice, and only results of one training set ever meet."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from platform_assets.campaigns.ensembling import build_ensemble, evaluation_of, load_bundle
+from platform_assets.campaigns.fitting import (
+    OtherTrainingSet,
+    TrainingRows,
+    fit_fold_of,
+    folds_of,
+    gather_folds,
+    out_of_fold,
+)
+from platform_assets.campaigns.promotion import decide_promotion
+from platform_assets.learning import metrics
+from platform_assets.learning.ensemble import IncompleteFolds
+from tests.campaigns.conftest import AGAIN
+from tests.campaigns.worlds import PAST, TREES, TREES_AND_NETWORK, Workshop, campaign, customers_orders, shop
+from tests.features.conftest import CATALOG, publish
+
+
+def test_an_unchanged_rerun_makes_nothing(own_shop, trained):
+    again = own_shop.train("again", AGAIN, PAST)
+    assert all(again.hits.values())
+    assert again.contents == trained.contents
+
+
+def test_one_changed_parameter_remakes_that_model_s_folds_the_ensemble_and_the_gate_and_nothing_else(own_shop):
+    changed = {**TREES_AND_NETWORK, "lightgbm": {**TREES["lightgbm"], "num_leaves": 6}}
+    again = own_shop.train("again", campaign(advanced={"models": changed}), PAST)
+    assert {step for step, hit in again.hits.items() if not hit} == {
+        "lightgbm/fold_0", "lightgbm/fold_1", "lightgbm", "ensemble", "decision",
+    }  # fmt: skip
+    assert again.folds["lightgbm"][0].reason == "settings changed: parameters"
+    assert again.ensemble.reason == "inputs changed: models/lightgbm"
+
+
+def test_a_changed_seed_fits_every_fold_again(own_shop):
+    again = own_shop.train("again", campaign(advanced={"models": TREES, "seed": 5}), PAST)
+    assert not any(again.hits.values())
+
+
+def test_a_lost_fold_is_fitted_alone_and_what_follows_is_found(own_shop, trained):
+    (own_shop.folder / "artifacts" / "recipes" / f"{trained.folds['network'][1].ref.fingerprint}.json").unlink()
+    again = own_shop.train("again", AGAIN, PAST)
+    assert {step for step, hit in again.hits.items() if not hit} == {"network/fold_1"}
+    assert again.contents == trained.contents
+
+
+@pytest.mark.slow
+def test_the_same_data_give_the_same_content_in_another_place(tmp_path, trained):
+    elsewhere = Workshop(tmp_path, shop(tmp_path)).train("again", AGAIN, PAST)
+    assert not any(elsewhere.hits.values())
+    assert elsewhere.contents == trained.contents
+
+
+def test_out_of_fold_predictions_come_from_the_fold_that_did_not_see_the_row(shared_shop, trained):
+    rows = TrainingRows.of(trained.training)
+    predicted = out_of_fold(trained.models["lightgbm"])
+    for result in folds_of(trained.models["lightgbm"], shared_shop.store):
+        own = (rows.frame["fold"] == result.fold).to_numpy()
+        np.testing.assert_array_equal(np.flatnonzero(own), result.rows)
+        np.testing.assert_array_equal(predicted[own], result.estimator.predict_proba(rows.values[own])[:, 1])
+    assert trained.models["lightgbm"].metadata["auc"] == metrics.auc(rows.labels, predicted)
+
+
+def test_gather_refuses_a_missing_a_repeated_and_a_surplus_fold(shared_shop, trained):
+    first, second = trained.folds["lightgbm"]
+    for parts, said in (
+        ([first], "missing 1"),
+        ([first, first], "given twice 0"),
+        ([first, second, second], "given twice 1"),
+    ):
+        with pytest.raises(IncompleteFolds, match=said):
+            gather_folds("again", "lightgbm", 2, parts, trained.training, shared_shop.store)
+
+
+def test_gather_refuses_folds_of_another_training_set(own_shop, trained):
+    other = own_shop.training_set("again", AGAIN)
+    foreign = fit_fold_of("again", "lightgbm", TREES["lightgbm"], 1, 0, other, own_shop.store)
+    with pytest.raises(
+        IncompleteFolds, match=r"again/models/lightgbm: folds \[1\] were fitted on another training set"
+    ):
+        gather_folds("again", "lightgbm", 2, [trained.folds["lightgbm"][0], foreign], trained.training, own_shop.store)
+
+
+def test_gather_refuses_folds_of_two_models(own_shop, trained):
+    other = fit_fold_of("again", "lightgbm", {"num_leaves": 5}, 1, 0, trained.training, own_shop.store)
+    with pytest.raises(IncompleteFolds, match="2 different models"):
+        gather_folds("again", "lightgbm", 2, [trained.folds["lightgbm"][0], other], trained.training, own_shop.store)
+
+
+def test_an_ensemble_refuses_models_of_another_training_set(own_shop, trained):
+    other = own_shop.training_set("again", AGAIN)
+    with pytest.raises(
+        OtherTrainingSet,
+        match=r"again/models/lightgbm was made from another training set .* materialise again/models/lightgbm again",
+    ):
+        build_ensemble("again", trained.models, other, 0, own_shop.store)
+
+
+def test_the_gate_refuses_an_ensemble_of_another_training_set(own_shop, trained):
+    other = own_shop.training_set("again", AGAIN)
+    with pytest.raises(OtherTrainingSet, match="again/ensemble was made from another training set"):
+        decide_promotion("again", trained.ensemble, other, own_shop.store, own_shop.promoted)
+
+
+def test_the_bundle_predicts_probabilities_that_rank(trained):
+    rows = TrainingRows.of(trained.training)
+    bundle = load_bundle(trained.ensemble)
+    predicted = bundle.predict(rows.values)
+    assert tuple(bundle.feature_names) == rows.features
+    assert ((predicted > 0) & (predicted < 1)).all()
+    assert metrics.auc(rows.labels, predicted) > 0.7
+
+
+def test_the_leaderboard_holds_every_model_and_what_it_must_beat(trained):
+    board = {row["model"]: row for row in evaluation_of(trained.ensemble)["leaderboard"]}
+    assert set(board) == {"lightgbm", "network", "ensemble", "one-column rule", "logistic regression", "random"}
+    assert [row["log_loss"] for row in board.values()] == sorted(row["log_loss"] for row in board.values())
+    assert abs(board["random"]["auc"] - 0.5) < 3 * board["random"]["auc_se"]
+    assert board["ensemble"]["auc"] > board["random"]["auc"] + 0.1
+    assert sum(board[family]["weight"] for family in TREES_AND_NETWORK) == pytest.approx(1)
+    assert board["one-column rule"]["note"]
+
+
+def test_figures_by_date_are_those_of_the_rows_of_that_date(trained):
+    import pyarrow.parquet as pq
+
+    kept = pq.ParquetFile(trained.ensemble.path("out_of_fold.parquet")).read().to_pandas()
+    for row in evaluation_of(trained.ensemble)["by_time"]:
+        own = kept[kept["as_of"].dt.strftime("%Y-%m-%d") == row["when"]]
+        assert (row["rows"], row["positives"]) == (len(own), own["label"].sum())
+        assert row["auc"] == pytest.approx(metrics.auc(own["label"], own["probability"]))
+        assert row["predicted"] == pytest.approx(own["probability"].mean())
+        assert row["actual"] == pytest.approx(own["label"].mean())
+
+
+@pytest.mark.slow
+def test_figures_by_date_carry_business_dates(tmp_path):
+    entity = replace(CATALOG.entities["customer"], timezone="Europe/Berlin")
+    catalog = replace(CATALOG, entities={**CATALOG.entities, "customer": entity})
+    workshop = Workshop(tmp_path, publish(tmp_path, catalog, {"orders": customers_orders()}))
+    spec = campaign(train={"as_of": ["1998-01-15", "1998-04-15"]}, advanced={"models": {"logistic": {}}})
+    assert [
+        row["when"] for row in evaluation_of(workshop.train("again", spec, date(1998, 6, 30)).ensemble)["by_time"]
+    ] == ["1998-01-15", "1998-04-15"]
+
+
+def test_nothing_in_the_store_is_a_pickle_and_no_file_names_the_machine(shared_shop, trained):
+    folder = Path(trained.ensemble.folder())
+    names = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert names <= {".json", ".txt", ".safetensors", ".parquet"}
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert "seconds" not in json.dumps(evaluation)
+    assert str(shared_shop.folder) not in json.dumps(trained.ensemble.metadata)

@@ -1,0 +1,128 @@
+"""The gate: nothing worthless is promoted, nothing good is replaced by worse, and the past keeps its own model."""
+
+import json
+import random
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from platform_assets.campaigns.promotion import DECISION_FILE, NothingPromoted, NotPromoted
+from platform_assets.features.registry import GROUPS
+from tests.campaigns.conftest import AGAIN
+from tests.campaigns.worlds import LATEST, PAST, TREES, Workshop, at, campaign, fans, write_teacher
+
+# Orders of the last seven days only: better than chance here, far from enough.
+WEAK = campaign(
+    advanced={
+        "feature_selection": {
+            "drop": [name for name in GROUPS["customer"]["order_windows"].features if name != "orders_7d"]
+        }
+    },
+)
+BLIND = campaign(advanced={"models": {"lightgbm": {**TREES["lightgbm"], "min_data_in_leaf": 100_000}}})
+
+
+def register(workshop: Workshop) -> str:
+    return (workshop.folder / "artifacts" / "promoted" / "again.json").read_text()
+
+
+def test_labels_that_mean_nothing_are_refused_and_nothing_is_promoted(shared_cinema, tmp_path):
+    workshop = replace(shared_cinema, folder=tmp_path)
+    draw = random.Random(4)
+    write_teacher(
+        workshop.teachers,
+        [{"viewer_id": n, "as_of": at(200).isoformat(), "label": draw.randint(0, 1)} for n in range(1, 241)],
+    )
+    for _ in range(2):
+        with pytest.raises(
+            NotPromoted,
+            match=r"fans: nothing is promoted\. The challenger is no better than chance: out-of-fold AUC 0\.\d{3} ",
+        ):
+            workshop.train("fans", fans())
+        assert workshop.promoted.all("fans") == []
+
+
+def test_labels_that_mean_something_are_promoted(shared_cinema, tmp_path):
+    workshop = replace(shared_cinema, folder=tmp_path)
+    write_teacher(
+        workshop.teachers,
+        [{"viewer_id": n, "as_of": at(200).isoformat(), "label": int(n % 3 == 0)} for n in range(1, 241)],
+    )
+    assert workshop.train("fans", fans(features=["genres"])).decision.metadata["outcome"] == "promoted"
+
+
+def test_the_first_model_better_than_chance_is_promoted_from_its_scoring_date_on(shared_shop, trained):
+    assert trained.decision.metadata["outcome"] == "promoted"
+    assert "first model of this campaign" in trained.decision.metadata["reason"]
+    [promotion] = shared_shop.promoted.all("again")
+    assert promotion.score_at == PAST.isoformat()
+    assert (promotion.ensemble, promotion.training_set) == (trained.ensemble.ref, trained.training.ref)
+    decided = json.loads(Path(trained.decision.path(DECISION_FILE)).read_text())
+    assert decided["outcome"] == "promoted"
+    assert decided["figures"]["challenger_auc"] == trained.ensemble.metadata["auc"]
+
+
+def test_a_worse_challenger_keeps_the_champion(own_shop):
+    before = register(own_shop)
+    decision = own_shop.train("again", WEAK, PAST).decision
+    assert decision.metadata["outcome"] == "kept"
+    assert decision.metadata["reason"].startswith("The challenger is worse: AUC -0.")
+    assert "rows both were trained on, out of fold" in decision.metadata["reason"]
+    assert decision.metadata["auc_over_champion_high"] < 0
+    assert register(own_shop) == before
+
+
+def test_a_challenger_no_better_than_chance_keeps_the_champion(own_shop):
+    before = register(own_shop)
+    decision = own_shop.train("again", BLIND, PAST).decision
+    assert decision.metadata["outcome"] == "kept"
+    assert "no better than chance" in decision.metadata["reason"]
+    assert register(own_shop) == before
+
+
+def test_the_champion_asked_about_again_gets_the_same_decision_and_no_second_entry(own_shop, trained):
+    before = register(own_shop)
+    again = own_shop.train("again", AGAIN, PAST)
+    assert again.decision.ref == trained.decision.ref
+    assert register(own_shop) == before
+
+
+def test_a_good_challenger_of_the_same_date_takes_its_place_and_may_lose_it_again(own_shop, trained):
+    better = own_shop.train("again", campaign(advanced={"models": {"logistic": {}}}), PAST)
+    assert better.decision.metadata["outcome"] == "promoted"
+    assert [p.ensemble for p in own_shop.promoted.all("again")] == [better.ensemble.ref]
+    back = own_shop.train("again", AGAIN, PAST)
+    assert back.decision.metadata["outcome"] == "promoted"
+    assert [p.ensemble for p in own_shop.promoted.all("again")] == [trained.ensemble.ref]
+
+
+def test_a_later_model_joins_the_earlier_one_and_each_date_has_its_own(own_shop, trained):
+    later = own_shop.train("again", campaign())
+    assert later.decision.metadata["outcome"] == "promoted"
+    assert "on rows that are new to it" in later.decision.metadata["reason"]
+    promoted = own_shop.promoted
+    assert [p.score_at for p in promoted.all("again")] == [PAST.isoformat(), LATEST.isoformat()]
+    assert promoted.champion("again", date(1998, 4, 30)) is None
+    assert promoted.require("again", PAST).ensemble == trained.ensemble.ref
+    assert promoted.require("again", date(1998, 6, 30)).ensemble == trained.ensemble.ref
+    assert promoted.require("again", LATEST).ensemble == later.ensemble.ref
+
+
+def test_a_replay_of_the_past_does_not_meet_a_later_champion(own_shop):
+    earlier = own_shop.train("again", campaign(advanced={"models": {"logistic": {}}}), date(1998, 3, 15))
+    assert "first model of this campaign" in earlier.decision.metadata["reason"]
+    assert [p.score_at for p in own_shop.promoted.all("again")] == ["1998-03-15", PAST.isoformat()]
+    assert own_shop.promoted.require("again", PAST).score_at == PAST.isoformat()
+
+
+def test_a_date_without_a_model_is_told_what_to_do(shared_shop, trained):
+    with pytest.raises(
+        NothingPromoted,
+        match="again cannot be scored as of 1998-04-01: its first promoted model is good from 1998-05-01 on; "
+        "materialise again/promoted_model with score_at 1998-04-01",
+    ):
+        shared_shop.promoted.require("again", date(1998, 4, 1))
+    with pytest.raises(NothingPromoted, match="never cannot be scored as of 1998-04-01: it has no promoted model"):
+        shared_shop.promoted.require("never", date(1998, 4, 1))

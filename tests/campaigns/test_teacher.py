@@ -1,0 +1,287 @@
+"""Teacher files: what can be trusted is read exactly, everything else is refused with file, column and count."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from platform_assets.campaigns.teacher import NEGATIVES_PER_POSITIVE, TeacherError, read_teacher, teacher_path
+from platform_assets.campaigns.times import ImmatureLabel
+from platform_assets.warehouse.duckdb import Warehouse
+from tests.campaigns.worlds import Workshop, at, fans, viewers, write_teacher
+from tests.features.conftest import CATALOG, START, WATERMARK, publish, rating, with_lag
+
+ROWS = [
+    {"viewer_id": 2, "as_of": "1998-01-15T12:00:00Z", "label": 1},
+    {"viewer_id": 1, "as_of": "1998-01-15T12:00:00Z", "label": 0},
+    {"viewer_id": 1, "as_of": "1998-01-10T07:30:00+02:00", "label": 1},
+]
+SAMPLED = {"negatives": "sample_population"}
+
+
+@pytest.fixture
+def teachers(tmp_path: Path) -> Path:
+    return tmp_path / "teachers"
+
+
+def read(world: Workshop, teachers: Path, rows=ROWS, **label):
+    write_teacher(teachers, rows)
+    return read_teacher(fans(label), world.warehouse, teachers)
+
+
+def refusal(world: Workshop, teachers: Path, rows, kind=TeacherError, **label) -> str:
+    with pytest.raises(kind) as caught:
+        read(world, teachers, rows, **label)
+    return str(caught.value)
+
+
+def changed(row: int, **values) -> list[dict]:
+    return [{**given, **values} if number == row else given for number, given in enumerate(ROWS)]
+
+
+def test_a_file_is_read_as_instants_in_order_of_time_and_person(shared_cinema, teachers):
+    found = read(shared_cinema, teachers)
+    assert found.table.schema == pa.schema(
+        [("viewer_id", pa.int64()), ("as_of", pa.timestamp("us", "UTC")), ("label", pa.int64())]
+    )
+    noon, half_past = datetime(1998, 1, 15, 12, tzinfo=UTC), datetime(1998, 1, 10, 5, 30, tzinfo=UTC)
+    assert [tuple(row.values()) for row in found.table.to_pylist()] == [(1, half_past, 1), (1, noon, 0), (2, noon, 1)]
+    assert found.set_aside == 0
+
+
+def test_csv_and_parquet_say_the_same(shared_cinema, teachers):
+    from_csv = read(shared_cinema, teachers).table
+    pq.write_table(from_csv, teachers / "fans.parquet")
+    assert read_teacher(fans({"teacher": "fans.parquet"}), shared_cinema.warehouse, teachers).table.equals(from_csv)
+
+
+def test_columns_may_stand_in_any_order_beside_others(shared_cinema, teachers):
+    rows = [{"note": "x", **dict(reversed(row.items()))} for row in ROWS]
+    assert read(shared_cinema, teachers, rows).table.equals(read(shared_cinema, teachers).table)
+
+
+def test_a_date_is_its_midnight_where_the_business_is(shared_cinema, teachers):
+    found = read(shared_cinema, teachers, changed(2, as_of="1998-01-10"))
+    assert found.table["as_of"][0].as_py() == datetime(1998, 1, 10, 5, tzinfo=UTC)
+    days = pa.table({"viewer_id": [1, 2], "as_of": pa.array([date(1998, 1, 10), date(1998, 6, 1)]), "label": [0, 1]})
+    pq.write_table(days, teachers / "days.parquet")
+    found = read_teacher(fans({"teacher": "days.parquet"}), shared_cinema.warehouse, teachers)
+    assert found.table["as_of"].to_pylist() == [
+        datetime(1998, 1, 10, 5, tzinfo=UTC),
+        datetime(1998, 6, 1, 4, tzinfo=UTC),
+    ]
+
+
+def test_a_time_without_its_zone_is_refused(shared_cinema, teachers):
+    assert "fans.csv:4: as_of has no time zone in 1 rows" in refusal(
+        shared_cinema, teachers, changed(2, as_of="1998-01-10 07:30:00")
+    )
+    times = pa.table(
+        {"viewer_id": [1, 2], "as_of": pa.array([datetime(1998, 1, 10), datetime(1998, 1, 11)]), "label": [0, 1]}
+    )
+    pq.write_table(times, teachers / "naive.parquet")
+    with pytest.raises(TeacherError, match="as_of has no time zone in 2 rows"):
+        read_teacher(fans({"teacher": "naive.parquet"}), shared_cinema.warehouse, teachers)
+
+
+@pytest.mark.parametrize("column", ["viewer_id", "as_of", "label"])
+def test_a_missing_column_is_named(shared_cinema, teachers, column):
+    rows = [{name: value for name, value in row.items() if name != column} for row in ROWS]
+    said = refusal(shared_cinema, teachers, rows)
+    assert f"fans.csv: has no column {column}; it needs viewer_id, as_of, label and has" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"as_of": "soon"}, "fans.csv:3: as_of is empty or unreadable in 1 rows"),
+        ({"as_of": ""}, "fans.csv:3: as_of is empty or unreadable in 1 rows"),
+        ({"viewer_id": "anna"}, "fans.csv:3: viewer_id is empty or unreadable in 1 rows"),
+        ({"viewer_id": "1.5"}, "fans.csv:3: viewer_id is empty or unreadable in 1 rows"),
+        ({"label": "yes"}, "fans.csv:3: label is empty or unreadable in 1 rows"),
+        ({"label": ""}, "fans.csv:3: label is empty or unreadable in 1 rows"),
+        ({"label": "0.6"}, "fans.csv:3: label is empty or unreadable in 1 rows"),
+        ({"label": 2}, "fans.csv:3: label is neither 0 nor 1 in 1 rows"),
+        ({"label": -1}, "fans.csv:3: label is neither 0 nor 1 in 1 rows"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_line(shared_cinema, teachers, values, said):
+    message = refusal(shared_cinema, teachers, changed(1, **values))
+    assert said in message
+    assert "anna" not in message
+
+
+def test_whole_numbers_written_as_decimals_are_read(shared_cinema, teachers):
+    assert read(shared_cinema, teachers, changed(0, label="1.0", viewer_id="2.0")).table.equals(
+        read(shared_cinema, teachers).table
+    )
+
+
+def test_a_fraction_in_a_parquet_column_is_refused(shared_cinema, teachers):
+    teachers.mkdir()
+    table = pa.table(
+        {"viewer_id": [1, 2], "as_of": pa.array([at(1), at(2)], pa.timestamp("us", "UTC")), "label": [0.4, 1.0]}
+    )
+    pq.write_table(table, teachers / "fans.parquet")
+    with pytest.raises(TeacherError, match="label is empty or unreadable in 1 rows"):
+        read_teacher(fans({"teacher": "fans.parquet"}), shared_cinema.warehouse, teachers)
+
+
+def test_repeated_rows_are_refused_whatever_their_label(shared_cinema, teachers):
+    said = refusal(
+        shared_cinema, teachers, [*ROWS, {**ROWS[0], "label": 0}, {**ROWS[1], "as_of": "1998-01-15T13:00:00+01:00"}]
+    )
+    assert "2 rows repeat a (viewer_id, as_of) that stands in the file already" in said
+
+
+def test_unknown_people_are_counted_not_named(shared_cinema, teachers):
+    said = refusal(shared_cinema, teachers, [*ROWS, {"viewer_id": 987654, "as_of": "1998-01-15T12:00:00Z", "label": 0}])
+    assert "1 of 4 rows name a viewer_id that viewers does not hold" in said
+    assert "987654" not in said
+
+
+def test_positives_only_are_refused_with_the_way_out(shared_cinema, teachers):
+    said = refusal(shared_cinema, teachers, changed(1, label=1))
+    assert "label is 1 in every row" in said
+    assert "negatives: sample_population" in said
+
+
+def test_negatives_only_are_refused(shared_cinema, teachers):
+    assert "label is never 1" in refusal(shared_cinema, teachers, [{**row, "label": 0} for row in ROWS])
+
+
+def test_an_empty_file_is_refused(shared_cinema, teachers):
+    teachers.mkdir()
+    (teachers / "fans.csv").write_text("viewer_id,as_of,label\n")
+    for label in ({}, SAMPLED):
+        with pytest.raises(TeacherError, match="label is never 1, so there is nothing to learn"):
+            read_teacher(fans(label), shared_cinema.warehouse, teachers)
+
+
+def test_a_file_that_is_no_parquet_is_refused(shared_cinema, teachers):
+    teachers.mkdir()
+    (teachers / "fans.parquet").write_text("viewer_id,as_of,label\n")
+    with pytest.raises(TeacherError, match=r"fans\.parquet: cannot be read as parquet"):
+        read_teacher(fans({"teacher": "fans.parquet"}), shared_cinema.warehouse, teachers)
+
+
+def test_the_last_known_instant_is_accepted_and_one_second_later_is_not(shared_cinema, teachers):
+    newest = WATERMARK - timedelta(days=28)
+    assert read(shared_cinema, teachers, changed(0, as_of=newest.isoformat())).set_aside == 0
+    late = changed(0, as_of=(newest + timedelta(seconds=1)).isoformat())
+    said = refusal(shared_cinema, teachers, late, ImmatureLabel)
+    assert f"as_of of 1 rows is later than {newest.isoformat()}: their 28 days (label.within)" in said
+    assert "immature: set_aside" in said
+    found = read(shared_cinema, teachers, late, immature="set_aside")
+    assert (found.table.num_rows, found.set_aside) == (2, 1)
+
+
+def test_when_every_positive_is_set_aside_the_refusal_says_so_with_and_without_sampling(shared_cinema, teachers):
+    late = (WATERMARK - timedelta(days=1)).isoformat()
+    rows = [{"viewer_id": n, "as_of": late, "label": 1} for n in (1, 2)]
+    for label in ({}, SAMPLED):
+        assert "label is never 1" in refusal(shared_cinema, teachers, rows, immature="set_aside", **label)
+
+
+def test_sampled_negatives_are_four_for_each_positive_at_its_time_and_no_one_positive(shared_cinema, teachers):
+    moments = [at(day).isoformat() for day in (150, 200)]
+    rows = [{"viewer_id": n, "as_of": moments[n % 2], "label": 1} for n in range(1, 21)]
+    table = read(shared_cinema, teachers, rows, **SAMPLED).table
+    by_label = {label: [row for row in table.to_pylist() if row["label"] == label] for label in (0, 1)}
+    assert len(by_label[1]) == 20
+    assert len(by_label[0]) == NEGATIVES_PER_POSITIVE * 20
+    assert {row["viewer_id"] for row in by_label[0]}.isdisjoint(range(1, 21))
+    counts = [sum(row["as_of"].isoformat() == moment for row in by_label[0]) for moment in moments]
+    assert counts == [NEGATIVES_PER_POSITIVE * 10] * 2
+    assert len({(row["viewer_id"], row["as_of"]) for row in table.to_pylist()}) == table.num_rows
+
+
+def test_sampling_is_the_same_in_every_run_and_another_with_another_seed(shared_cinema, teachers):
+    write_teacher(teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": 1} for n in range(1, 11)])
+    fresh = Warehouse(CATALOG, shared_cinema.warehouse.marts)
+    first, second = (
+        read_teacher(fans(SAMPLED), warehouse, teachers).table for warehouse in (shared_cinema.warehouse, fresh)
+    )
+    assert first.equals(second)
+    reseeded = fans(SAMPLED, advanced={"seed": 1})
+    assert not read_teacher(reseeded, fresh, teachers).table.equals(first)
+
+
+def test_nobody_is_sampled_before_they_are_known(tmp_path, teachers):
+    catalog = with_lag(CATALOG, "ratings", timedelta(days=2))
+    rows = [rating(n, n, day) for n, day in ((1, 1), (2, 97.9), (3, 98), (4, 99), (5, 100), (6, 101))]
+    warehouse = publish(tmp_path, catalog, {"ratings": rows, "viewers": viewers(6)})
+    write_teacher(teachers, [{"viewer_id": 1, "as_of": at(100).isoformat(), "label": 1}])
+    table = read_teacher(fans(SAMPLED), warehouse, teachers).table
+    assert [(row["viewer_id"], row["label"]) for row in table.to_pylist()] == [(1, 1), (2, 0)]
+
+
+def test_a_positive_whose_row_is_set_aside_is_not_sampled_as_a_negative(tmp_path, teachers):
+    warehouse = publish(tmp_path, CATALOG, {"ratings": [rating(n, n, 1) for n in (1, 2, 3)], "viewers": viewers(3)})
+    late = (WATERMARK - timedelta(days=1)).isoformat()
+    write_teacher(
+        teachers,
+        [{"viewer_id": 1, "as_of": at(100).isoformat(), "label": 1}, {"viewer_id": 2, "as_of": late, "label": 1}],
+    )
+    table = read_teacher(fans({**SAMPLED, "immature": "set_aside"}), warehouse, teachers).table
+    assert [(row["viewer_id"], row["label"]) for row in table.to_pylist()] == [(1, 1), (3, 0)]
+
+
+def test_a_file_with_negatives_is_not_given_more(shared_cinema, teachers):
+    assert "holds negatives of its own; leave out `negatives: sample_population`" in refusal(
+        shared_cinema, teachers, ROWS, **SAMPLED
+    )
+
+
+def test_a_path_that_leaves_the_folder_is_refused(shared_cinema, teachers):
+    write_teacher(teachers.parent, ROWS, "elsewhere.csv")
+    (teachers / "team").mkdir(parents=True)
+    (teachers / "link.csv").symlink_to(teachers.parent / "elsewhere.csv")
+    for name in ("team/../../elsewhere.csv", "link.csv"):
+        with pytest.raises(TeacherError, match="lies outside the teachers folder"):
+            teacher_path(fans({"teacher": name}), teachers)
+
+
+def test_an_absent_file_brings_the_nearest_name(shared_cinema, teachers):
+    write_teacher(teachers, ROWS, "team/scifi_fans.csv")
+    with pytest.raises(
+        TeacherError, match=r'team/scifi_fan\.csv: no such file in .*did you mean "team/scifi_fans\.csv"\?'
+    ):
+        teacher_path(fans({"teacher": "team/scifi_fan.csv"}), teachers)
+    assert teacher_path(fans({"teacher": "team/scifi_fans.csv"}), teachers).name == "scifi_fans.csv"
+    with pytest.raises(TeacherError, match="no such file"):
+        teacher_path(fans(), teachers / "never_made")
+
+
+def test_people_named_by_text_are_read_as_text(tmp_path, teachers):
+    assert START < WATERMARK
+    teachers.mkdir()
+    schema = pa.schema(
+        [
+            ("viewer_version_id", pa.string()),
+            ("viewer_id", pa.string()),
+            ("valid_from", pa.timestamp("us", "UTC")),
+            ("valid_to", pa.timestamp("us", "UTC")),
+        ]
+    )
+    entity = replace(CATALOG.marts["viewers"], columns={field.name: str(field.type) for field in schema})
+    import tests.features.conftest as marts
+
+    schemas = {**marts.SCHEMAS, "viewers": schema}
+    rows = [{"viewer_version_id": f"v{n}", "viewer_id": n, "valid_from": START, "valid_to": None} for n in ("007", "x")]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(marts, "SCHEMAS", schemas)
+        catalog = replace(CATALOG, marts={**CATALOG.marts, "viewers": entity})
+        warehouse = publish(tmp_path, catalog, {"viewers": rows, "ratings": [rating(1, 1, 1)]})
+    write_teacher(
+        teachers,
+        [
+            {"viewer_id": name, "as_of": at(9).isoformat(), "label": label}
+            for name, label in zip(("007", "x"), itertools.count(), strict=False)
+        ],
+    )
+    assert read_teacher(fans(), warehouse, teachers).table["viewer_id"].to_pylist() == ["007", "x"]

@@ -1,0 +1,202 @@
+"""Small synthetic worlds with something to learn in them, and a campaign taken through all its steps in one call."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from platform_assets.artifacts import Artifact, ArtifactStore
+from platform_assets.campaigns.ensembling import build_ensemble
+from platform_assets.campaigns.fitting import fit_fold_of, gather_folds
+from platform_assets.campaigns.promotion import PromotedModels, decide_promotion
+from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.training_set import build_training_set
+from platform_assets.warehouse.duckdb import Warehouse
+from tests.features.conftest import CATALOG, START, WATERMARK, order, publish, rating
+
+LAST_DAY = (WATERMARK - START).days
+TREES = {"lightgbm": {"max_iterations": 40, "unvalidated_iterations": 40}}
+TREES_AND_NETWORK = {**TREES, "network": {"max_epochs": 3, "unvalidated_epochs": 3}}
+# The latest date whose 60-day label is known at the watermark.
+PAST = date(1998, 5, 1)
+LATEST = date(1998, 7, 1)
+
+
+def customers_orders(people: int = 400, seed: int = 7) -> list[dict[str, Any]]:
+    """Orders of customers who differ in how often they order: those who ordered more will order more."""
+    draw = random.Random(seed)
+    rows = []
+    for person in range(1, people + 1):
+        every = 1 / draw.gammavariate(0.9, 1 / 50)
+        day = draw.uniform(0, 150)
+        while day < LAST_DAY:
+            amount = f"{draw.uniform(5, 90):.2f}"
+            rows.append(order(len(rows) + 1, person, round(day, 4), draw.randint(1, 4), amount))
+            day += max(0.01, draw.expovariate(1 / every))
+    return rows
+
+
+def created(people: int) -> list[dict[str, Any]]:
+    return [{"customer_id": person, "created_at": START} for person in range(1, people + 1)]
+
+
+def shop(folder: Path, people: int = 400, orders: Sequence[dict[str, Any]] | None = None) -> Warehouse:
+    rows = customers_orders(people) if orders is None else orders
+    return publish(folder, CATALOG, {"orders": rows, "customers": created(people)})
+
+
+def viewers_ratings(people: int = 240, seed: int = 3) -> list[dict[str, Any]]:
+    """Ratings of viewers of whom every third likes Sci-Fi and rates it high."""
+    draw = random.Random(seed)
+    rows = []
+    for person in range(1, people + 1):
+        for _ in range(draw.randint(6, 14)):
+            likes = person % 3 == 0 and draw.random() < 0.6
+            genres, stars = (("Sci-Fi",), 5) if likes else (("Drama",), draw.randint(1, 5))
+            rows.append(rating(len(rows) + 1, person, round(draw.uniform(0, 300), 4), stars, genres))
+    return rows
+
+
+def viewers(people: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "viewer_version_id": f"v{person}",
+            "viewer_id": person,
+            "age": 20 + person % 50,
+            "valid_from": START - timedelta(days=1),
+            "valid_to": None,
+        }
+        for person in range(1, people + 1)
+    ]
+
+
+def cinema(folder: Path, people: int = 240) -> Warehouse:
+    return publish(folder, CATALOG, {"ratings": viewers_ratings(people), "viewers": viewers(people)})
+
+
+def write_teacher(teachers: Path, rows: Sequence[Mapping[str, Any]], name: str = "fans.csv") -> Path:
+    """A teacher file of the given rows, in the order of their keys."""
+    path = teachers / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def campaign(**changes: Any) -> CampaignSpec:
+    """Customers who order again within 60 days, from one feature group and fitted fast; `changes` replace whole
+    fields.
+    """
+    advanced = {"models": TREES, "folds": 2} | changes.pop("advanced", {})
+    return CampaignSpec.model_validate(
+        {
+            "owner": "crm@example.com",
+            "description": "Customers likely to order again within 60 days",
+            "entity": "customer",
+            "label": {"event": "orders", "within": "60d"},
+            "audience": {"top": "10%"},
+            "features": ["order_windows"],
+            **changes,
+            "advanced": advanced,
+        }
+    )
+
+
+def fans(label: Mapping[str, Any] | None = None, **changes: Any) -> CampaignSpec:
+    """Viewers whom a teacher file calls fans."""
+    told = {"teacher": "fans.csv", "within": "28d", **(label or {})}
+    stated = {"features": ["rating_windows"], "description": "Viewers who think well of Sci-Fi", **changes}
+    return campaign(entity="viewer", label=told, **stated)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Everything one pass over a campaign's steps made."""
+
+    training: Artifact
+    folds: Mapping[str, list[Artifact]]
+    models: Mapping[str, Artifact]
+    ensemble: Artifact
+    decision: Artifact
+
+    @property
+    def hits(self) -> dict[str, bool]:
+        """Step → whether it was found rather than made."""
+        folds = {f"{family}/fold_{i}": part.hit for family, parts in self.folds.items() for i, part in enumerate(parts)}
+        models = {family: model.hit for family, model in self.models.items()}
+        return {
+            "training_set": self.training.hit,
+            **folds,
+            **models,
+            "ensemble": self.ensemble.hit,
+            "decision": self.decision.hit,
+        }
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Step → content hash."""
+        folds = {
+            f"{family}/fold_{i}": part.ref.content_hash
+            for family, parts in self.folds.items()
+            for i, part in enumerate(parts)
+        }
+        models = {family: model.ref.content_hash for family, model in self.models.items()}
+        own = {"training_set": self.training, "ensemble": self.ensemble, "decision": self.decision}
+        return {**folds, **models, **{name: artifact.ref.content_hash for name, artifact in own.items()}}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A warehouse, a store, promoted models and a teachers folder below one folder."""
+
+    folder: Path
+    warehouse: Warehouse
+
+    @property
+    def store(self) -> ArtifactStore:
+        return ArtifactStore(self.folder / "artifacts")
+
+    @property
+    def promoted(self) -> PromotedModels:
+        return PromotedModels(self.folder / "artifacts")
+
+    @property
+    def teachers(self) -> Path:
+        return self.folder / "lake" / "teachers"
+
+    def training_set(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Artifact:
+        return build_training_set(name, spec, self.warehouse, self.store, self.teachers, score_at)
+
+    def models(
+        self, name: str, spec: CampaignSpec, training: Artifact
+    ) -> tuple[dict[str, list[Artifact]], dict[str, Artifact]]:
+        store, seed, count = self.store, spec.advanced.seed, spec.advanced.folds
+        folds = {
+            family: [fit_fold_of(name, family, parameters, fold, seed, training, store) for fold in range(count)]
+            for family, parameters in spec.advanced.models.items()
+        }
+        return folds, {
+            family: gather_folds(name, family, count, parts, training, store) for family, parts in folds.items()
+        }
+
+    def train(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Trained:
+        training = self.training_set(name, spec, score_at)
+        folds, models = self.models(name, spec, training)
+        ensemble = build_ensemble(name, models, training, spec.advanced.seed, self.store)
+        decision = decide_promotion(name, ensemble, training, self.store, self.promoted)
+        return Trained(training, folds, models, ensemble, decision)
+
+
+def decimal(value: float) -> Decimal:
+    return Decimal(f"{value:.2f}")
+
+
+def days(number: float) -> timedelta:
+    return timedelta(days=number)
+
+
+def at(day: float) -> datetime:
+    return START + timedelta(days=day)
