@@ -66,9 +66,7 @@ def write_aurora_export(
     return target
 
 
-def _write_parts(
-    folder: Path, seed: str, rows: pa.Table, parts: int, skip: Collection[int], batches: int
-) -> int:
+def _write_parts(folder: Path, seed: str, rows: pa.Table, parts: int, skip: Collection[int], batches: int) -> int:
     """Writes the batch folders of one table and returns how many key ranges they stand for."""
     numbers = [number for number in range(parts + len(skip)) if number not in skip][:parts]
     per_file = -(-rows.num_rows // (parts * batches)) or 1
@@ -130,9 +128,7 @@ def _types(kind: pa.DataType) -> tuple[str, str, int]:
         return f"decimal{shape}", f"decimal{shape}", kind.precision
     if pa.types.is_string(kind):
         return "text", "binary (UTF8)", 0
-    raise TypeError(
-        f"Arrow type {kind}: the Aurora writer knows int32, int64, decimal, timestamp and string."
-    )
+    raise TypeError(f"Arrow type {kind}: the Aurora writer knows int32, int64, decimal, timestamp and string.")
 
 
 def _export_info(

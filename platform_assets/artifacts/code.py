@@ -86,7 +86,8 @@ def _imported(node: ast.AST, package: str) -> list[str]:
 @cache
 def _is_module(name: str) -> bool:
     root = util.find_spec(FIRST_PARTY)
-    assert root is not None and root.submodule_search_locations is not None
+    assert root is not None
+    assert root.submodule_search_locations is not None
     path = Path(root.submodule_search_locations[0]).joinpath(*name.split(".")[1:])
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 

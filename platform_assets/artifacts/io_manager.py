@@ -45,7 +45,9 @@ class ArtifactRefIOManager(dg.ConfigurableIOManager):
         except FileNotFoundError:
             what = context.asset_key.to_user_string() if context.has_asset_key else context.name
             partition = f" partition {context.asset_partition_key}" if context.has_asset_partitions else ""
-            raise dg.Failure(f"{what}{partition} has not been materialised yet; materialise it first", allow_retries=False) from None
+            raise dg.Failure(
+                f"{what}{partition} has not been materialised yet; materialise it first", allow_retries=False
+            ) from None
 
     @staticmethod
     def _name(context: dg.OutputContext | dg.InputContext) -> str:

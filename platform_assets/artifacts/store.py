@@ -11,7 +11,6 @@ A process killed at any point leaves content that no record names; the same reci
 import hashlib
 import json
 import os
-import posixpath
 import shutil
 import tempfile
 import time
@@ -103,7 +102,9 @@ class ArtifactStore:
         """
         artifact = self.find(ref.fingerprint)
         if artifact is None or artifact.ref.content_hash != ref.content_hash:
-            raise ArtifactMissing(f"{ref.key}: artifact {ref.fingerprint[:12]} is not in {self._root}; materialise {ref.key} again")
+            raise ArtifactMissing(
+                f"{ref.key}: artifact {ref.fingerprint[:12]} is not in {self._root}; materialise {ref.key} again"
+            )
         return artifact
 
     def get_or_build(self, recipe: Recipe, build: Callable[[Path], Mapping[str, Any]]) -> Artifact:
@@ -187,7 +188,9 @@ class ArtifactStore:
         try:
             return cast(dict[str, Any], json.loads(text))
         except ValueError as error:
-            raise ArtifactCorrupt(f"{self._at(name)} is not readable JSON; delete it, its content will be made again") from error
+            raise ArtifactCorrupt(
+                f"{self._at(name)} is not readable JSON; delete it, its content will be made again"
+            ) from error
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         with tempfile.TemporaryDirectory(prefix="artifact-") as folder:

@@ -41,7 +41,11 @@ def audience_assets(
 
 
 def _scores(
-    entity: str, campaigns: Mapping[str, CampaignSpec], environment: Environment, catalog: Catalog, as_of: dg.PartitionsDefinition
+    entity: str,
+    campaigns: Mapping[str, CampaignSpec],
+    environment: Environment,
+    catalog: Catalog,
+    as_of: dg.PartitionsDefinition,
 ) -> dg.AssetsDefinition:
     outs = {
         name: dg.AssetOut(
@@ -72,7 +76,9 @@ def _scores(
         deps=sorted({key for keys in upstream.values() for key in keys}),
         internal_asset_deps=upstream,
         check_specs=[
-            dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description="A promoted model is good as of the date")
+            dg.AssetCheckSpec(
+                MODEL_CHECK, asset=[name, "scores"], description="A promoted model is good as of the date"
+            )
             for name in campaigns
         ],
     )
@@ -82,7 +88,11 @@ def _scores(
 
         day = date.fromisoformat(context.partition_key)
         _require_features(entity, groups, day, environment)
-        wanted = {name: spec for name, spec in campaigns.items() if dg.AssetKey([name, "scores"]) in context.selected_asset_keys}
+        wanted = {
+            name: spec
+            for name, spec in campaigns.items()
+            if dg.AssetKey([name, "scores"]) in context.selected_asset_keys
+        }
         store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
         ready, missing = {}, {}
         for name, spec in wanted.items():
@@ -133,12 +143,16 @@ def _audience(
         store = ArtifactStore(environment.artifacts)
         try:
             promotion = PromotedModels(environment.artifacts).require(name, day)
-            made = build_audience(name, spec, store.open(scores), promotion, _warehouse(environment, catalog), store, day)
+            made = build_audience(
+                name, spec, store.open(scores), promotion, _warehouse(environment, catalog), store, day
+            )
         except _data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
         places = [publish_file(made.path(file), folder, file) for file in (FILE, CSV_FILE)]
-        metadata = shown(made, "people", "eligible", "selected", "treat", "holdout", "mean_score", "expected_value", "why_not")
+        metadata = shown(
+            made, "people", "eligible", "selected", "treat", "holdout", "mean_score", "expected_value", "why_not"
+        )
         metadata |= {"audience": dg.MetadataValue.path(str(places[0])), "csv": dg.MetadataValue.path(str(places[1]))}
         return output_of(made, {key: value for key, value in metadata.items() if value is not None})
 
@@ -167,13 +181,19 @@ def _report(
         warehouse = _warehouse(environment, catalog)
         try:
             promotion = PromotedModels(environment.artifacts).require(name, day)
-            made = build_report(name, spec, store.open(audience), promotion, warehouse, store, environment.teachers, day)
+            made = build_report(
+                name, spec, store.open(audience), promotion, warehouse, store, environment.teachers, day
+            )
         except _data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
         publish_file(made.path(FIGURES_FILE), folder, FIGURES_FILE)
         place = publish_file(made.path(FILE), folder, FILE)
-        metadata = {**shown(made), "report": dg.MetadataValue.path(str(place)), "open": dg.MetadataValue.url(place.as_uri())}
+        metadata = {
+            **shown(made),
+            "report": dg.MetadataValue.path(str(place)),
+            "open": dg.MetadataValue.url(place.as_uri()),
+        }
         if made.metadata["held_out"]:
             metadata["held_out"] = dg.MetadataValue.md(_held_out_table(made.metadata["held_out"]))
         return output_of(made, metadata)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
 from platform_assets.artifacts.recipe import sha256_of
-from platform_assets.audiences.reasons import MOST_PEOPLE, reasons_in_words
+from platform_assets.audiences.reasons import FEATURES_LOOKED_AT, MOST_PEOPLE, reasons_in_words
 from platform_assets.audiences.scoring import FILE as SCORES_FILE
 from platform_assets.audiences.scoring import require_made_with
 from platform_assets.audiences.selection import HOLDOUT, TREAT, select_audience
-from platform_assets.campaigns.ensembling import load_bundle
+from platform_assets.campaigns.ensembling import evaluation_of, load_bundle
 from platform_assets.campaigns.feature_choice import chosen_groups
 from platform_assets.campaigns.population import with_conditions
 from platform_assets.campaigns.predicate import parse_person_condition
@@ -31,7 +31,13 @@ CURVE_POINTS = 40
 
 
 def build_audience(
-    name: str, spec: CampaignSpec, scores: Artifact, promotion: Promotion, warehouse: Warehouse, store: ArtifactStore, day: date
+    name: str,
+    spec: CampaignSpec,
+    scores: Artifact,
+    promotion: Promotion,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    day: date,
 ) -> Artifact:
     """The audience: found, or chosen from the scores.
 
@@ -47,7 +53,11 @@ def build_audience(
     entity = warehouse.catalog.entities[spec.entity]
     instant = instant_of(day, entity.timezone)
     config_hash = sha256_of(spec.resolved())[:16]
-    words = {name: feature.description for group in chosen_groups(spec) for name, feature in GROUPS[spec.entity][group].features.items()}
+    words = {
+        name: feature.description
+        for group in chosen_groups(spec)
+        for name, feature in GROUPS[spec.entity][group].features.items()
+    }
     recipe = Recipe(
         key=f"{name}/audience",
         code=code_of("platform_assets.audiences.audience"),
@@ -68,7 +78,11 @@ def build_audience(
         refused = _refusals(spec, scored, warehouse, day)
         chosen = select_audience(name, entity.key, scored, refused, spec.audience, spec.value)
         explained = _with_reasons(chosen, spec, promotion, warehouse, store, day, words)
-        constant = {"horizon_days": spec.horizon.days, "model_version": promotion.ensemble.content_hash[:16], "config_hash": config_hash}
+        constant = {
+            "horizon_days": spec.horizon.days,
+            "model_version": promotion.ensemble.content_hash[:16],
+            "config_hash": config_hash,
+        }
         for column, value in constant.items():
             explained = explained.append_column(column, pa.repeat(pa.scalar(value), explained.num_rows))
         order = [entity.key, "as_of", "horizon_days", "score", "rank", "decile", "expected_value", "reasons", "eligible", "why_not",
@@ -86,27 +100,44 @@ def _refusals(spec: CampaignSpec, scored: "pa.Table", warehouse: Warehouse, day:
     if not spec.audience.exclude or not scored.num_rows:
         return [None] * scored.num_rows
     entity = warehouse.catalog.entities[spec.entity]
-    conditions = {f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity) for i, text in enumerate(spec.audience.exclude)}
+    conditions = {
+        f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity)
+        for i, text in enumerate(spec.audience.exclude)
+    }
     people = warehouse.memtable(scored.select([entity.key]))
-    holds = warehouse.to_arrow(with_conditions(warehouse, entity, people, instant_of(day, entity.timezone), conditions)).to_pylist()
+    holds = warehouse.to_arrow(
+        with_conditions(warehouse, entity, people, instant_of(day, entity.timezone), conditions)
+    ).to_pylist()
     first = {row[entity.key]: next((c.text for column, c in conditions.items() if row[column]), None) for row in holds}
     return [f"excluded: {reason}" if (reason := first[person]) else None for person in scored[entity.key].to_pylist()]
 
 
 def _with_reasons(
-    chosen: "pa.Table", spec: CampaignSpec, promotion: Promotion, warehouse: Warehouse, store: ArtifactStore, day: date, words: dict[str, str]
+    chosen: "pa.Table",
+    spec: CampaignSpec,
+    promotion: Promotion,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    day: date,
+    words: dict[str, str],
 ) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 
     entity = warehouse.catalog.entities[spec.entity]
     spine = Spine.of_population(entity, instant_of(day, entity.timezone))
-    features = feature_table([GROUPS[spec.entity][group] for group in chosen_groups(spec)], spine, warehouse, store).table
+    features = feature_table(
+        [GROUPS[spec.entity][group] for group in chosen_groups(spec)], spine, warehouse, store
+    ).table
     selected = pc.indices_nonzero(chosen["selected"]).slice(0, MOST_PEOPLE)
     place = {person: row for row, person in enumerate(features[entity.key].to_pylist())}
-    rows = features.take(pa.array([place[person] for person in chosen[entity.key].take(selected).to_pylist()], pa.int64()))
+    rows = features.take(
+        pa.array([place[person] for person in chosen[entity.key].take(selected).to_pylist()], pa.int64())
+    )
     reasons: list[str | None] = [None] * chosen.num_rows
-    said = reasons_in_words(load_bundle(store.open(promotion.ensemble)), rows, words)
+    ensemble = store.open(promotion.ensemble)
+    leaning = [row["feature"] for row in evaluation_of(ensemble)["importance"][:FEATURES_LOOKED_AT]]
+    said = reasons_in_words(load_bundle(ensemble), rows, leaning, words)
     for position, text in zip(selected.to_pylist(), said, strict=True):
         reasons[position] = text
     return chosen.append_column("reasons", pa.array(reasons, pa.string()))
@@ -139,5 +170,9 @@ def _curve(scores: list[float]) -> list[dict[str, float]]:
     import itertools
 
     totals = list(itertools.accumulate(scores))
-    sizes = sorted({max(1, round(len(scores) * step / CURVE_POINTS)) for step in range(1, CURVE_POINTS + 1)}) if scores else []
+    sizes = (
+        sorted({max(1, round(len(scores) * step / CURVE_POINTS)) for step in range(1, CURVE_POINTS + 1)})
+        if scores
+        else []
+    )
     return [{"people": size, "mean_score": totals[size - 1] / size} for size in sizes]

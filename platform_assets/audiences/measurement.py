@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platform_assets.artifacts import ArtifactStore
 from platform_assets.campaigns.label import is_known
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.training_set import LabelledRows, event_rows, teacher_rows
@@ -26,11 +27,13 @@ FEWEST_OF_A_CLASS = 10
 TOP = 0.1
 
 
-def held_out_labels(spec: CampaignSpec, warehouse: "Warehouse", teachers: Path, day: date) -> LabelledRows | None:
+def held_out_labels(
+    spec: CampaignSpec, warehouse: "Warehouse", store: ArtifactStore, teachers: Path, day: date
+) -> LabelledRows | None:
     """The rows that tell how well a score as of `day` did; None while no label from then on is known."""
     if isinstance(spec.label, TeacherLabel):
         instant = instant_of(day, warehouse.catalog.entities[spec.entity].timezone)
-        rows = teacher_rows(spec, warehouse, teachers, lambda as_of: as_of >= instant)
+        rows = teacher_rows(spec, warehouse, store, teachers, lambda as_of: as_of >= instant)
         return rows if rows.spines else None
     return event_rows(spec, warehouse, [day]) if is_known(warehouse, spec, day) else None
 

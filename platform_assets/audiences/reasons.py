@@ -1,6 +1,6 @@
 """Why people were picked, in words: the features that raise a person's score most, from their declared descriptions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,16 +9,20 @@ if TYPE_CHECKING:
     from platform_assets.learning.bundle import Bundle
 
 TOP = 3
+FEATURES_LOOKED_AT = 12
 MOST_PEOPLE = 10_000
 
 
-def reasons_in_words(bundle: "Bundle", rows: "pa.Table", words: Mapping[str, str]) -> list[str | None]:
+def reasons_in_words(
+    bundle: "Bundle", rows: "pa.Table", leaning: Sequence[str], words: Mapping[str, str]
+) -> list[str | None]:
     """For each row, up to three reasons, strongest first, joined by `; `; None when nothing raises the score.
 
     A feature is a reason when the score falls once the feature is put at the training set's median (occlusion).
 
     Args:
         rows: the features of at most 10,000 people.
+        leaning: the features to look for reasons among: those the model leans on most.
         words: feature → what it is, for a reader.
     """
     import math
@@ -29,8 +33,10 @@ def reasons_in_words(bundle: "Bundle", rows: "pa.Table", words: Mapping[str, str
         return []
     names = list(bundle.feature_names)
     medians = {name: math.nan if value is None else value for name, value in bundle.metadata["medians"].items()}
-    found = occlusion_reasons(bundle, rows.select(names), medians, top=TOP, max_predictions=MOST_PEOPLE * (len(names) + 1))
-    values = {name: rows[name].to_pylist() for name in names}
+    sets = {name: [name] for name in leaning}
+    limit = MOST_PEOPLE * (len(sets) + 1)
+    found = occlusion_reasons(bundle, rows.select(names), medians, sets, top=TOP, max_predictions=limit)
+    values = {name: rows[name].to_pylist() for name in leaning}
     return [
         "; ".join(_said(words[name], values[name][row]) for name in best if name is not None) or None
         for row, best in enumerate(found.names)

@@ -42,7 +42,7 @@ def build_report(
         OtherModel: the audience comes from another model than `promotion`.
     """
     require_made_with(promotion, audience, day)
-    labels = held_out_labels(spec, warehouse, teachers, day)
+    labels = held_out_labels(spec, warehouse, store, teachers, day)
     groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
     features = [feature_table(groups, spine, warehouse, store) for spine in labels.spines] if labels else []
     training = store.open(promotion.training_set)
@@ -70,12 +70,19 @@ def build_report(
         if held_out:
             by_time.append(_held_out_row(held_out, day))
         figures = {
-            "campaign": {"name": name, "description": spec.description, "owner": spec.owner, "horizon_days": spec.horizon.days},
+            "campaign": {
+                "name": name,
+                "description": spec.description,
+                "owner": spec.owner,
+                "horizon_days": spec.horizon.days,
+            },
             "audience": audience.metadata,
             "training": training.metadata,
             "leaderboard": evaluation["leaderboard"],
             "by_time": by_time,
-            "importance": [{**row, "words": words[row["feature"]]} for row in evaluation["importance"][:SHOWN_FEATURES]],
+            "importance": [
+                {**row, "words": words[row["feature"]]} for row in evaluation["importance"][:SHOWN_FEATURES]
+            ],
             "promotion": {"decision": decision.metadata["outcome"].capitalize(), "reason": decision.metadata["reason"]},
             "lineage": {
                 "Model version": ensemble.ref.content_hash,

@@ -41,7 +41,11 @@ class Scored:
 
 
 def score_campaigns(
-    campaigns: Mapping[str, CampaignSpec], warehouse: Warehouse, store: ArtifactStore, promoted: PromotedModels, day: date
+    campaigns: Mapping[str, CampaignSpec],
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    promoted: PromotedModels,
+    day: date,
 ) -> Iterator[Scored]:
     """Scores of campaigns of one entity as of `day`, in the order given; features are read once for all of them.
 
@@ -52,13 +56,17 @@ def score_campaigns(
     entity = warehouse.catalog.entities[next(iter(campaigns.values())).entity]
     instant = instant_of(day, entity.timezone)
     groups = sorted({group for spec in campaigns.values() for group in chosen_groups(spec)})
-    features = feature_table([GROUPS[entity.name][group] for group in groups], Spine.of_population(entity, instant), warehouse, store)
+    features = feature_table(
+        [GROUPS[entity.name][group] for group in groups], Spine.of_population(entity, instant), warehouse, store
+    )
     for name, spec in campaigns.items():
         promotion = require_model(name, spec, store, promoted, day)
         yield Scored(name, _score(name, spec, promotion, features, warehouse, store, day), promotion)
 
 
-def require_model(name: str, spec: CampaignSpec, store: ArtifactStore, promoted: PromotedModels, day: date) -> Promotion:
+def require_model(
+    name: str, spec: CampaignSpec, store: ArtifactStore, promoted: PromotedModels, day: date
+) -> Promotion:
     """The promoted model to score a campaign with as of `day`.
 
     Raises:
@@ -84,11 +92,19 @@ def require_made_with(promotion: Promotion, made: Artifact, day: date) -> None:
     """
     if made.metadata["model"] != promotion.ensemble.content_hash:
         key = made.ref.key
-        raise OtherModel(f"{key} as of {day} come from another model than is promoted now; materialise {key} as of {day} again")
+        raise OtherModel(
+            f"{key} as of {day} come from another model than is promoted now; materialise {key} as of {day} again"
+        )
 
 
 def _score(
-    name: str, spec: CampaignSpec, promotion: Promotion, features: FeatureTable, warehouse: Warehouse, store: ArtifactStore, day: date
+    name: str,
+    spec: CampaignSpec,
+    promotion: Promotion,
+    features: FeatureTable,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    day: date,
 ) -> Artifact:
     from platform_assets.learning.registry import family_module
 
@@ -115,8 +131,17 @@ def _score(
         score = bundle.predict(asked.select(list(bundle.feature_names)))
         table = asked.select([entity.key, "as_of"]).append_column("score", pa.array(score, pa.float64()))
         pq.write_table(table, folder / FILE, compression="zstd")
-        summary = {"mean": float(score.mean()), "lowest": float(score.min()), "highest": float(score.max())} if len(score) else {}
-        return {"people": table.num_rows, "model": promotion.ensemble.content_hash, "model_good_from": promotion.score_at, **summary}
+        summary = (
+            {"mean": float(score.mean()), "lowest": float(score.min()), "highest": float(score.max())}
+            if len(score)
+            else {}
+        )
+        return {
+            "people": table.num_rows,
+            "model": promotion.ensemble.content_hash,
+            "model_good_from": promotion.score_at,
+            **summary,
+        }
 
     return store.get_or_build(recipe, build)
 

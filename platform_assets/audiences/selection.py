@@ -81,7 +81,9 @@ def select_audience(
     eligible = np.array([reason is None for reason in refused], dtype=bool)[order]
     selected = eligible & (np.cumsum(eligible) <= audience_size(rule, score[order][eligible]))
     ordered = scores.take(pa.array(order))
-    arms = [arm_of(campaign, ids[i], rule.holdout) if chosen else None for i, chosen in zip(order, selected, strict=True)]
+    arms = [
+        arm_of(campaign, ids[i], rule.holdout) if chosen else None for i, chosen in zip(order, selected, strict=True)
+    ]
     columns = {
         key: ordered[key],
         "as_of": ordered["as_of"],

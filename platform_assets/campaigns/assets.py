@@ -27,7 +27,9 @@ class Replay(dg.Config):
     score_at: str | None = None
 
 
-def campaign_assets(name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog) -> list[dg.AssetsDefinition]:
+def campaign_assets(
+    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog
+) -> list[dg.AssetsDefinition]:
     """The assets of one campaign up to its promoted model, in the group of its name."""
     return [
         _training_set(name, spec, environment, catalog),
@@ -44,7 +46,10 @@ def verdict_table(name: str) -> str:
 
 def shown(artifact: Artifact, *names: str) -> dict[str, Any]:
     """An artifact's own metadata that people should see, and where it came from."""
-    return {**{name: artifact.metadata[name] for name in names if name in artifact.metadata}, **artifact.dagster_metadata()}
+    return {
+        **{name: artifact.metadata[name] for name in names if name in artifact.metadata},
+        **artifact.dagster_metadata(),
+    }
 
 
 def output_of(artifact: Artifact, metadata: Mapping[str, Any], name: str = "result") -> dg.Output[ArtifactRef]:
@@ -62,13 +67,19 @@ def _training_set(name: str, spec: CampaignSpec, environment: Environment, catal
         group_name=name,
         owners=[spec.owner],
         kinds={"parquet", "great_expectations"},
-        deps=[dg.AssetKey(["features", spec.entity, group]) for group in chosen_groups(spec)],
+        # It asks for dates of its own; without a mapping Dagster would look up every partition there ever was.
+        deps=[
+            dg.AssetDep(["features", spec.entity, group], partition_mapping=dg.LastPartitionMapping())
+            for group in chosen_groups(spec)
+        ],
         check_specs=[audit_check_spec(key)],
         metadata={"campaign": dg.MetadataValue.json(spec.resolved())},
         description=f"{spec.description}: labels joined to features as of the same times.\n\n"
         "Config `score_at` (YYYY-MM-DD) trains as of a past date.",
     )
-    def training_set(context: dg.AssetExecutionContext, config: Replay) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
+    def training_set(
+        context: dg.AssetExecutionContext, config: Replay
+    ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.campaigns.label import ImmatureLabel
         from platform_assets.campaigns.teacher import TeacherError
         from platform_assets.campaigns.times import NotCovered
@@ -86,12 +97,22 @@ def _training_set(name: str, spec: CampaignSpec, environment: Environment, catal
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             yield audit_check_result(error.result, key)
             raise dg.Failure(str(error), allow_retries=False) from error
-        except (AsOfNotCovered, ImmatureLabel, MartMissing, MartRefused, NotCovered, TeacherError, TooFewPositives) as error:
+        except (
+            AsOfNotCovered,
+            ImmatureLabel,
+            MartMissing,
+            MartRefused,
+            NotCovered,
+            TeacherError,
+            TooFewPositives,
+        ) as error:
             # What was trained before must not pass for an answer to what was asked now.
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             raise dg.Failure(str(error), allow_retries=False) from error
         verdicts.passed(verdict_table(name), ANY_TIME, made.ref.fingerprint)
-        yield output_of(made, shown(made, "rows", "positives", "base_rate", "score_at", "set_aside", "as_of", "by_time"))
+        yield output_of(
+            made, shown(made, "rows", "positives", "base_rate", "score_at", "set_aside", "as_of", "by_time")
+        )
         yield audit_check_result(made.metadata["audit"], key)
 
     return training_set
@@ -108,7 +129,9 @@ def _model(
         ins={**{f"fold_{fold}": dg.In(ArtifactRef) for fold in folds}, "training_set": dg.In(ArtifactRef)},
         out=dg.Out(ArtifactRef),
     )
-    def gather(context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef) -> dg.Output[ArtifactRef]:
+    def gather(
+        context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
+    ) -> dg.Output[ArtifactRef]:
         from platform_assets.campaigns.fitting import gather_folds
 
         store = ArtifactStore(environment.artifacts)
@@ -125,7 +148,10 @@ def _model(
         description=f"{family}: {len(folds)} folds grouped by person, each a step of its own, and their out-of-fold predictions.",
     )
     def model(training_set: Any) -> Any:
-        return gather(training_set=training_set, **{f"fold_{fold}": op(training_set) for fold, op in zip(folds, fold_ops, strict=True)})
+        return gather(
+            training_set=training_set,
+            **{f"fold_{fold}": op(training_set) for fold, op in zip(folds, fold_ops, strict=True)},
+        )
 
     return model
 
@@ -133,7 +159,12 @@ def _model(
 def _fold_op(
     name: str, spec: CampaignSpec, family: str, parameters: Mapping[str, Any], fold: int, environment: Environment
 ) -> dg.OpDefinition:
-    @dg.op(name=f"{name}__{family}__fold_{fold}", ins={"training_set": dg.In(ArtifactRef)}, out=dg.Out(ArtifactRef), tags={"campaign": name})
+    @dg.op(
+        name=f"{name}__{family}__fold_{fold}",
+        ins={"training_set": dg.In(ArtifactRef)},
+        out=dg.Out(ArtifactRef),
+        tags={"campaign": name},
+    )
     def fit(context: dg.OpExecutionContext, training_set: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.campaigns.fitting import fit_fold_of
 
@@ -159,7 +190,9 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment) -> dg.Ass
         },
         description="Members weighted out of fold, calibrated, bundled; the leaderboard with the one-column rule, logistic regression and random.",
     )
-    def ensemble(context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef) -> dg.Output[ArtifactRef]:
+    def ensemble(
+        context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef
+    ) -> dg.Output[ArtifactRef]:
         from platform_assets.campaigns.ensembling import build_ensemble, evaluation_of
         from platform_assets.campaigns.fitting import OtherTrainingSet
 
@@ -197,16 +230,25 @@ def _promoted_model(name: str, spec: CampaignSpec, environment: Environment) -> 
         _require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
         try:
-            made = decide_promotion(name, store.open(ensemble), store.open(training_set), store, PromotedModels(environment.artifacts))
+            made = decide_promotion(
+                name, store.open(ensemble), store.open(training_set), store, PromotedModels(environment.artifacts)
+            )
         except NotPromoted as error:
             yield dg.AssetCheckResult(asset_key=key, check_name=GATE, passed=False, description=str(error))
             raise dg.Failure(str(error), allow_retries=False) from error
         except OtherTrainingSet as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         promoted = made.metadata["outcome"] == "promoted"
-        yield output_of(made, {**shown(made, "outcome", "reason", "score_at"), **{k: v for k, v in made.metadata.items() if "auc" in k}})
+        yield output_of(
+            made,
+            {**shown(made, "outcome", "reason", "score_at"), **{k: v for k, v in made.metadata.items() if "auc" in k}},
+        )
         yield dg.AssetCheckResult(
-            asset_key=key, check_name=GATE, passed=promoted, severity=dg.AssetCheckSeverity.WARN, description=made.metadata["reason"]
+            asset_key=key,
+            check_name=GATE,
+            passed=promoted,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=made.metadata["reason"],
         )
 
     return promoted_model

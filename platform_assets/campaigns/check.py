@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from platform_assets.campaigns.feature_choice import feature_names
-from platform_assets.campaigns.predicate import PredicateError, did_you_mean, parse_event_condition, parse_person_condition
+from platform_assets.campaigns.predicate import (
+    PredicateError,
+    did_you_mean,
+    parse_event_condition,
+    parse_person_condition,
+)
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
 from platform_assets.features.registry import GROUPS
 from platform_assets.warehouse.catalog import Catalog
@@ -69,11 +74,15 @@ def _condition_problems(spec: CampaignSpec, catalog: Catalog) -> Iterator[Proble
 def _feature_problems(spec: CampaignSpec) -> Iterator[Problem]:
     groups = GROUPS.get(spec.entity, {})
     if not groups:
-        yield Problem(("entity",), f"there are no feature groups for {spec.entity}; add one in platform_assets/features/groups")
+        yield Problem(
+            ("entity",), f"there are no feature groups for {spec.entity}; add one in platform_assets/features/groups"
+        )
     chosen = list(groups) if spec.features == "all" else list(spec.features)
     for index, name in enumerate(chosen):
         if name not in groups:
-            yield Problem(("features", index), f"there is no feature group {name} for {spec.entity}{did_you_mean(name, groups)}")
+            yield Problem(
+                ("features", index), f"there is no feature group {name} for {spec.entity}{did_you_mean(name, groups)}"
+            )
     offered = [feature for name in chosen if name in groups for feature in groups[name].features]
     for index, name in enumerate(spec.advanced.feature_selection.drop):
         if name not in offered:

@@ -111,7 +111,14 @@ def _leaderboard(
     candidates |= baseline_candidates(rows.values, rows.labels, rows.frame["fold"].to_numpy(), seed)
     # Timings are left out: equal models must have equal content.
     return [
-        {"model": row.model, "auc": row.auc, "auc_se": row.auc_se, "log_loss": row.log_loss, "weight": row.weight, "note": row.note}
+        {
+            "model": row.model,
+            "auc": row.auc,
+            "auc_se": row.auc_se,
+            "log_loss": row.log_loss,
+            "weight": row.weight,
+            "note": row.note,
+        }
         for row in leaderboard(rows.labels, candidates)
     ]
 

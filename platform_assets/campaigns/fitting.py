@@ -60,7 +60,13 @@ class TrainingRows:
 
 
 def fit_fold_of(
-    name: str, family: str, parameters: Mapping[str, Any], fold: int, seed: int, training: Artifact, store: ArtifactStore
+    name: str,
+    family: str,
+    parameters: Mapping[str, Any],
+    fold: int,
+    seed: int,
+    training: Artifact,
+    store: ArtifactStore,
 ) -> Artifact:
     """Fold `fold` of one model of campaign `name`: found, or fitted on every row of the other folds."""
     from platform_assets.learning.registry import family_module
@@ -125,7 +131,9 @@ def gather_folds(
         results = [load_fold(part) for part in parts]
         foreign = [result.fold for result in results if result.training_set != training.ref.content_hash]
         if foreign:
-            raise IncompleteFolds(f"{name}/models/{family}: folds {foreign} were fitted on another training set; fit them again")
+            raise IncompleteFolds(
+                f"{name}/models/{family}: folds {foreign} were fitted on another training set; fit them again"
+            )
         out_of_fold = fan_in(results, folds)
         save_file({"predictions": out_of_fold}, folder / OOF_FILE)
         (folder / FOLDS_FILE).write_text(json.dumps([part.ref.to_json() for part in parts], indent=1))
@@ -152,7 +160,9 @@ def require_training_set(made: Artifact, training: Artifact) -> None:
     """
     if made.metadata["training_set"] != training.ref.content_hash:
         key = made.ref.key
-        raise OtherTrainingSet(f"{key} was made from another training set than {training.ref.key} holds now; materialise {key} again")
+        raise OtherTrainingSet(
+            f"{key} was made from another training set than {training.ref.key} holds now; materialise {key} again"
+        )
 
 
 def load_fold(part: Artifact) -> "FoldResult":

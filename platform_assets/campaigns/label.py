@@ -55,7 +55,9 @@ def event_labels(warehouse: Warehouse, spec: CampaignSpec, people: "ir.Table", a
     start, end = instant_of(as_of, entity.timezone), instant_of(as_of + spec.horizon, entity.timezone)
     events = _counting(warehouse, spec, mart)
     when = events[mart.event_time]
-    within = events.filter((when >= ibis.literal(start, type="timestamp('UTC', 6)")) & (when < ibis.literal(end, type="timestamp('UTC')")))
+    within = events.filter(
+        (when >= ibis.literal(start, type="timestamp('UTC', 6)")) & (when < ibis.literal(end, type="timestamp('UTC')"))
+    )
     active = within.select(**{entity.key: within[mart.entity_key]}).distinct().mutate(active=True)
     joined = people.left_join(active, entity.key)
     happened = joined.active.fill_null(False)

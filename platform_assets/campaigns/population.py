@@ -54,9 +54,7 @@ def with_conditions(
     if columns:
         own = _as_known_at(warehouse, entity, as_of, columns)
         joined = joined.left_join(own, entity.key).drop(f"{entity.key}_right")
-    values = {name: joined[name] for name in joined.columns} | {
-        column: joined[_own(column)] for column in columns
-    }
+    values = {name: joined[name] for name in joined.columns} | {column: joined[_own(column)] for column in columns}
     holds = {name: ibis.coalesce(condition.to_ibis(values), False) for name, condition in conditions.items()}
     return joined.select(*people.columns, **holds)
 
@@ -72,7 +70,8 @@ def marts_read(catalog: Catalog, entity: Entity, conditions: Sequence[Predicate]
 
 def _events_before(warehouse: Warehouse, mart: str, as_of: datetime) -> Events:
     declared = warehouse.catalog.mart(mart)
-    assert declared.entity_key is not None and declared.event_time is not None
+    assert declared.entity_key is not None
+    assert declared.event_time is not None
     return Events(warehouse.table(mart), declared.entity_key, declared.event_time, declared.arrival_lag).before(as_of)
 
 

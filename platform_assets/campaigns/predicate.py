@@ -180,11 +180,15 @@ class _Checker:
     def _aggregate(self, node: "exp.Expr", function: str, arguments: list["exp.Expr"]) -> str:
         shown = node.sql("duckdb")
         if function not in AGGREGATES:
-            raise PredicateError(f"{shown!r}: there is no function {function}{did_you_mean(function, (*AGGREGATES, 'contains'))}")
+            raise PredicateError(
+                f"{shown!r}: there is no function {function}{did_you_mean(function, (*AGGREGATES, 'contains'))}"
+            )
         if self.catalog is None:
             raise PredicateError(f"{shown!r}: aggregates can stand only in conditions on people")
         if not arguments:
-            raise PredicateError(f"{shown!r}: name an event mart, e.g. {function}({'mart.column' if function in MEASURES else 'mart'})")
+            raise PredicateError(
+                f"{shown!r}: name an event mart, e.g. {function}({'mart.column' if function in MEASURES else 'mart'})"
+            )
         mart, column = self._target(shown, function, arguments[0])
         days = None
         if len(arguments) > 2 or (len(arguments) == 2 and function == "days_since"):
@@ -299,7 +303,9 @@ def _compile(node: "exp.Expr", columns: Mapping[str, Any]) -> Any:
     if isinstance(node, exp.Not):
         return ~_compile(node.this, columns)
     if isinstance(node, exp.Between):
-        return _compile(node.this, columns).between(_compile(node.args["low"], columns), _compile(node.args["high"], columns))
+        return _compile(node.this, columns).between(
+            _compile(node.args["low"], columns), _compile(node.args["high"], columns)
+        )
     if isinstance(node, exp.In):
         term = _compile(node.this, columns)
         return reduce(operator.or_, [term == _compile(option, columns) for option in node.expressions])

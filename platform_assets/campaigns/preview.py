@@ -56,7 +56,9 @@ class Preview:
     warnings: list[str]
 
 
-def preview_campaign(name: str, spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path) -> Preview:
+def preview_campaign(
+    name: str, spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path
+) -> Preview:
     """Look at a campaign.
 
     Raises:
@@ -66,7 +68,7 @@ def preview_campaign(name: str, spec: CampaignSpec, warehouse: Warehouse, store:
     from platform_assets.learning.metrics import one_column_table
 
     at = score_date(spec, warehouse)
-    rows = labelled_rows(spec, warehouse, teachers)
+    rows = labelled_rows(spec, warehouse, store, teachers)
     labels = rows.read()
     refuse_too_few(name, labels["label"].to_pylist())
     groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
@@ -98,7 +100,10 @@ def rendered(preview: Preview) -> str:
         *(f"  excluded     {count:>9,}  {text}" for text, count in preview.excluded.items()),
         "",
         "  as of        rows      positives   base rate",
-        *(f"  {when:<10} {rows:>7,} {positives:>12,} {positives / rows:>11.1%}" for when, rows, positives in preview.by_time),
+        *(
+            f"  {when:<10} {rows:>7,} {positives:>12,} {positives / rows:>11.1%}"
+            for when, rows, positives in preview.by_time
+        ),
         "",
         f"  best one-column rule: {preview.rule[0]}, {preview.rule[1]} first, AUC {preview.rule[2]:.3f}",
         *(f"  warning: {warning}" for warning in preview.warnings),
@@ -110,13 +115,22 @@ def _people(spec: CampaignSpec, warehouse: Warehouse, at: date) -> tuple[int, in
     entity = warehouse.catalog.entities[spec.entity]
     instant = instant_of(at, entity.timezone)
     asked = people_asked(warehouse, spec, instant)
-    conditions = {f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity) for i, text in enumerate(spec.audience.exclude)}
+    conditions = {
+        f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity)
+        for i, text in enumerate(spec.audience.exclude)
+    }
     backend = warehouse.connect()
     excluded = {}
     if conditions:
         held = with_conditions(warehouse, entity, asked, instant, conditions)
-        excluded = {condition.text: int(backend.execute(held[column].sum()) or 0) for column, condition in conditions.items()}
-    return int(backend.execute(everyone(warehouse, entity, instant).count())), int(backend.execute(asked.count())), excluded
+        excluded = {
+            condition.text: int(backend.execute(held[column].sum()) or 0) for column, condition in conditions.items()
+        }
+    return (
+        int(backend.execute(everyone(warehouse, entity, instant).count())),
+        int(backend.execute(asked.count())),
+        excluded,
+    )
 
 
 def _by_time(table: "pd.DataFrame", timezone: str) -> list[tuple[str, int, int]]:

@@ -113,7 +113,9 @@ class PromotedModels:
         return f"{self._root}/{campaign}.json"
 
 
-def decide_promotion(name: str, ensemble: Artifact, training: Artifact, store: ArtifactStore, promoted: PromotedModels) -> Artifact:
+def decide_promotion(
+    name: str, ensemble: Artifact, training: Artifact, store: ArtifactStore, promoted: PromotedModels
+) -> Artifact:
     """The gate's decision on an ensemble, kept as an artifact; a challenger that passes is promoted.
 
     Raises:
@@ -160,12 +162,18 @@ def _decide(ensemble: Artifact, training: Artifact, champion: Promotion | None, 
         return Decision("promoted", f"The first model of this campaign, better than chance: {told}.", figures)
     compared = _on_common_ground(ensemble, training, champion, store)
     if compared is None:
-        return Decision("promoted", f"It shares no comparable rows with the champion; better than chance: {told}.", figures)
+        return Decision(
+            "promoted", f"It shares no comparable rows with the champion; better than chance: {told}.", figures
+        )
     where, labels, ours, theirs = compared
     from platform_assets.learning import metrics
 
     gained = metrics.auc_difference(labels, ours, theirs)
-    figures |= {"auc_over_champion": gained.difference, "auc_over_champion_low": gained.low, "auc_over_champion_high": gained.high}
+    figures |= {
+        "auc_over_champion": gained.difference,
+        "auc_over_champion_low": gained.low,
+        "auc_over_champion_high": gained.high,
+    }
     told = f"AUC {gained.difference:+.3f} ({gained.low:+.3f} to {gained.high:+.3f}) against the champion on {where}"
     if gained.high < 0:
         return Decision("kept", f"The challenger is worse: {told}.", figures)
@@ -193,7 +201,12 @@ def _on_common_ground(
     both = joined[~new]
     if not _comparable(both["label"]):
         return None
-    return "the rows both were trained on, out of fold", both["label"].to_numpy(), both["probability"].to_numpy(), both["probability_champion"].to_numpy()
+    return (
+        "the rows both were trained on, out of fold",
+        both["label"].to_numpy(),
+        both["probability"].to_numpy(),
+        both["probability_champion"].to_numpy(),
+    )
 
 
 def _out_of_fold(ensemble: Artifact) -> "pd.DataFrame":

@@ -48,7 +48,9 @@ def read_campaign(path: Path, catalog: Catalog) -> CampaignFile:
     name = path.parent.name
     try:
         if not _NAME.fullmatch(name):
-            raise DeclarationError(f"{path}: the folder's name is the campaign's; {name!r} is not lower-case letters, digits and _")
+            raise DeclarationError(
+                f"{path}: the folder's name is the campaign's; {name!r} is not lower-case letters, digits and _"
+            )
         document = parse_document(path, COMPONENT_TYPE)
         spec = document.attributes_as(CampaignSpec)
         problems = problems_of(spec, catalog)
@@ -80,7 +82,10 @@ class Document:
         try:
             return model.model_validate(self.value.get("attributes") or {})
         except ValidationError as error:
-            lines = [self.at(_keys(problem["loc"]), _words(problem, model)) for problem in _relevant(error.errors(), self.value)]
+            lines = [
+                self.at(_keys(problem["loc"]), _words(problem, model))
+                for problem in _relevant(error.errors(), self.value)
+            ]
             raise DeclarationError("\n".join(lines)) from error
 
 
@@ -103,14 +108,18 @@ def parse_document(path: Path, component_type: str) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise DeclarationError(f"{path}{line}: not readable as YAML: {getattr(error, 'problem', None) or error}") from error
+        raise DeclarationError(
+            f"{path}{line}: not readable as YAML: {getattr(error, 'problem', None) or error}"
+        ) from error
     if not isinstance(tree.value, dict):
         raise DeclarationError(f"{path}:1: holds no mapping; it starts with `type: {component_type}`")
     document = Document(path, tree.value, tree.source_position_tree)
     if tree.value.get("type") != component_type:
         raise DeclarationError(f"{path}:1: type: {tree.value.get('type')!r} is not {component_type}")
     if extra := sorted(tree.value.keys() - {"type", "attributes"}):
-        raise DeclarationError(f"{path}:1: {extra[0]}: is not a key here{did_you_mean(extra[0], ['type', 'attributes'])}")
+        raise DeclarationError(
+            f"{path}:1: {extra[0]}: is not a key here{did_you_mean(extra[0], ['type', 'attributes'])}"
+        )
     return document
 
 
@@ -122,7 +131,9 @@ def _refuse_unusable_keys(path: Path, root: yaml.Node) -> None:
                 if not isinstance(key, yaml.ScalarNode):
                     raise DeclarationError(f"{path}:{key.start_mark.line + 1}: a key here is one word")
                 if key.value in seen:
-                    raise DeclarationError(f"{path}:{key.start_mark.line + 1}: {key.value}: stands here twice; keep one")
+                    raise DeclarationError(
+                        f"{path}:{key.start_mark.line + 1}: {key.value}: stands here twice; keep one"
+                    )
                 seen.add(key.value)
                 walk(value)
         elif isinstance(node, yaml.SequenceNode):
@@ -134,7 +145,11 @@ def _refuse_unusable_keys(path: Path, root: yaml.Node) -> None:
 
 def _keys(location: tuple[str | int, ...]) -> list[str | int]:
     """A pydantic location without the names of union members, which no file holds."""
-    return [part for part in location if not (isinstance(part, str) and (part in _LABEL_TAGS or not re.fullmatch(r"\w+", part)))]
+    return [
+        part
+        for part in location
+        if not (isinstance(part, str) and (part in _LABEL_TAGS or not re.fullmatch(r"\w+", part)))
+    ]
 
 
 def _relevant(errors: list[Any], value: Mapping[str, Any]) -> list[Any]:
@@ -148,10 +163,22 @@ def _relevant(errors: list[Any], value: Mapping[str, Any]) -> list[Any]:
         else:
             unions.setdefault(error["loc"][:tag], {}).setdefault(error["loc"][tag], []).append(error)
     for location, members in unions.items():
-        written = functools.reduce(lambda v, key: v.get(key, {}) if isinstance(v, dict) else {}, location, value.get("attributes", {}))
-        words = {"EventLabel": "event", "AbsenceLabel": "no_event", "TeacherLabel": "teacher", "AbsoluteTraining": "as_of"}
-        meant = next((tag for tag, word in words.items() if tag in members and isinstance(written, dict) and word in written), None)
-        fallback = "RelativeTraining" if "RelativeTraining" in members else min(members, key=lambda tag: len(members[tag]))
+        written = functools.reduce(
+            lambda v, key: v.get(key, {}) if isinstance(v, dict) else {}, location, value.get("attributes", {})
+        )
+        words = {
+            "EventLabel": "event",
+            "AbsenceLabel": "no_event",
+            "TeacherLabel": "teacher",
+            "AbsoluteTraining": "as_of",
+        }
+        meant = next(
+            (tag for tag, word in words.items() if tag in members and isinstance(written, dict) and word in written),
+            None,
+        )
+        fallback = (
+            "RelativeTraining" if "RelativeTraining" in members else min(members, key=lambda tag: len(members[tag]))
+        )
         chosen.extend(members[meant or fallback])
     return [error for error in chosen if error["type"] not in ("is_instance_of",)]
 

@@ -10,7 +10,16 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 COMPONENT_TYPE = "platform_assets.components.Campaign"
 
@@ -82,7 +91,9 @@ class EventLabel(_Strict):
 
     event: Name = Field(description="Event mart to look for, e.g. orders")
     within: Duration = Field(description="Horizon: how far after the as-of date to look, e.g. 90d")
-    where: Predicate | None = Field(None, description="Which events count: a condition on the event mart's columns, e.g. amount >= 50")
+    where: Predicate | None = Field(
+        None, description="Which events count: a condition on the event mart's columns, e.g. amount >= 50"
+    )
 
 
 class AbsenceLabel(_Strict):
@@ -90,7 +101,9 @@ class AbsenceLabel(_Strict):
 
     no_event: Name = Field(description="Event mart whose silence is the label, e.g. orders")
     within: Duration = Field(description="Horizon: how long the silence must last, e.g. 90d")
-    where: Predicate | None = Field(None, description="Which events break the silence: a condition on the event mart's columns")
+    where: Predicate | None = Field(
+        None, description="Which events break the silence: a condition on the event mart's columns"
+    )
 
 
 class TeacherLabel(_Strict):
@@ -100,12 +113,16 @@ class TeacherLabel(_Strict):
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.(csv|parquet)$",
         description="Teacher file (.csv or .parquet) below the teachers folder; as_of is a time with its zone or a date, label 0 or 1",
     )
-    within: Duration = Field(description="Horizon the labels were made with: a row's label is known from as_of + within on")
+    within: Duration = Field(
+        description="Horizon the labels were made with: a row's label is known from as_of + within on"
+    )
     immature: Literal["refuse", "set_aside"] = Field(
-        "refuse", description="What to do with rows whose horizon the exports do not cover yet: refuse the file, or leave them out and count them"
+        "refuse",
+        description="What to do with rows whose horizon the exports do not cover yet: refuse the file, or leave them out and count them",
     )
     negatives: Literal["given", "sample_population"] = Field(
-        "given", description="Where negatives come from: the file, or a sample of the population at the positives' as-of times"
+        "given",
+        description="Where negatives come from: the file, or a sample of the population at the positives' as-of times",
     )
 
 
@@ -119,7 +136,11 @@ class RelativeTraining(_Strict):
 class AbsoluteTraining(_Strict):
     """Snapshots named one by one."""
 
-    as_of: tuple[date, ...] = Field(min_length=1, max_length=48, description="As-of dates to train on; every label must be known at the scoring date")
+    as_of: tuple[date, ...] = Field(
+        min_length=1,
+        max_length=48,
+        description="As-of dates to train on; every label must be known at the scoring date",
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> "AbsoluteTraining":
@@ -131,10 +152,16 @@ class AbsoluteTraining(_Strict):
 class Audience(_Strict):
     """Whom to pick from the scored population."""
 
-    top: Size | None = Field(None, description="The highest scores: a share of the eligible people (10%) or a number of them (5000)")
+    top: Size | None = Field(
+        None, description="The highest scores: a share of the eligible people (10%) or a number of them (5000)"
+    )
     min_score: float | None = Field(None, gt=0, lt=1, description="Everyone whose calibrated score is at least this")
-    exclude: tuple[Predicate, ...] = Field((), description="Conditions on people; whoever meets one is scored but not eligible, and the row says why")
-    holdout: Share = Field(0.1, description="Share of the audience kept untreated for measurement, chosen by a hash of campaign and person")
+    exclude: tuple[Predicate, ...] = Field(
+        (), description="Conditions on people; whoever meets one is scored but not eligible, and the row says why"
+    )
+    holdout: Share = Field(
+        0.1, description="Share of the audience kept untreated for measurement, chosen by a hash of campaign and person"
+    )
 
     @model_validator(mode="after")
     def _one_rule(self) -> "Audience":
@@ -182,26 +209,35 @@ class CampaignSpec(_Strict):
 
     version: Literal[1] = Field(1, description="Version of this file format")
     owner: str = Field(
-        pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="Who answers for it: an e-mail address or team:<name>"
+        pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$",
+        description="Who answers for it: an e-mail address or team:<name>",
     )
     description: str = Field(min_length=8, max_length=300, description="The question, in a sentence")
     entity: Name = Field(description="Whom it is about: an entity the marts declare, e.g. customer")
-    label: EventLabel | AbsenceLabel | TeacherLabel = Field(description="What is predicted: an event, its absence, or a teacher file")
+    label: EventLabel | AbsenceLabel | TeacherLabel = Field(
+        description="What is predicted: an event, its absence, or a teacher file"
+    )
     population: Predicate | None = Field(
         None,
         description="Who is asked about (default: everyone the entity's population holds): a condition on people as of the date, "
         "e.g. days_since(orders) > 90 and count(orders, 365) >= 2",
     )
     score_at: Literal["latest"] | date = Field(
-        "latest", description="As-of date to train up to and score at: the sources' watermark in the business time zone, or a date"
+        "latest",
+        description="As-of date to train up to and score at: the sources' watermark in the business time zone, or a date",
     )
     train: RelativeTraining | AbsoluteTraining | None = Field(
-        None, description="As-of dates to train on (default: 2 snapshots, one horizon apart; a teacher file brings its own)"
+        None,
+        description="As-of dates to train on (default: 2 snapshots, one horizon apart; a teacher file brings its own)",
     )
     features: Literal["all"] | tuple[Name, ...] = Field("all", description="Feature groups to use")
-    value: float | None = Field(None, gt=0, description="What a positive is worth, in money; without it expected value stays empty")
+    value: float | None = Field(
+        None, gt=0, description="What a positive is worth, in money; without it expected value stays empty"
+    )
     audience: Audience = Field(description="Whom to pick")
-    schedule: Schedule | None = Field(None, description="When to train again: daily, weekly, monthly, or {every, timezone}")
+    schedule: Schedule | None = Field(
+        None, description="When to train again: daily, weekly, monthly, or {every, timezone}"
+    )
     advanced: Advanced = Field(default_factory=Advanced, description="Models, feature selection, folds, seed")
 
     @model_validator(mode="before")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platform_assets.artifacts import ArtifactStore, Recipe, code_of
 from platform_assets.campaigns.predicate import did_you_mean
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.times import ImmatureLabel
@@ -18,6 +19,7 @@ from platform_assets.warehouse.duckdb import Warehouse
 if TYPE_CHECKING:
     import pyarrow as pa
 
+FILE = "teacher.parquet"
 NEGATIVES_PER_POSITIVE = 4
 
 
@@ -51,8 +53,14 @@ def teacher_path(spec: CampaignSpec, teachers: Path) -> Path:
     if not path.is_relative_to(teachers.resolve()):
         raise TeacherError(f"label.teacher {spec.label.teacher}: lies outside the teachers folder {teachers}")
     if not path.is_file():
-        there = [p.relative_to(teachers).as_posix() for p in teachers.rglob("*") if p.suffix in (".csv", ".parquet")] if teachers.is_dir() else []
-        raise TeacherError(f"label.teacher {spec.label.teacher}: no such file in {teachers}{did_you_mean(spec.label.teacher, there)}")
+        there = (
+            [p.relative_to(teachers).as_posix() for p in teachers.rglob("*") if p.suffix in (".csv", ".parquet")]
+            if teachers.is_dir()
+            else []
+        )
+        raise TeacherError(
+            f"label.teacher {spec.label.teacher}: no such file in {teachers}{did_you_mean(spec.label.teacher, there)}"
+        )
     return path
 
 
@@ -78,6 +86,41 @@ def read_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Path) -> Te
     return TeacherRows(table.sort_by([("as_of", "ascending"), (key, "ascending")]), set_aside, content)
 
 
+def kept_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, store: ArtifactStore) -> TeacherRows:
+    """The same, read and checked once for what it depends on: file, settings, people, and how far the exports reach.
+
+    Raises:
+        TeacherError, ImmatureLabel: as `read_teacher`; nothing is kept then.
+    """
+    import pyarrow.parquet as pq
+
+    assert isinstance(spec.label, TeacherLabel)
+    entity = warehouse.catalog.entities[spec.entity]
+    file_hash = hashlib.sha256(teacher_path(spec, teachers).read_bytes()).hexdigest()
+    recipe = Recipe(
+        key=f"teachers/{spec.label.teacher}",
+        code=code_of("platform_assets.campaigns.teacher"),
+        config={
+            "label": spec.label.model_dump(mode="json"),
+            "entity": [entity.name, entity.key, entity.timezone],
+            "seed": spec.advanced.seed,
+            "watermark": warehouse.watermark(entity.population).isoformat(),
+        },
+        inputs={
+            "teacher file": file_hash,
+            **{mart: warehouse.published(mart).content_hash for mart in (entity.mart, entity.population)},
+        },
+    )
+
+    def build(folder: Path) -> dict[str, int]:
+        teacher = read_teacher(spec, warehouse, teachers)
+        pq.write_table(teacher.table, folder / FILE)
+        return {"set_aside": teacher.set_aside}
+
+    made = store.get_or_build(recipe, build)
+    return TeacherRows(pq.ParquetFile(made.path(FILE)).read(), made.metadata["set_aside"], file_hash)
+
+
 def _typed(path: Path, key: str, warehouse: Warehouse) -> "pa.Table":
     """The file's three columns in their types; text that is none is refused with its row."""
     import duckdb
@@ -85,19 +128,21 @@ def _typed(path: Path, key: str, warehouse: Warehouse) -> "pa.Table":
     connection = warehouse.connect().con
     reader = "read_csv(?, all_varchar=true, header=true)" if path.suffix == ".csv" else "read_parquet(?)"
     try:
-        raw = connection.execute(f"select * from {reader}", [str(path)]).to_arrow_table()  # noqa: S608 - one of two constants
+        raw = connection.sql(f"select * from {reader}", params=[str(path)]).to_arrow_table()  # noqa: S608 - one of two constants
     except duckdb.Error as error:
         raise TeacherError(f"{path}: cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error
     wanted = [key, "as_of", "label"]
     for name in wanted:
         if name not in raw.column_names:
-            raise TeacherError(f"{path}: has no column {name}; it needs {', '.join(wanted)} and has {', '.join(raw.column_names)}")
+            raise TeacherError(
+                f"{path}: has no column {name}; it needs {', '.join(wanted)} and has {', '.join(raw.column_names)}"
+            )
     entity = next(e for e in warehouse.catalog.entities.values() if e.key == key)
     by_text = warehouse.table(entity.mart).schema()[key].is_string()
     person = f'cast("{key}" as varchar)' if by_text else _whole(key, raw.schema)
     as_of, zoneless = _instant(raw.schema, entity.timezone)
     connection.register("teacher_raw", raw)
-    read = connection.execute(
+    read = connection.sql(
         f'select {person} as "{key}", {as_of} as as_of, {_whole("label", raw.schema)} as label, {zoneless} as zoneless from teacher_raw'  # noqa: S608
     ).to_arrow_table()
     connection.unregister("teacher_raw")
@@ -150,7 +195,9 @@ def _refuse_duplicates(path: Path, key: str, table: "pa.Table") -> None:
     pairs = table.select([key, "as_of"]).group_by([key, "as_of"]).aggregate([([], "count_all")])
     twice = table.num_rows - pairs.num_rows
     if twice:
-        raise TeacherError(f"{path}: {twice} rows repeat a ({key}, as_of) that stands in the file already; keep one of each")
+        raise TeacherError(
+            f"{path}: {twice} rows repeat a ({key}, as_of) that stands in the file already; keep one of each"
+        )
 
 
 def _refuse_unknown(path: Path, key: str, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse) -> None:
@@ -158,7 +205,9 @@ def _refuse_unknown(path: Path, key: str, table: "pa.Table", spec: CampaignSpec,
     rows = warehouse.memtable(table.select([key]))
     unknown = rows.anti_join(warehouse.table(mart).select(key).distinct(), key).count().execute()
     if unknown:
-        raise TeacherError(f"{path}: {unknown} of {table.num_rows} rows name a {key} that {mart} does not hold; remove them or load the export they come from")
+        raise TeacherError(
+            f"{path}: {unknown} of {table.num_rows} rows name a {key} that {mart} does not hold; remove them or load the export they come from"
+        )
 
 
 def _known_rows(path: Path, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse) -> tuple["pa.Table", int]:
@@ -187,7 +236,9 @@ def _timestamp(instant: datetime) -> "pa.Scalar":
 def _refuse_one_class(path: Path, table: "pa.Table") -> None:
     labels = set(table["label"].to_pylist())
     if labels == {1}:
-        raise TeacherError(f"{path}: label is 1 in every row; add negatives, or say `negatives: sample_population` under `label`")
+        raise TeacherError(
+            f"{path}: label is 1 in every row; add negatives, or say `negatives: sample_population` under `label`"
+        )
     if labels != {0, 1}:
         raise TeacherError(f"{path}: label is never 1, so there is nothing to learn; add positives")
 
@@ -207,7 +258,7 @@ def _with_sampled_negatives(
     events = warehouse.published(mart.name).file
     connection.register("teacher_positives", table)
     connection.register("teacher_named", named)
-    sampled = connection.execute(
+    sampled = connection.sql(
         f"""
         with seen as (
             select "{mart.entity_key}" as person, min("{mart.event_time}") as first_event
@@ -222,7 +273,7 @@ def _with_sampled_negatives(
         )
         select person as "{key}", as_of, 0::bigint as label from candidates where place <= wanted
         """,  # noqa: S608 - names from the catalog, numbers of our own
-        [events, spec.advanced.seed],
+        params=[events, spec.advanced.seed],
     ).to_arrow_table()
     connection.unregister("teacher_positives")
     connection.unregister("teacher_named")

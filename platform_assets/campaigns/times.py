@@ -59,7 +59,9 @@ def training_dates(
     at = score_at or (latest if spec.score_at == "latest" else spec.score_at)
     assert isinstance(at, date)
     if at > latest:
-        raise NotCovered(f"score_at {at}: the exports cover everything before {watermark.isoformat()} only, so {latest} is the latest date")
+        raise NotCovered(
+            f"score_at {at}: the exports cover everything before {watermark.isoformat()} only, so {latest} is the latest date"
+        )
     train = spec.train or RelativeTraining(snapshots=2, every=None)
     if isinstance(spec.label, TeacherLabel):
         return TrainingDates(at, ())

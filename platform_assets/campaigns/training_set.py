@@ -16,7 +16,7 @@ from platform_assets.campaigns.label import event_labels, label_mart, version_of
 from platform_assets.campaigns.population import marts_read, people_asked
 from platform_assets.campaigns.predicate import parse_person_condition
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
-from platform_assets.campaigns.teacher import read_teacher
+from platform_assets.campaigns.teacher import kept_teacher
 from platform_assets.campaigns.times import TrainingDates, training_dates
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of
@@ -73,7 +73,9 @@ def score_date(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None =
     return _dates(spec, warehouse, score_at).score_at
 
 
-def labelled_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, score_at: date | None = None) -> LabelledRows:
+def labelled_rows(
+    spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path, score_at: date | None = None
+) -> LabelledRows:
     """The rows a campaign trains on, given what was known at its scoring date.
 
     Raises:
@@ -82,7 +84,7 @@ def labelled_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, scor
     dates = _dates(spec, warehouse, score_at)
     if isinstance(spec.label, TeacherLabel):
         instant = instant_of(dates.score_at, warehouse.catalog.entities[spec.entity].timezone)
-        return teacher_rows(spec, warehouse, teachers, lambda as_of: as_of <= instant - spec.horizon)
+        return teacher_rows(spec, warehouse, store, teachers, lambda as_of: as_of <= instant - spec.horizon)
     return event_rows(spec, warehouse, dates.as_of)
 
 
@@ -97,7 +99,9 @@ def event_rows(spec: CampaignSpec, warehouse: Warehouse, days: Sequence[date]) -
     for day in days:
         instant = instant_of(day, entity.timezone)
         inputs[f"labels as of {day}"] = version_of_labels(warehouse, spec, day)
-        inputs |= {f"{mart} before {day}": warehouse.version_before(mart, instant) for mart in marts_of(spec, warehouse)}
+        inputs |= {
+            f"{mart} before {day}": warehouse.version_before(mart, instant) for mart in marts_of(spec, warehouse)
+        }
 
     def read() -> "pa.Table":
         import pyarrow as pa
@@ -108,7 +112,9 @@ def event_rows(spec: CampaignSpec, warehouse: Warehouse, days: Sequence[date]) -
     return LabelledRows(read, spines, inputs)
 
 
-def teacher_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, wanted: Callable[[datetime], bool]) -> LabelledRows:
+def teacher_rows(
+    spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path, wanted: Callable[[datetime], bool]
+) -> LabelledRows:
     """The rows of a campaign's teacher file whose as-of time is `wanted`. No spine when there are none.
 
     Raises:
@@ -117,7 +123,7 @@ def teacher_rows(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, wante
     import pyarrow as pa
 
     entity = warehouse.catalog.entities[spec.entity]
-    teacher = read_teacher(spec, warehouse, teachers)
+    teacher = kept_teacher(spec, warehouse, teachers, store)
     table = teacher.table.filter(pa.array([wanted(as_of) for as_of in teacher.table["as_of"].to_pylist()], pa.bool_()))
     if not table.num_rows:
         return LabelledRows(lambda: table, (), {"teacher file": teacher.content_hash}, teacher.set_aside)
@@ -137,7 +143,12 @@ def _labelled_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa
 
 
 def build_training_set(
-    name: str, spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path, score_at: date | None = None
+    name: str,
+    spec: CampaignSpec,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    teachers: Path,
+    score_at: date | None = None,
 ) -> Artifact:
     """A campaign's training set: found, or made and audited.
 
@@ -151,7 +162,7 @@ def build_training_set(
         NotCovered, ImmatureLabel, TeacherError: the rows asked for cannot be had.
     """
     at = score_date(spec, warehouse, score_at)
-    rows = labelled_rows(spec, warehouse, teachers, score_at)
+    rows = labelled_rows(spec, warehouse, store, teachers, score_at)
     if not rows.spines:
         raise TooFewPositives(f"{name}: no label is known at score_at {at}; score later, or bring older teacher data")
     groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
@@ -184,7 +195,9 @@ def build_training_set(
         joined = join_features(entity.key, feature_names(spec), rows.read(), [made.table for made in features])
         table = _with_folds(joined, entity.key, spec)
         refuse_too_few(name, table["label"].to_pylist())
-        result = audit(table, _rules(entity.key, spec, table.num_rows), name=f"{name}/training_set", personal=(entity.key,))
+        result = audit(
+            table, _rules(entity.key, spec, table.num_rows), name=f"{name}/training_set", personal=(entity.key,)
+        )
         result.raise_if_failed()
         pq.write_table(table, folder / FILE, compression="zstd")
         return {

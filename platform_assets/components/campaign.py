@@ -35,7 +35,9 @@ class Campaign(dg.Component):
         platform = platform_from_variables()
         problems = problems_of(self.spec, platform.catalog)
         if problems:
-            raise ValueError("\n".join(f"{'.'.join(map(str, problem.path))}: {problem.message}" for problem in problems))
+            raise ValueError(
+                "\n".join(f"{'.'.join(map(str, problem.path))}: {problem.message}" for problem in problems)
+            )
         scores = score_assets({self.name: self.spec}, platform.environment, platform.catalog, platform.as_of)
         return dg.Definitions.merge(self.definitions(platform), dg.Definitions(assets=scores))
 

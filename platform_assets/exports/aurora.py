@@ -138,8 +138,7 @@ def _table(
     rows = entry(statistics, "rowCount", int, where) if "rowCount" in statistics else None
     mappings = (status.get("schemaMetadata") or {}).get("originalTypeMappings") or []
     columns = tuple(
-        (entry(column, "columnName", str, where), entry(column, "originalType", str, where))
-        for column in mappings
+        (entry(column, "columnName", str, where), entry(column, "originalType", str, where)) for column in mappings
     )
     files = _parts(lake, f"{folder}/{spec.database}/{table}", table)
     return ExportedTable(declared.name, table, tuple(declared.key), files, rows, columns)
@@ -157,8 +156,7 @@ def _parts(lake: Lake, folder: str, table: str) -> tuple[DataFile, ...]:
         match = _PART.match(path)
         if match is None:
             raise ExportError(
-                f"{lake.location(f'{folder}/{path}')}: not a part of table {table} by its name. Remove the "
-                f"file."
+                f"{lake.location(f'{folder}/{path}')}: not a part of table {table} by its name. Remove the file."
             )
         if marked and (match["batch"] or "") not in marked:
             raise ExportError(

@@ -121,9 +121,7 @@ def _require_export(spec: ExportSourceSpec, found: Discovered, exports_root: str
     where = Lake(exports_root).location(spec.path)
     if not holding:
         waiting = f" In progress: {'; '.join(found.in_progress)}." if found.in_progress else ""
-        other = ", ".join(
-            sorted({table.export_table for export in found.complete for table in export.tables.values()})
-        )
+        other = ", ".join(sorted({table.export_table for export in found.complete for table in export.tables.values()}))
         held = f" Finished exports hold: {other}." if other else ""
         raise ExportError(
             f"{where}: there is no finished export of table {exported_name}.{waiting}{held} "

@@ -53,9 +53,7 @@ class Lake:
 
     def folders(self, key: str) -> list[str]:
         """Names of the folders directly below `key`, sorted, but those that begin with a dot (unfinished)."""
-        names = [
-            path.rstrip("/").rsplit("/", 1)[-1] for path, kind, _ in self._list(key) if kind == "directory"
-        ]
+        names = [path.rstrip("/").rsplit("/", 1)[-1] for path, kind, _ in self._list(key) if kind == "directory"]
         return sorted(name for name in names if not name.startswith("."))
 
     def files(self, key: str) -> list[str]:
@@ -87,7 +85,5 @@ class Lake:
 
     def _path(self, key: str) -> str:
         if key.startswith("/") or ".." in key.split("/"):
-            raise ExportError(
-                f"{key!r}: the key leads out of the exports root {self.root}. Correct the manifest."
-            )
+            raise ExportError(f"{key!r}: the key leads out of the exports root {self.root}. Correct the manifest.")
         return f"{self._base}/{key}" if key else self._base

@@ -74,9 +74,7 @@ def load_exports(wanted: Iterable[tuple[Export, str]], raw_root: Path) -> list[R
 def loaded_exports(raw_root: Path, source: str, table: str) -> list[RawTable]:
     """What is loaded of a table, oldest export first."""
     folders = sorted(path for path in (Path(raw_root) / source / table).glob("*") if path.is_dir())
-    return sorted(
-        (_read_mark(folder) for folder in folders), key=lambda raw: (raw.exported_at, raw.export_id)
-    )
+    return sorted((_read_mark(folder) for folder in folders), key=lambda raw: (raw.exported_at, raw.export_id))
 
 
 def _loaded_before(export: Export, table: str, raw_root: Path) -> RawTable | None:

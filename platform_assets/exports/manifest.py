@@ -24,9 +24,7 @@ def parse_json(text: bytes, where: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise ExportError(
-            f"{where}: the manifest is not readable JSON ({error}). Copy the export again."
-        ) from error
+        raise ExportError(f"{where}: the manifest is not readable JSON ({error}). Copy the export again.") from error
     if not isinstance(document, dict):
         raise ExportError(f"{where}: the manifest is not a JSON object. Copy the export again.")
     return document

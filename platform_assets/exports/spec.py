@@ -44,9 +44,7 @@ class ExportSourceSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    description: str = Field(
-        min_length=1, description="What the source holds and which system it comes from."
-    )
+    description: str = Field(min_length=1, description="What the source holds and which system it comes from.")
     owner: str = Field(description="Who answers for the source: an e-mail address, or `team:name`.")
     format: ExportFormat = Field(
         description="How AWS wrote the exports: `aurora_snapshot` (snapshot export to S3, Parquet) or "
@@ -59,9 +57,7 @@ class ExportSourceSpec(BaseModel):
     database: str | None = Field(
         default=None, min_length=1, description="Aurora only: the database whose tables are read."
     )
-    tables: list[ExportTableSpec] = Field(
-        min_length=1, description="The tables to load; all others are left alone."
-    )
+    tables: list[ExportTableSpec] = Field(min_length=1, description="The tables to load; all others are left alone.")
 
     @field_validator("owner")
     @classmethod
@@ -75,9 +71,7 @@ class ExportSourceSpec(BaseModel):
     def _path(cls, path: str) -> str:
         parts = path.split("/")
         if not all(parts) or any(part.startswith(".") for part in parts):
-            raise ValueError(
-                "write a folder below the exports root, without leading or trailing / and without .."
-            )
+            raise ValueError("write a folder below the exports root, without leading or trailing / and without ..")
         return path
 
     @model_validator(mode="after")
@@ -91,9 +85,7 @@ class ExportSourceSpec(BaseModel):
                 raise ValueError("database: an aurora_snapshot source names its database")
             for table in self.tables:
                 if table.export_table.count(".") != 1:
-                    raise ValueError(
-                        f"tables: export_table {table.export_table!r} is not of the form schema.table"
-                    )
+                    raise ValueError(f"tables: export_table {table.export_table!r} is not of the form schema.table")
         elif self.database is not None:
             raise ValueError("database: a dynamodb_full source has none; remove the field")
         return self

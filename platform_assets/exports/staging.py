@@ -88,8 +88,7 @@ def _stage_items(
                 ).fetchall()[0][0]
             except duckdb.Error as error:
                 raise ExportError(
-                    f"{location}: not readable as gzipped DynamoDB JSON ({_first_line(error)}). Copy the "
-                    f"export again."
+                    f"{location}: not readable as gzipped DynamoDB JSON ({_first_line(error)}). Copy the export again."
                 ) from error
         if unread:
             raise ExportError(
@@ -241,9 +240,7 @@ def _is_truncated(lake: Lake, key: str) -> bool:
     return not decoder.eof
 
 
-def _unreadable_part(
-    engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake
-) -> tuple[str, str] | None:
+def _unreadable_part(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake) -> tuple[str, str] | None:
     """The first part that cannot be read, or does not have the first part's columns."""
     import duckdb
 

@@ -65,9 +65,7 @@ def _group_asset(
     )
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = Warehouse(catalog, MartStore(environment.marts))
-        spine = Spine.of_population(
-            entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone)
-        )
+        spine = Spine.of_population(entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone))
         verdicts, slot = Verdicts(environment.verdicts), context.partition_key
         try:
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint
@@ -106,12 +104,7 @@ def _column_schema(group: FeatureGroup, entity: Entity) -> dg.TableSchema:
     return dg.TableSchema(
         [
             dg.TableColumn(entity.key, description=f"the {entity.name}"),
-            dg.TableColumn(
-                "as_of", "timestamp", description="the instant before which everything here was known"
-            ),
-            *(
-                dg.TableColumn(name, "double", description=f.description)
-                for name, f in group.features.items()
-            ),
+            dg.TableColumn("as_of", "timestamp", description="the instant before which everything here was known"),
+            *(dg.TableColumn(name, "double", description=f.description) for name, f in group.features.items()),
         ]
     )

@@ -53,9 +53,7 @@ class FeatureTable:
         return {name: artifact.ref.content_hash for name, artifact in self.artifacts.items()}
 
 
-def feature_group_table(
-    group: FeatureGroup, spine: Spine, warehouse: "Warehouse", store: ArtifactStore
-) -> Artifact:
+def feature_group_table(group: FeatureGroup, spine: Spine, warehouse: "Warehouse", store: ArtifactStore) -> Artifact:
     """The group's features at every spine row: found in the store, or built, audited and then published.
 
     Its file `features.parquet` has the entity's key, `as_of` and the features (float64), sorted by key and
@@ -98,9 +96,7 @@ def feature_table(
     return FeatureTable(_side_by_side(spine, tables), artifacts)
 
 
-def glance(
-    groups: Iterable[FeatureGroup], spine: Spine, warehouse: "Warehouse", store: ArtifactStore
-) -> "pa.Table":
+def glance(groups: Iterable[FeatureGroup], spine: Spine, warehouse: "Warehouse", store: ArtifactStore) -> "pa.Table":
     """The same columns for a first look: what is in the store is read, the rest is computed, not audited, not kept."""
     tables = {}
     for group in groups:
@@ -140,8 +136,7 @@ def feature_recipe(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") ->
     """
     if group.entity != spine.entity.name:
         raise ValueError(
-            f"{group.key} describes {group.entity}, the spine holds {spine.entity.name}; ask for one of its "
-            "groups"
+            f"{group.key} describes {group.entity}, the spine holds {spine.entity.name}; ask for one of its groups"
         )
     marts = sorted({*group.marts, *spine.marts})
     watermark = warehouse.watermark(*marts)
@@ -211,8 +206,7 @@ def _known(name: str, group: FeatureGroup, asked: Any, spine: Spine, warehouse: 
     if mart.event_time is not None:
         if mart.entity != group.entity or mart.entity_key is None:
             raise MartNotUsable(
-                f"{group.key}: mart {name} holds events of {mart.entity}, not of {group.entity}; use another "
-                "mart"
+                f"{group.key}: mart {name} holds events of {mart.entity}, not of {group.entity}; use another mart"
             )
         return Events(table, mart.entity_key, mart.event_time, mart.arrival_lag).before(spine.max_as_of)
     if mart.history == "immutable":

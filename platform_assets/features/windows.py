@@ -243,9 +243,7 @@ def _distinct(
     else:
         seen = seen.mutate(_value=seen[measure.column])
     seen = seen.filter(seen["_value"].notnull())
-    met = seen.group_by([*keys, "_value"]).aggregate(
-        **{_LAST: seen[events.time].max(), _CUT: seen[_CUT].max()}
-    )
+    met = seen.group_by([*keys, "_value"]).aggregate(**{_LAST: seen[events.time].max(), _CUT: seen[_CUT].max()})
     return met.group_by(keys).aggregate(
         **{window_name(name, window): met.count(where=_inside(met, met[_LAST], window)) for window in days}
     )
@@ -273,9 +271,7 @@ def _seconds_ago(table: "ir.Table", time: str) -> "ir.Value":
     return table.as_of.epoch_seconds() - table[time].epoch_seconds()
 
 
-def _and(
-    table: "ir.Table", inside: "ir.BooleanValue | None", where: Where | None
-) -> "ir.BooleanValue | None":
+def _and(table: "ir.Table", inside: "ir.BooleanValue | None", where: Where | None) -> "ir.BooleanValue | None":
     if where is None or inside is None:
         return inside if where is None else where(table)
     return inside & where(table)

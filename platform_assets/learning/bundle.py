@@ -96,13 +96,10 @@ class Bundle:
                 raise ValueError(f'Member "{name}" weighs {weight} but has no fold models.')
             family, fitted = models[name]
             for model in fitted:
-                _require_columns(
-                    getattr(model, "feature_names_in_", feature_names), feature_names, f'member "{name}"'
-                )
+                _require_columns(getattr(model, "feature_names_in_", feature_names), feature_names, f'member "{name}"')
                 if model.n_features_in_ != len(feature_names):
                     raise WrongColumns(
-                        f'Member "{name}" was fitted on {model.n_features_in_} columns, '
-                        f"not {len(feature_names)}."
+                        f'Member "{name}" was fitted on {model.n_features_in_} columns, not {len(feature_names)}.'
                     )
             members.append(Member(name, family, weight / total, tuple(fitted)))
         return cls(tuple(members), calibrator, tuple(feature_names), dict(metadata or {}))
@@ -155,9 +152,7 @@ class Bundle:
                 paths = [f"members/{number}/{fold}" for fold in range(len(member.models))]
                 for path, model in zip(paths, member.models, strict=True):
                     model.save(aside / path)
-                members.append(
-                    {"name": member.name, "family": member.family, "weight": member.weight, "models": paths}
-                )
+                members.append({"name": member.name, "family": member.family, "weight": member.weight, "models": paths})
             content = {
                 "format": FORMAT,
                 "feature_names": list(self.feature_names),
@@ -196,21 +191,15 @@ class Bundle:
                 f"{described} is not a bundle's description ({error}); save the bundle again."
             ) from error
         if recorded != _content_hash(content):
-            raise BundleDamaged(
-                f"{described} was changed after it was saved; train or restore the model again."
-            )
+            raise BundleDamaged(f"{described} was changed after it was saved; train or restore the model again.")
         if content["format"] != FORMAT:
-            raise BundleDamaged(
-                f"{described} has format {content['format']}; this version reads format {FORMAT}."
-            )
+            raise BundleDamaged(f"{described} has format {content['format']}; this version reads format {FORMAT}.")
         for name, digest in content["files"].items():
             path = folder / name
             if not path.is_file():
                 raise BundleDamaged(f"{path} is missing from the bundle; train or restore the model again.")
             if _file_hash(path) != digest:
-                raise BundleDamaged(
-                    f"{path} differs from what was saved (SHA-256); train or restore the model again."
-                )
+                raise BundleDamaged(f"{path} differs from what was saved (SHA-256); train or restore the model again.")
         members = tuple(
             Member(
                 each["name"],
@@ -229,9 +218,7 @@ def _values_and_names(X: Any, feature_names: Sequence[str] | None) -> tuple[Floa
         values, own = X.to_numpy(dtype=np.float64, na_value=np.nan), [str(name) for name in X.columns]
     elif hasattr(X, "column_names"):
         own = list(X.column_names)
-        columns = [
-            np.asarray(X.column(i).to_numpy(zero_copy_only=False), dtype=np.float64) for i in range(len(own))
-        ]
+        columns = [np.asarray(X.column(i).to_numpy(zero_copy_only=False), dtype=np.float64) for i in range(len(own))]
         values = np.column_stack(columns) if columns else np.empty((X.num_rows, 0))
     else:
         values = np.asarray(X, dtype=np.float64)
@@ -254,9 +241,7 @@ def _require_columns(given: Sequence[str] | npt.NDArray[Any], wanted: Sequence[s
     faults = [f"missing {', '.join(missing)}"] if missing else []
     faults += [f"not expected {', '.join(extra)}"] if extra else []
     if not faults:
-        place = next(
-            (i for i, pair in enumerate(zip(given, wanted, strict=False)) if pair[0] != pair[1]), len(wanted)
-        )
+        place = next((i for i, pair in enumerate(zip(given, wanted, strict=False)) if pair[0] != pair[1]), len(wanted))
         was, due = (names[place] if place < len(names) else "nothing" for names in (given, wanted))
         faults = [f'in another order: position {place} is "{was}" and should be "{due}"']
     raise WrongColumns(

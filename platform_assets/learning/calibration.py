@@ -34,9 +34,7 @@ class Calibrator(BaseEstimator):
     method: ClassVar[str]
     coefficients_: Floats
 
-    def fit(
-        self, scores: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> Self:
+    def fit(self, scores: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Fit on out-of-fold `scores` (n,) in [0, 1] and `y` (n,) coded 0/1, optionally weighted.
 
         Raises ValueError when lengths differ, a score is no probability, or `y` (where weight is positive)
@@ -105,9 +103,7 @@ METHODS: Mapping[str, type[Calibrator]] = {each.method: each for each in (PlattC
 def calibrator_from_json(state: Mapping[str, Any]) -> Calibrator:
     """The fitted calibrator that `to_json` described. Raises ValueError on a method that does not exist."""
     if state["method"] not in METHODS:
-        raise ValueError(
-            f'There is no calibration method "{state["method"]}"; there are {", ".join(METHODS)}.'
-        )
+        raise ValueError(f'There is no calibration method "{state["method"]}"; there are {", ".join(METHODS)}.')
     calibrator = METHODS[state["method"]]()
     calibrator.coefficients_ = np.asarray(state["coefficients"], dtype=np.float64)
     return calibrator
@@ -149,9 +145,7 @@ def fit_calibrator(
         for method, kind in METHODS.items():
             fitted = kind().fit(given[~held_out], target[~held_out], weight[~held_out])
             predicted = fitted.predict(given[held_out])
-            losses[method][held_out] = -xlogy(target[held_out], predicted) - xlogy(
-                1 - target[held_out], 1 - predicted
-            )
+            losses[method][held_out] = -xlogy(target[held_out], predicted) - xlogy(1 - target[held_out], 1 - predicted)
     gain = losses["platt"] - losses["beta"]
     mean_gain = np.average(gain, weights=weight)
     error = np.sqrt(np.average(np.square(gain - mean_gain), weights=weight) / len(gain))

@@ -57,9 +57,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         kind = type_of_target(y, input_name="y")
         self.classes_, coded = np.unique(y, return_inverse=True)
         if len(self.classes_) == 1:
-            raise ValueError(
-                f"{type(self).__name__} was given one class only; it needs rows of two classes to fit."
-            )
+            raise ValueError(f"{type(self).__name__} was given one class only; it needs rows of two classes to fit.")
         if len(self.classes_) > 2:
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         self.best_iteration_, self.history_ = 0, []

@@ -130,9 +130,7 @@ def metrics_by_as_of(y: npt.ArrayLike, probabilities: npt.ArrayLike, as_of: npt.
     """
     target, given, dates = np.asarray(y), np.asarray(probabilities, dtype=np.float64), np.asarray(as_of)
     if not len(target) == len(given) == len(dates):
-        raise ValueError(
-            f"There are {len(target)} labels, {len(given)} probabilities and {len(dates)} dates."
-        )
+        raise ValueError(f"There are {len(target)} labels, {len(given)} probabilities and {len(dates)} dates.")
     rows = []
     for date in np.unique(dates):
         labels, scores = target[dates == date], given[dates == date]

@@ -60,18 +60,13 @@ def occlusion_reasons(
         )
     absent = [name for name in bundle.feature_names if name not in medians]
     if absent:
-        raise ValueError(
-            f"There is no median for {', '.join(absent)}; take medians over a table of the same columns."
-        )
+        raise ValueError(f"There is no median for {', '.join(absent)}; take medians over a table of the same columns.")
     # None becomes NaN: a column without any value stays missing.
     typical = np.asarray([medians[name] for name in bundle.feature_names], dtype=np.float64)
     base = _log_odds(bundle.predict_values(values))
     drops = np.zeros((len(values), len(sets)))
     same = (values == typical) | (np.isnan(values) & np.isnan(typical))
-    jobs = [
-        (column, np.flatnonzero(~same[:, where].all(axis=1)), where)
-        for column, where in enumerate(sets.values())
-    ]
+    jobs = [(column, np.flatnonzero(~same[:, where].all(axis=1)), where) for column, where in enumerate(sets.values())]
     cost = len(values)
     for column, rows, where in jobs:
         for start in range(0, len(rows), PREDICT_AT_ONCE):
@@ -125,12 +120,8 @@ def permutation_importance(
             predicted = bundle.predict_values(dealt)
             losses.append(metrics.log_loss(target, predicted) - base_loss)
             areas.append(base_auc - metrics.auc(target, predicted))
-        found.append(
-            {"feature": name, "log_loss_increase": float(np.mean(losses)), "auc_drop": float(np.mean(areas))}
-        )
-    return pd.DataFrame(found).sort_values(
-        "log_loss_increase", ascending=False, kind="stable", ignore_index=True
-    )
+        found.append({"feature": name, "log_loss_increase": float(np.mean(losses)), "auc_drop": float(np.mean(areas))})
+    return pd.DataFrame(found).sort_values("log_loss_increase", ascending=False, kind="stable", ignore_index=True)
 
 
 def _positions(bundle: Bundle, feature_sets: Mapping[str, Sequence[str]] | None) -> dict[str, list[int]]:

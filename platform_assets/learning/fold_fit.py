@@ -121,16 +121,12 @@ def fit_fold(
     codes = pd.factorize(ids)[0]
     homes = np.unique(np.column_stack([codes, folds]), axis=0)
     if len(homes) != len(np.unique(codes)):
-        raise ValueError(
-            f"{len(homes) - len(np.unique(codes))} entities lie in more than one fold; use assign_folds."
-        )
+        raise ValueError(f"{len(homes) - len(np.unique(codes))} entities lie in more than one fold; use assign_folds.")
     held_out = folds == k
     if not held_out.any():
         raise ValueError(f"Fold {k} holds none of {len(folds)} rows; use fewer folds for so few entities.")
     if len(np.unique(target[~held_out])) < 2:
-        raise ValueError(
-            f"Without fold {k} the labels hold one class only; use fewer folds or more positives."
-        )
+        raise ValueError(f"Without fold {k} the labels hold one class only; use fewer folds or more positives.")
     rows = np.flatnonzero(held_out)
     fitting, holding = (
         (X.loc[~held_out], X.loc[held_out]) if isinstance(X, pd.DataFrame) else (X[~held_out], X[held_out])

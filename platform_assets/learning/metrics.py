@@ -210,11 +210,7 @@ def one_column_table(
     for name, column in zip(names, values.T, strict=True):
         missing = np.isnan(column)
         rising = _auc_of_ranks(positive, _ranks(np.where(missing, -np.inf, column)))
-        falling = (
-            _auc_of_ranks(positive, _ranks(np.where(missing, -np.inf, -column)))
-            if missing.any()
-            else 1 - rising
-        )
+        falling = _auc_of_ranks(positive, _ranks(np.where(missing, -np.inf, -column))) if missing.any() else 1 - rising
         best = (rising, 1) if rising >= falling else (falling, -1)
         rows.append({"column": name, "auc": best[0], "direction": best[1]})
     return pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)

@@ -113,9 +113,7 @@ class NetworkClassifier(TableClassifier):
                     x = x * (torch.rand(x.shape, generator=drawn, device=device) >= dropout) / (1 - dropout)
             return torch.addmm(weights[-1], x, weights[-2]).squeeze(1)
 
-        optimizer = torch.optim.AdamW(
-            weights, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
+        optimizer = torch.optim.AdamW(weights, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
         features, target = (
             torch.tensor(inputs, device=device),
             torch.tensor(y, dtype=torch.float32, device=device),
@@ -165,8 +163,7 @@ class NetworkClassifier(TableClassifier):
     def _stop_if_not_finite(self, loss: float, epoch: int) -> None:
         if not np.isfinite(loss):
             raise TrainingDiverged(
-                f"The network's loss became {loss} in epoch {epoch}: lower learning_rate "
-                f"(now {self.learning_rate})."
+                f"The network's loss became {loss} in epoch {epoch}: lower learning_rate (now {self.learning_rate})."
             )
 
     def positive_probability(self, X: Floats) -> Floats:

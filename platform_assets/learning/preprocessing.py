@@ -71,9 +71,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
         """The input's names, then `<name>_missing` for the flagged columns."""
         names = OneToOneFeatureMixin.get_feature_names_out(self, input_features)
-        return np.concatenate(
-            [names, np.asarray([f"{names[i]}_missing" for i in self.flagged_], dtype=object)]
-        )
+        return np.concatenate([names, np.asarray([f"{names[i]}_missing" for i in self.flagged_], dtype=object)])
 
     def to_json(self) -> dict[str, Any]:
         """What was learned, as plain values, floats to the last bit; a constant column's scale is None."""
@@ -92,9 +90,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         fitted = cls(limit=state["limit"])
         fitted.median_ = np.asarray(state["median"], dtype=np.float64)
         fitted.mean_ = np.asarray(state["mean"], dtype=np.float64)
-        fitted.scale_ = np.asarray(
-            [np.inf if value is None else value for value in state["scale"]], dtype=np.float64
-        )
+        fitted.scale_ = np.asarray([np.inf if value is None else value for value in state["scale"]], dtype=np.float64)
         fitted.flagged_ = np.asarray(state["flagged"], dtype=np.int64)
         fitted.n_features_in_ = len(fitted.median_)
         return fitted

@@ -48,8 +48,7 @@ def family_module(family: str) -> str:
     """The module that holds `family`. Raises UnknownFamily."""
     if family not in FAMILIES:
         raise UnknownFamily(
-            f'There is no model family "{family}"{_nearest(family, FAMILIES)}. '
-            f"Families: {', '.join(FAMILIES)}."
+            f'There is no model family "{family}"{_nearest(family, FAMILIES)}. Families: {", ".join(FAMILIES)}.'
         )
     return FAMILIES[family].split(":")[0]
 
@@ -66,7 +65,8 @@ def default_parameters(family: str) -> dict[str, Any]:
     Read from the family's source: naming a parameter imports none of its libraries.
     """
     spec = importlib.util.find_spec(family_module(family))
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     name = FAMILIES[family].split(":")[1]
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
@@ -80,9 +80,7 @@ def check_parameters(family: str, params: Mapping[str, Any]) -> None:
     known = default_parameters(family)
     for name, value in params.items():
         if name == SEED_PARAMETER:
-            raise UnknownParameter(
-                f'"{SEED_PARAMETER}" is not set among the parameters of "{family}": pass the seed.'
-            )
+            raise UnknownParameter(f'"{SEED_PARAMETER}" is not set among the parameters of "{family}": pass the seed.')
         if name not in known:
             raise UnknownParameter(
                 f'The model family "{family}" has no parameter "{name}"{_nearest(name, known)}. '

@@ -103,9 +103,7 @@ class AuditFailed(Exception):
         )
 
 
-def audit(
-    table: "pa.Table", rules: Sequence[Rule], *, name: str, personal: Collection[str] = ()
-) -> AuditResult:
+def audit(table: "pa.Table", rules: Sequence[Rule], *, name: str, personal: Collection[str] = ()) -> AuditResult:
     """Judge `table` by `rules`.
 
     Args:
@@ -172,9 +170,7 @@ def _listed(names: list[str]) -> str:
     return f": {', '.join(names)}" if names else ""
 
 
-def _measure(
-    connection: "duckdb.DuckDBPyConnection", rules: Sequence[Rule]
-) -> dict[str, list[tuple[Measure, Any]]]:
+def _measure(connection: "duckdb.DuckDBPyConnection", rules: Sequence[Rule]) -> dict[str, list[tuple[Measure, Any]]]:
     asked = [(rule.name, measure) for rule in rules for measure in rule.measures()]
     if not asked:
         return {}
@@ -210,9 +206,7 @@ def _judge_shapes(table: "pa.Table", rules: Sequence[Pattern]) -> set[str]:
         return set()
     step = math.ceil(table.num_rows / SAMPLE_ROWS)
     sample = (
-        table.select(sorted({rule.column for rule in rules}))
-        .take(list(range(0, table.num_rows, step)))
-        .to_pandas()
+        table.select(sorted({rule.column for rule in rules})).take(list(range(0, table.num_rows, step))).to_pandas()
     )
     kind = "ExpectColumnValuesToMatchRegex"
     arguments = [{"column": rule.column, "regex": f"^(?:{rule.regex})$"} for rule in rules]
@@ -240,9 +234,7 @@ def _validate(frame: "pd.DataFrame", stated: Sequence[tuple[str, str, Severity, 
     for result in outcome.results:
         rule = result.expectation_config.meta["rule"]
         if result.exception_info and result.exception_info.get("raised_exception"):
-            raise RuntimeError(
-                f"rule “{rule}” could not be evaluated: {result.exception_info['exception_message']}"
-            )
+            raise RuntimeError(f"rule “{rule}” could not be evaluated: {result.exception_info['exception_message']}")
         if not result.success:
             broken.add(rule)
     return broken
@@ -284,9 +276,7 @@ def _check(
     return Check(rule.name, rule.severity, False, observed, message, failing, sample)
 
 
-def _sample(
-    connection: "duckdb.DuckDBPyConnection", column: str, condition: str
-) -> tuple[dict[str, Any], ...]:
+def _sample(connection: "duckdb.DuckDBPyConnection", column: str, condition: str) -> tuple[dict[str, Any], ...]:
     query = f"""
         select {quoted(column)} as value, count(*) as times from audited where {condition}
         group by 1 order by times desc, value limit {SHOWN_VALUES}

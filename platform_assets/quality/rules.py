@@ -164,11 +164,7 @@ class NullShare(Rule):
 
     @property
     def name(self) -> str:
-        return (
-            f"{self.column} never null"
-            if self.at_most == 0
-            else f"{self.column} null in at most {self.at_most:.1%}"
-        )
+        return f"{self.column} never null" if self.at_most == 0 else f"{self.column} null in at most {self.at_most:.1%}"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -65,8 +65,7 @@ class Verdicts:
             return Verdict(**json.loads(text))
         except (ValueError, TypeError) as error:
             raise Refused(
-                f"{table} at {slot}: its verdict {self._place(table, slot)} is not readable; materialise "
-                f"{table} again"
+                f"{table} at {slot}: its verdict {self._place(table, slot)} is not readable; materialise {table} again"
             ) from error
 
     def require(self, table: str, slot: str, fingerprint: str | None = None) -> None:

@@ -88,9 +88,7 @@ def _run(
             metadata=_metadata(outcome),
             data_version=dg.DataVersion(outcome.data_version),
         )
-    yield from selected(
-        [check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks]
-    )
+    yield from selected([check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks])
 
 
 def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment) -> dg.AssetSpec:

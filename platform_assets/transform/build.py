@@ -135,9 +135,7 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
     if misses:
         outcomes |= _make(transform, misses, raw, recipes, publish)
     if publish:
-        _publish(
-            transform.marts, [outcome.table for outcome in outcomes.values() if outcome.table is not None]
-        )
+        _publish(transform.marts, [outcome.table for outcome in outcomes.values() if outcome.table is not None])
     return {model.name: outcomes[model.name] for model in models}
 
 
@@ -216,9 +214,7 @@ def _audit(
     publish: bool,
 ) -> None:
     reasons = {
-        model.name: reason
-        for model in models
-        if (reason := _why_not(transform.graph, model, run, checks[model.name]))
+        model.name: reason for model in models if (reason := _why_not(transform.graph, model, run, checks[model.name]))
     }
     if not reasons:
         return
@@ -277,9 +273,7 @@ def _record(artifacts: ArtifactStore, recipe: Recipe, outcome: ModelOutcome) -> 
     }
 
     def write(folder: Path) -> Mapping[str, Any]:
-        (folder / RECORD).write_text(
-            json.dumps({"model": outcome.name, "data_version": outcome.data_version})
-        )
+        (folder / RECORD).write_text(json.dumps({"model": outcome.name, "data_version": outcome.data_version}))
         return record
 
     artifact = artifacts.get_or_build(recipe, write)
@@ -313,9 +307,7 @@ def _is_written(outcome: ModelOutcome) -> bool:
 
 def _publish(marts: MartStore, tables: Iterable[PublishedTable]) -> None:
     pointer = marts.pointer()
-    changed = [
-        table for table in tables if pointer.tables.get(table.name) != table or table.name in pointer.refused
-    ]
+    changed = [table for table in tables if pointer.tables.get(table.name) != table or table.name in pointer.refused]
     if changed:
         marts.publish(changed)
 

@@ -49,7 +49,6 @@ class DbtProject:
         return self.database.parent / "target"
 
 
-
 @dataclass(frozen=True)
 class NodeResult:
     """What came of one model or test.
@@ -162,9 +161,7 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> _Done:
         dbt_executable=str(Path(sys.executable).with_name("dbt")),
         global_config_flags=["--no-use-colors"],
     )
-    with _variables(
-        PLATFORM_RAW=str(project.raw), PLATFORM_DBT_DATABASE=str(project.database), DO_NOT_TRACK="1"
-    ):
+    with _variables(PLATFORM_RAW=str(project.raw), PLATFORM_DBT_DATABASE=str(project.database), DO_NOT_TRACK="1"):
         running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
     with contextlib.redirect_stdout(said):
         running.wait()

@@ -45,12 +45,9 @@ def raw_table(raw: Path, source: str, table: str) -> RawTable:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     if not records:
         raise RawTableEmpty(
-            f"raw table {source}.{table}: no export in {raw / source / table}; materialise "
-            f"raw/{source}/{table} first"
+            f"raw table {source}.{table}: no export in {raw / source / table}; materialise raw/{source}/{table} first"
         )
-    listed = sorted(
-        [record["export_id"], record["exported_at"], record["content_hash"]] for record in records
-    )
+    listed = sorted([record["export_id"], record["exported_at"], record["content_hash"]] for record in records)
     times = [datetime.fromisoformat(record["exported_at"]).astimezone(UTC) for record in records]
     content_hash = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
     return RawTable(source, table, len(records), content_hash, max(times))

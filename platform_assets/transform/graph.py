@@ -132,9 +132,7 @@ class ProjectGraph:
         return frozenset().union(*(model.sources for model in self.models.values()))
 
 
-def _model(
-    node: Mapping[str, Any], manifest: Mapping[str, Any], names: Mapping[str, str], tests: list[Test]
-) -> Model:
+def _model(node: Mapping[str, Any], manifest: Mapping[str, Any], names: Mapping[str, str], tests: list[Test]) -> Model:
     folders = node["fqn"][1:-1]
     layer = next((layer for layer in ("staging", MARTS_FOLDER) if layer in folders), None)
     if layer is None:
@@ -180,9 +178,7 @@ def _tests(manifest: Mapping[str, Any], names: Mapping[str, str]) -> Iterable[Te
                 f"put it on the staging model of its source"
             )
         severity = "warn" if node["config"]["severity"].lower() == "warn" else "error"
-        yield Test(
-            unique_id, node["name"], model, cast(Severity, severity), frozenset(parents), node["description"]
-        )
+        yield Test(unique_id, node["name"], model, cast(Severity, severity), frozenset(parents), node["description"])
     for unique_id, node in sorted(manifest["unit_tests"].items()):
         yield Test(
             unique_id,

@@ -126,13 +126,10 @@ class Catalog:
     def from_nodes(cls, manifest: Mapping[str, Any]) -> "Catalog":
         """The same, from a manifest already read."""
         nodes = manifest["nodes"]
-        models = sorted(
-            (node for node in nodes.values() if is_mart(node)), key=lambda node: str(node["name"])
-        )
+        models = sorted((node for node in nodes.values() if is_mart(node)), key=lambda node: str(node["name"]))
         declared = {node["name"]: _declaration(node) for node in models}
         marts = {
-            node["name"]: _mart(node, declared[node["name"]], _upstream_sources(node, manifest))
-            for node in models
+            node["name"]: _mart(node, declared[node["name"]], _upstream_sources(node, manifest)) for node in models
         }
         entities: dict[str, Entity] = {}
         for name, mart in marts.items():
@@ -148,8 +145,7 @@ class Catalog:
         for mart in marts.values():
             if mart.entity is not None and mart.entity not in entities:
                 raise CatalogError(
-                    f"mart {mart.name}: no entity mart declares entity {mart.entity!r}"
-                    f"{_nearest(mart.entity, entities)}"
+                    f"mart {mart.name}: no entity mart declares entity {mart.entity!r}{_nearest(mart.entity, entities)}"
                 )
         return cls(entities=entities, marts=marts)
 
@@ -173,8 +169,7 @@ class Catalog:
         """
         if name not in self.entities:
             raise CatalogError(
-                f"there is no entity {name!r}{_nearest(name, self.entities)}; there are "
-                f"{', '.join(self.entities)}"
+                f"there is no entity {name!r}{_nearest(name, self.entities)}; there are {', '.join(self.entities)}"
             )
         return self.entities[name]
 
@@ -206,8 +201,7 @@ def _declaration(node: Mapping[str, Any]) -> dict[str, Any]:
     meta = node["config"]["meta"].get("platform")
     if not isinstance(meta, dict):
         raise CatalogError(
-            f"mart {name}: declare what it is (kind, key, …) under {DECLARED_AT}, beside "
-            f"{node['original_file_path']}"
+            f"mart {name}: declare what it is (kind, key, …) under {DECLARED_AT}, beside {node['original_file_path']}"
         )
     for key in meta:
         if key not in META_KEYS:
@@ -232,14 +226,10 @@ def _mart(node: Mapping[str, Any], meta: Mapping[str, Any], sources: tuple[tuple
             raise CatalogError(f"mart {name}: a mart of kind {kind} needs {DECLARED_AT}.{key}")
     for key in MEANINGLESS_KEYS[kind]:
         if key in meta:
-            raise CatalogError(
-                f"mart {name}: {DECLARED_AT}.{key} means nothing on a mart of kind {kind}; remove it"
-            )
+            raise CatalogError(f"mart {name}: {DECLARED_AT}.{key} means nothing on a mart of kind {kind}; remove it")
 
     history = _history(name, kind, meta, columns)
-    entity_key = meta.get("entity_key") or (
-        meta["key"] if kind == "entity" and history == "immutable" else None
-    )
+    entity_key = meta.get("entity_key") or (meta["key"] if kind == "entity" and history == "immutable" else None)
     if kind == "entity" and entity_key is None:
         raise CatalogError(
             f"mart {name}: with history scd2 a person has several rows; name the person's column in "
@@ -285,19 +275,13 @@ def _history(name: str, kind: str, meta: Mapping[str, Any], columns: Mapping[str
     history = _one_of(name, meta, "history", ("immutable", "scd2"))
     missing = [column for column in SCD2_COLUMNS if column not in columns]
     if history == "scd2" and missing:
-        raise CatalogError(
-            f"mart {name}: history scd2 needs the columns {' and '.join(SCD2_COLUMNS)}; no {missing[0]}"
-        )
+        raise CatalogError(f"mart {name}: history scd2 needs the columns {' and '.join(SCD2_COLUMNS)}; no {missing[0]}")
     return cast(History, history)
 
 
 def _entity(mart: Mart, meta: Mapping[str, Any], marts: Mapping[str, Mart]) -> Entity:
     population = meta["population"]
-    if (
-        population not in marts
-        or marts[population].kind != "event"
-        or marts[population].entity != mart.entity
-    ):
+    if population not in marts or marts[population].kind != "event" or marts[population].entity != mart.entity:
         events = [m.name for m in marts.values() if m.kind == "event" and m.entity == mart.entity]
         raise CatalogError(
             f"mart {mart.name}: {DECLARED_AT}.population names {population!r}, which is not an event mart of "
@@ -308,23 +292,16 @@ def _entity(mart: Mart, meta: Mapping[str, Any], marts: Mapping[str, Mart]) -> E
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise CatalogError(
-            f"mart {mart.name}: {DECLARED_AT}.timezone {timezone!r} is not an IANA time zone such as "
-            f"Europe/Berlin"
+            f"mart {mart.name}: {DECLARED_AT}.timezone {timezone!r} is not an IANA time zone such as Europe/Berlin"
         ) from error
     key = cast(str, mart.entity_key)
-    odd = [
-        m.name
-        for m in marts.values()
-        if m.kind == "event" and m.entity == mart.entity and m.entity_key != key
-    ]
+    odd = [m.name for m in marts.values() if m.kind == "event" and m.entity == mart.entity and m.entity_key != key]
     if odd:
         raise CatalogError(
             f"mart {odd[0]}: names entity {mart.entity} by another column than mart {mart.name} does; "
             f"rename it to {key}"
         )
-    return Entity(
-        name=cast(str, mart.entity), mart=mart.name, key=key, timezone=timezone, population=population
-    )
+    return Entity(name=cast(str, mart.entity), mart=mart.name, key=key, timezone=timezone, population=population)
 
 
 def _upstream_sources(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -357,9 +334,7 @@ def _one_of(name: str, meta: Mapping[str, Any], key: str, allowed: tuple[str, ..
 def _lag(name: str, text: Any) -> timedelta:
     match = re.fullmatch(r"(\d+)([dhms])", str(text))
     if match is None:
-        raise CatalogError(
-            f"mart {name}: {DECLARED_AT}.arrival_lag {text!r} is not a duration such as 2d, 6h or 30m"
-        )
+        raise CatalogError(f"mart {name}: {DECLARED_AT}.arrival_lag {text!r} is not a duration such as 2d, 6h or 30m")
     return timedelta(**{_LAG_UNITS[match[2]]: int(match[1])})
 
 

@@ -74,9 +74,7 @@ class Warehouse:
         published = self.published(mart)
         if self.catalog.mart(mart).event_time is None:
             return published.content_hash
-        return hash_of_days(
-            mart, {day: digest for day, digest in published.days.items() if _start_of(day) < instant}
-        )
+        return hash_of_days(mart, {day: digest for day, digest in published.days.items() if _start_of(day) < instant})
 
     def memtable(self, table: "pa.Table") -> "ibis.Table":
         """An Ibis table over Arrow data, to join with marts."""

@@ -68,9 +68,7 @@ class PublishedTable:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "PublishedTable":
-        times = {
-            name: None if record[name] is None else datetime.fromisoformat(record[name]) for name in _TIMES
-        }
+        times = {name: None if record[name] is None else datetime.fromisoformat(record[name]) for name in _TIMES}
         return cls(**{**record, **times})
 
 
@@ -89,9 +87,7 @@ class Pointer:
             MartMissing: it was never published.
         """
         if name in self.refused:
-            raise MartRefused(
-                f"mart {name}: {self.refused[name]}; fix its cause and materialise marts/{name} again"
-            )
+            raise MartRefused(f"mart {name}: {self.refused[name]}; fix its cause and materialise marts/{name} again")
         if name not in self.tables:
             raise MartMissing(f"mart {name} has not been published yet; materialise marts/{name} first")
         return self.tables[name]

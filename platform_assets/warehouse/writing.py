@@ -123,9 +123,7 @@ def _fingerprint(
     return days, _digest(schema, *sorted(days.items())), sum(row[1] for row in found)
 
 
-def _interval(
-    connection: "DuckDBPyConnection", mart: Mart, relation: str
-) -> tuple[datetime | None, datetime | None]:
+def _interval(connection: "DuckDBPyConnection", mart: Mart, relation: str) -> tuple[datetime | None, datetime | None]:
     if mart.event_time is None:
         return None, None
     time = _quoted(mart.event_time)

@@ -47,7 +47,10 @@ def test_the_closure_follows_imports_inside_functions_and_names_distributions(ho
     assert set(closure()) == {f"{PACKAGE}.group", f"{PACKAGE}.windows", f"{PACKAGE}.late", "pytest"}
 
 
-@pytest.mark.parametrize(("old", "new"), [("DAYS = 7", "# weekly\nDAYS = 7"), ('"""Doc."""', '"""Other words."""'), ("DAYS = 7", "DAYS  =  7")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("DAYS = 7", "# weekly\nDAYS = 7"), ('"""Doc."""', '"""Other words."""'), ("DAYS = 7", "DAYS  =  7")],
+)
 def test_comments_docstrings_and_layout_change_nothing(house, old, new):
     before = closure()
     edit(house / "group.py", old, new)

@@ -94,7 +94,7 @@ def test_a_reference_to_other_content_is_refused(tmp_path):
     ref = store.get_or_build(RECIPE, writes("one")).ref
     with pytest.raises(ArtifactMissing):
         store.open(ArtifactRef(ref.key, ref.fingerprint, "0" * 64))
-    with pytest.raises(ArtifactMissing, match="holds no file other.txt"):
+    with pytest.raises(ArtifactMissing, match=r"holds no file other\.txt"):
         store.open(ref).path("other.txt")
 
 

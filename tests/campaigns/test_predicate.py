@@ -105,7 +105,16 @@ def test_no_text_gets_past_the_parser_except_as_a_checked_tree(text):
 def test_comparisons_mean_what_they_say(operator, bound, value):
     import ibis
 
-    meaning = {"=": value == bound, "<>": value != bound, "<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound}
+    meaning = {
+        "=": value == bound,
+        "<>": value != bound,
+        "<": value < bound,
+        "<=": value <= bound,
+        ">": value > bound,
+        ">=": value >= bound,
+    }
     condition = parse_event_condition(f"quantity {operator} {bound}", ORDERS)
     table = ibis.memtable({"quantity": [value]})
-    assert table.select(holds=condition.to_ibis({"quantity": table.quantity})).execute()["holds"][0] == meaning[operator]
+    assert (
+        table.select(holds=condition.to_ibis({"quantity": table.quantity})).execute()["holds"][0] == meaning[operator]
+    )

@@ -96,7 +96,7 @@ attributes:
         ("schedule: weekly", "advanced: {models: {lightgbm: {learning_rat: 1}}}", 'did you mean "learning_rate"?'),
         ("schedule: weekly", "advanced: {models: {lightgbm: {learning_rate: fast}}}", "advanced.models.lightgbm.learning_rate"),
         ("schedule: weekly", "schedule: {every: week, timezone: Europe}", "is not an IANA time zone"),
-        ("schedule: weekly", "population: days_sinc(orders) > 3", ':8: population: \'DAYS_SINC(orders) > 3\''.split("'")[0]),
+        ("schedule: weekly", "population: days_sinc(orders) > 3", [':8: population: ', 'DAYS_SINC(orders) > 3', ''][0]),
         ("schedule: weekly", "advanced:\n    feature_selection:\n      drop: [orders_7]", ":10: advanced.feature_selection.drop.0"),
         ("  schedule: weekly", "  entity: customer", ":8: entity: stands here twice"),
         ("  schedule: weekly", "  schedule: [", "not readable as YAML"),
@@ -111,7 +111,9 @@ def test_a_mistake_is_named_with_line_key_and_the_nearest_right_word(tmp_path, o
 
 
 def test_a_teacher_campaign_cannot_also_state_training_dates(tmp_path):
-    text = MINIMAL.replace("{event: orders, within: 90d}", "{teacher: fans.csv, within: 28d}").replace("schedule: weekly", "train: {snapshots: 3}")
+    text = MINIMAL.replace("{event: orders, within: 90d}", "{teacher: fans.csv, within: 28d}").replace(
+        "schedule: weekly", "train: {snapshots: 3}"
+    )
     assert "leave out `train`" in str(read(tmp_path, text).error)
 
 
@@ -128,5 +130,7 @@ def test_the_schema_describes_every_field_for_editors():
     schema = json_schema()
     assert json.dumps(schema)
     models = [schema["properties"]["attributes"], *schema["$defs"].values()]
-    undescribed = [name for model in models for name, field in model.get("properties", {}).items() if "description" not in field]
+    undescribed = [
+        name for model in models for name, field in model.get("properties", {}).items() if "description" not in field
+    ]
     assert undescribed == []

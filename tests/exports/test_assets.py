@@ -38,9 +38,7 @@ def test_a_source_becomes_raw_assets_with_what_they_hold(tmp_path: Path) -> None
         again = materialize(tmp_path, instance).get_asset_materialization_events()
         assert len(again) == 2
         for event in again:
-            before, after = (
-                one.step_materialization_data.materialization for one in (made[name(event)], event)
-            )
+            before, after = (one.step_materialization_data.materialization for one in (made[name(event)], event))
             assert before.tags
             assert after.tags
             assert after.tags["dagster/data_version"] == before.tags["dagster/data_version"]

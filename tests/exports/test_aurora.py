@@ -98,9 +98,7 @@ def test_a_failed_table_is_refused(lake: Path, raw: Path) -> None:
     export = write_shop(lake)
     edit_table(export, "shop.orders", status="FAILED", warningMessage="unsupported column")
     message = refused(lake, raw, export)
-    assert (
-        f"{tables_info(export)}: key 'status' of table shop.orders is FAILED (unsupported column)" in message
-    )
+    assert f"{tables_info(export)}: key 'status' of table shop.orders is FAILED (unsupported column)" in message
 
 
 def test_a_failed_table_that_nobody_declared_does_no_harm(lake: Path) -> None:
@@ -144,9 +142,7 @@ def test_columns_that_differ_from_the_manifest_are_refused(lake: Path, raw: Path
         "shop.orders",
         schemaMetadata={"originalTypeMappings": [{"columnName": "order_id", "originalType": "bigint"}]},
     )
-    assert "key 'originalTypeMappings' of shop.orders names the columns order_id" in refused(
-        lake, raw, export
-    )
+    assert "key 'originalTypeMappings' of shop.orders names the columns order_id" in refused(lake, raw, export)
 
 
 def test_absent_files_of_a_complete_table_are_refused(lake: Path, raw: Path) -> None:
@@ -203,9 +199,7 @@ def test_a_key_that_is_no_column_is_refused(lake: Path, raw: Path) -> None:
     export = write_shop(lake)
     table = SHOP.tables[1].model_copy(update={"key": ["order_no"]})
     spec = SHOP.model_copy(update={"tables": [table]})
-    with pytest.raises(
-        ExportError, match=r"shop\.orders has no column order_no.*columns: order_id, customer_id"
-    ):
+    with pytest.raises(ExportError, match=r"shop\.orders has no column order_no.*columns: order_id, customer_id"):
         load_export(read_aurora_export(Lake(lake), spec, "shop", export.name), "orders", raw)
 
 

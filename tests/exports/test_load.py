@@ -100,9 +100,7 @@ _values = st.recursive(
 
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=6), _values, max_size=4), max_size=12), st.integers(1, 3))
-def test_any_item_comes_back_as_the_text_that_was_written(
-    attributes: list[dict[str, Any]], files: int
-) -> None:
+def test_any_item_comes_back_as_the_text_that_was_written(attributes: list[dict[str, Any]], files: int) -> None:
     items = [given_ | {"film_id": {"N": str(number)}} for number, given_ in enumerate(attributes)]
     with tempfile.TemporaryDirectory() as folder:
         lake = Path(folder) / "lake"

@@ -40,9 +40,7 @@ def test_the_declared_sources_are_valid(name: str) -> None:
         ),
     ],
 )
-def test_a_mistaken_declaration_is_refused(
-    base: ExportSourceSpec, changes: dict[str, Any], sentence: str
-) -> None:
+def test_a_mistaken_declaration_is_refused(base: ExportSourceSpec, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         ExportSourceSpec(**(base.model_dump() | changes))
 

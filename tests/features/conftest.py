@@ -40,13 +40,9 @@ SCHEMAS = {
 }  # fmt: skip
 
 
-def _mart(
-    name: str, kind: Kind, entity: str, key: str, person: str, time: str | None, history: History | None
-) -> Mart:
+def _mart(name: str, kind: Kind, entity: str, key: str, person: str, time: str | None, history: History | None) -> Mart:
     columns = {field.name: str(field.type) for field in SCHEMAS[name]}
-    return Mart(
-        name, kind, entity, key, person, time, history, timedelta(0), columns, {}, "", (("shop", name),)
-    )
+    return Mart(name, kind, entity, key, person, time, history, timedelta(0), columns, {}, "", (("shop", name),))
 
 
 CATALOG = Catalog(
@@ -55,9 +51,7 @@ CATALOG = Catalog(
         "viewer": Entity("viewer", "viewers", "viewer_id", "America/New_York", "ratings"),
     },
     marts={
-        "customers": _mart(
-            "customers", "entity", "customer", "customer_id", "customer_id", None, "immutable"
-        ),
+        "customers": _mart("customers", "entity", "customer", "customer_id", "customer_id", None, "immutable"),
         "orders": _mart("orders", "event", "customer", "order_id", "customer_id", "ordered_at", None),
         "viewers": _mart("viewers", "entity", "viewer", "viewer_version_id", "viewer_id", None, "scd2"),
         "ratings": _mart("ratings", "event", "viewer", "rating_id", "viewer_id", "rated_at", None),

@@ -60,9 +60,7 @@ def downstream(environment: Environment) -> list[dg.AssetsDefinition]:
     @dg.asset(partitions_def=DAILY, deps=[KEY])
     def by_function(context: dg.AssetExecutionContext) -> ArtifactRef:
         entity = CATALOG.entities["customer"]
-        spine = Spine.of_population(
-            entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone)
-        )
+        spine = Spine.of_population(entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone))
         warehouse = Warehouse(CATALOG, MartStore(environment.marts))
         group = GROUPS["customer"]["order_windows"]
         return feature_group_table(group, spine, warehouse, ArtifactStore(str(environment.artifacts))).ref
@@ -96,9 +94,7 @@ def test_a_partition_is_made_once_and_carries_its_content_hash(
 ) -> None:
     results = [run(environment, instance, f'key:"{KEY.to_user_string()}"') for _ in range(2)]
     assert all(result.success for result in results)
-    events = [
-        result.asset_materializations_for_node("features__customer__order_windows")[0] for result in results
-    ]
+    events = [result.asset_materializations_for_node("features__customer__order_windows")[0] for result in results]
     assert [event.metadata["cache"].value for event in events] == ["miss", "hit"]
     assert events[0].metadata["dagster/row_count"].value == 3
     assert events[0].metadata["audit_warnings"].value == 0
@@ -168,9 +164,7 @@ def test_a_partition_stands_for_midnight_in_the_entitys_time_zone(
 
 def test_every_group_is_an_asset_with_a_blocking_audit_after_its_marts(environment: Environment) -> None:
     assets = feature_assets(environment, CATALOG, DAILY)
-    assert {a.key.to_user_string() for a in assets} == {
-        g.key for groups in GROUPS.values() for g in groups.values()
-    }
+    assert {a.key.to_user_string() for a in assets} == {g.key for groups in GROUPS.values() for g in groups.values()}
     for asset in assets:
         (check,) = asset.check_specs
         assert check.blocking

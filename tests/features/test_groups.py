@@ -81,15 +81,11 @@ def test_each_entity_has_at_least_three_groups_with_words_for_every_feature() ->
 
 
 @each_group
-def test_a_population_equals_the_same_people_each_with_that_as_of(
-    group: FeatureGroup, shared: Warehouse
-) -> None:
+def test_a_population_equals_the_same_people_each_with_that_as_of(group: FeatureGroup, shared: Warehouse) -> None:
     whole = holds(group, population(group), shared)
     people = whole[CATALOG.entities[group.entity].key].to_pylist()
     later = AS_OF + timedelta(days=30)
-    own = holds(
-        group, own_dates(group, [*((person, AS_OF) for person in people), (people[0], later)]), shared
-    )
+    own = holds(group, own_dates(group, [*((person, AS_OF) for person in people), (people[0], later)]), shared)
     assert whole.column_names == [CATALOG.entities[group.entity].key, "as_of", *group.features]
     assert {whole.schema.field(name).type for name in group.features} == {pa.float64()}
     assert people == sorted(people)
@@ -99,12 +95,8 @@ def test_a_population_equals_the_same_people_each_with_that_as_of(
 @each_group
 def test_no_events_make_an_empty_population_and_undefined_rows(group: FeatureGroup, bare: Warehouse) -> None:
     assert compute_features(group, population(group), bare).num_rows == 0
-    row = compute_features(
-        group, own_dates(group, [(1, AS_OF), (1, AS_OF + timedelta(days=1))]), bare
-    ).to_pylist()[0]
-    assert all(
-        row[name] is None if feature.nullable else row[name] == 0 for name, feature in group.features.items()
-    )
+    row = compute_features(group, own_dates(group, [(1, AS_OF), (1, AS_OF + timedelta(days=1))]), bare).to_pylist()[0]
+    assert all(row[name] is None if feature.nullable else row[name] == 0 for name, feature in group.features.items())
 
 
 @each_group
@@ -115,9 +107,7 @@ def test_one_event_is_enough(group: FeatureGroup, single_event: Warehouse) -> No
 @cache
 def undisturbed(entity: str, name: str, lag: timedelta, together: bool, folder: Path) -> pa.Table:
     catalog = with_lag(with_lag(CATALOG, "orders", lag), "ratings", lag)
-    return asked(
-        GROUPS[entity][name], together, publish(folder, catalog, {"orders": ORDERS, "ratings": RATINGS})
-    )
+    return asked(GROUPS[entity][name], together, publish(folder, catalog, {"orders": ORDERS, "ratings": RATINGS}))
 
 
 def asked(group: FeatureGroup, together: bool, warehouse: Warehouse) -> pa.Table:
@@ -209,9 +199,7 @@ def test_a_changing_attribute_is_read_as_it_was(tmp_path: Path) -> None:
 
     warehouse = publish(tmp_path, CATALOG, {"viewers": [version(30, 10, 50), version(31, 50, None)]})
     days = (5, 10, 11, 50, 51, 200)
-    table = compute_features(
-        AGE, own_dates(AGE, [(1, START + timedelta(days=day)) for day in days]), warehouse
-    )
+    table = compute_features(AGE, own_dates(AGE, [(1, START + timedelta(days=day)) for day in days]), warehouse)
     assert table["age"].to_pylist() == [None, None, 30, 30, 31, 31]
 
 

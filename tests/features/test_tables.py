@@ -37,9 +37,7 @@ def fingerprint(platform: Platform) -> str:
 
 def test_a_table_is_built_once_and_then_found(platform: Platform) -> None:
     first = feature_group_table(WINDOWS, spine(), platform.warehouse, platform.store)
-    again = feature_group_table(
-        WINDOWS, spine(), platform.warehouse, ArtifactStore(str(platform.folder / "artifacts"))
-    )
+    again = feature_group_table(WINDOWS, spine(), platform.warehouse, ArtifactStore(str(platform.folder / "artifacts")))
     assert (first.hit, again.hit) == (False, True)
     assert again.ref == first.ref
     assert first.metadata["rows"] == 3
@@ -78,9 +76,7 @@ def test_a_failed_audit_publishes_nothing_and_refuses_whoever_reads_next(platfor
     platform.publish(orders=[*ORDERS, REFUNDED])
     stored = sorted((platform.folder / "artifacts").rglob("*.*"))
     for _ in range(2):
-        with pytest.raises(
-            AuditFailed, match=r"order_windows: .* on 4 of .* amount_7d .*: .*1 of 3 rows fail"
-        ):
+        with pytest.raises(AuditFailed, match=r"order_windows: .* on 4 of .* amount_7d .*: .*1 of 3 rows fail"):
             feature_table([WINDOWS], spine(), platform.warehouse, platform.store)
     assert sorted((platform.folder / "artifacts").rglob("*.*")) == stored
     platform.publish(orders=ORDERS)
@@ -151,9 +147,7 @@ def test_a_comment_remakes_nothing_and_a_constant_only_its_group(added: Path, pl
         return next(both), next(both)
 
     own, other = prints()
-    added.write_text(
-        ADDED.replace("FACTOR = 1", "FACTOR = 1  # as agreed").replace("Nothing but a sum", "Just a sum")
-    )
+    added.write_text(ADDED.replace("FACTOR = 1", "FACTOR = 1  # as agreed").replace("Nothing but a sum", "Just a sum"))
     assert prints() == (own, other)
     added.write_text(ADDED.replace("FACTOR = 1", "FACTOR = 2"))
     changed, unchanged = prints()
@@ -162,12 +156,8 @@ def test_a_comment_remakes_nothing_and_a_constant_only_its_group(added: Path, pl
 
 
 def test_a_feature_declared_twice_names_both_files(added: Path) -> None:
-    added.write_text(
-        ADDED.replace('"spent"', '"orders_7d"').replace("spent=spent.spent", "orders_7d=spent.orders_7d")
-    )
-    with pytest.raises(
-        GroupRefused, match=r"customer_added.*: feature orders_7d of customer is declared in .*"
-    ):
+    added.write_text(ADDED.replace('"spent"', '"orders_7d"').replace("spent=spent.spent", "orders_7d=spent.orders_7d"))
+    with pytest.raises(GroupRefused, match=r"customer_added.*: feature orders_7d of customer is declared in .*"):
         find_groups()
     added.write_text('"""Nothing here."""\n')
 

@@ -100,9 +100,7 @@ def brute_force(given: Sequence[Row], who: int, as_of: datetime, lag: timedelta)
     for days in DAYS:
         name = "all" if days is None else f"{days}d"
         inside = [
-            e
-            for e in given
-            if e[0] == who and e[1] < end and (days is None or e[1] >= end - timedelta(days=days))
+            e for e in given if e[0] == who and e[1] < end and (days is None or e[1] >= end - timedelta(days=days))
         ]
         sizes = [e[2] for e in inside]
         ago = [(as_of - e[1]).total_seconds() / 86_400 for e in inside]
@@ -136,9 +134,7 @@ def assert_equal(
 
 
 lags = st.sampled_from([timedelta(0), timedelta(days=2)])
-unhurried = settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+unhurried = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @unhurried
@@ -164,10 +160,7 @@ def test_windows_take_their_first_instant_and_not_their_last(
 ) -> None:
     end = START + timedelta(days=7)
     tick = timedelta(microseconds=1)
-    given = [
-        (1, at, 1, "1", None)
-        for at in (end, end - tick, end - timedelta(days=1), end - timedelta(days=1) - tick)
-    ]
+    given = [(1, at, 1, "1", None) for at in (end, end - tick, end - timedelta(days=1), end - timedelta(days=1) - tick)]
     (row,) = run(given, [(1, end)], timedelta(0), single)
     assert (row["n_1d"], row["n_3d"], row["n_all"]) == (2, 3, 3)
 
@@ -182,7 +175,5 @@ def test_spread_refuses_a_column_whose_sums_would_depend_on_row_order() -> None:
 def test_only_windows_of_bounded_length_bound_what_is_read() -> None:
     table = ibis.memtable({"who": [1], "at": [START], "size": [1]})
     spine = AsOfRows(ibis.memtable({"who": [1], "as_of": [START]}), "who", START)
-    bounded = ibis.to_sql(
-        windows(Events(table, "who", "at"), spine, (7, 28), {"n": count()}), dialect="duckdb"
-    )
+    bounded = ibis.to_sql(windows(Events(table, "who", "at"), spine, (7, 28), {"n": count()}), dialect="duckdb")
     assert "MAKE_TIMESTAMPTZ(1997, 12, 4" in bounded

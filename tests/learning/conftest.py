@@ -25,9 +25,7 @@ def make_table(rows: int = 1200, seed: int = 0) -> Table:
     log_odds = 0.5 * orders - 0.03 * recency + 0.4 * np.log(spent) - 2.0
     y = (generator.random(rows) < 1 / (1 + np.exp(-log_odds))).astype(int)
     spent[generator.random(rows) < 0.1] = np.nan
-    frame = pd.DataFrame(
-        {"orders": orders, "recency": recency, "spent": spent, "n0": noise[:, 0], "n1": noise[:, 1]}
-    )
+    frame = pd.DataFrame({"orders": orders, "recency": recency, "spent": spent, "n0": noise[:, 0], "n1": noise[:, 1]})
     return Table(frame, y, groups)
 
 

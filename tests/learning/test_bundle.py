@@ -35,9 +35,7 @@ def bundle(table: Table, results: dict[str, list[FoldResult]]) -> Bundle:
     raw = sum(weight * fan_in(results[name], 2) for name, weight in WEIGHTS.items())
     calibrator, _ = fit_calibrator(raw, table.y, groups=table.groups)
     models = {name: (FAMILY_OF[name], [part.estimator for part in parts]) for name, parts in results.items()}
-    return Bundle.of(
-        WEIGHTS, models, calibrator, list(table.X.columns), {"trained": "1998-01-01", "medians": [1.5]}
-    )
+    return Bundle.of(WEIGHTS, models, calibrator, list(table.X.columns), {"trained": "1998-01-01", "medians": [1.5]})
 
 
 @pytest.fixture
@@ -94,9 +92,7 @@ def test_no_file_of_a_bundle_is_a_pickle_and_unweighted_members_are_left_out(sav
     sources = Path(__file__).parents[2] / "platform_assets" / "learning"
     for path in sources.glob("*.py"):
         text = path.read_text()
-        assert not any(word in text for word in ("import pickle", "joblib", "torch.load", "torch.save")), (
-            path.name
-        )
+        assert not any(word in text for word in ("import pickle", "joblib", "torch.load", "torch.save")), path.name
 
 
 def test_missing_extra_and_reordered_columns_are_refused_by_name(bundle: Bundle, table: Table) -> None:
@@ -148,9 +144,7 @@ def test_saving_is_all_or_nothing(bundle: Bundle, tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_in_use_is_not_overwritten_and_an_empty_one_is_filled(
-    bundle: Bundle, tmp_path: Path
-) -> None:
+def test_a_folder_in_use_is_not_overwritten_and_an_empty_one_is_filled(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     bundle.save(tmp_path / "empty")
     with pytest.raises(FileExistsError, match="is not empty"):
@@ -166,6 +160,4 @@ def test_weights_without_models_and_foreign_columns_are_refused(
     with pytest.raises(ValueError, match=r'"a" weighs 1\.0 but has no fold models'):
         Bundle.of({"a": 1.0}, {}, None, names)
     with pytest.raises(WrongColumns, match="missing other"):
-        Bundle.of(
-            {"a": 1.0}, {"a": ("lightgbm", [results["trees"][0].estimator])}, None, [*names[:-1], "other"]
-        )
+        Bundle.of({"a": 1.0}, {"a": ("lightgbm", [results["trees"][0].estimator])}, None, [*names[:-1], "other"])

@@ -78,8 +78,7 @@ def test_each_step_takes_the_member_that_makes_the_average_best(seed: int, membe
     generator = np.random.default_rng(seed)
     y = generator.integers(0, 2, 60)
     predictions = {
-        f"m{i}": np.clip(0.5 + 0.3 * (y - 0.5) + generator.normal(0, 0.2, 60), 0.02, 0.98)
-        for i in range(members)
+        f"m{i}": np.clip(0.5 + 0.3 * (y - 0.5) + generator.normal(0, 0.2, 60), 0.02, 0.98) for i in range(members)
     }
     found = select_ensemble(predictions, y, max_steps=6, min_gain=0.0)
     total, best = np.zeros(60), np.inf

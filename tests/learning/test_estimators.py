@@ -67,9 +67,7 @@ def test_the_same_fit_gives_the_same_bits_and_so_does_a_reload(
 
 
 @every_estimator
-def test_a_rows_prediction_does_not_depend_on_its_neighbours(
-    make: type[TableClassifier], table: Table
-) -> None:
+def test_a_rows_prediction_does_not_depend_on_its_neighbours(make: type[TableClassifier], table: Table) -> None:
     fitted = make().fit(table.X, table.y, groups=table.groups)
     together = fitted.predict_proba(table.X)
     order = np.random.default_rng(0).permutation(len(table.X))
@@ -109,9 +107,7 @@ def test_early_stopping_keeps_the_best_round(family: str, table: Table) -> None:
 
 
 @pytest.mark.parametrize(("family", "rounds"), [("lightgbm", 100), ("network", 10)])
-def test_too_few_rows_to_validate_on_run_no_more_than_a_stated_number_of_rounds(
-    family: str, rounds: int
-) -> None:
+def test_too_few_rows_to_validate_on_run_no_more_than_a_stated_number_of_rounds(family: str, rounds: int) -> None:
     small = make_table(100)
     fitted = make_estimator(family).fit(small.X, small.y, groups=small.groups)
     assert 0.8 * rounds < fitted.best_iteration_ <= rounds
@@ -181,9 +177,7 @@ def test_the_one_column_rule_names_its_column_and_ranks_as_it_does(table: Table)
     X, y = table.X[["n0", "recency"]], table.y
     rule = OneColumnRule().fit(X, y)
     assert (rule.column_name_, rule.direction_) == ("recency", -1)
-    assert metrics.auc(y, rule.predict_proba(X)[:, 1]) == pytest.approx(
-        metrics.auc(y, -X["recency"]), abs=1e-12
-    )
+    assert metrics.auc(y, rule.predict_proba(X)[:, 1]) == pytest.approx(metrics.auc(y, -X["recency"]), abs=1e-12)
 
 
 def test_the_one_column_rule_ranks_missing_values_last(table: Table) -> None:

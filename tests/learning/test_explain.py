@@ -28,9 +28,7 @@ def test_a_drop_is_the_loss_in_log_odds_when_the_feature_is_typical(bundle: Bund
         p = bundle.predict(X)
         return np.log(p / (1 - p))
 
-    by_hand = np.column_stack(
-        [log_odds(rows) - log_odds(rows.assign(**{name: medians[name]})) for name in rows]
-    )
+    by_hand = np.column_stack([log_odds(rows) - log_odds(rows.assign(**{name: medians[name]})) for name in rows])
     assert found.drops[:, 0] == pytest.approx(np.maximum(by_hand.max(axis=1), 0), abs=1e-9)
     for row in range(40):
         best = by_hand[row].argmax()
@@ -69,9 +67,7 @@ def test_cost_unknown_features_and_missing_medians_are_refused(bundle: Bundle, t
     with pytest.raises(ValueError, match="no feature tenure"):
         occlusion_reasons(bundle, table.X, medians, feature_sets={"t": ["tenure"]})
     with pytest.raises(ValueError, match="no median for n1"):
-        occlusion_reasons(
-            bundle, table.X, {name: medians[name] for name in ["orders", "recency", "spent", "n0"]}
-        )
+        occlusion_reasons(bundle, table.X, {name: medians[name] for name in ["orders", "recency", "spent", "n0"]})
 
 
 def test_what_carries_the_label_is_important_and_noise_is_not(bundle: Bundle, table: Table) -> None:

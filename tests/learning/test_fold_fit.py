@@ -47,9 +47,7 @@ def test_a_reloaded_fold_is_the_fold(family: str, table: Table, folds: np.ndarra
 def test_fitting_again_leaves_the_same_files(table: Table, folds: np.ndarray, tmp_path: Path) -> None:
     for name in ("one", "two"):
         fit_fold(table.X, table.y, table.groups, folds, 0, "lightgbm").save(tmp_path / name)
-    written = sorted(
-        path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
-    )
+    written = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
     assert len(written) == 4
     for path in written:
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
@@ -63,9 +61,7 @@ def test_a_folds_own_labels_and_values_do_not_reach_its_estimator(table: Table, 
     assert first.training_set != second.training_set
 
 
-def test_a_given_training_set_name_is_kept_and_a_made_one_follows_the_data(
-    table: Table, folds: np.ndarray
-) -> None:
+def test_a_given_training_set_name_is_kept_and_a_made_one_follows_the_data(table: Table, folds: np.ndarray) -> None:
     named = fit_fold(table.X, table.y, table.groups, folds, 0, "logistic", training_set="abc")
     assert named.training_set == "abc"
     made = training_set_id(table.X, table.y, table.groups, folds)

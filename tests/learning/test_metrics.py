@@ -120,9 +120,7 @@ def test_an_auc_difference_has_delongs_error_for_independent_scores_and_is_quick
     start = time.process_time()
     found = metrics.auc_difference(y, one, two, resamples=300)
     assert time.process_time() - start < 3
-    expected = np.hypot(
-        metrics.auc_interval(y, one).standard_error, metrics.auc_interval(y, two).standard_error
-    )
+    expected = np.hypot(metrics.auc_interval(y, one).standard_error, metrics.auc_interval(y, two).standard_error)
     assert found.standard_error == pytest.approx(expected, rel=0.15)
     assert found.low < found.difference < found.high
     assert found.difference == pytest.approx(metrics.auc(y, one) - metrics.auc(y, two))

@@ -15,9 +15,7 @@ def test_a_table_never_audited_is_not_refused(tmp_path: Path) -> None:
 
 def test_a_refusal_holds_in_another_process_until_an_audit_passes(tmp_path: Path) -> None:
     Verdicts(tmp_path).refuse(TABLE, SLOT, "f1", "orders_7d below 0 in 3 rows.")
-    with pytest.raises(
-        Refused, match=r"order_windows at 1998-01-01 must not be read: .* 3 rows\. Materialise"
-    ):
+    with pytest.raises(Refused, match=r"order_windows at 1998-01-01 must not be read: .* 3 rows\. Materialise"):
         Verdicts(tmp_path).require(TABLE, SLOT, "f0")
     Verdicts(tmp_path).require(TABLE, "1998-01-02", "f0")
     Verdicts(tmp_path).passed(TABLE, SLOT, "f2")

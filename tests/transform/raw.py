@@ -16,9 +16,7 @@ MOVIES_EXPORTED_AT = datetime(1998, 4, 23, tzinfo=UTC)
 
 _STAMP = [("_export_id", pa.string()), ("_exported_at", pa.timestamp("us", tz="UTC"))]
 SCHEMAS = {
-    ("shop", "customers"): pa.schema(
-        [("customer_id", pa.int64()), ("created_at", pa.timestamp("us")), *_STAMP]
-    ),
+    ("shop", "customers"): pa.schema([("customer_id", pa.int64()), ("created_at", pa.timestamp("us")), *_STAMP]),
     ("shop", "orders"): pa.schema(
         [
             ("order_id", pa.int64()),
@@ -119,15 +117,11 @@ def write_small_world(raw: Path, orders: Sequence[Mapping[str, Any]] | None = No
         order(3, 2, datetime(1998, 3, 9), quantity=2, amount="0.00"),
         order(4, 2, datetime(1998, 6, 30, 23, 59, 59), amount="12345678.99"),
     ]
-    write_export(
-        raw, "shop", "customers", [customer(1, day.replace(month=1)), customer(2, day)], SHOP_EXPORTED_AT
-    )
+    write_export(raw, "shop", "customers", [customer(1, day.replace(month=1)), customer(2, day)], SHOP_EXPORTED_AT)
     write_export(raw, "shop", "orders", some_orders if orders is None else orders, SHOP_EXPORTED_AT)
     write_export(raw, "movies", "viewers", [viewer(1), viewer(2)], datetime(1998, 2, 1, tzinfo=UTC))
     write_export(raw, "movies", "viewers", [viewer(1, occupation="writer"), viewer(3)], MOVIES_EXPORTED_AT)
-    write_export(
-        raw, "movies", "films", [film(10, ["Sci-Fi", "Action"]), film(11, released=None)], MOVIES_EXPORTED_AT
-    )
+    write_export(raw, "movies", "films", [film(10, ["Sci-Fi", "Action"]), film(11, released=None)], MOVIES_EXPORTED_AT)
     write_export(
         raw,
         "movies",

@@ -37,9 +37,7 @@ def test_models_and_tests_are_assets_and_checks_with_their_lineage(assets: dg.As
 
 
 @pytest.mark.usefixtures("no_dbt")
-def test_a_run_records_versions_watermarks_and_why_nothing_ran(
-    world: World, assets: dg.AssetsDefinition
-) -> None:
+def test_a_run_records_versions_watermarks_and_why_nothing_ran(world: World, assets: dg.AssetsDefinition) -> None:
     result = dg.materialize([assets], selection=[dg.AssetKey(["marts", "orders"])])
     (event,) = result.get_asset_materialization_events()
     materialization = event.materialization
@@ -75,9 +73,7 @@ def test_a_failed_test_fails_the_run_and_materialises_nothing(
 
 
 @pytest.mark.usefixtures("no_dbt")
-def test_a_check_started_alone_runs_without_materialising_its_mart(
-    world: World, assets: dg.AssetsDefinition
-) -> None:
+def test_a_check_started_alone_runs_without_materialising_its_mart(world: World, assets: dg.AssetsDefinition) -> None:
     key = dg.AssetCheckKey(dg.AssetKey(["marts", "orders"]), "unique_orders_order_id")
     definitions = dg.Definitions(
         assets=[assets], jobs=[dg.define_asset_job("only", selection=dg.AssetSelection.checks(key))]

@@ -70,9 +70,7 @@ def test_orders_that_agree_in_everything_but_their_id_are_all_kept(world: World)
 
 def test_an_export_that_is_still_being_loaded_does_not_count(world: World) -> None:
     with duckdb.connect(str(world.environment.dbt_database), read_only=True) as connection:
-        found = connection.execute(
-            "select count(*) from staging.stg_exports where export_id = 'aside'"
-        ).fetchone()
+        found = connection.execute("select count(*) from staging.stg_exports where export_id = 'aside'").fetchone()
     assert found == (0,)
     assert world.transform.marts.require("orders").rows == 4
 
@@ -236,9 +234,7 @@ def test_every_mart_tests_its_key(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_a_failed_test_publishes_nothing_and_refuses_readers(
-    world: World, extra_exports: Callable[..., Path]
-) -> None:
+def test_a_failed_test_publishes_nothing_and_refuses_readers(world: World, extra_exports: Callable[..., Path]) -> None:
     before = world.transform.marts.read()
     doubled = [
         order(1, 1, datetime(1998, 7, 1)),

@@ -75,9 +75,7 @@ def database(tmp_path: Path) -> Callable[..., Path]:
             for customer in customers:
                 connection.execute("insert into marts.customers values (?)", [customer])
             for order in orders:
-                connection.execute(
-                    "insert into marts.orders values (?, ?, cast(? as timestamptz))", list(order)
-                )
+                connection.execute("insert into marts.orders values (?, ?, cast(? as timestamptz))", list(order))
         return path
 
     return make

@@ -42,9 +42,7 @@ ORDER = {
 }
 
 
-def manifest(
-    customer: dict[str, Any] | None = CUSTOMER, order: dict[str, Any] | None = ORDER
-) -> dict[str, Any]:
+def manifest(customer: dict[str, Any] | None = CUSTOMER, order: dict[str, Any] | None = ORDER) -> dict[str, Any]:
     staging = {
         "name": "stg_orders",
         "resource_type": "model",
@@ -138,7 +136,5 @@ def test_a_declaration_that_cannot_be_worked_with_is_refused_by_name(case: str) 
 
 
 def test_a_missing_manifest_names_the_command_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(
-        ManifestMissing, match="dbt parse --project-dir dbt_project --profiles-dir dbt_project"
-    ):
+    with pytest.raises(ManifestMissing, match="dbt parse --project-dir dbt_project --profiles-dir dbt_project"):
         Catalog.from_manifest(tmp_path / "dbt_project" / "target" / "manifest.json")

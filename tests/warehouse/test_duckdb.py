@@ -71,9 +71,7 @@ def test_an_unknown_mart_is_named_with_the_nearest(warehouse: Callable[..., Ware
 @pytest.mark.parametrize(
     "row", [(9, 1, "1998-02-01 00:00:00+00"), (9, 1, "1998-06-01 00:00:00+00")], ids=["same instant", "later"]
 )
-def test_a_later_row_leaves_the_version_before_an_instant(
-    row: Order, warehouse: Callable[..., Warehouse]
-) -> None:
+def test_a_later_row_leaves_the_version_before_an_instant(row: Order, warehouse: Callable[..., Warehouse]) -> None:
     before = warehouse().version_before("orders", FEBRUARY)
     assert warehouse((*FIRST, row)).version_before("orders", FEBRUARY) == before
 

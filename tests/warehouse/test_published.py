@@ -18,9 +18,7 @@ from tests.warehouse.conftest import CUSTOMERS, FIRST, ORDERS, WATERMARK, WATERM
 LATER = (*FIRST, (4, 2, "1998-06-30 23:59:59+00"))
 
 
-def test_a_published_mart_reads_back_as_it_was_published(
-    marts: MartStore, database: Callable[..., Path]
-) -> None:
+def test_a_published_mart_reads_back_as_it_was_published(marts: MartStore, database: Callable[..., Path]) -> None:
     tables = publish_from(marts, database(), [CUSTOMERS, ORDERS], WATERMARKS)
     assert marts.read() == {table.name: table for table in tables}
     orders = marts.require("orders")
@@ -66,14 +64,10 @@ def test_a_mart_never_published_is_missing_with_what_to_do(marts: MartStore) -> 
         marts.require("orders")
 
 
-def test_a_refused_mart_is_refused_until_it_is_published_again(
-    marts: MartStore, database: Callable[..., Path]
-) -> None:
+def test_a_refused_mart_is_refused_until_it_is_published_again(marts: MartStore, database: Callable[..., Path]) -> None:
     publish_from(marts, database(), [CUSTOMERS, ORDERS], WATERMARKS)
     marts.refuse(["orders"], "its last build failed dbt test unique_orders_order_id")
-    with pytest.raises(
-        MartRefused, match=r"mart orders: .*unique_orders_order_id; fix .*materialise marts/orders"
-    ):
+    with pytest.raises(MartRefused, match=r"mart orders: .*unique_orders_order_id; fix .*materialise marts/orders"):
         MartStore(marts.root).require("orders")
     assert marts.require("customers").rows == 2
     publish_from(marts, database(), [ORDERS], WATERMARKS)
@@ -89,9 +83,7 @@ def test_publishing_one_mart_leaves_the_others(marts: MartStore, database: Calla
     assert marts.require("orders").rows == 4
 
 
-def test_a_version_that_is_not_written_cannot_be_published(
-    marts: MartStore, database: Callable[..., Path]
-) -> None:
+def test_a_version_that_is_not_written_cannot_be_published(marts: MartStore, database: Callable[..., Path]) -> None:
     table = write_versions(marts, database(), [ORDERS], WATERMARKS)[0]
     os.remove(table.file)
     with pytest.raises(FileNotFoundError, match="mart orders"):
@@ -106,9 +98,7 @@ def test_the_folder_of_marts_may_move(marts: MartStore, database: Callable[..., 
 
 def test_readers_never_see_half_a_switch(marts: MartStore, database: Callable[..., Path]) -> None:
     small = write_versions(marts, database(), [CUSTOMERS, ORDERS], WATERMARKS)
-    large = write_versions(
-        marts, database(orders=LATER, customers=(1, 2, 3)), [CUSTOMERS, ORDERS], WATERMARKS
-    )
+    large = write_versions(marts, database(orders=LATER, customers=(1, 2, 3)), [CUSTOMERS, ORDERS], WATERMARKS)
     pairs = {tuple(sorted(table.version for table in tables)) for tables in (small, large)}
     marts.publish(small)
     seen: set[tuple[str, ...]] = set()
@@ -158,8 +148,7 @@ def test_killed_between_writing_and_the_switch_then_rerun_equals_undisturbed(
     undisturbed = MartStore(tmp_path / "undisturbed")
     publish_from(undisturbed, file, [CUSTOMERS, ORDERS], WATERMARKS)
     facts = [
-        {name: (t.content_hash, t.rows, t.days) for name, t in store.read().items()}
-        for store in (marts, undisturbed)
+        {name: (t.content_hash, t.rows, t.days) for name, t in store.read().items()} for store in (marts, undisturbed)
     ]
     assert facts[0] == facts[1]
     assert not list(marts.root.rglob(".aside*"))

@@ -62,9 +62,7 @@ GROUP = FeatureGroup(
         "recency_in_mean_gaps": Feature(
             "days since the last order, relative to the customer's average pause", nullable=True
         ),
-        "relative_gap_spread": Feature(
-            "how irregular the pauses are, relative to their average", nullable=True
-        ),
+        "relative_gap_spread": Feature("how irregular the pauses are, relative to their average", nullable=True),
     },
     build=build,
     module=__name__,

@@ -51,9 +51,7 @@ GROUP = FeatureGroup(
     features={
         "days_since_last_order": Feature("days since the last order", nullable=True),
         "days_since_first_order": Feature("days since the first order", nullable=True, ageing=True),
-        "ordering_span_days": Feature(
-            "days between the first and the last order", nullable=True, ageing=True
-        ),
+        "ordering_span_days": Feature("days between the first and the last order", nullable=True, ageing=True),
         "orders_per_month": Feature("orders per 30 days since the first order", nullable=True),
         "mean_order_amount": Feature("average order value in dollars", nullable=True),
         "largest_order_amount": Feature("largest order in dollars", nullable=True),

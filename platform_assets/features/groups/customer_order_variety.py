@@ -26,9 +26,7 @@ DAYS = (90, None)
 
 def build(marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
     """Baskets so far, and shares and distinct counts over the windows."""
-    orders = marts["orders"].derive(
-        order_day=lambda t: t[marts["orders"].time].epoch_seconds() // SECONDS_A_DAY
-    )
+    orders = marts["orders"].derive(order_day=lambda t: t[marts["orders"].time].epoch_seconds() // SECONDS_A_DAY)
     baskets = so_far(
         orders,
         spine,
@@ -55,12 +53,8 @@ GROUP = FeatureGroup(
     features={
         "mean_order_quantity": Feature("average items in an order", nullable=True),
         "largest_order_quantity": Feature("most items in one order", nullable=True),
-        **window_features(
-            {"multi_item_share": "share of orders with several items"}, DAYS, maximum=1, nullable=True
-        ),
-        **window_features(
-            {"visits": "different days with an order", "order_values": "different order values"}, DAYS
-        ),
+        **window_features({"multi_item_share": "share of orders with several items"}, DAYS, maximum=1, nullable=True),
+        **window_features({"visits": "different days with an order", "order_values": "different order values"}, DAYS),
     },
     build=build,
     module=__name__,

@@ -23,9 +23,7 @@ GROUP = FeatureGroup(
     entity="customer",
     description="How much a customer ordered lately and ever",
     marts=("orders",),
-    features=window_features(
-        {"orders": "orders", "amount": "dollars spent", "quantity": "items ordered"}, DAYS
-    ),
+    features=window_features({"orders": "orders", "amount": "dollars spent", "quantity": "items ordered"}, DAYS),
     build=build,
     module=__name__,
     monotone=rising(("orders", "amount", "quantity"), DAYS),

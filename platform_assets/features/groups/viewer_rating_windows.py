@@ -15,9 +15,7 @@ LIKED = 4
 
 def build(marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
     """Counts over the windows."""
-    return windows(
-        marts["ratings"], spine, DAYS, {"ratings": count(), "liked": count(lambda t: t.rating >= LIKED)}
-    )
+    return windows(marts["ratings"], spine, DAYS, {"ratings": count(), "liked": count(lambda t: t.rating >= LIKED)})
 
 
 GROUP = FeatureGroup(

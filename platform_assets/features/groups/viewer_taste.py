@@ -36,12 +36,8 @@ GROUP = FeatureGroup(
     description="How a viewer rates: how high, how evenly, and what share they think well of",
     marts=("ratings",),
     features={
-        **window_features(
-            {"mean_rating": "average rating"}, DAYS, minimum=LOWEST, maximum=HIGHEST, nullable=True
-        ),
-        **window_features(
-            {"std_rating": "how much ratings vary"}, DAYS, maximum=HIGHEST - LOWEST, nullable=True
-        ),
+        **window_features({"mean_rating": "average rating"}, DAYS, minimum=LOWEST, maximum=HIGHEST, nullable=True),
+        **window_features({"std_rating": "how much ratings vary"}, DAYS, maximum=HIGHEST - LOWEST, nullable=True),
         **window_features(
             {
                 "liked_share": "share of ratings of 4 or better",

@@ -40,9 +40,7 @@ GROUP = FeatureGroup(
     features={
         **window_features({"genres": "different genres rated", "films": "different films rated"}, DAYS),
         # A film may be rated in a year before its listed release: previews, and lists that err.
-        "mean_film_age": Feature(
-            "average years between a film's release and its rating", minimum=None, nullable=True
-        ),
+        "mean_film_age": Feature("average years between a film's release and its rating", minimum=None, nullable=True),
         "std_film_age": Feature("how much the age of rated films varies", nullable=True),
         "mean_genres_a_film": Feature("average number of genres of a rated film", nullable=True),
     },
