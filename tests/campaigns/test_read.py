@@ -8,6 +8,7 @@ import pytest
 
 from platform_assets.campaigns.read import read_campaign, read_campaigns
 from platform_assets.campaigns.spec import CampaignSpec, json_schema
+from platform_assets.environment import PACKAGE
 from tests.features.conftest import CATALOG
 
 MINIMAL = """\
@@ -134,3 +135,8 @@ def test_the_schema_describes_every_field_for_editors():
         name for model in models for name, field in model.get("properties", {}).items() if "description" not in field
     ]
     assert undescribed == []
+
+
+def test_the_schema_that_editors_read_is_the_one_the_code_has():
+    kept = PACKAGE / "defs" / "campaign.schema.json"
+    assert json.loads(kept.read_text()) == json_schema(), "run `make schema`"
