@@ -9,14 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from platform_assets.exports.export import ExportError
-from platform_assets.exports.lake import Lake
 
 T = TypeVar("T")
-
-
-def read_json(lake: Lake, key: str) -> dict[str, Any]:
-    """A manifest that is one JSON object; raises ExportError when it is not."""
-    return parse_json(lake.read(key), lake.location(key))
 
 
 def parse_json(text: bytes, where: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -76,11 +76,6 @@ def leaderboard(y: npt.ArrayLike, candidates: Mapping[str, Candidate]) -> list[L
             )
         )
     return sorted(rows, key=lambda row: row.log_loss)
-
-
-def leaderboard_frame(rows: list[LeaderboardRow]) -> pd.DataFrame:
-    """The leaderboard as a data frame, one column a field."""
-    return pd.DataFrame([asdict(row) for row in rows])
 
 
 def baseline_candidates(
