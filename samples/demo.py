@@ -5,6 +5,8 @@ order of the runs, and the table. Does not belong here: anything a run does.
 """
 
 import argparse
+import contextlib
+import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,9 +92,10 @@ def _run(
     told = f"{job} {how.get('partition_key', '')}"
     print(f"  {told:<44}", end="", flush=True)
     started = time.perf_counter()
-    result = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, raise_on_error=False, run_config={**QUIET, **(run_config or {})}, **how
-    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance, raise_on_error=False, run_config={**QUIET, **(run_config or {})}, **how
+        )
     seconds = time.perf_counter() - started
     if not result.success:
         failures = [
