@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from pathlib import Path
 from platform_assets.artifacts import ArtifactStore
 from platform_assets.campaigns.read import read_campaigns
 from platform_assets.components.loading import read_sources
-from platform_assets.environment import Environment, local_environment
+from platform_assets.environment import REPOSITORY, Environment, local_environment
 from platform_assets.warehouse.catalog import Catalog
 from platform_assets.warehouse.duckdb import Warehouse
 from platform_assets.warehouse.published import MartStore
@@ -89,6 +90,7 @@ def under_dagster(environment: Environment) -> None:
 
     home = environment.data / "dagster"
     home.mkdir(exist_ok=True)
+    shutil.copy(REPOSITORY / "deploy" / "local" / "dagster.yaml", home)
     os.environ["DAGSTER_HOME"] = str(home)
     with dg.DagsterInstance.get() as instance:
         run_everything(environment, instance)
