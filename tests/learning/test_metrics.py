@@ -1,6 +1,5 @@
 """Figures against scikit-learn, SciPy and brute force."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
