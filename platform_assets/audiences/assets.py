@@ -203,14 +203,12 @@ def _report(
 
 def _require_features(entity: str, groups: list[str], day: date, environment: Environment) -> None:
     """Refuse a date whose newest feature audit failed, whatever was published before it."""
-    from platform_assets.quality import Refused, Verdicts
+    from platform_assets.quality import Verdicts
+    from platform_assets.quality.assets import require_verdict
 
     verdicts = Verdicts(environment.verdicts)
-    try:
-        for group in groups:
-            verdicts.require(f"features/{entity}/{group}", day.isoformat())
-    except Refused as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    for group in groups:
+        require_verdict(verdicts, f"features/{entity}/{group}", day.isoformat())
 
 
 def _warehouse(environment: Environment, catalog: Catalog) -> "Warehouse":

@@ -13,8 +13,8 @@ from platform_assets.artifacts import Artifact, ArtifactRef, ArtifactStore
 from platform_assets.campaigns.feature_choice import chosen_groups
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
-from platform_assets.quality import AuditFailed, Refused, Verdicts
-from platform_assets.quality.assets import audit_check_result, audit_check_spec
+from platform_assets.quality import AuditFailed, Verdicts
+from platform_assets.quality.assets import audit_check_result, audit_check_spec, require_verdict
 from platform_assets.warehouse.catalog import Catalog
 
 GATE = "promotion_gate"
@@ -255,10 +255,7 @@ def _promoted_model(name: str, spec: CampaignSpec, environment: Environment) -> 
 
 
 def _require_audited(name: str, training_set: ArtifactRef, environment: Environment) -> None:
-    try:
-        Verdicts(environment.verdicts).require(verdict_table(name), ANY_TIME, training_set.fingerprint)
-    except Refused as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    require_verdict(Verdicts(environment.verdicts), verdict_table(name), ANY_TIME, training_set.fingerprint)
 
 
 def _as_date(text: str | None) -> date | None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -105,7 +106,7 @@ class PromotedModels:
             return
         target = Path(place)
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_suffix(".aside")
+        aside = target.with_name(f".{target.name}.{uuid4().hex}")
         aside.write_text(text)
         aside.replace(target)
 

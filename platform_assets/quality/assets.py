@@ -13,7 +13,6 @@ from platform_assets.quality.auditing import AuditResult
 from platform_assets.quality.verdicts import Refused, Verdicts
 
 AUDIT = "audit"
-WHOLE = "all"  # the slot of an asset without partitions
 
 
 def audit_check_spec(asset: dg.AssetKey | Sequence[str]) -> dg.AssetCheckSpec:
@@ -55,24 +54,14 @@ def audit_metadata(audit: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def slot_of(context: dg.AssetExecutionContext | dg.InputContext) -> str:
-    """The slot of verdicts on an asset: its partition, or `all`."""
-    if isinstance(context, dg.InputContext):
-        return context.asset_partition_key if context.has_asset_partitions else WHOLE
-    return context.partition_key if context.has_partition_key else WHOLE
-
-
-def require_verdict(context: dg.InputContext, verdicts: Verdicts, fingerprint: str) -> None:
-    """For an I/O manager: let a reference to an asset be loaded only when the asset's last audit did not
-    refuse it.
+def require_verdict(verdicts: Verdicts, table: str, slot: str, fingerprint: str | None = None) -> None:
+    """For a step that reads an audited table: go on only when its last audit did not refuse it.
 
     Raises:
         dg.Failure: it is refused; not to be retried.
     """
-    if not context.has_asset_key:
-        return
     try:
-        verdicts.require("/".join(context.asset_key.path), slot_of(context), fingerprint)
+        verdicts.require(table, slot, fingerprint)
     except Refused as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 

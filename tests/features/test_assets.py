@@ -36,7 +36,8 @@ class AuditedRefs(ArtifactRefIOManager):
 
     def load_input(self, context: dg.InputContext) -> ArtifactRef:
         ref = super().load_input(context)
-        require_verdict(context, Verdicts(self.verdicts), ref.fingerprint)
+        table, slot = "/".join(context.asset_key.path), context.asset_partition_key
+        require_verdict(Verdicts(self.verdicts), table, slot, ref.fingerprint)
         return ref
 
 
