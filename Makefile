@@ -17,7 +17,12 @@ export OMP_WAIT_POLICY ?= PASSIVE
 MANIFEST := dbt_project/target/manifest.json
 DBT_FILES := $(shell find dbt_project -type f \( -name '*.sql' -o -name '*.yml' \) -not -path '*/target/*')
 
-.PHONY: environment manifest demo ui test test-fast browser benchmark lint schema lock clean
+# BigQuery and GCS on this machine, in an environment of their own: they need a newer Python than the platform.
+EMULATORS := $(abspath .emulators)
+# A project kept for tests, to run `make test-bigquery` against Google's own: tests/emulators/README.md.
+PROJECT ?=
+
+.PHONY: environment manifest emulators demo ui test test-fast test-bigquery browser benchmark lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -34,6 +39,11 @@ manifest: $(MANIFEST)
 $(MANIFEST): $(VENV)/.installed $(DBT_FILES)
 	$(BIN)/platform-assets manifest
 
+emulators: $(EMULATORS)/.installed
+
+$(EMULATORS)/.installed: tests/emulators/requirements.lock tests/emulators/install.sh | $(VENV)/.installed
+	tests/emulators/install.sh $(EMULATORS) $(BIN)/uv
+
 $(DAGSTER_HOME)/dagster.yaml: deploy/local/dagster.yaml
 	mkdir -p $(DAGSTER_HOME)
 	cp $< $@
@@ -44,11 +54,14 @@ demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev -w workspace.yaml
 
-test: $(MANIFEST) browser
-	$(BIN)/python -m pytest
+test: $(MANIFEST) browser emulators
+	$(BIN)/python -m pytest --require-emulators
 
 test-fast: $(MANIFEST)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not bigquery"
+
+test-bigquery: $(MANIFEST) $(if $(PROJECT),,emulators)
+	$(BIN)/python -m pytest -m bigquery $(if $(PROJECT),--google-project=$(PROJECT),--require-emulators)
 
 # The browser test drives a real browser; Debian's own is used.
 browser:
@@ -68,6 +81,7 @@ schema: $(VENV)/.installed
 
 lock:
 	./deploy/lock.sh
+	./tests/emulators/lock.sh
 
 clean:
 	rm -rf .data $(MANIFEST)

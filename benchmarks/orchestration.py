@@ -22,8 +22,8 @@ from platform_assets.campaigns.read import read_campaigns
 from platform_assets.components.loading import read_sources
 from platform_assets.environment import REPOSITORY, Environment, local_environment
 from platform_assets.warehouse.catalog import Catalog
-from platform_assets.warehouse.duckdb import Warehouse
-from platform_assets.warehouse.published import MartStore
+from platform_assets.warehouse.opening import open_warehouse
+from platform_assets.warehouse.reading import Warehouse
 from samples.demo import QUESTIONS
 from samples.exports import write_sample_exports
 
@@ -38,9 +38,9 @@ def plain(environment: Environment) -> None:
     from platform_assets.campaigns.promotion import PromotedModels, decide_promotion
     from platform_assets.campaigns.training_set import build_training_set
     from platform_assets.exports.discover import load_source
-    from platform_assets.transform.build import Transform, build
-    from platform_assets.transform.dbt import DbtProject
+    from platform_assets.transform.build import build
     from platform_assets.transform.graph import ProjectGraph
+    from platform_assets.transform.opening import open_transform
     from platform_assets.warehouse.catalog import read_manifest
 
     catalog = Catalog.from_manifest(environment.dbt_manifest)
@@ -48,12 +48,11 @@ def plain(environment: Environment) -> None:
     for source, declared in read_sources(environment.sources).items():
         load_source(declared, source, environment.exports, environment.raw)
     graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
-    project = DbtProject(environment.dbt_project, environment.raw, environment.dbt_database)
-    build(Transform(graph, catalog, project, MartStore(environment.marts), store), list(graph.models))
+    build(open_transform(environment, graph, catalog), list(graph.models))
     specs = {file.name: file.spec for file in read_campaigns(environment.campaigns, catalog) if file.spec}
 
     def warehouse() -> Warehouse:
-        return Warehouse(catalog, MartStore(environment.marts))
+        return open_warehouse(environment, catalog)
 
     for question in (question for question in QUESTIONS if question.train):
         name, spec = question.campaign, specs[question.campaign]

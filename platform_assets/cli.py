@@ -1,7 +1,7 @@
 """`platform-assets …`: what Dagster's own command does not do.
 
-Belongs here: checking, previewing and copying campaign files, the JSON Schema for editors, and the doctor. What runs
-assets is `dagster` itself.
+Belongs here: checking, previewing and copying campaign files, the JSON Schema for editors, making what is needed in
+Google Cloud, and the doctor. What runs assets is `dagster` itself.
 """
 
 import json
@@ -65,13 +65,13 @@ def preview(campaign: str) -> None:
     from platform_assets.campaigns.training_set import TooFewPositives
     from platform_assets.features.tables import AsOfNotCovered
     from platform_assets.quality import AuditFailed
-    from platform_assets.warehouse.duckdb import Warehouse
-    from platform_assets.warehouse.published import MartMissing, MartRefused, MartStore
+    from platform_assets.warehouse.opening import open_warehouse
+    from platform_assets.warehouse.published import MartMissing, MartRefused
 
     environment = _environment()
     catalog = _catalog(environment)
     spec = _campaign(environment, catalog, campaign)
-    warehouse = Warehouse(catalog, MartStore(environment.marts))
+    warehouse = open_warehouse(environment, catalog, f"preview {campaign}")
     try:
         looked = preview_campaign(campaign, spec, warehouse, ArtifactStore(environment.artifacts), environment.teachers)
     except (
@@ -124,11 +124,30 @@ def schema(output: Path | None) -> None:
 @main.command()
 def manifest() -> None:
     """Parse the dbt project, so that definitions can load."""
-    from platform_assets.transform.dbt import DbtError, DbtProject, parse_project
+    from platform_assets.transform.dbt import DbtError, local_project, parse_project
 
     environment = _environment()
-    project = DbtProject(environment.dbt_project, environment.raw, environment.dbt_database)
+    # Whatever the environment: what definitions need of the project is the same on every engine.
+    project = local_project(environment.dbt_project, environment.raw, environment.dbt_database)
     click.echo(str(_told(lambda: parse_project(project), DbtError)))
+
+
+@main.command()
+def prepare() -> None:
+    """Make the datasets and the bucket that the platform needs in Google Cloud; exit 1 when one cannot be made."""
+    from platform_assets.warehouse.bigquery.connection import BigQuery
+    from platform_assets.warehouse.bigquery.preparing import prepare as prepared
+
+    environment = _environment()
+    if environment.cloud is None:
+        click.echo(f"PLATFORM_ENV={environment.name}: nothing to prepare; folders are made when they are needed")
+        return
+    complete = True
+    for made in prepared(BigQuery(environment.cloud)):
+        complete &= made.good
+        click.echo(f"{GOOD if made.good else BAD} {made.what}: {made.found}")
+    if not complete:
+        sys.exit(1)
 
 
 @main.command()

@@ -17,6 +17,7 @@ import dagster as dg
 
 from platform_assets.definitions import build_definitions
 from platform_assets.environment import Environment, environment_from_variables
+from platform_assets.storage import files_at
 from samples.exports import write_sample_exports
 
 
@@ -182,7 +183,9 @@ def _figures(environment: Environment, question: Question) -> dict[str, Any]:
     from platform_assets.audiences.publication import folder_of
 
     folder = folder_of(environment.audiences, question.campaign, date.fromisoformat(question.as_of).isoformat())
-    return dict(json.loads((folder / "figures.json").read_text()))
+    stored = files_at(folder).read("figures.json")
+    assert stored is not None
+    return dict(json.loads(stored.content))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ from platform_assets.environment import REPOSITORY, Environment, local_environme
 if TYPE_CHECKING:
     from tests.platform.running import Platform
 
+pytest_plugins = ["tests.emulators.fixtures"]
+
 
 @pytest.fixture(scope="session")
 def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the dbt project with its manifest; parsed only when the repository's is missing or old."""
-    from platform_assets.transform.dbt import DbtProject, parse_project
+    from platform_assets.transform.dbt import local_project, parse_project
 
     source, copy = REPOSITORY / "dbt_project", tmp_path_factory.mktemp("dbt") / "dbt_project"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("target", "logs"))
@@ -31,7 +33,7 @@ def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (copy / "target").mkdir()
         shutil.copyfile(manifest, copy / "target" / manifest.name)
     else:
-        parse_project(DbtProject(copy, copy.parent / "raw", copy.parent / "parse" / "dbt.duckdb"))
+        parse_project(local_project(copy, copy.parent / "raw", copy.parent / "parse" / "dbt.duckdb"))
     return copy
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from platform_assets.environment import (
+    CLOUD_ONLY,
     PACKAGE,
     REPOSITORY,
+    STAGES,
     VARIABLES,
+    Cloud,
     Environment,
     EnvironmentVariableError,
     Scope,
@@ -31,7 +34,7 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
 }
 
 UNUSABLE = [
-    ("PLATFORM_ENV", "gcp", "local"),
+    ("PLATFORM_ENV", "azure", "local, emulated or gcp"),
     ("PLATFORM_TIMEZONE", "Europe/Berlinn", "IANA"),
     ("PLATFORM_TIMEZONE", "../../etc/passwd", "IANA"),
     ("PLATFORM_TIMEZONE", "Europe", "IANA"),
@@ -45,11 +48,105 @@ UNUSABLE = [
 ]
 
 
+IN_CLOUD = {"PLATFORM_ENV": "gcp", "PLATFORM_PROJECT": "my-project"}
+EMULATED = {
+    "PLATFORM_ENV": "emulated",
+    "PLATFORM_PROJECT": "my-project",
+    "BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9050",
+    "STORAGE_EMULATOR_HOST": "http://127.0.0.1:4443",
+    "PLATFORM_BIGQUERY_STORAGE_HOST": "127.0.0.1:9060",
+}
+TAG = "projects/p/locations/us/taxonomies/1/policyTags/2"
+CLOUD_EXAMPLES: dict[str, tuple[str, str, object]] = {
+    "PLATFORM_PROJECT": ("other-project", "project", "other-project"),
+    "PLATFORM_STAGE": ("prod", "stage", "prod"),
+    "PLATFORM_LOCATION": ("europe-west3", "location", "europe-west3"),
+    "PLATFORM_BUCKET": ("our-bucket", "bucket", "our-bucket"),
+    "PLATFORM_MAX_BYTES_BILLED": ("1000", "max_bytes_billed", 1000),
+    "PLATFORM_RAW_EXPIRY_DAYS": ("400", "raw_expiry_days", 400),
+    "PLATFORM_POLICY_TAGS": (f"personal={TAG}", "policy_tags", (("personal", TAG),)),
+}
+UNUSABLE_IN_CLOUD = [
+    ("PLATFORM_PROJECT", "No", "my-project"),
+    ("PLATFORM_STAGE", "production", "dev, staging, prod"),
+    ("PLATFORM_LOCATION", "eu west", "EU"),
+    ("PLATFORM_BUCKET", "gs://bucket", "my-bucket"),
+    ("PLATFORM_MAX_BYTES_BILLED", "10 GB", "a whole number above 0"),
+    ("PLATFORM_MAX_BYTES_BILLED", "0", "a whole number above 0"),
+    ("PLATFORM_RAW_EXPIRY_DAYS", "-1", "a whole number above 0"),
+]
+
+
 def test_every_variable_has_an_example_here() -> None:
-    assert set(EXAMPLES) == set(VARIABLES)
+    assert {*EXAMPLES, *CLOUD_EXAMPLES, "PLATFORM_BIGQUERY_STORAGE_HOST"} == set(VARIABLES)
+    assert set(CLOUD_EXAMPLES) == set(CLOUD_ONLY)
 
 
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("name", CLOUD_EXAMPLES)
+def test_a_cloud_variable_sets_its_field_and_no_other(name: str) -> None:
+    value, field, expected = CLOUD_EXAMPLES[name]
+    plain, given = (
+        environment_from_variables(IN_CLOUD).cloud,
+        environment_from_variables(IN_CLOUD | {name: value}).cloud,
+    )
+    assert plain
+    assert given
+    assert getattr(given, field) == expected
+    moved = {"bucket"} if name in ("PLATFORM_PROJECT", "PLATFORM_STAGE") else set()
+    assert {other for other in Cloud.__dataclass_fields__ if getattr(plain, other) != getattr(given, other)} <= {
+        field,
+        *moved,
+    }
+
+
+@pytest.mark.parametrize("name", [*CLOUD_EXAMPLES, "PLATFORM_BIGQUERY_STORAGE_HOST"])
+def test_a_cloud_variable_without_a_cloud_is_refused(name: str) -> None:
+    with pytest.raises(EnvironmentVariableError, match=f"{name} is set, but means nothing with PLATFORM_ENV=local"):
+        environment_from_variables({name: "anything"})
+
+
+@pytest.mark.parametrize(("name", "value", "taken"), UNUSABLE_IN_CLOUD)
+def test_an_unusable_cloud_variable_is_refused_by_name(name: str, value: str, taken: str) -> None:
+    with pytest.raises(EnvironmentVariableError) as refused:
+        environment_from_variables(IN_CLOUD | {name: value})
+    assert str(refused.value).startswith(f"{name}={value}: ")
+    assert taken in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["personal", "personal=secret", f"Personal={TAG}", f"personal={TAG}/more"])
+def test_a_policy_tag_without_class_or_resource_is_refused(text: str) -> None:
+    with pytest.raises(EnvironmentVariableError, match=r"PLATFORM_POLICY_TAGS: .* is not class=projects/"):
+        environment_from_variables(IN_CLOUD | {"PLATFORM_POLICY_TAGS": text})
+
+
+@pytest.mark.parametrize("missing", [name for name in EMULATED if name != "PLATFORM_ENV"])
+def test_a_half_set_emulated_environment_is_refused_by_what_is_missing(missing: str) -> None:
+    given = {name: value for name, value in EMULATED.items() if name != missing}
+    with pytest.raises(EnvironmentVariableError, match=f"{missing} is not set; PLATFORM_ENV=emulated needs it"):
+        environment_from_variables(given)
+
+
+@pytest.mark.parametrize("name", [name for name in EMULATED if name not in IN_CLOUD])
+def test_the_real_cloud_refuses_to_be_led_to_an_emulator(name: str) -> None:
+    with pytest.raises(EnvironmentVariableError, match=f"{name} is set, but means nothing with PLATFORM_ENV=gcp"):
+        environment_from_variables(IN_CLOUD | {name: EMULATED[name]})
+
+
+@pytest.mark.parametrize(("name", "variables"), [("gcp", IN_CLOUD), ("emulated", EMULATED)])
+def test_in_the_cloud_all_that_outlives_a_step_lies_in_the_bucket(name: str, variables: dict[str, str]) -> None:
+    environment = environment_from_variables(variables)
+    assert environment.name == name
+    for place in ("exports", "teachers", "marts", "artifacts", "audiences", "verdicts", "refs"):
+        assert str(getattr(environment, place)).startswith("gs://my-project-audiences-dev/"), place
+
+
+def test_stages_share_no_dataset_and_no_bucket() -> None:
+    clouds = [environment_from_variables(IN_CLOUD | {"PLATFORM_STAGE": stage}).cloud for stage in STAGES]
+    places = [{cloud.bucket, cloud.dataset("raw"), cloud.dataset("marts")} for cloud in clouds if cloud]
+    assert len(set().union(*places)) == 9
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_a_variable_sets_its_field_and_no_other(name: str) -> None:
     value, field, expected = EXAMPLES[name]
     plain, given = environment_from_variables({}), environment_from_variables({name: value})

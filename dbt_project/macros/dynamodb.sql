@@ -122,7 +122,7 @@
 
 {% macro duckdb__dynamodb_texts(item, json_path) %}coalesce(json_extract_string({{ item }}, '{{ json_path }}[*]'), []){% endmacro %}
 
-{% macro bigquery__dynamodb_texts(item, json_path) %}coalesce(json_value_array({{ item }}, '{{ json_path }}'), []){% endmacro %}
+{% macro bigquery__dynamodb_texts(item, json_path) %}coalesce(json_value_array({{ item }}, '{{ json_path }}'), array<string>[]){% endmacro %}
 
 
 {#- Array of the JSON values in the JSON array at a path; empty when there is none. -#}
@@ -130,7 +130,7 @@
 
 {% macro duckdb__dynamodb_parts(item, json_path) %}coalesce(json_extract({{ item }}, '{{ json_path }}[*]'), []){% endmacro %}
 
-{% macro bigquery__dynamodb_parts(item, json_path) %}coalesce(json_query_array({{ item }}, '{{ json_path }}'), []){% endmacro %}
+{% macro bigquery__dynamodb_parts(item, json_path) %}coalesce(json_query_array({{ item }}, '{{ json_path }}'), array<json>[]){% endmacro %}
 
 
 {#- An array in ascending order. -#}

@@ -5,7 +5,8 @@
 
 {% macro duckdb__utc_timestamp(column) %}(cast({{ column }} as timestamp) at time zone 'UTC'){% endmacro %}
 
-{% macro bigquery__utc_timestamp(column) %}timestamp({{ column }}, 'UTC'){% endmacro %}
+{#- A cast, because raw columns may be DATETIME, TIMESTAMP or text, as the export's Parquet has them; UTC is BigQuery's default. -#}
+{% macro bigquery__utc_timestamp(column) %}cast({{ column }} as timestamp){% endmacro %}
 
 
 {#- An instant, from seconds since 1970-01-01 UTC. -#}
@@ -54,3 +55,11 @@
 {% macro duckdb__no_strings() %}cast([] as varchar[]){% endmacro %}
 
 {% macro bigquery__no_strings() %}array<string>[]{% endmacro %}
+
+
+{#- Text that is the same for two rows just when these columns are: arrays compare in neither `distinct` nor `group by` on BigQuery. -#}
+{% macro text_of(columns) %}{{ return(adapter.dispatch('text_of')(columns)) }}{% endmacro %}
+
+{% macro duckdb__text_of(columns) %}cast(to_json([{% for column in columns %}to_json({{ column }}){{ ', ' if not loop.last }}{% endfor %}]) as varchar){% endmacro %}
+
+{% macro bigquery__text_of(columns) %}to_json_string(struct({{ columns | join(', ') }})){% endmacro %}

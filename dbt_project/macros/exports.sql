@@ -22,17 +22,79 @@
 {% endmacro %}
 
 {% macro bigquery__loaded_exports() %}
-    (select source_name, table_name, export_id, exported_at from {{ target.project }}.raw._exports)
+    (select source_name, table_name, export_id, exported_at from {{ export_records() }})
 {% endmacro %}
+
+
+{#- The same as one build sees it: what is loaded while it runs is left to the next. -#}
+{% macro exports_of_this_build() %}{{ return(adapter.dispatch('exports_of_this_build')()) }}{% endmacro %}
+
+{% macro duckdb__exports_of_this_build() %}{{ loaded_exports() }}{% endmacro %}
+
+{#- Up to the record that was last when the view was made: later records carry a later `loaded_at`. -#}
+{% macro bigquery__exports_of_this_build() %}
+    {%- set last = none -%}
+    {%- if execute and model.resource_type == 'model' -%}
+        {%- set last = run_query("select cast(max(loaded_at) as string) as instant from " ~ export_records()).rows[0]['instant'] -%}
+    {%- endif -%}
+    (
+        select source_name, table_name, export_id, exported_at
+        from {{ export_records() }}
+        where {{ "loaded_at <= timestamp '" ~ last ~ "'" if last else 'false' }}
+    )
+{% endmacro %}
+
+{% macro export_records() %}`{{ target.project }}`.`{{ raw_dataset() }}`.`_exports`{% endmacro %}
+
+
+{#- A condition on raw rows: their export is one of those. -#}
+{% macro is_in_loaded_export(source_name, table_name) %}
+    _export_id in (
+        select export_id
+        from {{ ref('stg_exports') }}
+        where source_name = '{{ source_name }}' and table_name = '{{ table_name }}'
+    )
+{%- endmacro %}
 
 
 {#- A condition on raw rows: from the latest export of their table. -#}
 {% macro is_in_latest_export(source_name, table_name) %}
-    _export_id = (
-        select export_id
+    {{- return(adapter.dispatch('is_in_latest_export')(source_name, table_name)) -}}
+{% endmacro %}
+
+{% macro default__is_in_latest_export(source_name, table_name) %}
+    _export_id = ({{ latest_export(source_name, table_name, 'export_id') }}
+    )
+{%- endmacro %}
+
+{#- Literals, looked up when the view is made: BigQuery skips partitions for constants only. -#}
+{% macro bigquery__is_in_latest_export(source_name, table_name) %}
+    {%- set condition = default__is_in_latest_export(source_name, table_name) -%}
+    {%- if execute and model.resource_type == 'model' -%}
+        {%- set columns = 'export_id, cast(timestamp_trunc(exported_at, day) as string) as day' -%}
+        {%- set export = run_query(latest_export(source_name, table_name, columns)).rows | first -%}
+        {%- if export -%}
+            {%- set export_id = dbt.string_literal(dbt.escape_single_quotes(export['export_id'])) -%}
+            {%- set condition = "_export_id = " ~ export_id ~ " and timestamp_trunc(_exported_at, day) = timestamp '" ~ export['day'] ~ "'" -%}
+        {%- else -%}
+            {%- set condition = 'false' -%}
+        {%- endif -%}
+    {%- endif -%}
+    {{ condition }}
+{%- endmacro %}
+
+{% macro latest_export(source_name, table_name, columns) %}
+        select {{ columns }}
         from {{ ref('stg_exports') }}
         where source_name = '{{ source_name }}' and table_name = '{{ table_name }}'
         order by exported_at desc, export_id desc
         limit 1
-    )
 {%- endmacro %}
+
+
+{#- When the latest export of a raw table was taken: what `dbt source freshness` compares with now. -#}
+{% macro latest_exported_at(source_name, table_name) %}
+select max(exported_at)
+from {{ loaded_exports() }} as exports
+where source_name = '{{ source_name }}' and table_name = '{{ table_name }}'
+{% endmacro %}

@@ -1,6 +1,6 @@
 """The content-addressed store: what was computed, from what, and whether it must be computed again.
 
-Belongs here: fingerprints, the code a result depends on, the store on a folder or bucket, and how a reference to
+Belongs here: fingerprints, the code a result depends on, the store in a folder or bucket, and how a reference to
 an artifact travels between steps. Does not belong here: what the artifacts mean.
 """
 

@@ -14,7 +14,7 @@ FIRST_PARTY = "platform_assets"
 # Packages whose distribution has another name; reading every installed distribution to find out takes a second.
 DISTRIBUTIONS = {"ibis": "ibis-framework", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 # How and where a result is kept does not change what it is.
-NOT_PART_OF_A_RESULT = frozenset({"platform_assets.artifacts", "platform_assets.environment"})
+NOT_PART_OF_A_RESULT = frozenset({f"{FIRST_PARTY}.{room}" for room in ("artifacts", "environment", "storage")})
 
 
 def code_of(*modules: str) -> dict[str, str]:

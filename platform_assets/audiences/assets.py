@@ -5,7 +5,7 @@ All are partitioned by as-of date. Belongs here: keys, metadata and failures. Th
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -14,10 +14,9 @@ from platform_assets.campaigns.assets import output_of, shown
 from platform_assets.campaigns.feature_choice import chosen_groups
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
+from platform_assets.features.spine import instant_of
 from platform_assets.warehouse.catalog import Catalog
-
-if TYPE_CHECKING:
-    from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.opening import open_warehouse
 
 MODEL_CHECK = "model_is_promoted"
 
@@ -106,9 +105,11 @@ def _scores(
         yield from (_model_check(name, missing.get(name)) for name in wanted if name in asked)
         if not ready:
             raise dg.Failure("\n".join(missing.values()), allow_retries=False)
+        warehouse = open_warehouse(environment, catalog, f"scores {entity}")
         try:
-            for scored in score_campaigns(ready, _warehouse(environment, catalog), store, promoted, day):
+            for scored in score_campaigns(ready, warehouse, store, promoted, day):
                 metadata = shown(scored.scores, "people", "mean", "lowest", "highest", "model_good_from")
+                metadata |= warehouse.cost()
                 yield output_of(scored.scores, metadata, name=scored.campaign)
         except _data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -141,11 +142,10 @@ def _audience(
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)
+        warehouse = open_warehouse(environment, catalog, f"{name} audience")
         try:
             promotion = PromotedModels(environment.artifacts).require(name, day)
-            made = build_audience(
-                name, spec, store.open(scores), promotion, _warehouse(environment, catalog), store, day
-            )
+            made = build_audience(name, spec, store.open(scores), promotion, warehouse, store, day)
         except _data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
@@ -153,7 +153,18 @@ def _audience(
         metadata = shown(
             made, "people", "eligible", "selected", "treat", "holdout", "mean_score", "expected_value", "why_not"
         )
-        metadata |= {"audience": dg.MetadataValue.path(str(places[0])), "csv": dg.MetadataValue.path(str(places[1]))}
+        metadata |= {
+            "audience": dg.MetadataValue.path(places[0].location),
+            "csv": dg.MetadataValue.path(places[1].location),
+        }
+        if environment.cloud is not None:
+            from platform_assets.audiences.bigquery_table import publish_table
+            from platform_assets.warehouse.bigquery.connection import BigQuery
+
+            entity = catalog.entities[spec.entity]
+            instant = instant_of(day, entity.timezone)
+            bigquery, uri = BigQuery(environment.cloud), places[0].location
+            metadata["table"] = publish_table(bigquery, name, spec.description, entity.key, made, uri, instant)
         return output_of(made, {key: value for key, value in metadata.items() if value is not None})
 
     return audience
@@ -178,7 +189,7 @@ def _report(
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)
-        warehouse = _warehouse(environment, catalog)
+        warehouse = open_warehouse(environment, catalog, f"{name} report")
         try:
             promotion = PromotedModels(environment.artifacts).require(name, day)
             made = build_report(
@@ -191,8 +202,8 @@ def _report(
         place = publish_file(made.path(FILE), folder, FILE)
         metadata = {
             **shown(made),
-            "report": dg.MetadataValue.path(str(place)),
-            "open": dg.MetadataValue.url(place.as_uri()),
+            "report": dg.MetadataValue.path(place.location),
+            "open": dg.MetadataValue.url(place.link),
         }
         if made.metadata["held_out"]:
             metadata["held_out"] = dg.MetadataValue.md(_held_out_table(made.metadata["held_out"]))
@@ -209,13 +220,6 @@ def _require_features(entity: str, groups: list[str], day: date, environment: En
     verdicts = Verdicts(environment.verdicts)
     for group in groups:
         require_verdict(verdicts, f"features/{entity}/{group}", day.isoformat())
-
-
-def _warehouse(environment: Environment, catalog: Catalog) -> "Warehouse":
-    from platform_assets.warehouse.duckdb import Warehouse
-    from platform_assets.warehouse.published import MartStore
-
-    return Warehouse(catalog, MartStore(environment.marts))
 
 
 def _data_errors() -> tuple[type[Exception], ...]:

@@ -7,13 +7,13 @@ it; the column that would have ranked best in hindsight stands beside it.
 
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.artifacts import ArtifactStore
 from platform_assets.campaigns.label import is_known
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.training_set import LabelledRows, event_rows, teacher_rows
+from platform_assets.environment import Place
 from platform_assets.features.spine import instant_of
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_assets.learning.bundle import Bundle
-    from platform_assets.warehouse.duckdb import Warehouse
+    from platform_assets.warehouse.reading import Warehouse
 
 FEWEST_OF_A_CLASS = 10
 TOP = 0.1
 
 
 def held_out_labels(
-    spec: CampaignSpec, warehouse: "Warehouse", store: ArtifactStore, teachers: Path, day: date
+    spec: CampaignSpec, warehouse: "Warehouse", store: ArtifactStore, teachers: Place, day: date
 ) -> LabelledRows | None:
     """The rows that tell how well a score as of `day` did; None while no label from then on is known."""
     if isinstance(spec.label, TeacherLabel):

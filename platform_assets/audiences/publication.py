@@ -4,24 +4,27 @@ The artifacts stay where they are; these are copies under names that do not chan
 `<audiences>/<campaign>/<as-of date>/` holds `audience.parquet`, `audience.csv`, `report.html` and `figures.json`.
 """
 
-import os
-import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+
+from platform_assets.storage import files_at
 
 
-def publish_file(source: str | Path, folder: Path, name: str) -> Path:
-    """Copy `source` to `folder/name`: readers see the old file or the new one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / name
-    aside = folder / f".{name}.{uuid4().hex}"
-    shutil.copyfile(source, aside)
-    with aside.open("rb") as written:
-        os.fsync(written.fileno())
-    aside.replace(target)
-    return target
+@dataclass(frozen=True)
+class Published:
+    """Where a published file lies: its path or gs:// URL, and the URL at which a browser opens it."""
+
+    location: str
+    link: str
 
 
-def folder_of(audiences: Path, campaign: str, as_of: str) -> Path:
-    """Where a campaign's files of one as-of date lie."""
-    return audiences / campaign / as_of
+def publish_file(source: str | Path, folder: str | Path, name: str) -> Published:
+    """Copy `source` to `folder/name`, a local folder or gs:// URL: readers see the old file or the new one."""
+    files = files_at(folder)
+    files.put_file(Path(source), name)
+    return Published(files.location(name), files.link(name))
+
+
+def folder_of(audiences: str | Path, campaign: str, as_of: str) -> str:
+    """Where a campaign's files of one as-of date lie: a path or gs:// URL, as `audiences` is."""
+    return f"{audiences}/{campaign}/{as_of}"

@@ -15,9 +15,10 @@ from platform_assets.campaigns.fitting import TrainingRows
 from platform_assets.campaigns.promotion import Promotion
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.campaigns.training_set import LabelledRows, join_features, marts_of
+from platform_assets.environment import Place
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.tables import FeatureTable, feature_table
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.reading import Warehouse
 
 FILE = "report.html"
 FIGURES_FILE = "figures.json"
@@ -31,7 +32,7 @@ def build_report(
     promotion: Promotion,
     warehouse: Warehouse,
     store: ArtifactStore,
-    teachers: Path,
+    teachers: Place,
     day: date,
 ) -> Artifact:
     """The report: `report.html` for people, `figures.json` with the same figures for programs.

@@ -19,7 +19,7 @@ from platform_assets.campaigns.training_set import marts_of
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of
 from platform_assets.features.tables import FeatureTable, feature_table
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.reading import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,7 @@ from platform_assets.features.registry import GROUPS
 from platform_assets.warehouse.catalog import Catalog
 
 if TYPE_CHECKING:
-    from platform_assets.warehouse.duckdb import Warehouse
+    from platform_assets.warehouse.reading import Warehouse
 
 CRON = {"day": "0 4 * * *", "week": "0 4 * * 1", "month": "0 4 1 * *"}
 SCORING_CRON = "0 6 * * *"
@@ -59,10 +59,10 @@ def _scoring_schedule(
     )
     def scoring(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from platform_assets.campaigns.times import latest_as_of
-        from platform_assets.warehouse.duckdb import Warehouse
-        from platform_assets.warehouse.published import MartMissing, MartRefused, MartStore
+        from platform_assets.warehouse.opening import open_warehouse
+        from platform_assets.warehouse.published import MartMissing, MartRefused
 
-        warehouse = Warehouse(catalog, MartStore(environment.marts))
+        warehouse = open_warehouse(environment, catalog, f"schedule {entity}")
         try:
             watermark = warehouse.watermark(*_marts_read(entity, specs, warehouse))
         except (MartMissing, MartRefused) as error:

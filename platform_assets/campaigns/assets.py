@@ -85,12 +85,12 @@ def _training_set(name: str, spec: CampaignSpec, environment: Environment, catal
         from platform_assets.campaigns.times import NotCovered
         from platform_assets.campaigns.training_set import TooFewPositives, build_training_set
         from platform_assets.features.tables import AsOfNotCovered
-        from platform_assets.warehouse.duckdb import Warehouse
-        from platform_assets.warehouse.published import MartMissing, MartRefused, MartStore
+        from platform_assets.warehouse.opening import open_warehouse
+        from platform_assets.warehouse.published import MartMissing, MartRefused
 
         store = ArtifactStore(environment.artifacts)
         verdicts = Verdicts(environment.verdicts)
-        warehouse = Warehouse(catalog, MartStore(environment.marts))
+        warehouse = open_warehouse(environment, catalog, f"{name} training_set")
         try:
             made = build_training_set(name, spec, warehouse, store, environment.teachers, _as_date(config.score_at))
         except AuditFailed as error:
@@ -110,9 +110,8 @@ def _training_set(name: str, spec: CampaignSpec, environment: Environment, catal
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             raise dg.Failure(str(error), allow_retries=False) from error
         verdicts.passed(verdict_table(name), ANY_TIME, made.ref.fingerprint)
-        yield output_of(
-            made, shown(made, "rows", "positives", "base_rate", "score_at", "set_aside", "as_of", "by_time")
-        )
+        found = shown(made, "rows", "positives", "base_rate", "score_at", "set_aside", "as_of", "by_time")
+        yield output_of(made, found | warehouse.cost())
         yield audit_check_result(made.metadata["audit"], key)
 
     return training_set

@@ -10,8 +10,9 @@ from platform_assets.campaigns.predicate import parse_event_condition
 from platform_assets.campaigns.spec import AbsenceLabel, CampaignSpec, EventLabel
 from platform_assets.campaigns.times import ImmatureLabel, newest_with_label
 from platform_assets.features.spine import instant_of
+from platform_assets.features.windows import instant_literal
 from platform_assets.warehouse.catalog import Mart
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.reading import Warehouse
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -39,8 +40,6 @@ def event_labels(warehouse: Warehouse, spec: CampaignSpec, people: "ir.Table", a
     Raises:
         ImmatureLabel: the exports do not cover the whole horizon.
     """
-    import ibis
-
     name = label_mart(spec)
     assert name is not None
     mart = warehouse.catalog.marts[name]
@@ -55,9 +54,7 @@ def event_labels(warehouse: Warehouse, spec: CampaignSpec, people: "ir.Table", a
     start, end = instant_of(as_of, entity.timezone), instant_of(as_of + spec.horizon, entity.timezone)
     events = _counting(warehouse, spec, mart)
     when = events[mart.event_time]
-    within = events.filter(
-        (when >= ibis.literal(start, type="timestamp('UTC', 6)")) & (when < ibis.literal(end, type="timestamp('UTC')"))
-    )
+    within = events.filter((when >= instant_literal(start)) & (when < instant_literal(end)))
     active = within.select(**{entity.key: within[mart.entity_key]}).distinct().mutate(active=True)
     joined = people.left_join(active, entity.key)
     happened = joined.active.fill_null(False)

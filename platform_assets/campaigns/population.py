@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from platform_assets.campaigns.predicate import Aggregate, Predicate, parse_person_condition
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.features.point_in_time import population
-from platform_assets.features.windows import Events
+from platform_assets.features.windows import SECONDS_A_DAY, Events, epoch_seconds, instant_literal
 from platform_assets.warehouse.catalog import Catalog, Entity
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.reading import Warehouse
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -82,11 +82,11 @@ def _aggregate(warehouse: Warehouse, entity: Entity, aggregate: Aggregate, as_of
     events = known.table
     if aggregate.days is not None:
         since = as_of - known.lag - timedelta(days=aggregate.days)
-        events = events.filter(events[known.time] >= ibis.literal(since, type="timestamp('UTC', 6)"))
+        events = events.filter(events[known.time] >= instant_literal(since))
     if aggregate.function == "count":
         value = events.count()
     elif aggregate.function == "days_since":
-        value = (ibis.literal(as_of.timestamp()) - events[known.time].max().epoch_seconds()) / 86400.0
+        value = (ibis.literal(as_of.timestamp()) - epoch_seconds(events[known.time].max())) / SECONDS_A_DAY
     else:
         value = getattr(events[aggregate.column], aggregate.function)().cast("float64")
     return events.group_by(known.person).aggregate(**{aggregate.name: value}).rename({entity.key: known.person})
@@ -94,13 +94,12 @@ def _aggregate(warehouse: Warehouse, entity: Entity, aggregate: Aggregate, as_of
 
 def _as_known_at(warehouse: Warehouse, entity: Entity, as_of: datetime, columns: Sequence[str]) -> "ir.Table":
     """The entity mart's columns as known at `as_of`, under names that cannot meet a campaign's own."""
-    import ibis
 
     mart = warehouse.catalog.marts[entity.mart]
     rows = warehouse.table(entity.mart)
     if mart.history == "scd2":
         # As features see it: a version that begins at the instant itself is not known yet.
-        known = ibis.literal(as_of - mart.arrival_lag, type="timestamp('UTC', 6)")
+        known = instant_literal(as_of - mart.arrival_lag)
         rows = rows.filter((rows.valid_from < known) & (rows.valid_to.isnull() | (rows.valid_to >= known)))
     return rows.select(entity.key, **{_own(column): rows[column] for column in columns})
 

@@ -5,7 +5,6 @@ It only looks: what is in the store is read, the rest is computed for the occasi
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.artifacts import ArtifactStore
@@ -21,10 +20,11 @@ from platform_assets.campaigns.training_set import (
     score_date,
     watermark_of,
 )
+from platform_assets.environment import Place
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import instant_of
 from platform_assets.features.tables import glance
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.reading import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ class Preview:
 
 
 def preview_campaign(
-    name: str, spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path
+    name: str, spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Place
 ) -> Preview:
     """Look at a campaign.
 
@@ -119,16 +119,15 @@ def _people(spec: CampaignSpec, warehouse: Warehouse, at: date) -> tuple[int, in
         f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity)
         for i, text in enumerate(spec.audience.exclude)
     }
-    backend = warehouse.connect()
     excluded = {}
     if conditions:
         held = with_conditions(warehouse, entity, asked, instant, conditions)
         excluded = {
-            condition.text: int(backend.execute(held[column].sum()) or 0) for column, condition in conditions.items()
+            condition.text: int(warehouse.value(held[column].sum()) or 0) for column, condition in conditions.items()
         }
     return (
-        int(backend.execute(everyone(warehouse, entity, instant).count())),
-        int(backend.execute(asked.count())),
+        int(warehouse.value(everyone(warehouse, entity, instant).count())),
+        int(warehouse.value(asked.count())),
         excluded,
     )
 

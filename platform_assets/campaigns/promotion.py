@@ -10,14 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
-
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
 from platform_assets.artifacts import Artifact, ArtifactRef, ArtifactStore, Recipe, code_of
 from platform_assets.campaigns.ensembling import OOF_FILE, load_bundle
 from platform_assets.campaigns.fitting import TrainingRows, require_training_set
+from platform_assets.storage import files_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,20 +57,15 @@ class Decision:
 
 
 class PromotedModels:
-    """The promoted models of every campaign, below a folder or any fsspec URL: one file a campaign, replaced whole."""
+    """The promoted models of every campaign, below a folder or gs:// URL: one file a campaign, replaced whole."""
 
     def __init__(self, root: str | Path) -> None:
-        self._fs, path = fsspec.core.url_to_fs(str(root))
-        self._root = f"{path.rstrip('/')}/promoted"
+        self._files = files_at(root)
 
     def all(self, campaign: str) -> list[Promotion]:
         """Every promotion, oldest scoring date first."""
-        try:
-            records = json.loads(self._fs.cat_file(self._place(campaign)))
-        except FileNotFoundError:
-            return []
-        refs = ("ensemble", "training_set", "decision")
-        return [Promotion(r["score_at"], *(ArtifactRef.from_json(r[name]) for name in refs)) for r in records]
+        stored = self._files.read(_name(campaign))
+        return _promotions(stored.content) if stored else []
 
     def champion(self, campaign: str, as_of: date) -> Promotion | None:
         """The promoted model that is good as of a date."""
@@ -97,21 +89,23 @@ class PromotedModels:
 
     def promote(self, campaign: str, promotion: Promotion) -> None:
         """Make `promotion` the champion from its scoring date on; another one of that date gives way."""
-        others = [other for other in self.all(campaign) if other.score_at != promotion.score_at]
-        records = [asdict(record) for record in sorted([*others, promotion], key=lambda record: record.score_at)]
-        text = json.dumps(records, indent=1, sort_keys=True)
-        place = self._place(campaign)
-        if not isinstance(self._fs, LocalFileSystem):
-            self._fs.pipe_file(place, text.encode())
-            return
-        target = Path(place)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}.{uuid4().hex}")
-        aside.write_text(text)
-        aside.replace(target)
 
-    def _place(self, campaign: str) -> str:
-        return f"{self._root}/{campaign}.json"
+        def add(stored: bytes | None) -> bytes:
+            others = [other for other in _promotions(stored or b"[]") if other.score_at != promotion.score_at]
+            records = [asdict(record) for record in sorted([*others, promotion], key=lambda record: record.score_at)]
+            return json.dumps(records, indent=1, sort_keys=True).encode()
+
+        self._files.update(_name(campaign), add)
+
+
+def _name(campaign: str) -> str:
+    return f"promoted/{campaign}.json"
+
+
+def _promotions(content: bytes) -> list[Promotion]:
+    refs = ("ensemble", "training_set", "decision")
+    records = json.loads(content)
+    return [Promotion(r["score_at"], *(ArtifactRef.from_json(r[name]) for name in refs)) for r in records]
 
 
 def decide_promotion(

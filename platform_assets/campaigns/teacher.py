@@ -5,16 +5,22 @@ positives only. A file has three columns: the entity key, `as_of` and `label`.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.artifacts import ArtifactStore, Recipe, code_of
 from platform_assets.campaigns.predicate import did_you_mean
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.times import ImmatureLabel
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.environment import Place
+from platform_assets.features.windows import Events
+from platform_assets.storage import files_at
+from platform_assets.warehouse.reading import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,51 +48,73 @@ class TeacherRows:
     content_hash: str
 
 
-def teacher_path(spec: CampaignSpec, teachers: Path) -> Path:
-    """Where a campaign's teacher file lies.
+@dataclass(frozen=True)
+class TeacherFile:
+    """A teacher file: where people find it, and where this process reads it."""
+
+    location: str
+    path: Path
+
+    def __str__(self) -> str:
+        return self.location
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 of its bytes."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def opened_teacher(spec: CampaignSpec, teachers: Place) -> Iterator[TeacherFile]:
+    """A campaign's teacher file, to be read while the context lasts.
 
     Raises:
         TeacherError: the path leaves the teachers folder, or there is no such file.
     """
     assert isinstance(spec.label, TeacherLabel)
-    path = (teachers / spec.label.teacher).resolve()
-    if not path.is_relative_to(teachers.resolve()):
-        raise TeacherError(f"label.teacher {spec.label.teacher}: lies outside the teachers folder {teachers}")
-    if not path.is_file():
-        there = (
-            [p.relative_to(teachers).as_posix() for p in teachers.rglob("*") if p.suffix in (".csv", ".parquet")]
-            if teachers.is_dir()
-            else []
-        )
-        raise TeacherError(
-            f"label.teacher {spec.label.teacher}: no such file in {teachers}{did_you_mean(spec.label.teacher, there)}"
-        )
-    return path
+    name = spec.label.teacher
+    if name.startswith("/") or ".." in name.split("/"):
+        raise TeacherError(f"label.teacher {name}: lies outside the teachers folder {teachers}")
+    files = files_at(teachers)
+    with TemporaryDirectory(prefix="teacher-") as downloads:
+        try:
+            path = files.local_path(name, Path(downloads))
+        except FileNotFoundError as error:
+            there = [other for other in files.names() if other.endswith((".csv", ".parquet"))]
+            raise TeacherError(
+                f"label.teacher {name}: no such file in {teachers}{did_you_mean(name, there)}"
+            ) from error
+        if not path.is_relative_to(downloads) and not path.resolve().is_relative_to(Path(teachers).resolve()):
+            raise TeacherError(f"label.teacher {name}: lies outside the teachers folder {teachers}")
+        yield TeacherFile(files.location(name), path)
 
 
-def read_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Path) -> TeacherRows:
+def read_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Place) -> TeacherRows:
     """A campaign's teacher file with everything checked that can be.
 
     Raises:
         TeacherError: columns, types, labels, duplicates, unknown ids, one class only.
         ImmatureLabel: rows whose horizon the exports do not cover, when the campaign refuses them.
     """
+    with opened_teacher(spec, teachers) as file:
+        return _checked(file, spec, warehouse)
+
+
+def _checked(file: TeacherFile, spec: CampaignSpec, warehouse: Warehouse) -> TeacherRows:
     assert isinstance(spec.label, TeacherLabel)
-    path = teacher_path(spec, teachers)
     key = warehouse.catalog.entities[spec.entity].key
-    table = _typed(path, key, warehouse)
-    _refuse_duplicates(path, key, table)
-    _refuse_unknown(path, key, table, spec, warehouse)
+    table = _typed(file, key, warehouse)
+    _refuse_duplicates(file, key, table)
+    _refuse_unknown(file, key, table, spec, warehouse)
     named = table.select([key])
-    table, set_aside = _known_rows(path, table, spec, warehouse)
+    table, set_aside = _known_rows(file, table, spec, warehouse)
     if spec.label.negatives == "sample_population":
-        table = _with_sampled_negatives(path, key, table, named, spec, warehouse)
-    _refuse_one_class(path, table)
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return TeacherRows(table.sort_by([("as_of", "ascending"), (key, "ascending")]), set_aside, content)
+        table = _with_sampled_negatives(file, key, table, named, spec, warehouse)
+    _refuse_one_class(file, table)
+    return TeacherRows(table.sort_by([("as_of", "ascending"), (key, "ascending")]), set_aside, file.content_hash)
 
 
-def kept_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, store: ArtifactStore) -> TeacherRows:
+def kept_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Place, store: ArtifactStore) -> TeacherRows:
     """The same, read and checked once for what it depends on: file, settings, people, and how far the exports reach.
 
     Raises:
@@ -96,70 +124,80 @@ def kept_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Path, store
 
     assert isinstance(spec.label, TeacherLabel)
     entity = warehouse.catalog.entities[spec.entity]
-    file_hash = hashlib.sha256(teacher_path(spec, teachers).read_bytes()).hexdigest()
-    recipe = Recipe(
-        key=f"teachers/{spec.label.teacher}",
-        code=code_of("platform_assets.campaigns.teacher"),
-        config={
-            "label": spec.label.model_dump(mode="json"),
-            "entity": [entity.name, entity.key, entity.timezone],
-            "seed": spec.advanced.seed,
-            "watermark": warehouse.watermark(entity.population).isoformat(),
-        },
-        inputs={
-            "teacher file": file_hash,
-            **{mart: warehouse.published(mart).content_hash for mart in (entity.mart, entity.population)},
-        },
-    )
+    with opened_teacher(spec, teachers) as file:
+        file_hash = file.content_hash
+        recipe = Recipe(
+            key=f"teachers/{spec.label.teacher}",
+            code=code_of("platform_assets.campaigns.teacher"),
+            config={
+                "label": spec.label.model_dump(mode="json"),
+                "entity": [entity.name, entity.key, entity.timezone],
+                "seed": spec.advanced.seed,
+                "watermark": warehouse.watermark(entity.population).isoformat(),
+            },
+            inputs={
+                "teacher file": file_hash,
+                **{mart: warehouse.published(mart).content_hash for mart in (entity.mart, entity.population)},
+            },
+        )
 
-    def build(folder: Path) -> dict[str, int]:
-        teacher = read_teacher(spec, warehouse, teachers)
-        pq.write_table(teacher.table, folder / FILE)
-        return {"set_aside": teacher.set_aside}
+        def build(folder: Path) -> dict[str, int]:
+            teacher = _checked(file, spec, warehouse)
+            pq.write_table(teacher.table, folder / FILE)
+            return {"set_aside": teacher.set_aside}
 
-    made = store.get_or_build(recipe, build)
+        made = store.get_or_build(recipe, build)
     return TeacherRows(pq.ParquetFile(made.path(FILE)).read(), made.metadata["set_aside"], file_hash)
 
 
-def _typed(path: Path, key: str, warehouse: Warehouse) -> "pa.Table":
+def _typed(file: TeacherFile, key: str, warehouse: Warehouse) -> "pa.Table":
     """The file's three columns in their types; text that is none is refused with its row."""
     import duckdb
 
-    connection = warehouse.connect().con
-    reader = "read_csv(?, all_varchar=true, header=true)" if path.suffix == ".csv" else "read_parquet(?)"
+    reader = "read_csv(?, all_varchar=true, header=true)" if file.path.suffix == ".csv" else "read_parquet(?)"
     try:
-        raw = connection.sql(f"select * from {reader}", params=[str(path)]).to_arrow_table()  # noqa: S608 - one of two constants
+        raw = _query(f"select * from {reader}", params=[str(file.path)])  # noqa: S608 - one of two constants
     except duckdb.Error as error:
-        raise TeacherError(f"{path}: cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+        raise TeacherError(f"{file}: cannot be read as {file.path.suffix[1:]}: {str(error).splitlines()[0]}") from error
     wanted = [key, "as_of", "label"]
     for name in wanted:
         if name not in raw.column_names:
             raise TeacherError(
-                f"{path}: has no column {name}; it needs {', '.join(wanted)} and has {', '.join(raw.column_names)}"
+                f"{file}: has no column {name}; it needs {', '.join(wanted)} and has {', '.join(raw.column_names)}"
             )
     entity = next(e for e in warehouse.catalog.entities.values() if e.key == key)
     by_text = warehouse.table(entity.mart).schema()[key].is_string()
     person = f'cast("{key}" as varchar)' if by_text else _whole(key, raw.schema)
     as_of, zoneless = _instant(raw.schema, entity.timezone)
-    connection.register("teacher_raw", raw)
-    read = connection.sql(
-        f'select {person} as "{key}", {as_of} as as_of, {_whole("label", raw.schema)} as label, {zoneless} as zoneless from teacher_raw'  # noqa: S608
-    ).to_arrow_table()
-    connection.unregister("teacher_raw")
+    read = _query(
+        f'select {person} as "{key}", {as_of} as as_of, {_whole("label", raw.schema)} as label, {zoneless} as zoneless from teacher_raw',  # noqa: S608
+        teacher_raw=raw,
+    )
     bare = [row for row, value in enumerate(read["zoneless"].to_pylist()) if value]
     if bare:
         raise TeacherError(
-            f"{path}:{bare[0] + 2}: as_of has no time zone in {len(bare)} rows; write 1998-01-31T12:00:00Z, or a date alone"
+            f"{file}:{bare[0] + 2}: as_of has no time zone in {len(bare)} rows; write 1998-01-31T12:00:00Z, or a date alone"
         )
     typed = read.select(wanted)
     for name in wanted:
         bad = [row for row, value in enumerate(typed[name].to_pylist()) if value is None]
         if bad:
-            raise TeacherError(f"{path}:{bad[0] + 2}: {name} is empty or unreadable in {len(bad)} rows")
+            raise TeacherError(f"{file}:{bad[0] + 2}: {name} is empty or unreadable in {len(bad)} rows")
     strange = [row for row, value in enumerate(typed["label"].to_pylist()) if value not in (0, 1)]
     if strange:
-        raise TeacherError(f"{path}:{strange[0] + 2}: label is neither 0 nor 1 in {len(strange)} rows")
+        raise TeacherError(f"{file}:{strange[0] + 2}: label is neither 0 nor 1 in {len(strange)} rows")
     return typed
+
+
+def _query(sql: str, params: Sequence[Any] = (), **tables: "pa.Table") -> "pa.Table":
+    """The rows of a query over Arrow tables, or over the file it names, in UTC."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set timezone='UTC'")
+        for name, table in tables.items():
+            connection.register(name, table)
+        return connection.sql(sql, params=list(params)).to_arrow_table()
 
 
 def _whole(column: str, schema: "pa.Schema") -> str:
@@ -191,26 +229,28 @@ def _instant(schema: "pa.Schema", timezone: str) -> tuple[str, str]:
     return instant, f"not {is_date} and not {has_zone} and try_cast(as_of as timestamp) is not null"
 
 
-def _refuse_duplicates(path: Path, key: str, table: "pa.Table") -> None:
+def _refuse_duplicates(file: TeacherFile, key: str, table: "pa.Table") -> None:
     pairs = table.select([key, "as_of"]).group_by([key, "as_of"]).aggregate([([], "count_all")])
     twice = table.num_rows - pairs.num_rows
     if twice:
         raise TeacherError(
-            f"{path}: {twice} rows repeat a ({key}, as_of) that stands in the file already; keep one of each"
+            f"{file}: {twice} rows repeat a ({key}, as_of) that stands in the file already; keep one of each"
         )
 
 
-def _refuse_unknown(path: Path, key: str, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse) -> None:
+def _refuse_unknown(file: TeacherFile, key: str, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse) -> None:
     mart = warehouse.catalog.entities[spec.entity].mart
     rows = warehouse.memtable(table.select([key]))
-    unknown = rows.anti_join(warehouse.table(mart).select(key).distinct(), key).count().execute()
+    unknown = warehouse.value(rows.anti_join(warehouse.table(mart).select(key).distinct(), key).count())
     if unknown:
         raise TeacherError(
-            f"{path}: {unknown} of {table.num_rows} rows name a {key} that {mart} does not hold; remove them or load the export they come from"
+            f"{file}: {unknown} of {table.num_rows} rows name a {key} that {mart} does not hold; remove them or load the export they come from"
         )
 
 
-def _known_rows(path: Path, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse) -> tuple["pa.Table", int]:
+def _known_rows(
+    file: TeacherFile, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
+) -> tuple["pa.Table", int]:
     import pyarrow.compute as pc
 
     assert isinstance(spec.label, TeacherLabel)
@@ -220,7 +260,7 @@ def _known_rows(path: Path, table: "pa.Table", spec: CampaignSpec, warehouse: Wa
     immature = table.num_rows - pc.sum(pc.cast(known, "int64")).as_py() if table.num_rows else 0
     if immature and spec.label.immature == "refuse":
         raise ImmatureLabel(
-            f"{path}: as_of of {immature} rows is later than {(watermark - spec.horizon).isoformat()}: their {spec.horizon.days} days "
+            f"{file}: as_of of {immature} rows is later than {(watermark - spec.horizon).isoformat()}: their {spec.horizon.days} days "
             f"(label.within) end after the watermark {watermark.isoformat()}, so nobody can know their label; remove them, "
             f"or say `immature: set_aside` to leave them out"
         )
@@ -233,38 +273,36 @@ def _timestamp(instant: datetime) -> "pa.Scalar":
     return pa.scalar(instant.astimezone(UTC), pa.timestamp("us", "UTC"))
 
 
-def _refuse_one_class(path: Path, table: "pa.Table") -> None:
+def _refuse_one_class(file: TeacherFile, table: "pa.Table") -> None:
     labels = set(table["label"].to_pylist())
     if labels == {1}:
         raise TeacherError(
-            f"{path}: label is 1 in every row; add negatives, or say `negatives: sample_population` under `label`"
+            f"{file}: label is 1 in every row; add negatives, or say `negatives: sample_population` under `label`"
         )
     if labels != {0, 1}:
-        raise TeacherError(f"{path}: label is never 1, so there is nothing to learn; add positives")
+        raise TeacherError(f"{file}: label is never 1, so there is nothing to learn; add positives")
 
 
 def _with_sampled_negatives(
-    path: Path, key: str, table: "pa.Table", named: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
+    file: TeacherFile, key: str, table: "pa.Table", named: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
 ) -> "pa.Table":
     """Positives and, at each positive's as-of time, people of the population whom the file does not name (`named`).
 
     The choice is by a hash of seed, person and time: the same file and data give the same negatives.
     """
-    connection = warehouse.connect().con
+    import pyarrow as pa
+
     entity = warehouse.catalog.entities[spec.entity]
     mart = warehouse.catalog.marts[entity.population]
     if 0 in table["label"].to_pylist():
-        raise TeacherError(f"{path}: holds negatives of its own; leave out `negatives: sample_population`")
-    events = warehouse.published(mart.name).file
-    connection.register("teacher_positives", table)
-    connection.register("teacher_named", named)
-    sampled = connection.sql(
+        raise TeacherError(f"{file}: holds negatives of its own; leave out `negatives: sample_population`")
+    assert mart.entity_key is not None
+    assert mart.event_time is not None
+    events = Events(warehouse.table(mart.name), mart.entity_key, mart.event_time).before(warehouse.watermark(mart.name))
+    seen = events.table.group_by(person=events.person).aggregate(first_event=events.table[events.time].min())
+    sampled = _query(
         f"""
-        with seen as (
-            select "{mart.entity_key}" as person, min("{mart.event_time}") as first_event
-            from read_parquet(?, hive_partitioning=false) group by all
-        ),
-        times as (select as_of, count(*) * {NEGATIVES_PER_POSITIVE} as wanted from teacher_positives group by all),
+        with times as (select as_of, count(*) * {NEGATIVES_PER_POSITIVE} as wanted from teacher_positives group by all),
         candidates as (
             select seen.person, times.as_of, times.wanted,
                 row_number() over (partition by times.as_of order by hash(?, seen.person, epoch_us(times.as_of)), seen.person) as place
@@ -273,10 +311,9 @@ def _with_sampled_negatives(
         )
         select person as "{key}", as_of, 0::bigint as label from candidates where place <= wanted
         """,  # noqa: S608 - names from the catalog, numbers of our own
-        params=[events, spec.advanced.seed],
-    ).to_arrow_table()
-    connection.unregister("teacher_positives")
-    connection.unregister("teacher_named")
-    import pyarrow as pa
-
+        params=[spec.advanced.seed],
+        seen=warehouse.to_arrow(seen),
+        teacher_positives=table,
+        teacher_named=named,
+    )
     return pa.concat_tables([table, sampled.cast(table.schema)])

@@ -18,11 +18,13 @@ from platform_assets.campaigns.predicate import parse_person_condition
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.teacher import kept_teacher
 from platform_assets.campaigns.times import TrainingDates, training_dates
+from platform_assets.environment import Place
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of
 from platform_assets.features.tables import feature_table
+from platform_assets.features.windows import instant_literal
 from platform_assets.quality import Allowed, Columns, Key, RowCount, Rule, ShareBounds, audit
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.reading import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +76,7 @@ def score_date(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None =
 
 
 def labelled_rows(
-    spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path, score_at: date | None = None
+    spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Place, score_at: date | None = None
 ) -> LabelledRows:
     """The rows a campaign trains on, given what was known at its scoring date.
 
@@ -113,7 +115,7 @@ def event_rows(spec: CampaignSpec, warehouse: Warehouse, days: Sequence[date]) -
 
 
 def teacher_rows(
-    spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Path, wanted: Callable[[datetime], bool]
+    spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Place, wanted: Callable[[datetime], bool]
 ) -> LabelledRows:
     """The rows of a campaign's teacher file whose as-of time is `wanted`. No spine when there are none.
 
@@ -133,13 +135,11 @@ def teacher_rows(
 
 
 def _labelled_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Table":
-    import ibis
-
     entity = warehouse.catalog.entities[spec.entity]
     instant = instant_of(day, entity.timezone)
     labels = event_labels(warehouse, spec, people_asked(warehouse, spec, instant), day)
-    as_of = ibis.literal(instant, type="timestamp('UTC', 6)")
-    return warehouse.to_arrow(labels.select(entity.key, as_of=as_of, label=labels.label).order_by(entity.key))
+    rows = labels.select(entity.key, as_of=instant_literal(instant), label=labels.label)
+    return warehouse.to_arrow(rows.order_by(entity.key))
 
 
 def build_training_set(
@@ -147,7 +147,7 @@ def build_training_set(
     spec: CampaignSpec,
     warehouse: Warehouse,
     store: ArtifactStore,
-    teachers: Path,
+    teachers: Place,
     score_at: date | None = None,
 ) -> Artifact:
     """A campaign's training set: found, or made and audited.

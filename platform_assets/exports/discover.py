@@ -11,7 +11,7 @@ from pathlib import Path
 from platform_assets.exports import aurora, dynamodb
 from platform_assets.exports.export import Export, ExportError, ExportInProgress, sha256
 from platform_assets.exports.lake import Lake
-from platform_assets.exports.load import RawTable, load_exports, loaded_exports
+from platform_assets.exports.raw import RawTable, RawTables
 from platform_assets.exports.spec import ExportSourceSpec
 
 _LAYOUTS = {
@@ -89,10 +89,10 @@ def load_source(
     spec: ExportSourceSpec,
     source: str,
     exports_root: str | Path,
-    raw_root: Path,
+    raw: RawTables,
     tables: Collection[str] | None = None,
 ) -> LoadedSource:
-    """Loads every finished export of the source that is not loaded yet, for `tables` (all when None).
+    """Loads every finished export of the source that is not loaded yet into `raw`, for `tables` (all when None).
 
     Verifies all of them before it publishes any. Raises ExportError when one cannot be used, or when there is
     no finished export of a table at all.
@@ -102,14 +102,10 @@ def load_source(
     for name in names:
         _require_export(spec, found, exports_root, name)
     wanted = [(export, name) for export in found.complete for name in names if name in export.tables]
-    done = load_exports(wanted, raw_root)
+    done = raw.load(wanted)
     loaded = {
-        name: LoadedTable(
-            name,
-            tuple(loaded_exports(raw_root, source, name)),
-            sum(raw.new for raw in done if raw.table == name),
-        )
-        for name in names
+        name: LoadedTable(name, tuple(exports), sum(table.new for table in done if table.table == name))
+        for name, exports in raw.loaded(source, names).items()
     }
     return LoadedSource(loaded, found.in_progress)
 

@@ -6,8 +6,10 @@ system. Does not belong here: what the files mean.
 
 import base64
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -20,12 +22,38 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """What the file system itself knows of a file.
+
+    Attributes:
+        md5: base64; None where it keeps none, as for a local file, or an object of GCS composed of others.
+        generation: the number GCS gives to each write of an object; None elsewhere.
+    """
+
+    size: int
+    md5: str | None
+    generation: str | None
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The file system of a folder or URL, and the path there."""
+    # A listing kept from before would hide, in a process that lives long, the exports that came since.
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if url.startswith("gs://"):
+        without_credentials = fsspec.core.url_to_fs(url, **options, token="anon")  # noqa: S106
+        # Towards an emulator gcsfs would look for credentials all the same, and wait for a metadata server.
+        if not without_credentials[0].on_google:
+            return without_credentials
+    return fsspec.core.url_to_fs(url, **options)
+
+
 class Lake:
     """The exports root: a local folder or a URL that fsspec understands (`gs://bucket/prefix`)."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
-        self._fs, base = fsspec.core.url_to_fs(self.root)
+        self._fs, base = file_system(self.root)
         self._base = base.rstrip("/")
 
     def location(self, key: str) -> str:
@@ -67,6 +95,22 @@ class Lake:
             return {}
         found = self._fs.find(top, detail=True)
         return {path[len(top) :].lstrip("/"): int(info["size"]) for path, info in sorted(found.items())}
+
+    def stored(self, keys: Iterable[str]) -> dict[str, StoredFile]:
+        """Those of the files that are there, by one listing of each folder; nothing is read."""
+        wanted = {self._path(key): key for key in keys}
+        found = {}
+        for folder in sorted({path.rpartition("/")[0] for path in wanted}):
+            for item in self._fs.ls(folder, detail=True) if self._fs.isdir(folder) else []:
+                if item["type"] == "file" and item["name"] in wanted:
+                    found[wanted[item["name"]]] = StoredFile(
+                        int(item["size"]), item.get("md5Hash"), item.get("generation")
+                    )
+        return found
+
+    def tail(self, key: str, size: int, length: int) -> bytes:
+        """The last `length` bytes of a file of `size` bytes, or all of a shorter one."""
+        return cast(bytes, self._fs.cat_file(self._path(key), start=max(0, size - length), end=size))
 
     def md5(self, key: str) -> str:
         """The file's MD5, base64 as AWS writes it."""

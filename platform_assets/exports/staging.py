@@ -1,7 +1,7 @@
-"""One table of one export, verified and written aside as raw Parquet; nothing here publishes.
+"""One table of one export, verified by DuckDB and written aside as raw Parquet; nothing here publishes.
 
-Belongs here: checksums, counts, columns and keys, and the engine's statements that decode an export.
-Does not belong here: manifests, and when a raw table becomes visible (`load`).
+Belongs here: DuckDB's statements that decode an export and count what is wrong with it. Does not belong here: manifests,
+what must hold (`verification`), and when a raw table becomes visible (`folder_tables`).
 
 Rows never pass through Python: DuckDB decodes and streams to Parquet, Python reads bytes for checksums alone.
 """
@@ -10,16 +10,27 @@ Rows never pass through Python: DuckDB decodes and streams to Parquet, Python re
 import os
 import re
 import shutil
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.exports.export import DataFile, Export, ExportedTable, ExportError
 from platform_assets.exports.lake import Lake
+from platform_assets.exports.verification import (
+    check_columns,
+    check_files,
+    check_items,
+    check_key,
+    check_md5,
+    check_rows,
+    check_unique,
+    unreadable_items,
+    unreadable_part,
+)
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 _SQL_TYPE = re.compile(r"^[A-Za-z][A-Za-z0-9_ ]*(\(\d+(,\s*\d+)?\))?$")
 # The item's text as AWS wrote it: `json -> 'Item'` rewrites escapes and rounds bare numbers.
@@ -39,13 +50,7 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int
     """
     import duckdb
 
-    for file in table.files:
-        if not lake.exists(file.key):
-            raise ExportError(
-                f"{lake.location(file.key)}: a data file of {table.export_table} in export "
-                f"{export.export_id} is "
-                f"absent. Copy the export again."
-            )
+    check_files(export, table, lake, lake.exists)
     spill = folder / "spill"
     with duckdb.connect() as engine:
         engine.execute("set timezone = 'UTC'")
@@ -55,12 +60,7 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int
             rows = _stage_items(engine, export, table, lake, folder)
         else:
             rows = _stage_parts(engine, export, table, lake, folder)
-        if table.rows is not None and rows != table.rows:
-            raise ExportError(
-                f"{lake.location(export.folder)}: the export states {table.rows} rows of "
-                f"{table.export_table}, but "
-                f"its files hold {rows}. A file is missing or was changed: copy the export again."
-            )
+        check_rows(export, table, lake, rows)
         _check_key(engine, export, table, lake, folder)
     if spill.exists():
         shutil.rmtree(spill)
@@ -75,8 +75,8 @@ def _stage_items(
 
     def one(number: int, file: DataFile) -> int:
         location = lake.location(file.key)
-        if file.md5 is not None and (found := lake.md5(file.key)) != file.md5:
-            raise ExportError(_changed_file(lake, file, found))
+        if file.md5 is not None:
+            check_md5(lake, file, lake.md5(file.key))
         source = f"read_ndjson_objects({_text(location)}, compression = 'gzip')"
         rows = f'select {_ITEM} as "Item", {_provenance(export)} from {source}'
         target = folder / f"part-{number:05d}.parquet"
@@ -87,14 +87,8 @@ def _stage_items(
                     f'select count(*) from read_parquet({_text(str(target))}) where not json_valid("Item")'
                 ).fetchall()[0][0]
             except duckdb.Error as error:
-                raise ExportError(
-                    f"{location}: not readable as gzipped DynamoDB JSON ({_first_line(error)}). Copy the export again."
-                ) from error
-        if unread:
-            raise ExportError(
-                f"{location}: {unread} of {count} lines are not an item of a full export, {{'Item': {{…}}}}. "
-                f"Export the table in full as DynamoDB JSON."
-            )
+                raise unreadable_items(location, _first_line(error)) from error
+        check_items(location, unread, count)
         if file.rows is not None and count != file.rows:
             raise ExportError(
                 f"{location}: key 'itemCount' of its manifest line is {file.rows}, but the file holds "
@@ -116,46 +110,50 @@ def _stage_parts(
     import duckdb
 
     if not table.files:
-        return _copy(engine, _empty_table(export, table, lake), _part(folder))
+        empty = f"select {_typed_nulls(export, table, lake)}, {_provenance(export)} limit 0"
+        try:
+            return _copy(engine, empty, _part(folder))
+        except duckdb.Error as error:
+            raise _untyped(export, table, lake) from error
     source = _parquet([lake.location(file.key) for file in table.files])
     try:
         columns = [row[0] for row in engine.execute(f"describe select * from {source}").fetchall()]
-        _check_columns(export, table, lake, columns)
+        check_columns(export, table, lake, columns)
         return _copy(engine, f"select *, {_provenance(export)} from {source}", _part(folder))
     except duckdb.Error as error:
         where, reason = _unreadable_part(engine, table, lake) or (
             lake.location(export.folder),
             _first_line(error),
         )
-        raise ExportError(f"{where}: not readable as Parquet ({reason}). Copy the export again.") from error
+        raise unreadable_part(where, reason) from error
 
 
-def _check_columns(export: Export, table: ExportedTable, lake: Lake, columns: list[str]) -> None:
-    stated = [name for name, _ in table.columns]
-    if stated and sorted(stated) != sorted(columns):
-        raise ExportError(
-            f"{lake.location(export.folder)}: key 'originalTypeMappings' of {table.export_table} names the "
-            f"columns "
-            f"{', '.join(sorted(stated))}, but its files hold {', '.join(sorted(columns))}. Copy the export "
-            f"again."
-        )
-    if absent := [name for name in table.key if name not in columns]:
-        raise ExportError(
-            f"{lake.location(export.folder)}: {table.export_table} has no column {', '.join(absent)}, which "
-            f"the "
-            f"source declares as key. Correct `key` in the source's defs.yaml; columns: {', '.join(columns)}."
-        )
+def empty_schema(export: Export, table: ExportedTable, lake: Lake) -> "pa.Schema":
+    """The columns of an Aurora table without rows, as the export's schema metadata gives them.
+
+    Raises ExportError when it does not give them all, or a type that is not known.
+    """
+    import duckdb
+
+    with duckdb.connect() as engine:
+        try:
+            return engine.sql(f"select {_typed_nulls(export, table, lake)} limit 0").to_arrow_table().schema
+        except duckdb.Error as error:
+            raise _untyped(export, table, lake) from error
 
 
-def _empty_table(export: Export, table: ExportedTable, lake: Lake) -> str:
+def _typed_nulls(export: Export, table: ExportedTable, lake: Lake) -> str:
     if not table.columns or not all(_SQL_TYPE.match(kind) for _, kind in table.columns):
-        raise ExportError(
-            f"{lake.location(export.folder)}: {table.export_table} has no rows, and the export's key "
-            f"'originalTypeMappings' does not give its columns' types. Remove this export, or export the "
-            f"table again."
-        )
-    columns = ", ".join(f"null::{kind} as {_name(name)}" for name, kind in table.columns)
-    return f"select {columns}, {_provenance(export)} limit 0"
+        raise _untyped(export, table, lake)
+    return ", ".join(f"null::{kind} as {_name(name)}" for name, kind in table.columns)
+
+
+def _untyped(export: Export, table: ExportedTable, lake: Lake) -> ExportError:
+    return ExportError(
+        f"{lake.location(export.folder)}: {table.export_table} has no rows, and the export's key "
+        f"'originalTypeMappings' does not give its columns' types. Remove this export, or export the "
+        f"table again."
+    )
 
 
 def _check_key(
@@ -164,25 +162,13 @@ def _check_key(
     """Every row has the whole key, and no other row has the same."""
     staged = _parquet([str(path) for path in sorted(folder.glob("part-*.parquet"))])
     key = _key_columns(export, table)
-    names = ", ".join(table.key)
     missing = " or ".join(f"{column} is null" for column in key)
     absent = engine.execute(f"select count(*) from {staged} where {missing}").fetchall()[0][0]
-    if absent:
-        raise ExportError(
-            f"{lake.location(export.folder)}: in {table.export_table} the key ({names}) is absent, null or "
-            f"of no key "
-            f"type in {absent} rows. Correct the rows at their source, or `key` in the source's defs.yaml."
-        )
+    check_key(export, table, lake, absent)
     doubled = f"select {_aliased(key)} from {staged} group by all having count(*) > 1"
     count = engine.execute(f"select count(*) from ({doubled})").fetchall()[0][0]
     if count:
-        files = _files_of_keys(engine, table, lake, doubled, key, folder)
-        raise ExportError(
-            f"{', '.join(files)}: in {table.export_table} {count} values of the key ({names}) belong to "
-            f"more than one "
-            f"row. Correct `key` in the source's defs.yaml if rows may share it, else the rows at their "
-            f"source."
-        )
+        check_unique(", ".join(_files_of_keys(engine, table, lake, doubled, key, folder)), table, count)
 
 
 def _files_of_keys(
@@ -219,25 +205,6 @@ def _key_columns(export: Export, table: ExportedTable) -> list[str]:
         return f"'{kind}' || json_extract_string(\"Item\", {_text(path)})"
 
     return [f"coalesce({', '.join(typed(name, kind) for kind in 'NSB')})" for name in table.key]
-
-
-def _changed_file(lake: Lake, file: DataFile, found: str) -> str:
-    how = "truncated" if _is_truncated(lake, file.key) else "changed"
-    return (
-        f"{lake.location(file.key)}: the file is {how}: its MD5 is {found}, but key 'md5Checksum' of its "
-        f"manifest "
-        f"line is {file.md5}. Copy the export again."
-    )
-
-
-def _is_truncated(lake: Lake, key: str) -> bool:
-    """Whether a gzip stream ends before its end mark, so that the message can say so."""
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        decoder.decompress(lake.read(key))
-    except zlib.error:
-        return False
-    return not decoder.eof
 
 
 def _unreadable_part(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake) -> tuple[str, str] | None:

@@ -19,8 +19,8 @@ from platform_assets.features.tables import AsOfNotCovered, MartNotUsable, featu
 from platform_assets.quality import AuditFailed, Verdicts
 from platform_assets.quality.assets import audit_check_result, audit_check_spec, audit_metadata
 from platform_assets.warehouse.catalog import Catalog, Entity
-from platform_assets.warehouse.duckdb import Warehouse
-from platform_assets.warehouse.published import MartMissing, MartRefused, MartStore
+from platform_assets.warehouse.opening import open_warehouse
+from platform_assets.warehouse.published import MartMissing, MartRefused
 
 if TYPE_CHECKING:
     from platform_assets.environment import Environment
@@ -64,12 +64,12 @@ def _group_asset(
         metadata={"dagster/column_schema": _column_schema(group, entity)},
     )
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        warehouse = Warehouse(catalog, MartStore(environment.marts))
+        warehouse = open_warehouse(environment, catalog, group.key)
         spine = Spine.of_population(entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone))
         verdicts, slot = Verdicts(environment.verdicts), context.partition_key
         try:
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint
-            artifact = feature_group_table(group, spine, warehouse, ArtifactStore(str(environment.artifacts)))
+            artifact = feature_group_table(group, spine, warehouse, ArtifactStore(environment.artifacts))
         except AuditFailed as failed:
             verdicts.refuse(group.key, slot, fingerprint, str(failed))
             yield audit_check_result(failed.result, key)
@@ -80,12 +80,12 @@ def _group_asset(
             raise dg.Failure(str(refused), allow_retries=False) from refused
         verdicts.passed(group.key, slot, artifact.ref.fingerprint)
         yield audit_check_result(artifact.metadata["audit"], key)
-        yield _output(artifact)
+        yield _output(artifact, warehouse.cost())
 
     return features
 
 
-def _output(artifact: Artifact) -> dg.Output[ArtifactRef]:
+def _output(artifact: Artifact, cost: dict[str, int]) -> dg.Output[ArtifactRef]:
     stored = artifact.metadata
     return dg.Output(
         artifact.ref,
@@ -96,6 +96,7 @@ def _output(artifact: Artifact) -> dg.Output[ArtifactRef]:
             "as_of": stored["as_of"],
             "features": stored["features"],
             **audit_metadata(stored["audit"]),
+            **cost,
         },
     )
 

@@ -13,10 +13,11 @@ from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import pyarrow as pa
 
     from platform_assets.warehouse.catalog import Entity
-    from platform_assets.warehouse.duckdb import Warehouse
+    from platform_assets.warehouse.reading import Warehouse
 
 
 class SpineRefused(ValueError):
@@ -108,19 +109,22 @@ class Spine:
             self._read[warehouse] = self._population(warehouse)
         return self._read[warehouse]
 
-    def _population(self, warehouse: "Warehouse") -> "pa.Table":
-        import pyarrow as pa
-
+    def in_engine(self, warehouse: "Warehouse") -> "ir.Table":
+        """The same rows as an expression, unsorted; a population is computed where its events are."""
+        if self.given is not None:
+            return warehouse.memtable(self.given)
         from platform_assets.features.point_in_time import population
-        from platform_assets.features.windows import Events
+        from platform_assets.features.windows import Events, instant_literal
 
         mart = warehouse.catalog.mart(self.entity.population)
         assert mart.entity_key is not None
         assert mart.event_time is not None
         events = Events(warehouse.table(mart.name), mart.entity_key, mart.event_time, mart.arrival_lag)
-        people = warehouse.to_arrow(population(events, self.max_as_of).order_by(mart.entity_key))
-        as_of = pa.repeat(pa.scalar(self.max_as_of, pa.timestamp("us", tz="UTC")), people.num_rows)
-        return pa.table({self.entity.key: people[mart.entity_key], "as_of": as_of})
+        people = population(events, self.max_as_of)
+        return people.select(**{self.entity.key: people[mart.entity_key]}, as_of=instant_literal(self.max_as_of))
+
+    def _population(self, warehouse: "Warehouse") -> "pa.Table":
+        return warehouse.to_arrow(self.in_engine(warehouse).order_by(self.entity.key))
 
 
 def _utc(as_of: datetime) -> datetime:

@@ -9,7 +9,6 @@ is not).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from platform_assets.quality import Bounds, Columns, Key, Monotone, NullShare, R
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_assets.warehouse.duckdb import Warehouse
+    from platform_assets.warehouse.reading import Warehouse
 
 FILE = "features.parquet"
 POINT_IN_TIME = "platform_assets.features.point_in_time"
@@ -158,7 +157,7 @@ def feature_recipe(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") ->
                 name: [mart.entity_key, mart.event_time, mart.history, mart.arrival_lag.total_seconds()]
                 for name, mart in declared.items()
             },
-            "engine": f"duckdb {version('duckdb')}",
+            "engine": warehouse.engine,
         },
         inputs={
             f"marts/{name}": warehouse.version_before(name, spine.max_as_of - mart.arrival_lag)
@@ -191,8 +190,7 @@ def compute_features(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") 
     from platform_assets.features.point_in_time import finished
     from platform_assets.features.windows import AsOfRows
 
-    rows = spine.rows(warehouse)
-    asked = AsOfRows(warehouse.memtable(rows), spine.entity.key, spine.single_as_of)
+    asked = AsOfRows(spine.in_engine(warehouse), spine.entity.key, spine.single_as_of)
     marts = {name: _known(name, group, asked, spine, warehouse) for name in group.marts}
     return warehouse.to_arrow(finished(group.build(marts, asked), spine.entity.key, list(group.features)))
 

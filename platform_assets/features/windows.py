@@ -47,7 +47,7 @@ class Events:
 
     def before(self, as_of: datetime) -> "Events":
         """The events that someone knew at `as_of`."""
-        return replace(self, table=self.table.filter(self.table[self.time] < _instant(as_of - self.lag)))
+        return replace(self, table=self.table.filter(self.table[self.time] < instant_literal(as_of - self.lag)))
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,11 @@ def earlier(instant: "ir.Value", by: timedelta) -> "ir.Value":
     return instant - ibis.literal(int(by.total_seconds())).as_interval("s") if by else instant
 
 
+def epoch_seconds(instant: "ir.Value") -> "ir.Value":
+    """Whole seconds since 1970-01-01 UTC, fractions dropped: by itself DuckDB keeps them, and BigQuery does not."""
+    return instant.truncate("s").epoch_seconds()
+
+
 def windows(
     events: Events, spine: AsOfRows, days: Sequence[int | None], measures: Mapping[str, Measure | Distinct]
 ) -> "ir.Table":
@@ -211,8 +216,8 @@ def _seen(events: Events, spine: AsOfRows, days: Sequence[int | None]) -> "tuple
         end = spine.as_of - events.lag
         seen = events.before(spine.as_of).table
         if longest is not None:
-            seen = seen.filter(seen[events.time] >= _instant(end - longest))
-        return seen.mutate(**{"as_of": _instant(spine.as_of), _CUT: _instant(end)}), [events.person]
+            seen = seen.filter(seen[events.time] >= instant_literal(end - longest))
+        return seen.mutate(**{"as_of": instant_literal(spine.as_of), _CUT: instant_literal(end)}), [events.person]
     rows = spine.table.mutate(**{_CUT: earlier(spine.table.as_of, events.lag)})
     time = events.table[events.time]
     known = [events.table[events.person] == rows[spine.person], time < rows[_CUT]]
@@ -268,7 +273,7 @@ def _exact(column: "ir.Value") -> "ir.Value":
 
 
 def _seconds_ago(table: "ir.Table", time: str) -> "ir.Value":
-    return table.as_of.epoch_seconds() - table[time].epoch_seconds()
+    return epoch_seconds(table.as_of) - epoch_seconds(table[time])
 
 
 def _and(table: "ir.Table", inside: "ir.BooleanValue | None", where: Where | None) -> "ir.BooleanValue | None":
@@ -277,7 +282,8 @@ def _and(table: "ir.Table", inside: "ir.BooleanValue | None", where: Where | Non
     return inside & where(table)
 
 
-def _instant(value: datetime) -> "ir.Value":
+def instant_literal(value: datetime) -> "ir.Value":
+    """An instant as a constant of the engine; a literal without zone would not compare with instants on BigQuery."""
     import ibis
 
     return ibis.literal(value, type="timestamp('UTC', 6)")

@@ -7,15 +7,12 @@ Belongs here: verdicts. Does not belong here: the audit that leads to one.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
+from platform_assets.storage import files_at
 
 
 class Refused(RuntimeError):
@@ -39,13 +36,10 @@ class Verdict:
 
 
 class Verdicts:
-    """Verdicts below `root`, a folder or any fsspec URL: one small file a table and slot, replaced
-    atomically.
-    """
+    """Verdicts below `root`, a folder or gs:// URL: one small file a table and slot, replaced whole."""
 
     def __init__(self, root: str | Path) -> None:
-        self._fs, path = fsspec.core.url_to_fs(str(root))
-        self._root = path.rstrip("/")
+        self._files = files_at(root)
 
     def passed(self, table: str, slot: str, fingerprint: str) -> None:
         """Record that the audit of `fingerprint` passed; clears an earlier refusal."""
@@ -57,15 +51,15 @@ class Verdicts:
 
     def last(self, table: str, slot: str) -> Verdict | None:
         """The last verdict, or None when there was no audit."""
-        try:
-            text = self._fs.cat_file(self._place(table, slot))
-        except FileNotFoundError:
+        stored = self._files.read(_name(table, slot))
+        if stored is None:
             return None
         try:
-            return Verdict(**json.loads(text))
+            return Verdict(**json.loads(stored.content))
         except (ValueError, TypeError) as error:
+            place = self._files.location(_name(table, slot))
             raise Refused(
-                f"{table} at {slot}: its verdict {self._place(table, slot)} is not readable; materialise {table} again"
+                f"{table} at {slot}: its verdict {place} is not readable; materialise {table} again"
             ) from error
 
     def require(self, table: str, slot: str, fingerprint: str | None = None) -> None:
@@ -91,22 +85,12 @@ class Verdicts:
                 f"{verdict.fingerprint[:12]}; materialise {table} at {slot} again, then this"
             )
 
-    def _place(self, table: str, slot: str) -> str:
-        return f"{self._root}/{table}/{slot}.json"
-
     def _write(self, table: str, slot: str, verdict: Verdict) -> None:
-        target = self._place(table, slot)
-        text = json.dumps(asdict(verdict), indent=1, sort_keys=True)
-        if not isinstance(self._fs, LocalFileSystem):
-            self._fs.pipe_file(target, text.encode())
-            return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        aside = f"{target}.{uuid4().hex}.aside"
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, target)
+        self._files.write(_name(table, slot), json.dumps(asdict(verdict), indent=1, sort_keys=True).encode())
+
+
+def _name(table: str, slot: str) -> str:
+    return f"{table}/{slot}.json"
 
 
 def _now() -> str:

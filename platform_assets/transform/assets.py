@@ -49,21 +49,14 @@ def model_key(model: Model) -> dg.AssetKey:
 def _run(
     context: dg.AssetExecutionContext, graph: ProjectGraph, catalog: Catalog, environment: Environment
 ) -> Iterator[Any]:
-    from platform_assets.artifacts import ArtifactStore
-    from platform_assets.transform.build import CheckOutcome, Transform, TransformFailed, build
-    from platform_assets.transform.dbt import DbtError, DbtProject
+    from platform_assets.transform.build import CheckOutcome, TransformFailed, build
+    from platform_assets.transform.dbt import DbtError
     from platform_assets.transform.exports_record import RawTableEmpty
-    from platform_assets.warehouse.published import MartStore
+    from platform_assets.transform.opening import open_transform
 
     checks = context.op_execution_context.selected_asset_check_keys
     assets = context.selected_asset_keys
-    transform = Transform(
-        graph=graph,
-        catalog=catalog,
-        project=DbtProject(environment.dbt_project, environment.raw, environment.dbt_database),
-        marts=MartStore(environment.marts),
-        artifacts=ArtifactStore(environment.artifacts),
-    )
+    transform = open_transform(environment, graph, catalog)
 
     def selected(outcomes: list[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
         for outcome in outcomes:
@@ -85,7 +78,7 @@ def _run(
     for outcome in outcomes.values():
         yield dg.MaterializeResult(
             asset_key=model_key(graph.models[outcome.name]),
-            metadata=_metadata(outcome),
+            metadata=_metadata(outcome, transform.versions),
             data_version=dg.DataVersion(outcome.data_version),
         )
     yield from selected([check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks])
@@ -99,14 +92,19 @@ def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment) -> 
         deps=[*raw, *parents],
         description=model.description,
         group_name=model.layer,
-        kinds={"dbt", "duckdb"},
+        kinds={"dbt", "bigquery" if environment.cloud else "duckdb"},
         owners=[model.owner],
         code_version=model.code_version,
         skippable=True,
         metadata={
             "dagster/column_schema": dg.TableSchema(
                 [
-                    dg.TableColumn(column.name, column.type or "unspecified", column.description)
+                    dg.TableColumn(
+                        column.name,
+                        column.type or "unspecified",
+                        column.description,
+                        tags={"policy_tag": ", ".join(column.policy_tags)} if column.policy_tags else None,
+                    )
                     for column in model.columns
                 ]
             ),
@@ -140,7 +138,7 @@ def _check_result(key: dg.AssetKey, outcome: Any) -> dg.AssetCheckResult:
     )
 
 
-def _metadata(outcome: Any) -> dict[str, Any]:
+def _metadata(outcome: Any, versions: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         "cache": "hit" if outcome.hit else "miss",
         "cache_reason": outcome.reason,
@@ -152,7 +150,7 @@ def _metadata(outcome: Any) -> dict[str, Any]:
     found |= {
         "dagster/row_count": table.rows,
         "version": table.version,
-        "location": dg.MetadataValue.path(table.location),
+        "location": dg.MetadataValue.path(versions.where(table)),
         "watermark": dg.MetadataValue.timestamp(table.watermark),
     }
     for name, instant in (("first_event", table.first_event), ("last_event", table.last_event)):

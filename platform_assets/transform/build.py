@@ -1,14 +1,12 @@
 """Building models: which are unchanged, one dbt run for the others, the audit, and publishing in one step.
 
 Belongs here: the decision what to build and what to publish, as plain functions. Does not belong here:
-Dagster (`assets`), the dbt process (`dbt`), how versions are written (`warehouse.writing`).
+Dagster (`assets`), the dbt process (`dbt`), how versions are written (`warehouse.versions`).
 """
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib import metadata
@@ -17,14 +15,14 @@ from typing import Any
 
 from platform_assets.artifacts import ArtifactStore, Recipe, code_of
 from platform_assets.transform.dbt import DbtProject, DbtRun, NodeResult, project_hash, run_build
-from platform_assets.transform.exports_record import RawTable, raw_table
+from platform_assets.transform.exports_record import RawTable
 from platform_assets.transform.graph import Model, ProjectGraph, Severity, Test
 from platform_assets.warehouse.catalog import Catalog
 from platform_assets.warehouse.published import MartStore, PublishedTable
-from platform_assets.warehouse.writing import write_versions
+from platform_assets.warehouse.versions import Versions
 
 RECORD = "model.json"
-_DISTRIBUTIONS = ("dbt-core", "dbt-duckdb", "duckdb")
+RawRecords = Callable[[Iterable[tuple[str, str]]], Mapping[tuple[str, str], RawTable]]
 
 
 class TransformFailed(RuntimeError):
@@ -91,11 +89,18 @@ class ModelOutcome:
 
 @dataclass(frozen=True)
 class Transform:
-    """Everything a build works with."""
+    """Everything a build works with.
+
+    Attributes:
+        raw: the exports loaded of each of these raw tables.
+        versions: how the engine writes versions of marts.
+    """
 
     graph: ProjectGraph
     catalog: Catalog
     project: DbtProject
+    raw: RawRecords
+    versions: Versions
     marts: MartStore
     artifacts: ArtifactStore
 
@@ -129,13 +134,13 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
     outcomes = {
         name: outcome
         for name, recipe in recipes.items()
-        if (outcome := _recall(transform, recipe)) is not None and _is_written(outcome)
+        if (outcome := _recall(transform, recipe)) is not None and _is_written(transform, outcome)
     }
     misses = [model for model in models if model.name not in outcomes]
     if misses:
         outcomes |= _make(transform, misses, raw, recipes, publish)
     if publish:
-        _publish(transform.marts, [outcome.table for outcome in outcomes.values() if outcome.table is not None])
+        _publish(transform, [outcome.table for outcome in outcomes.values() if outcome.table is not None])
     return {model.name: outcomes[model.name] for model in models}
 
 
@@ -146,21 +151,21 @@ def watermarks_of(
     return {name: min(raw[source].watermark for source in catalog.mart(name).sources) for name in marts}
 
 
-def _raw_tables(transform: Transform, models: Iterable[Model]) -> dict[tuple[str, str], RawTable]:
+def _raw_tables(transform: Transform, models: Iterable[Model]) -> Mapping[tuple[str, str], RawTable]:
     sources = frozenset().union(*(transform.graph.upstream_sources(model.name) for model in models))
-    return {source: raw_table(transform.project.raw, *source) for source in sorted(sources)}
+    return transform.raw(sorted(sources)) if sources else {}
 
 
 def _recipes(
     transform: Transform, models: Iterable[Model], raw: Mapping[tuple[str, str], RawTable]
 ) -> dict[str, Recipe]:
-    code = code_of(__name__) | {name: metadata.version(name) for name in _DISTRIBUTIONS}
+    code = code_of(__name__) | {name: metadata.version(name) for name in transform.project.distributions}
     project = project_hash(transform.project.folder)
     return {
         model.name: Recipe(
             key=f"transform/{model.layer}/{model.name}",
             code=code,
-            config={"model": model.name},
+            config={"model": model.name, **transform.project.settings},
             inputs={
                 "dbt project": project,
                 **{
@@ -181,13 +186,13 @@ def _make(
     publish: bool,
 ) -> dict[str, ModelOutcome]:
     names = [model.name for model in models]
-    with _one_at_a_time(transform.project.database):
+    with transform.versions.building():
         run = run_build(transform.project, transform.graph.closure(names))
         checks = {model.name: _checks(model, run) for model in models}
         _audit(transform, models, run, checks, publish)
         marts = [transform.catalog.mart(model.name) for model in models if model.layer == "marts"]
         watermarks = watermarks_of(transform.catalog, raw, [mart.name for mart in marts])
-        written = write_versions(transform.marts, transform.project.database, marts, watermarks)
+        written = transform.versions.write(marts, watermarks)
     tables = {table.name: table for table in written}
     made: dict[str, ModelOutcome] = {}
     for model in models:
@@ -287,9 +292,6 @@ def _recall(transform: Transform, recipe: Recipe) -> ModelOutcome | None:
         return None
     record = artifact.metadata
     table = PublishedTable.from_json(record["table"]) if record["table"] else None
-    if table is not None:
-        # The folder of marts may have moved since.
-        table = replace(table, location=str(transform.marts.root / table.name / table.version))
     return ModelOutcome(
         name=artifact.ref.key.rpartition("/")[2],
         data_version=record["data_version"],
@@ -301,21 +303,14 @@ def _recall(transform: Transform, recipe: Recipe) -> ModelOutcome | None:
     )
 
 
-def _is_written(outcome: ModelOutcome) -> bool:
-    return outcome.table is None or Path(outcome.table.file).is_file()
+def _is_written(transform: Transform, outcome: ModelOutcome) -> bool:
+    return outcome.table is None or transform.versions.is_written(outcome.table)
 
 
-def _publish(marts: MartStore, tables: Iterable[PublishedTable]) -> None:
-    pointer = marts.pointer()
+def _publish(transform: Transform, tables: Iterable[PublishedTable]) -> None:
+    tables = list(tables)
+    pointer = transform.marts.pointer()
     changed = [table for table in tables if pointer.tables.get(table.name) != table or table.name in pointer.refused]
     if changed:
-        marts.publish(changed)
-
-
-@contextmanager
-def _one_at_a_time(database: Path) -> Iterator[None]:
-    # DuckDB refuses a second process; a second build waits here instead of failing there.
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        transform.marts.publish(changed)
+    transform.versions.published(tables)

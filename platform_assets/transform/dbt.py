@@ -14,15 +14,19 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
+from platform_assets.environment import Cloud
+
 _NOT_PROJECT_CONTENT = frozenset({"target", "logs", "dbt_packages", ".user.yml", ".gitignore"})
 _FINISHED = (0, 1)
 _LINES_SHOWN = 15
+# BigQuery: "Bad int64 value: 12x", "Invalid timestamp: …", "Could not parse … as …".
+_NAMED_VALUE = re.compile(r"\b((?:Bad|Invalid|Could not (?:cast|parse))[^:;\n]*): [^;\n]*")
 
 
 class DbtError(RuntimeError):
@@ -31,22 +35,59 @@ class DbtError(RuntimeError):
 
 @dataclass(frozen=True)
 class DbtProject:
-    """Where a dbt build reads and writes.
+    """A dbt project and the engine to build it on; made by `local_project` or `cloud_project`.
 
     Attributes:
         folder: the dbt project, profiles included.
-        raw: the raw tables.
-        database: the DuckDB file that dbt alone writes.
+        work: what dbt writes while it runs; not the project's own target folder, whose manifest others read.
+        variables: the environment variables that its profile and macros read.
+        settings: those of them that results depend on.
+        distributions: packages that results depend on.
     """
 
     folder: Path
-    raw: Path
-    database: Path
+    work: Path
+    variables: Mapping[str, str]
+    settings: Mapping[str, str]
+    distributions: tuple[str, ...]
 
     @property
     def target(self) -> Path:
-        """dbt's working files; not the project's own target folder, whose manifest others read."""
-        return self.database.parent / "target"
+        """dbt's compiled SQL, logs and results."""
+        return self.work / "target"
+
+
+def local_project(folder: Path, raw: Path, database: Path) -> DbtProject:
+    """The project on DuckDB: raw tables below a folder, and a database file that dbt alone writes."""
+    return DbtProject(
+        folder=folder,
+        work=database.parent,
+        variables={"PLATFORM_ENV": "local", "PLATFORM_RAW": str(raw), "PLATFORM_DBT_DATABASE": str(database)},
+        settings={},
+        distributions=("dbt-core", "dbt-duckdb", "duckdb"),
+    )
+
+
+def cloud_project(folder: Path, name: str, cloud: Cloud, work: Path) -> DbtProject:
+    """The project on BigQuery; `name` is the environment's: `gcp` or `emulated`."""
+    settings = {
+        "PLATFORM_PROJECT": cloud.project,
+        "PLATFORM_STAGE": cloud.stage,
+        **{f"PLATFORM_POLICY_TAG_{tag.upper()}": resource for tag, resource in cloud.policy_tags},
+    }
+    return DbtProject(
+        folder=folder,
+        work=work,
+        variables={
+            "PLATFORM_ENV": name,
+            "PLATFORM_LOCATION": cloud.location,
+            "PLATFORM_MAX_BYTES_BILLED": str(cloud.max_bytes_billed),
+            **({"BIGQUERY_EMULATOR_HOST": cloud.bigquery_endpoint} if cloud.bigquery_endpoint else {}),
+            **settings,
+        },
+        settings=settings,
+        distributions=("dbt-core", "dbt-bigquery"),
+    )
 
 
 @dataclass(frozen=True)
@@ -120,7 +161,7 @@ def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
 def parse_project(project: DbtProject) -> Path:
     """`dbt parse`, so that definitions can load: writes and returns the project's `target/manifest.json`.
 
-    What dbt learns while parsing stays beside the database, so that the next build need not parse again.
+    What dbt learns while parsing stays in `project.work`, so that the next build need not parse again.
 
     Raises:
         DbtError: the project does not parse; holds dbt's own words.
@@ -138,8 +179,8 @@ def parse_project(project: DbtProject) -> Path:
 
 
 def without_values(message: str) -> str:
-    """An engine's message with everything in single quotes blotted out: it may quote data."""
-    return re.sub(r"'[^'\n]*'", "'…'", message)
+    """An engine's message with everything that may be data blotted out: what is quoted, and values BigQuery names."""
+    return _NAMED_VALUE.sub(r"\1: …", re.sub(r"'[^'\n]*'", "'…'", message))
 
 
 @dataclass(frozen=True)
@@ -152,7 +193,7 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> _Done:
     """Run dbt through `DbtCliResource`: its output streams to the step's log, and a terminated step ends it."""
     from dagster_dbt import DbtCliResource
 
-    project.database.parent.mkdir(parents=True, exist_ok=True)
+    project.work.mkdir(parents=True, exist_ok=True)
     said = _WithoutValues(sys.stdout)
     resource = DbtCliResource(
         project_dir=str(project.folder),
@@ -161,7 +202,7 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> _Done:
         dbt_executable=str(Path(sys.executable).with_name("dbt")),
         global_config_flags=["--no-use-colors"],
     )
-    with _variables(PLATFORM_RAW=str(project.raw), PLATFORM_DBT_DATABASE=str(project.database), DO_NOT_TRACK="1"):
+    with _variables(**project.variables, DO_NOT_TRACK="1"):
         running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
     with contextlib.redirect_stdout(said):
         running.wait()

@@ -1,16 +1,24 @@
-"""What was loaded into the raw tables, from the record each export carries (`_export.json`).
+"""What was loaded into the raw tables: from the record each export carries in a folder, or the record's table in BigQuery.
 
 Belongs here: the list of a raw table's exports, its hash and its watermark. Does not belong here: the
-exports' rows.
+exports' rows, and how they are loaded (`exports`).
 """
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from platform_assets.warehouse.bigquery.connection import BigQuery
 
 RECORD = "_export.json"
+RECORD_TABLE = "_exports"
+# Export id, export instant (UTC) and content hash of an export.
+_Export = tuple[str, datetime, str]
 
 
 class RawTableEmpty(LookupError):
@@ -35,19 +43,52 @@ class RawTable:
     watermark: datetime
 
 
+def raw_tables_in_folder(raw: Path, sources: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RawTable]:
+    """Read the records of raw tables, given by (source, table), below a folder.
+
+    Raises:
+        RawTableEmpty: one of them has none; says what to materialise.
+    """
+    return {(source, table): raw_table(raw, source, table) for source, table in sources}
+
+
+def raw_tables_in_bigquery(bigquery: "BigQuery", sources: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RawTable]:
+    """Read the records of raw tables, given by (source, table), from BigQuery: one query for all of them.
+
+    Raises:
+        RawTableEmpty: as `raw_tables_in_folder`.
+    """
+    from platform_assets.warehouse.bigquery.connection import quoted
+
+    name = bigquery.name("raw", RECORD_TABLE)
+    loaded: dict[tuple[str, str], list[_Export]] = {source: [] for source in sources}
+    if bigquery.find(name) is not None:
+        columns = "source_name, table_name, export_id, exported_at, content_hash"
+        for source, table, *export in bigquery.values(f"select {columns} from {quoted(name)}", "transform"):  # noqa: S608
+            if (source, table) in loaded:
+                loaded[source, table].append(tuple(export))
+    return {(source, table): _raw_table(source, table, exports, name) for (source, table), exports in loaded.items()}
+
+
 def raw_table(raw: Path, source: str, table: str) -> RawTable:
-    """Read the records of a raw table's exports.
+    """Read the records of a raw table's exports below a folder.
 
     Raises:
         RawTableEmpty: there are none; says what to materialise.
     """
-    paths = sorted((raw / source / table).glob(f"*/{RECORD}"))
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    if not records:
-        raise RawTableEmpty(
-            f"raw table {source}.{table}: no export in {raw / source / table}; materialise raw/{source}/{table} first"
-        )
-    listed = sorted([record["export_id"], record["exported_at"], record["content_hash"]] for record in records)
-    times = [datetime.fromisoformat(record["exported_at"]).astimezone(UTC) for record in records]
+    folder = raw / source / table
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{RECORD}"))]
+    exports = [
+        (record["export_id"], datetime.fromisoformat(record["exported_at"]), record["content_hash"])
+        for record in records
+    ]
+    return _raw_table(source, table, exports, str(folder))
+
+
+def _raw_table(source: str, table: str, exports: list[_Export], place: str) -> RawTable:
+    if not exports:
+        raise RawTableEmpty(f"raw table {source}.{table}: no export in {place}; materialise raw/{source}/{table} first")
+    in_utc = [(export_id, at.astimezone(UTC), content_hash) for export_id, at, content_hash in exports]
+    listed = sorted([export_id, at.isoformat(), content_hash] for export_id, at, content_hash in in_utc)
     content_hash = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-    return RawTable(source, table, len(records), content_hash, max(times))
+    return RawTable(source, table, len(exports), content_hash, max(at for _, at, _ in in_utc))

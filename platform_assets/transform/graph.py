@@ -21,11 +21,16 @@ class ProjectError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """A column as declared; `type` is empty where no contract states it."""
+    """A column as declared; `type` is empty where no contract states it.
+
+    Attributes:
+        policy_tags: the classes of sensitive data it belongs to, as the platform names them.
+    """
 
     name: str
     type: str
     description: str
+    policy_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,9 @@ def _model(node: Mapping[str, Any], manifest: Mapping[str, Any], names: Mapping[
         path=node["original_file_path"],
         code_version=node["checksum"]["checksum"][:_CODE_VERSION_LENGTH],
         columns=tuple(
-            Column(column["name"], column["data_type"] or "", column["description"])
+            Column(
+                column["name"], column["data_type"] or "", column["description"], tuple(column.get("policy_tags") or ())
+            )
             for column in node["columns"].values()
         ),
         models=frozenset(names[parent] for parent in parents if parent in names),

@@ -29,6 +29,7 @@ META_KEYS = (
     "population",
     "history",
     "arrival_lag",
+    "require_partition_filter",
 )
 REQUIRED_KEYS = {
     "entity": ("entity", "key", "population"),
@@ -36,9 +37,9 @@ REQUIRED_KEYS = {
     "dimension": ("key",),
 }
 MEANINGLESS_KEYS = {
-    "entity": ("event_time",),
+    "entity": ("event_time", "require_partition_filter"),
     "event": ("history", "population", "timezone"),
-    "dimension": ("entity", "entity_key", "event_time", "population", "timezone"),
+    "dimension": ("entity", "entity_key", "event_time", "population", "timezone", "require_partition_filter"),
 }
 SCD2_COLUMNS = ("valid_from", "valid_to")
 MARTS_FOLDER = "marts"
@@ -70,6 +71,7 @@ class Mart:
         descriptions: name → what the column means.
         description: what one row is.
         sources: the raw tables it is made from, sorted.
+        require_partition_filter: whether BigQuery refuses queries on it that name no time span; for large event marts.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Mart:
     descriptions: dict[str, str]
     description: str
     sources: tuple[tuple[str, str], ...]
+    require_partition_filter: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,6 +261,7 @@ def _mart(node: Mapping[str, Any], meta: Mapping[str, Any], sources: tuple[tuple
         descriptions={column["name"]: column["description"] for column in node["columns"].values()},
         description=node["description"],
         sources=sources,
+        require_partition_filter=_flag(name, meta, "require_partition_filter"),
     )
 
 
@@ -329,6 +333,13 @@ def _one_of(name: str, meta: Mapping[str, Any], key: str, allowed: tuple[str, ..
             f"{', '.join(allowed)}"
         )
     return cast(str, value)
+
+
+def _flag(name: str, meta: Mapping[str, Any], key: str) -> bool:
+    value = meta.get(key, False)
+    if not isinstance(value, bool):
+        raise CatalogError(f"mart {name}: {DECLARED_AT}.{key} is {value!r}; it takes true or false")
+    return value
 
 
 def _lag(name: str, text: Any) -> timedelta:

@@ -1,23 +1,20 @@
 """Which version of each mart is current: one small file, `current.json`, switched in one step.
 
 Belongs here: the pointer, what it records of each table, refusals, and the errors a reader gets. Does not
-belong here: how tables are written or queried. Only the standard library is imported: definitions load this
+belong here: how tables are written or queried. Only the standard library and `storage` are imported: definitions load this
 module.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+
+from platform_assets.storage import files_at
 
 POINTER = "current.json"
-PART = "part-0.parquet"
 _FORMAT = 1
 _TIMES = ("watermark", "first_event", "last_event")
 
@@ -36,8 +33,8 @@ class PublishedTable:
 
     Attributes:
         name: the mart.
-        version: names this version's folder; equal content has equal versions.
-        location: the folder that holds `part-0.parquet`.
+        version: names this version; equal content has equal versions.
+        location: where the engine keeps it: a folder below the marts (DuckDB), or a table's full name (BigQuery).
         rows: row count.
         watermark: UTC; the exports it was made from cover everything before this instant.
         first_event, last_event: UTC; None on marts without event time, and on empty ones.
@@ -54,11 +51,6 @@ class PublishedTable:
     last_event: datetime | None
     days: dict[str, str]
     content_hash: str
-
-    @property
-    def file(self) -> str:
-        """The Parquet file."""
-        return os.path.join(self.location, PART)
 
     def to_json(self) -> dict[str, Any]:
         record = asdict(self)
@@ -94,31 +86,20 @@ class Pointer:
 
 
 class MartStore:
-    """The published marts below one folder.
+    """Which marts are published, in a folder or a bucket.
 
     Readers take no lock: `current.json` is replaced as a whole, so one read of it names one consistent set of
-    tables. Writers take turns on a lock that the kernel releases when their process ends, however it ends.
+    tables. Writers read, change and swap it, so that none undoes another's change.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path) -> None:
+        self.root = root
+        self._files = files_at(root)
 
     def pointer(self) -> Pointer:
         """The whole pointer as of now."""
-        try:
-            record = json.loads((self.root / POINTER).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return Pointer({}, {})
-        if record["format"] != _FORMAT:
-            raise ValueError(
-                f"{self.root / POINTER} has format {record['format']} where this version reads {_FORMAT}; "
-                f"remove it and materialise the marts again"
-            )
-        tables = {
-            name: PublishedTable.from_json({**table, "location": str(self.root / table["location"])})
-            for name, table in record["tables"].items()
-        }
-        return Pointer(tables, record["refused"])
+        stored = self._files.read(POINTER)
+        return self._parsed(None if stored is None else stored.content)
 
     def read(self) -> dict[str, PublishedTable]:
         """All published tables, those that are refused included."""
@@ -133,55 +114,40 @@ class MartStore:
         return self.pointer().refused
 
     def publish(self, tables: Iterable[PublishedTable]) -> None:
-        """Make these versions current, all in one step, and clear their refusals."""
+        """Make these versions, which are written, current; all in one step; and clear their refusals."""
         new = {table.name: table for table in tables}
-        for table in new.values():
-            if not Path(table.file).is_file():
-                raise FileNotFoundError(
-                    f"mart {table.name}: {table.file} is not there; write the version before publishing it"
-                )
 
-        def accept(old: Pointer) -> Pointer:
+        def accept(content: bytes | None) -> bytes:
+            old = self._parsed(content)
             refused = {name: reason for name, reason in old.refused.items() if name not in new}
-            return Pointer({**old.tables, **new}, refused)
+            return _rendered(Pointer({**old.tables, **new}, refused))
 
-        self._switch(accept)
+        self._files.update(POINTER, accept)
 
     def refuse(self, names: Iterable[str], reason: str) -> None:
         """Record that the newest build of these marts failed; readers that `require` them get `reason`."""
         refused = dict.fromkeys(names, reason)
-        self._switch(lambda old: Pointer(old.tables, {**old.refused, **refused}))
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the writers' lock."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        def mark(content: bytes | None) -> bytes:
+            old = self._parsed(content)
+            return _rendered(Pointer(old.tables, {**old.refused, **refused}))
 
-    def _switch(self, change: Callable[[Pointer], Pointer]) -> None:
-        with self.writing():
-            new = change(self.pointer())
-            tables = {name: self._relative(table).to_json() for name, table in new.tables.items()}
-            record = {"format": _FORMAT, "tables": tables, "refused": new.refused}
-            aside = self.root / f".{POINTER}.{uuid4().hex}"
-            with aside.open("w", encoding="utf-8") as file:
-                json.dump(record, file, indent=1, sort_keys=True)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, self.root / POINTER)
-            sync_folder(self.root)
+        self._files.update(POINTER, mark)
 
-    def _relative(self, table: PublishedTable) -> PublishedTable:
-        # The folder of marts may be moved or mounted elsewhere as a whole.
-        return replace(table, location=os.path.relpath(table.location, self.root))
+    def _parsed(self, content: bytes | None) -> Pointer:
+        if content is None:
+            return Pointer({}, {})
+        record = json.loads(content)
+        if record["format"] != _FORMAT:
+            raise ValueError(
+                f"{self._files.location(POINTER)} has format {record['format']} where this version reads {_FORMAT}; "
+                f"remove it and materialise the marts again"
+            )
+        tables = {name: PublishedTable.from_json(table) for name, table in record["tables"].items()}
+        return Pointer(tables, record["refused"])
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _rendered(pointer: Pointer) -> bytes:
+    tables = {name: table.to_json() for name, table in pointer.tables.items()}
+    record = {"format": _FORMAT, "tables": tables, "refused": pointer.refused}
+    return json.dumps(record, indent=1, sort_keys=True).encode()

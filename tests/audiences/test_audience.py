@@ -1,14 +1,12 @@
 """The audience: columns as documented, only the selected in the CSV, reasons in words, and which model it came from."""
 
 import csv
-from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from platform_assets.audiences.audience import CSV_FILE, FILE, build_audience
-from platform_assets.audiences.publication import folder_of, publish_file
 from platform_assets.audiences.reporting import build_report
 from platform_assets.audiences.scoring import OtherModel, score_campaigns
 from platform_assets.campaigns.population import everyone, with_conditions
@@ -147,12 +145,3 @@ def test_scores_of_a_replaced_model_are_not_passed_off_as_the_new_one_s(own_shop
         build_audience("again", AGAIN, scored.scores, replaced, own_shop.warehouse, own_shop.store, PAST)
     with pytest.raises(OtherModel, match="again/audience as of 1998-05-01 come"):
         build_report("again", AGAIN, audience, replaced, own_shop.warehouse, own_shop.store, own_shop.teachers, PAST)
-
-
-def test_publishing_replaces_a_file_whole_and_leaves_nothing_beside_it(tmp_path):
-    folder = folder_of(tmp_path / "audiences", "again", date(1998, 5, 1).isoformat())
-    for text in ("first", "second"):
-        (tmp_path / "made").write_text(text)
-        place = publish_file(tmp_path / "made", folder, "audience.csv")
-        assert place.read_text() == text
-    assert [path.name for path in folder.iterdir()] == ["audience.csv"]

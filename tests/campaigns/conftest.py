@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from platform_assets.warehouse.published import MartStore
 from tests.campaigns.worlds import PAST, TREES_AND_NETWORK, Trained, Workshop, campaign, cinema, shop
 from tests.features.conftest import CATALOG
@@ -43,4 +43,4 @@ def copy_of(workshop: Workshop, folder: Path) -> Workshop:
     for part in sorted(workshop.folder.iterdir()):
         if part.is_dir():
             shutil.copytree(part, folder / part.name)
-    return Workshop(folder, Warehouse(CATALOG, MartStore(folder / "marts")))
+    return Workshop(folder, DuckDBWarehouse(CATALOG, MartStore(folder / "marts")))

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from platform_assets.campaigns.assets import campaign_assets
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from platform_assets.warehouse.published import MartStore
 from tests.campaigns.conftest import AGAIN, copy_of
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training
@@ -208,7 +208,7 @@ def test_a_scoring_date_that_cannot_be_had_is_refused_in_a_sentence(own_shop, sc
     ],
 )
 def test_a_teacher_file_that_cannot_be_used_is_told_in_a_sentence(shared_cinema, tmp_path, rows, said):
-    workshop = Workshop(tmp_path, Warehouse(CATALOG, shared_cinema.warehouse.marts))
+    workshop = Workshop(tmp_path, DuckDBWarehouse(CATALOG, shared_cinema.warehouse.marts))
     (tmp_path / "marts").symlink_to(shared_cinema.folder / "marts")
     if rows:
         write_teacher(workshop.teachers, rows)

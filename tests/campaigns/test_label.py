@@ -12,7 +12,7 @@ from platform_assets.campaigns.population import everyone, people_asked, with_co
 from platform_assets.campaigns.predicate import parse_person_condition
 from platform_assets.campaigns.times import ImmatureLabel
 from platform_assets.features.spine import instant_of
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from tests.campaigns.worlds import campaign, fans
 from tests.features.conftest import CATALOG, START, order, publish, rating, with_lag
 
@@ -31,7 +31,7 @@ def orders_at(*events: tuple[int, datetime]) -> list[dict]:
     return [{**order(n, person, 0), "ordered_at": when} for n, (person, when) in enumerate(events)]
 
 
-def labels(warehouse: Warehouse, spec, day: date = DAY) -> dict[int, int]:
+def labels(warehouse: DuckDBWarehouse, spec, day: date = DAY) -> dict[int, int]:
     entity = warehouse.catalog.entities[spec.entity]
     people = people_asked(warehouse, spec, instant_of(day, entity.timezone))
     table = warehouse.to_arrow(event_labels(warehouse, spec, people, day))

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.campaigns.teacher import NEGATIVES_PER_POSITIVE, TeacherError, read_teacher, teacher_path
+from platform_assets.campaigns.teacher import NEGATIVES_PER_POSITIVE, TeacherError, opened_teacher, read_teacher
 from platform_assets.campaigns.times import ImmatureLabel
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from tests.campaigns.worlds import Workshop, at, fans, viewers, write_teacher
 from tests.features.conftest import CATALOG, START, WATERMARK, publish, rating, with_lag
 
@@ -202,7 +202,7 @@ def test_sampled_negatives_are_four_for_each_positive_at_its_time_and_no_one_pos
 
 def test_sampling_is_the_same_in_every_run_and_another_with_another_seed(shared_cinema, teachers):
     write_teacher(teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": 1} for n in range(1, 11)])
-    fresh = Warehouse(CATALOG, shared_cinema.warehouse.marts)
+    fresh = DuckDBWarehouse(CATALOG, shared_cinema.warehouse.marts)
     first, second = (
         read_teacher(fans(SAMPLED), warehouse, teachers).table for warehouse in (shared_cinema.warehouse, fresh)
     )
@@ -243,7 +243,12 @@ def test_a_path_that_leaves_the_folder_is_refused(shared_cinema, teachers):
     (teachers / "link.csv").symlink_to(teachers.parent / "elsewhere.csv")
     for name in ("team/../../elsewhere.csv", "link.csv"):
         with pytest.raises(TeacherError, match="lies outside the teachers folder"):
-            teacher_path(fans({"teacher": name}), teachers)
+            open_file(fans({"teacher": name}), teachers)
+
+
+def open_file(spec, teachers) -> str:
+    with opened_teacher(spec, teachers) as file:
+        return str(file)
 
 
 def test_an_absent_file_brings_the_nearest_name(shared_cinema, teachers):
@@ -251,10 +256,10 @@ def test_an_absent_file_brings_the_nearest_name(shared_cinema, teachers):
     with pytest.raises(
         TeacherError, match=r'team/scifi_fan\.csv: no such file in .*did you mean "team/scifi_fans\.csv"\?'
     ):
-        teacher_path(fans({"teacher": "team/scifi_fan.csv"}), teachers)
-    assert teacher_path(fans({"teacher": "team/scifi_fans.csv"}), teachers).name == "scifi_fans.csv"
+        open_file(fans({"teacher": "team/scifi_fan.csv"}), teachers)
+    assert open_file(fans({"teacher": "team/scifi_fans.csv"}), teachers).endswith("team/scifi_fans.csv")
     with pytest.raises(TeacherError, match="no such file"):
-        teacher_path(fans(), teachers / "never_made")
+        open_file(fans(), teachers / "never_made")
 
 
 def test_people_named_by_text_are_read_as_text(tmp_path, teachers):

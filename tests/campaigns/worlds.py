@@ -14,7 +14,7 @@ from platform_assets.campaigns.fitting import fit_fold_of, gather_folds
 from platform_assets.campaigns.promotion import PromotedModels, decide_promotion
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.campaigns.training_set import build_training_set
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from tests.features.conftest import CATALOG, START, WATERMARK, order, publish, rating
 
 LAST_DAY = (WATERMARK - START).days
@@ -43,7 +43,7 @@ def created(people: int) -> list[dict[str, Any]]:
     return [{"customer_id": person, "created_at": START} for person in range(1, people + 1)]
 
 
-def shop(folder: Path, people: int = 400, orders: Sequence[dict[str, Any]] | None = None) -> Warehouse:
+def shop(folder: Path, people: int = 400, orders: Sequence[dict[str, Any]] | None = None) -> DuckDBWarehouse:
     rows = customers_orders(people) if orders is None else orders
     return publish(folder, CATALOG, {"orders": rows, "customers": created(people)})
 
@@ -73,7 +73,7 @@ def viewers(people: int) -> list[dict[str, Any]]:
     ]
 
 
-def cinema(folder: Path, people: int = 240) -> Warehouse:
+def cinema(folder: Path, people: int = 240) -> DuckDBWarehouse:
     return publish(folder, CATALOG, {"ratings": viewers_ratings(people), "viewers": viewers(people)})
 
 
@@ -153,7 +153,7 @@ class Workshop:
     """A warehouse, a store, promoted models and a teachers folder below one folder."""
 
     folder: Path
-    warehouse: Warehouse
+    warehouse: DuckDBWarehouse
 
     @property
     def store(self) -> ArtifactStore:

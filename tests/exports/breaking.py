@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from platform_assets.exports.export import Export
+from platform_assets.exports.raw import RawTable, RawTables
 from platform_assets.exports.spec import ExportSourceSpec, ExportTableSpec
 from samples.aurora_export import write_aurora_export
 from samples.dynamodb_export import Item, export_id, write_dynamodb_export, write_manifest
@@ -61,6 +63,12 @@ def write_shop(
     """A shop export below `root`; its folder."""
     name = export_id or f"snapshot-{at:%Y%m%d}"
     return write_aurora_export(root / "shop", name, "shop", tables or shop_tables(), at, **options)
+
+
+def load_one(export: Export, table: str, raw: RawTables) -> RawTable:
+    """Loads one table of an export."""
+    (loaded,) = raw.load([(export, table)])
+    return loaded
 
 
 def film(number: int) -> dict[str, Any]:

@@ -9,13 +9,14 @@ import pytest
 
 from platform_assets.exports.aurora import export_ids, read_aurora_export
 from platform_assets.exports.export import Export, ExportError, ExportInProgress
+from platform_assets.exports.folder_tables import FolderTables
 from platform_assets.exports.lake import Lake
-from platform_assets.exports.load import load_export
 from tests.exports.breaking import (
     AT,
     SHOP,
     edit_json,
     export_info,
+    load_one,
     part,
     shop_tables,
     tables_info,
@@ -31,7 +32,7 @@ def read(lake: Path, export: Path) -> Export:
 def refused(lake: Path, raw: Path, export: Path) -> str:
     """The sentence with which the orders are refused, having published nothing."""
     with pytest.raises(ExportError) as caught:
-        load_export(read(lake, export), "orders", raw)
+        load_one(read(lake, export), "orders", FolderTables(raw))
     assert not list(raw.glob("shop/**/*.parquet"))
     return str(caught.value)
 
@@ -56,8 +57,8 @@ def test_a_finished_export_states_its_tables_time_and_parts(lake: Path, raw: Pat
     names = [file.key.split("/", 4)[-1][:12] for file in export.tables["orders"].files]
     assert names == [f"{batch}/part-0000{number}" for batch in (1, 2) for number in (0, 2, 3)]
     assert export_ids(Lake(lake), SHOP) == [folder.name]
-    loaded = load_export(export, "orders", raw)
-    assert pq.read_table(loaded.folder).drop(["_export_id", "_exported_at"]) == shop_tables(24)["shop.orders"]
+    loaded = load_one(export, "orders", FolderTables(raw))
+    assert pq.read_table(loaded.location).drop(["_export_id", "_exported_at"]) == shop_tables(24)["shop.orders"]
 
 
 def test_tables_of_postgresql_are_found_by_their_schema(lake: Path) -> None:
@@ -73,7 +74,7 @@ def test_parts_directly_in_the_table_folder_are_read(lake: Path, raw: Path) -> N
     for path in list(batch.iterdir()):
         path.rename(batch.parent / path.name)
     batch.rmdir()
-    assert load_export(read(lake, export), "orders", raw).rows == 20
+    assert load_one(read(lake, export), "orders", FolderTables(raw)).rows == 20
 
 
 @pytest.mark.parametrize("status", ["STARTING", "IN_PROGRESS"])
@@ -200,13 +201,13 @@ def test_a_key_that_is_no_column_is_refused(lake: Path, raw: Path) -> None:
     table = SHOP.tables[1].model_copy(update={"key": ["order_no"]})
     spec = SHOP.model_copy(update={"tables": [table]})
     with pytest.raises(ExportError, match=r"shop\.orders has no column order_no.*columns: order_id, customer_id"):
-        load_export(read_aurora_export(Lake(lake), spec, "shop", export.name), "orders", raw)
+        load_one(read_aurora_export(Lake(lake), spec, "shop", export.name), "orders", FolderTables(raw))
 
 
 def test_an_empty_table_keeps_its_columns(lake: Path, raw: Path) -> None:
     orders = shop_tables()["shop.orders"]
     export = write_shop(lake, tables=shop_tables() | {"shop.orders": orders.slice(0, 0)})
     assert not list(export.glob("shop/shop.orders/1/*.parquet"))
-    loaded = load_export(read(lake, export), "orders", raw)
+    loaded = load_one(read(lake, export), "orders", FolderTables(raw))
     assert loaded.rows == 0
-    assert pq.read_table(loaded.folder).schema.names == [*orders.schema.names, "_export_id", "_exported_at"]
+    assert pq.read_table(loaded.location).schema.names == [*orders.schema.names, "_export_id", "_exported_at"]

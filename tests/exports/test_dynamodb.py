@@ -9,9 +9,9 @@ import pytest
 
 from platform_assets.exports.dynamodb import export_ids, read_dynamodb_export
 from platform_assets.exports.export import Export, ExportError, ExportInProgress
+from platform_assets.exports.folder_tables import FolderTables
 from platform_assets.exports.lake import Lake
-from platform_assets.exports.load import load_export
-from tests.exports.breaking import AT, FILMS, data_file, edit_files, edit_summary, film, truncate, write_films
+from tests.exports.breaking import AT, FILMS, data_file, edit_files, edit_summary, film, load_one, truncate, write_films
 
 
 def read(lake: Path, export: Path) -> Export:
@@ -21,7 +21,7 @@ def read(lake: Path, export: Path) -> Export:
 def refused(lake: Path, raw: Path, export: Path) -> str:
     """The sentence with which the export is refused, having published nothing."""
     with pytest.raises(ExportError) as caught:
-        load_export(read(lake, export), "films", raw)
+        load_one(read(lake, export), "films", FolderTables(raw))
     assert not list(raw.glob("films/**/*.parquet"))
     return str(caught.value)
 
@@ -53,7 +53,7 @@ def test_an_export_of_another_table_is_left_alone(lake: Path) -> None:
 def test_data_files_outside_the_export_folder_are_found_through_the_manifest(lake: Path, raw: Path) -> None:
     export = write_films(lake, data_folder="elsewhere/data")
     assert not (export / "data").exists()
-    assert load_export(read(lake, export), "films", raw).rows == 20
+    assert load_one(read(lake, export), "films", FolderTables(raw)).rows == 20
 
 
 def test_an_export_copied_under_another_prefix_is_found(lake: Path, raw: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_export_copied_under_another_prefix_is_found(lake: Path, raw: Path) -
     (lake / "films").rename(files)
     spec = FILMS.model_copy(update={"path": "bucket/films"})
     copied = read_dynamodb_export(Lake(lake), spec, "films", export.name)
-    assert load_export(copied, "films", raw).rows == 20
+    assert load_one(copied, "films", FolderTables(raw)).rows == 20
 
 
 def test_a_key_that_leads_out_of_the_lake_is_refused(lake: Path, raw: Path) -> None:
@@ -186,7 +186,7 @@ def test_duplicate_keys_are_refused_with_their_files_and_count(lake: Path, raw: 
 
 def test_the_type_of_a_key_attribute_is_part_of_it(lake: Path, raw: Path) -> None:
     items = [{"film_id": {"N": "1"}}, {"film_id": {"S": "1"}}]
-    assert load_export(read(lake, write_films(lake, items)), "films", raw).rows == 2
+    assert load_one(read(lake, write_films(lake, items)), "films", FolderTables(raw)).rows == 2
 
 
 @pytest.mark.parametrize("key", [{}, {"film_id": {"NULL": True}}, {"film_id": {"L": []}}])
@@ -216,5 +216,5 @@ def test_an_item_keeps_its_text_whatever_the_spaces_around_it(lake: Path, raw: P
     path.write_bytes(gzip.compress(b"\n".join(content) + b"\n", mtime=0))
     checksum = Lake(lake).md5(str(path.relative_to(lake)))
     edit_files(export, lambda lines: lines[0].update(md5Checksum=checksum))
-    loaded = load_export(read(lake, export), "films", raw)
-    assert pq.read_table(loaded.folder)["Item"].to_pylist()[5] == item.decode()
+    loaded = load_one(read(lake, export), "films", FolderTables(raw))
+    assert pq.read_table(loaded.location)["Item"].to_pylist()[5] == item.decode()

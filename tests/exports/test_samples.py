@@ -10,6 +10,7 @@ import yaml
 
 import platform_assets
 from platform_assets.exports.discover import LoadedSource, load_source
+from platform_assets.exports.folder_tables import FolderTables
 from platform_assets.exports.spec import ExportSourceSpec
 from samples.datasets import CDNOW, SampleDataError, fetch
 from samples.exports import write_sample_exports
@@ -21,7 +22,7 @@ SOURCES = Path(platform_assets.__file__).parent / "defs" / "sources"
 
 def load(source: str, exports: Path, raw: Path) -> LoadedSource:
     document = yaml.safe_load((SOURCES / source / "defs.yaml").read_text())
-    return load_source(ExportSourceSpec(**document["attributes"]), source, str(exports), raw)
+    return load_source(ExportSourceSpec(**document["attributes"]), source, str(exports), FolderTables(raw))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def loaded(sample_data: Path) -> dict[str, LoadedSource]:
 
 
 def query(loaded: dict[str, LoadedSource], source: str, table: str, columns: str) -> tuple[object, ...]:
-    folder = loaded[source].tables[table].exports[-1].folder
+    folder = loaded[source].tables[table].exports[-1].location
     with duckdb.connect() as engine:
         return engine.execute(f"select {columns} from read_parquet('{folder}/*.parquet')").fetchall()[0]
 
@@ -84,7 +85,7 @@ def test_an_earlier_cut_holds_a_part_of_the_later_one(
     assert 0 < movies["ratings"].exports[0].rows < 100_000
     assert 0 < movies["viewers"].exports[0].rows < 943
     with duckdb.connect() as engine:
-        early, late = (f"read_parquet('{export.folder}/*.parquet')" for export in (shop, whole))
+        early, late = (f"read_parquet('{export.location}/*.parquet')" for export in (shop, whole))
         columns = "order_id, customer_id, ordered_at, quantity, amount"
         left = f"select {columns} from {early} except select {columns} from {late}"
         assert engine.execute(left).fetchall() == []

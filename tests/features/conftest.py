@@ -14,9 +14,9 @@ import pytest
 
 from platform_assets.artifacts import ArtifactStore
 from platform_assets.warehouse.catalog import Catalog, Entity, History, Kind, Mart
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from platform_assets.warehouse.published import MartStore
-from platform_assets.warehouse.writing import publish_from
+from tests.warehouse.writing import publish_from
 
 WATERMARK = datetime(1998, 7, 1, tzinfo=UTC)
 START = datetime(1997, 6, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ def with_lag(catalog: Catalog, mart: str, lag: timedelta) -> Catalog:
 
 def publish(
     folder: Path, catalog: Catalog, rows: Mapping[str, Sequence[dict]], watermark: datetime = WATERMARK
-) -> Warehouse:
+) -> DuckDBWarehouse:
     """Publish the given marts (others stay as they were) below `folder`, and open them."""
     store = MartStore(folder / "marts")
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def publish(
             connection.register("given", pa.Table.from_pylist(list(given), SCHEMAS[name]))
             connection.execute(f"create table marts.{name} as select * from given")
     publish_from(store, database, [catalog.marts[name] for name in rows], dict.fromkeys(rows, watermark))
-    return Warehouse(catalog, store)
+    return DuckDBWarehouse(catalog, store)
 
 
 def order(number: int, person: int, day: float, quantity: int = 1, amount: str = "10") -> dict:
@@ -132,12 +132,12 @@ class Platform:
     catalog: Catalog
     store: ArtifactStore
 
-    def publish(self, watermark: datetime = WATERMARK, **rows: Sequence[dict]) -> Warehouse:
+    def publish(self, watermark: datetime = WATERMARK, **rows: Sequence[dict]) -> DuckDBWarehouse:
         return publish(self.folder, self.catalog, rows, watermark)
 
     @property
-    def warehouse(self) -> Warehouse:
-        return Warehouse(self.catalog, MartStore(self.folder / "marts"))
+    def warehouse(self) -> DuckDBWarehouse:
+        return DuckDBWarehouse(self.catalog, MartStore(self.folder / "marts"))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from platform_assets.features.spine import Spine, instant_of
 from platform_assets.features.tables import feature_group_table
 from platform_assets.quality import Verdicts
 from platform_assets.quality.assets import require_verdict
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from platform_assets.warehouse.published import MartStore
 from tests.features.conftest import CATALOG, ORDERS, Platform, order
 
@@ -62,7 +62,7 @@ def downstream(environment: Environment) -> list[dg.AssetsDefinition]:
     def by_function(context: dg.AssetExecutionContext) -> ArtifactRef:
         entity = CATALOG.entities["customer"]
         spine = Spine.of_population(entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone))
-        warehouse = Warehouse(CATALOG, MartStore(environment.marts))
+        warehouse = DuckDBWarehouse(CATALOG, MartStore(environment.marts))
         group = GROUPS["customer"]["order_windows"]
         return feature_group_table(group, spine, warehouse, ArtifactStore(str(environment.artifacts))).ref
 

@@ -16,7 +16,7 @@ from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine
 from platform_assets.features.tables import MartNotUsable, audit_rules, compute_features
 from platform_assets.quality import audit
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from tests.features.conftest import (
     AS_OF,
     CATALOG,
@@ -47,7 +47,7 @@ def own_dates(group: FeatureGroup, rows: Sequence[tuple[int, datetime]]) -> Spin
     )
 
 
-def holds(group: FeatureGroup, spine: Spine, warehouse: Warehouse) -> pa.Table:
+def holds(group: FeatureGroup, spine: Spine, warehouse: DuckDBWarehouse) -> pa.Table:
     """The table, audited by the group's own rules."""
     table = compute_features(group, spine, warehouse)
     rules = audit_rules(group, spine.entity.key, spine.rows(warehouse).num_rows)
@@ -56,17 +56,17 @@ def holds(group: FeatureGroup, spine: Spine, warehouse: Warehouse) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
     return publish(tmp_path_factory.mktemp("marts"), CATALOG, {"orders": ORDERS, "ratings": RATINGS})
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
     return publish(tmp_path_factory.mktemp("marts"), CATALOG, {"orders": [], "ratings": []})
 
 
 @pytest.fixture(scope="module")
-def single_event(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def single_event(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
     return publish(tmp_path_factory.mktemp("marts"), CATALOG, {"orders": ORDERS[:1], "ratings": RATINGS[:1]})
 
 
@@ -81,7 +81,7 @@ def test_each_entity_has_at_least_three_groups_with_words_for_every_feature() ->
 
 
 @each_group
-def test_a_population_equals_the_same_people_each_with_that_as_of(group: FeatureGroup, shared: Warehouse) -> None:
+def test_a_population_equals_the_same_people_each_with_that_as_of(group: FeatureGroup, shared: DuckDBWarehouse) -> None:
     whole = holds(group, population(group), shared)
     people = whole[CATALOG.entities[group.entity].key].to_pylist()
     later = AS_OF + timedelta(days=30)
@@ -93,14 +93,14 @@ def test_a_population_equals_the_same_people_each_with_that_as_of(group: Feature
 
 
 @each_group
-def test_no_events_make_an_empty_population_and_undefined_rows(group: FeatureGroup, bare: Warehouse) -> None:
+def test_no_events_make_an_empty_population_and_undefined_rows(group: FeatureGroup, bare: DuckDBWarehouse) -> None:
     assert compute_features(group, population(group), bare).num_rows == 0
     row = compute_features(group, own_dates(group, [(1, AS_OF), (1, AS_OF + timedelta(days=1))]), bare).to_pylist()[0]
     assert all(row[name] is None if feature.nullable else row[name] == 0 for name, feature in group.features.items())
 
 
 @each_group
-def test_one_event_is_enough(group: FeatureGroup, single_event: Warehouse) -> None:
+def test_one_event_is_enough(group: FeatureGroup, single_event: DuckDBWarehouse) -> None:
     assert holds(group, population(group), single_event).num_rows == 1
 
 
@@ -110,7 +110,7 @@ def undisturbed(entity: str, name: str, lag: timedelta, together: bool, folder: 
     return asked(GROUPS[entity][name], together, publish(folder, catalog, {"orders": ORDERS, "ratings": RATINGS}))
 
 
-def asked(group: FeatureGroup, together: bool, warehouse: Warehouse) -> pa.Table:
+def asked(group: FeatureGroup, together: bool, warehouse: DuckDBWarehouse) -> pa.Table:
     own = own_dates(group, [(1, AS_OF), (2, AS_OF), (2, AS_OF - timedelta(days=20))])
     return compute_features(group, population(group) if together else own, warehouse)
 
@@ -143,12 +143,12 @@ def test_a_planted_future_event_moves_no_feature(
     )
 
 
-def features_of(warehouse: Warehouse, entity: str, group: str, person: int = 1) -> dict[str, float | None]:
+def features_of(warehouse: DuckDBWarehouse, entity: str, group: str, person: int = 1) -> dict[str, float | None]:
     table = compute_features(GROUPS[entity][group], population(GROUPS[entity][group]), warehouse)
     return next(row for row in table.to_pylist() if row[CATALOG.entities[entity].key] == person)
 
 
-def test_customer_features_are_what_they_say(shared: Warehouse) -> None:
+def test_customer_features_are_what_they_say(shared: DuckDBWarehouse) -> None:
     counted = features_of(shared, "customer", "order_windows")
     assert [counted[f"orders_{w}"] for w in ("7d", "28d", "90d", "all")] == [1, 1, 2, 4]
     assert [counted[f"amount_{w}"] for w in ("7d", "all")] == [99.99, 132.49]
@@ -168,7 +168,7 @@ def test_customer_features_are_what_they_say(shared: Warehouse) -> None:
     )
 
 
-def test_viewer_features_are_what_they_say(shared: Warehouse) -> None:
+def test_viewer_features_are_what_they_say(shared: DuckDBWarehouse) -> None:
     genres = features_of(shared, "viewer", "genres")
     assert (genres["sci_fi_share"], genres["sci_fi_liked_share"], genres["western_share"]) == (0.5, 0.25, 0)
     variety = features_of(shared, "viewer", "variety")

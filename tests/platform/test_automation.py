@@ -13,8 +13,8 @@ from platform_assets.definitions import build_definitions
 from platform_assets.environment import Environment, local_environment
 from platform_assets.warehouse.catalog import Catalog
 from platform_assets.warehouse.published import MartStore
-from platform_assets.warehouse.writing import publish_from
 from tests.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
+from tests.warehouse.writing import publish_from
 
 from .declared import GOOD, write_campaign
 

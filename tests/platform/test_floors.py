@@ -8,6 +8,7 @@ import pytest
 from platform_assets.environment import PACKAGE
 
 FLOORS = (
+    {"storage"},
     {"learning", "artifacts", "warehouse", "quality"},
     {"exports", "features", "transform"},
     {"campaigns"},

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from platform_assets.artifacts import ArtifactStore
 from platform_assets.environment import REPOSITORY, Environment, local_environment
 from platform_assets.transform.build import ModelOutcome, Transform, build
-from platform_assets.transform.dbt import DbtProject, parse_project
+from platform_assets.transform.dbt import local_project, parse_project
 from platform_assets.transform.graph import ProjectGraph
+from platform_assets.transform.opening import open_transform
 from platform_assets.warehouse.catalog import Catalog, read_manifest
-from platform_assets.warehouse.published import MartStore
 from tests.transform.raw import leave_a_load_aside, write_export, write_small_world
 
 HERE = Path(__file__).parent
@@ -25,13 +24,7 @@ PROBES = {"stg_probe.sql": "probe.sql", "stg_probe_inexact.sql": "probe_inexact.
 def transform_of(environment: Environment) -> Transform:
     """What builds work with in this environment."""
     manifest = read_manifest(environment.dbt_manifest)
-    return Transform(
-        graph=ProjectGraph.from_manifest(manifest),
-        catalog=Catalog.from_nodes(manifest),
-        project=DbtProject(environment.dbt_project, environment.raw, environment.dbt_database),
-        marts=MartStore(environment.marts),
-        artifacts=ArtifactStore(environment.artifacts),
-    )
+    return open_transform(environment, ProjectGraph.from_manifest(manifest), Catalog.from_nodes(manifest))
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     environment = local_environment(data, dbt_project=project)
     write_small_world(environment.raw)
     leave_a_load_aside(environment.raw)
-    parse_project(DbtProject(project, environment.raw, environment.dbt_database))
+    parse_project(local_project(project, environment.raw, environment.dbt_database))
     return environment
 
 

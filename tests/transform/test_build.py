@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import pytest
 
 from platform_assets.environment import Environment
 from platform_assets.transform.build import TransformFailed, build
-from platform_assets.transform.dbt import DbtError, project_hash
-from platform_assets.transform.exports_record import RawTableEmpty
-from platform_assets.warehouse.duckdb import Warehouse
+from platform_assets.transform.dbt import DbtError, local_project, project_hash
+from platform_assets.transform.exports_record import RawTableEmpty, raw_tables_in_folder
+from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from platform_assets.warehouse.published import MartRefused, MartStore
 from tests.transform.conftest import World
 from tests.transform.raw import (
@@ -32,7 +33,7 @@ MARTS = {"customers", "orders", "viewers", "films", "ratings"}
 
 
 def rows(world: World, mart: str, order_by: str) -> list[dict[str, Any]]:
-    warehouse = Warehouse(world.transform.catalog, world.transform.marts)
+    warehouse = DuckDBWarehouse(world.transform.catalog, world.transform.marts)
     return warehouse.to_arrow(warehouse.table(mart).order_by(order_by)).to_pylist()
 
 
@@ -214,7 +215,7 @@ def test_a_change_anywhere_in_the_project_is_seen(world: World, tmp_path: Path) 
 
 
 def test_a_raw_table_that_was_never_loaded_is_named(world: World, tmp_path: Path) -> None:
-    empty = replace(world.transform, project=replace(world.transform.project, raw=tmp_path))
+    empty = replace(world.transform, raw=partial(raw_tables_in_folder, tmp_path))
     with pytest.raises(
         RawTableEmpty, match=r"raw table shop\.customers: no export in .*materialise raw/shop/customers"
     ):
@@ -251,7 +252,7 @@ def test_a_failed_test_publishes_nothing_and_refuses_readers(world: World, extra
 
     assert world.transform.marts.read() == before
     with pytest.raises(MartRefused, match=r"mart orders: .*unique_orders_order_id \(1 failing rows\)"):
-        Warehouse(world.transform.catalog, world.transform.marts).table("orders")
+        DuckDBWarehouse(world.transform.catalog, world.transform.marts).table("orders")
     assert set(world.transform.marts.refusals()) == {"orders"}
     outcome = failed.value.checks["orders", "unique_orders_order_id"]
     assert (outcome.status, outcome.failures) == ("fail", 1)
@@ -269,7 +270,8 @@ def test_empty_raw_tables_build_empty_marts(world: World, tmp_path: Path) -> Non
     write_empty_world(tmp_path / "raw")
     transform = replace(
         world.transform,
-        project=replace(world.transform.project, raw=tmp_path / "raw"),
+        project=local_project(world.environment.dbt_project, tmp_path / "raw", world.environment.dbt_database),
+        raw=partial(raw_tables_in_folder, tmp_path / "raw"),
         marts=MartStore(tmp_path / "marts"),
     )
     build(transform, world.transform.graph.models)

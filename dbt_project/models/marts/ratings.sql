@@ -1,3 +1,5 @@
+{#- insert_overwrite of the days that differ, not MERGE: see orders. A film that changes, changes the days it was rated. -#}
+{% call by_changed_days('rated_at') %}
 with films as (
     select film_id, released, genres
     from {{ ref('stg_movies__films') }}
@@ -16,3 +18,4 @@ select
     films.released
 from {{ ref('stg_movies__ratings') }} as ratings
 left join films on films.film_id = ratings.film_id
+{% endcall %}

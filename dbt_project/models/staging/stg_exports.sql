@@ -1,2 +1,2 @@
 select source_name, table_name, export_id, exported_at
-from {{ loaded_exports() }} as exports
+from {{ exports_of_this_build() }} as exports

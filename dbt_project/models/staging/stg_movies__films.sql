@@ -6,3 +6,4 @@ select
     _export_id,
     _exported_at
 from {{ source('movies', 'films') }}
+where {{ is_in_loaded_export('movies', 'films') }}

@@ -6,3 +6,4 @@ select
     {{ dynamodb_string('Item', 'zip_code') }} as zip_code,
     _export_id
 from {{ source('movies', 'viewers') }}
+where {{ is_in_loaded_export('movies', 'viewers') }}

@@ -4,7 +4,7 @@
 -#}
 {% test unchanged_across_exports(model, key, columns) %}
 select {{ key }}
-from (select distinct {{ key }}, {{ columns | join(', ') }} from {{ model }}) as variants
+from {{ model }}
 group by {{ key }}
-having count(*) > 1
+having count(distinct {{ text_of(columns) }}) > 1
 {% endtest %}

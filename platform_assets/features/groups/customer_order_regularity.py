@@ -12,6 +12,7 @@ from platform_assets.features.windows import (
     AsOfRows,
     Events,
     days_since_last,
+    epoch_seconds,
     largest,
     mean,
     ratio,
@@ -45,7 +46,7 @@ def build(marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
 def _with_gaps(orders: Events) -> Events:
     import ibis
 
-    dated = orders.derive(order_day=lambda t: t[orders.time].epoch_seconds() // SECONDS_A_DAY)
+    dated = orders.derive(order_day=lambda t: epoch_seconds(t[orders.time]) // SECONDS_A_DAY)
     by_person = ibis.window(group_by=orders.person, order_by=orders.time)
     return dated.derive(gap=lambda t: (t.order_day - t.order_day.lag().over(by_person)).nullif(0))
 

@@ -10,6 +10,7 @@ from platform_assets.features.windows import (
     SECONDS_A_DAY,
     AsOfRows,
     Distinct,
+    epoch_seconds,
     joined,
     largest,
     mean,
@@ -26,7 +27,7 @@ DAYS = (90, None)
 
 def build(marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
     """Baskets so far, and shares and distinct counts over the windows."""
-    orders = marts["orders"].derive(order_day=lambda t: t[marts["orders"].time].epoch_seconds() // SECONDS_A_DAY)
+    orders = marts["orders"].derive(order_day=lambda t: epoch_seconds(t[marts["orders"].time]) // SECONDS_A_DAY)
     baskets = so_far(
         orders,
         spine,

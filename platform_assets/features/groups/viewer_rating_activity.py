@@ -11,6 +11,7 @@ from platform_assets.features.windows import (
     count,
     days_since_first,
     days_since_last,
+    epoch_seconds,
     ratio,
     so_far,
 )
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def build(marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
     """Everything over all ratings known."""
     time = marts["ratings"].time
-    ratings = marts["ratings"].derive(rating_day=lambda t: t[time].epoch_seconds() // SECONDS_A_DAY)
+    ratings = marts["ratings"].derive(rating_day=lambda t: epoch_seconds(t[time]) // SECONDS_A_DAY)
     known = so_far(
         ratings,
         spine,

@@ -1,4 +1,4 @@
-"""Raw tables: exactness, idempotence, and that nothing half-done is ever visible."""
+"""Raw tables in a folder: exactness, idempotence, and that nothing half-done is ever visible."""
 
 import json
 import os
@@ -14,18 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.exports import load
+from platform_assets.exports import folder_tables
 from platform_assets.exports.aurora import read_aurora_export
 from platform_assets.exports.dynamodb import read_dynamodb_export
 from platform_assets.exports.export import Export, ExportError
+from platform_assets.exports.folder_tables import FolderTables
 from platform_assets.exports.lake import Lake
-from platform_assets.exports.load import RawTable, load_export, load_exports, loaded_exports
+from platform_assets.exports.raw import RawTable
 from tests.exports.breaking import (
     AT,
     FILMS,
     SHOP,
     edit_summary,
     film,
+    load_one,
     part,
     truncate,
     write_films,
@@ -45,8 +47,12 @@ def rows(raw: RawTable, columns: str) -> list[tuple[Any, ...]]:
     with duckdb.connect() as engine:
         engine.execute("set timezone = 'UTC'")
         return engine.execute(
-            f"select {columns} from read_parquet('{raw.folder}/*.parquet', hive_partitioning = false)"
+            f"select {columns} from read_parquet('{raw.location}/*.parquet', hive_partitioning = false)"
         ).fetchall()
+
+
+def all_loaded(raw: Path, table: str) -> list[RawTable]:
+    return FolderTables(raw).loaded("shop", [table])[table]
 
 
 def bytes_below(folder: Path) -> dict[str, bytes]:
@@ -54,14 +60,14 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
 
 
 def test_rows_carry_their_export_and_its_time(lake: Path, raw: Path) -> None:
-    loaded = load_export(shop_export(lake, write_shop(lake)), "orders", raw)
+    loaded = load_one(shop_export(lake, write_shop(lake)), "orders", FolderTables(raw))
     assert rows(loaded, "count(*), min(_export_id), max(_exported_at), sum(amount)") == [
         (20, loaded.export_id, AT, Decimal("246.00"))
     ]
-    assert re.fullmatch(r"part-\d{5}\.parquet", next(loaded.folder.glob("*.parquet")).name)
-    mark = json.loads((loaded.folder / "_export.json").read_text())
+    assert re.fullmatch(r"part-\d{5}\.parquet", next(Path(loaded.location).glob("*.parquet")).name)
+    mark = json.loads((Path(loaded.location) / "_export.json").read_text())
     assert set(mark) == {"source", "table", "export_id", "exported_at", "format", "content_hash", "rows"}
-    assert loaded_exports(raw, "shop", "orders") == [loaded]
+    assert all_loaded(raw, "orders") == [loaded]
 
 
 def test_38_digit_numbers_sets_maps_null_and_absent_stay_as_they_are(lake: Path, raw: Path) -> None:
@@ -74,7 +80,7 @@ def test_38_digit_numbers_sets_maps_null_and_absent_stay_as_they_are(lake: Path,
         "nothing": {"NULL": True},
         "text": {"S": 'é "q" \\ / \n \u2028 😀'},
     }
-    loaded = load_export(films_export(lake, write_films(lake, [item, film(2)])), "films", raw)
+    loaded = load_one(films_export(lake, write_films(lake, [item, film(2)])), "films", FolderTables(raw))
     texts = [text for (text,) in rows(loaded, '"Item"')]
     assert json.dumps(item, separators=(",", ":"), ensure_ascii=False) in texts
     assert rows(loaded, "json_extract_string(\"Item\", '$.exact.N')").count((digits,)) == 1
@@ -105,7 +111,7 @@ def test_any_item_comes_back_as_the_text_that_was_written(attributes: list[dict[
     with tempfile.TemporaryDirectory() as folder:
         lake = Path(folder) / "lake"
         export = films_export(lake, write_films(lake, items, files=files))
-        loaded = load_export(export, "films", Path(folder) / "raw")
+        loaded = load_one(export, "films", FolderTables(Path(folder) / "raw"))
         texts = sorted(text for (text,) in rows(loaded, '"Item"'))
     assert texts == sorted(json.dumps(item, separators=(",", ":"), ensure_ascii=False) for item in items)
 
@@ -119,36 +125,36 @@ def test_a_part_cut_anywhere_publishes_nothing(data: st.DataObject) -> None:
         path = part(export)
         truncate(path, data.draw(st.integers(0, path.stat().st_size - 1)))
         with pytest.raises(ExportError, match=path.name):
-            load_export(shop_export(lake, export), "orders", raw)
-        assert not loaded_exports(raw, "shop", "orders")
+            load_one(shop_export(lake, export), "orders", FolderTables(raw))
+        assert not all_loaded(raw, "orders")
 
 
 def test_a_loaded_export_is_not_read_again(lake: Path, raw: Path) -> None:
     export = shop_export(lake, write_shop(lake))
-    first = load_export(export, "orders", raw)
+    first = load_one(export, "orders", FolderTables(raw))
     before = bytes_below(raw / "shop")
     shutil.rmtree(lake)
-    again = load_export(export, "orders", raw)
+    again = load_one(export, "orders", FolderTables(raw))
     assert (first.new, again.new, again) == (True, False, first)
     assert bytes_below(raw / "shop") == before
 
 
 def test_other_content_under_a_loaded_id_is_refused(lake: Path, raw: Path) -> None:
     folder = write_films(lake)
-    load_export(films_export(lake, folder), "films", raw)
+    load_one(films_export(lake, folder), "films", FolderTables(raw))
     before = bytes_below(raw / "films")
     edit_summary(folder, billedSizeBytes=1)
     with pytest.raises(ExportError, match=r"was loaded before into .* with other content"):
-        load_export(films_export(lake, folder), "films", raw)
+        load_one(films_export(lake, folder), "films", FolderTables(raw))
     assert bytes_below(raw / "films") == before
 
 
 def test_a_changed_part_under_a_loaded_id_is_refused(lake: Path, raw: Path) -> None:
     folder = write_shop(lake)
-    load_export(shop_export(lake, folder), "orders", raw)
+    load_one(shop_export(lake, folder), "orders", FolderTables(raw))
     truncate(part(folder))
     with pytest.raises(ExportError, match="with other content"):
-        load_export(shop_export(lake, folder), "orders", raw)
+        load_one(shop_export(lake, folder), "orders", FolderTables(raw))
 
 
 def test_a_kill_before_the_rename_leaves_no_trace_in_the_rerun(
@@ -156,18 +162,18 @@ def test_a_kill_before_the_rename_leaves_no_trace_in_the_rerun(
 ) -> None:
     export = shop_export(lake, write_shop(lake))
     undisturbed = tmp_path / "undisturbed"
-    load_export(export, "orders", undisturbed)
+    load_one(export, "orders", FolderTables(undisturbed))
 
     child = os.fork()
     if child == 0:
-        monkeypatch.setattr(load.os, "replace", lambda *_: os._exit(9))
-        load_export(export, "orders", raw)
+        monkeypatch.setattr(folder_tables.os, "replace", lambda *_: os._exit(9))
+        load_one(export, "orders", FolderTables(raw))
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert list((raw / ".aside").rglob("*.parquet"))
-    assert not loaded_exports(raw, "shop", "orders")
+    assert not all_loaded(raw, "orders")
 
-    assert load_export(export, "orders", raw).new
+    assert load_one(export, "orders", FolderTables(raw)).new
     assert bytes_below(raw) == bytes_below(undisturbed)
 
 
@@ -176,20 +182,20 @@ def test_no_table_is_published_when_another_is_refused(lake: Path, raw: Path) ->
     truncate(part(folder, "shop.orders"))
     export = shop_export(lake, folder)
     with pytest.raises(ExportError):
-        load_exports([(export, "customers"), (export, "orders")], raw)
-    assert not loaded_exports(raw, "shop", "customers")
+        FolderTables(raw).load([(export, "customers"), (export, "orders")])
+    assert not all_loaded(raw, "customers")
     assert not list((raw / ".aside").rglob("*.parquet"))
 
 
 def test_an_empty_export_makes_an_empty_table(lake: Path, raw: Path) -> None:
     for files, at in ((0, AT), (2, AT.replace(day=6))):
-        loaded = load_export(films_export(lake, write_films(lake, [], at, files=files)), "films", raw)
+        loaded = load_one(films_export(lake, write_films(lake, [], at, files=files)), "films", FolderTables(raw))
         assert rows(loaded, 'count(*), count("Item")') == [(0, 0)]
 
 
 def test_a_damaged_record_of_a_loaded_export_is_refused(lake: Path, raw: Path) -> None:
     export = shop_export(lake, write_shop(lake))
-    loaded = load_export(export, "orders", raw)
-    (loaded.folder / "_export.json").write_text("{}")
+    loaded = load_one(export, "orders", FolderTables(raw))
+    (Path(loaded.location) / "_export.json").write_text("{}")
     with pytest.raises(ExportError, match=r"_export\.json: not a readable record"):
-        load_export(export, "orders", raw)
+        load_one(export, "orders", FolderTables(raw))

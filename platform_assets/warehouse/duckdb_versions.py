@@ -1,72 +1,93 @@
-"""Writing mart versions: tables of dbt's DuckDB database, copied to Parquet and fingerprinted.
+"""DuckDB's side of writing mart versions: tables of dbt's database, copied to Parquet and fingerprinted.
 
 Belongs here: the copy, the content hashes, and the atomic appearance of a version folder. Does not belong
-here: when to publish (`transform`) or reading what was published. dbt's database admits one process at a
+here: when to publish (`transform`) or reading what was published (`duckdb`). dbt's database admits one process at a
 time, so it is opened read-only for the copy and closed at once.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from platform_assets.warehouse.catalog import Mart
-from platform_assets.warehouse.published import PART, MartStore, PublishedTable, sync_folder
+from platform_assets.warehouse.published import PublishedTable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+PART = "part-0.parquet"
+VERSION_LENGTH = 16
 _ASIDE = ".aside-"
-_VERSION_LENGTH = 16
 
 
-def publish_from(
-    store: MartStore,
-    database: Path,
-    marts: Iterable[Mart],
-    watermarks: Mapping[str, datetime],
-    schema: str = "marts",
-) -> list[PublishedTable]:
-    """Copy marts out of dbt's database, then make all of them current in one step. See `write_versions`."""
-    tables = write_versions(store, database, marts, watermarks, schema)
-    store.publish(tables)
-    return tables
+class DuckDBVersions:
+    """Versions of marts as Parquet below the marts' folder, copied from dbt's DuckDB file."""
+
+    def __init__(self, marts: Path, database: Path, schema: str = "marts") -> None:
+        self.marts = marts
+        self.database = database
+        self.schema = schema
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """See `warehouse.versions.Versions`. DuckDB itself would refuse a second process instead of letting it wait."""
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        with self.database.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def write(self, marts: Iterable[Mart], watermarks: Mapping[str, datetime]) -> list[PublishedTable]:
+        """Write a version of each mart without publishing any.
+
+        Rows are sorted by event time (then key). A version that is there already is left as it is.
+
+        Args:
+            marts: the marts to copy; each is the table `<schema>.<mart name>`.
+            watermarks: mart name → UTC instant before which its exports cover everything.
+
+        Raises:
+            ValueError: an event mart has rows without an event time.
+        """
+        import duckdb
+
+        with self._only_writer(), duckdb.connect(str(self.database), read_only=True) as connection:
+            connection.execute("set timezone='UTC'")
+            return [
+                _write_version(self.marts, connection, mart, f'"{self.schema}"."{mart.name}"', watermarks[mart.name])
+                for mart in marts
+            ]
+
+    def is_written(self, table: PublishedTable) -> bool:
+        """Whether the version is there, whole."""
+        return mart_file(self.marts, table).is_file()
+
+    def where(self, table: PublishedTable) -> str:
+        """Where a person finds the version."""
+        return str(mart_file(self.marts, table))
+
+    def published(self, tables: Iterable[PublishedTable]) -> None:
+        """Nothing follows a publication here: readers go by the pointer."""
+
+    @contextmanager
+    def _only_writer(self) -> Iterator[None]:
+        # The kernel releases the lock when the process ends, however it ends.
+        self.marts.mkdir(parents=True, exist_ok=True)
+        with (self.marts / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
-def write_versions(
-    store: MartStore,
-    database: Path,
-    marts: Iterable[Mart],
-    watermarks: Mapping[str, datetime],
-    schema: str = "marts",
-) -> list[PublishedTable]:
-    """Write a version of each mart below the store's root without publishing any.
-
-    Rows are sorted by event time (then key). A version that is there already is left as it is.
-
-    Args:
-        store: where versions go.
-        database: dbt's DuckDB file.
-        marts: the marts to copy; each is the table `<schema>.<mart name>`.
-        watermarks: mart name → UTC instant before which its exports cover everything.
-        schema: the tables' schema in the database.
-
-    Raises:
-        ValueError: an event mart has rows without an event time.
-    """
-    import duckdb
-
-    with store.writing(), duckdb.connect(str(database), read_only=True) as connection:
-        connection.execute("set timezone='UTC'")
-        return [
-            _write_version(store.root, connection, mart, f'"{schema}"."{mart.name}"', watermarks[mart.name])
-            for mart in marts
-        ]
+def mart_file(marts: Path, table: PublishedTable) -> Path:
+    """The Parquet file of a version below the marts' folder."""
+    return Path(marts) / table.location / PART
 
 
 def _write_version(
@@ -76,15 +97,10 @@ def _write_version(
     columns = [(str(row[0]), str(row[1])) for row in described]
     days, content_hash, rows = _fingerprint(connection, mart, relation, columns)
     first_event, last_event = _interval(connection, mart, relation)
-    version = content_hash[:_VERSION_LENGTH]
-    folder = root / mart.name / version
-    _remove_abandoned(folder.parent)
-    if not (folder / PART).is_file():
-        _copy(connection, mart, relation, folder)
-    return PublishedTable(
+    table = PublishedTable(
         name=mart.name,
-        version=version,
-        location=str(folder),
+        version=content_hash[:VERSION_LENGTH],
+        location=f"{mart.name}/{content_hash[:VERSION_LENGTH]}",
         rows=rows,
         watermark=watermark,
         first_event=first_event,
@@ -92,6 +108,11 @@ def _write_version(
         days=days,
         content_hash=content_hash,
     )
+    file = mart_file(root, table)
+    _remove_abandoned(root / mart.name)
+    if not file.is_file():
+        _copy(connection, mart, relation, file.parent)
+    return table
 
 
 def _fingerprint(
@@ -142,12 +163,20 @@ def _copy(connection: "DuckDBPyConnection", mart: Mart, relation: str, folder: P
     target = str(part).replace("'", "''")
     rows = f"select * from {relation} order by {order}"  # noqa: S608
     connection.execute(f"copy ({rows}) to '{target}' (format parquet, compression zstd)")
-    with part.open("rb") as written:
-        os.fsync(written.fileno())
+    _flush(part)
     if folder.exists():
         shutil.rmtree(folder)
     os.rename(aside, folder)
-    sync_folder(folder.parent)
+    _flush(folder.parent)
+
+
+def _flush(path: Path) -> None:
+    """Make a file's bytes, or a folder's renames, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -1,0 +1,47 @@
+"""The list of promoted models: whoever promotes, nobody's model is lost."""
+
+import subprocess
+import sys
+from datetime import date
+
+import pytest
+
+from platform_assets.artifacts import ArtifactRef
+from platform_assets.campaigns.promotion import PromotedModels, Promotion
+from platform_assets.environment import REPOSITORY
+from tests.storage.roots import root, shared_root
+
+__all__ = ["root", "shared_root"]
+PROMOTE = """
+import sys
+from datetime import date
+from tests.campaigns.test_promoted_models import PromotedModels, promotion
+for month in range(1, 13):
+    PromotedModels(sys.argv[1]).promote("again", promotion(date(int(sys.argv[2]), month, 1)))
+"""
+
+
+def promotion(score_at: date, model: str = "model") -> Promotion:
+    refs = [ArtifactRef(f"again/{what}", f"{model}-{score_at}", "c") for what in ("ensemble", "rows", "decision")]
+    return Promotion(score_at.isoformat(), *refs)
+
+
+def test_a_model_is_good_from_its_scoring_date_and_another_of_that_date_gives_way(root: str) -> None:
+    promoted, may, june = PromotedModels(root), date(1998, 5, 1), date(1998, 6, 1)
+    assert promoted.all("again") == []
+    promoted.promote("again", promotion(june))
+    promoted.promote("again", promotion(may, "old"))
+    promoted.promote("again", promotion(may, "new"))
+    assert PromotedModels(root).all("again") == [promotion(may, "new"), promotion(june)]
+    assert promoted.champion("again", date(1998, 5, 31)) == promotion(may, "new")
+    assert promoted.champion("again", date(1998, 4, 30)) is None
+
+
+@pytest.mark.slow
+def test_processes_that_promote_at_once_lose_no_model(shared_root: str) -> None:
+    years = range(1990, 1994)
+    command = [sys.executable, "-c", PROMOTE, shared_root]
+    promoting = [subprocess.Popen([*command, str(year)], cwd=REPOSITORY) for year in years]
+    assert [process.wait() for process in promoting] == [0] * len(promoting)
+    expected = [promotion(date(year, month, 1)) for year in years for month in range(1, 13)]
+    assert PromotedModels(shared_root).all("again") == expected

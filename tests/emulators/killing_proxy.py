@@ -1,0 +1,127 @@
+"""A proxy in front of the BigQuery emulator that kills a process at a chosen request: what does a crash there leave behind?
+
+Belongs here: forwarding, counting and killing. Does not belong here: what is done through it.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import urlsplit
+
+When = Literal["before", "after"]
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+_PATIENCE_SECONDS = 120
+
+
+class KillingProxy:
+    """Forwards to `endpoint`. Counts the requests that change something: not GET, and not a query that only reads.
+
+        with killing_proxy(endpoint) as proxy:
+            proxy.arm(3, "before")
+            process.start()         # it works with `proxy.url` as its BigQuery endpoint
+            proxy.kills(process.pid)
+            process.join()
+
+    Attributes:
+        changes: the requests counted since `arm`, the one at which the process was killed last.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = urlsplit(endpoint)
+        self.changes: list[str] = []
+        self.url = ""
+        self._lock = threading.Lock()
+        self._number, self._when = 0, "before"
+        self._victim: int | None = None
+        self._known = threading.Event()
+
+    def arm(self, number: int, when: When) -> None:
+        """Kill at the `number`-th change from now, before it is forwarded or after it was answered (to the proxy)."""
+        self.changes, self._number, self._when = [], number, when
+        self._known.clear()
+
+    def kills(self, process: int | None) -> None:
+        """The id of the process to kill; the request waits until it is known."""
+        self._victim = process
+        self._known.set()
+
+    def moment(self, change: str) -> When | None:
+        """Count a change: when to kill at it, if it is the one."""
+        with self._lock:
+            if len(self.changes) == self._number:  # What comes later, from other threads, is too late.
+                return None
+            self.changes.append(change)
+            return self._when if len(self.changes) == self._number else None
+
+    def kill(self) -> None:
+        if not self._known.wait(_PATIENCE_SECONDS) or self._victim is None:
+            raise RuntimeError("the process to kill was never named: call kills()")
+        os.kill(self._victim, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def killing_proxy(endpoint: str) -> Iterator[KillingProxy]:
+    """A proxy that serves on a free port while the context is open."""
+    proxy = KillingProxy(endpoint)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: _Handler(proxy, *arguments))
+    proxy.url = f"http://127.0.0.1:{server.server_port}"
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    serving.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
+        serving.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, proxy: KillingProxy, *arguments: object) -> None:
+        self.proxy = proxy
+        super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kill = self.proxy.moment(f"{self.command} {self.path}") if self._is_change(body) else None
+        if kill == "before":
+            self._kill()
+            return
+        connection = HTTPConnection(self.proxy.endpoint.netloc, timeout=_PATIENCE_SECONDS)
+        with contextlib.closing(connection):
+            connection.request(self.command, self.path, body, dict(self.headers))
+            answer = connection.getresponse()
+            content = answer.read()
+        if kill == "after":
+            self._kill()
+            return
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test says what matters."""
+
+    def _is_change(self, body: bytes) -> bool:
+        if self.command == "GET":
+            return False
+        document = json.loads(body) if body.startswith(b"{") else {}
+        asked = document.get("query") or document.get("configuration", {}).get("query", {}).get("query", "")
+        return not (isinstance(asked, str) and asked.lstrip().lower().startswith(("select", "with")))
+
+    def _kill(self) -> None:
+        self.proxy.kill()
+        self.close_connection = True
