@@ -22,7 +22,7 @@ EMULATORS := $(abspath .emulators)
 # A project kept for tests, to run `make test-bigquery` against Google's own: tests/emulators/README.md.
 PROJECT ?=
 
-.PHONY: environment manifest emulators demo ui test test-fast test-bigquery browser benchmark lint schema lock clean
+.PHONY: environment manifest emulators demo ui test test-fast test-bigquery parity dbt-state slim-ci browser benchmark lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -62,6 +62,22 @@ test-fast: $(MANIFEST)
 
 test-bigquery: $(MANIFEST) $(if $(PROJECT),,emulators)
 	$(BIN)/python -m pytest -m bigquery $(if $(PROJECT),--google-project=$(PROJECT),--require-emulators)
+
+# The whole demo on DuckDB and on the emulators, every mart, feature table and audience compared row by row.
+parity: $(MANIFEST) emulators
+	$(BIN)/python -m tests.parity
+
+# What a pull request changed, built in a stage of its own (deploy/bigquery/README.md). `dbt-state` runs on the deployed
+# commit with its PLATFORM_STAGE, so that STATE names its datasets; the separate target keeps the local manifest as it is.
+STATE ?= $(PLATFORM_DATA)/dbt-state
+DBT_PROJECT := --project-dir dbt_project --profiles-dir dbt_project
+
+dbt-state: $(VENV)/.installed
+	$(BIN)/dbt parse $(DBT_PROJECT) --target-path $(abspath $(STATE))
+
+slim-ci: $(VENV)/.installed
+	$(BIN)/dbt build --select state:modified+ --defer --favor-state --state $(abspath $(STATE)) $(DBT_PROJECT) \
+	    --target-path $(PLATFORM_DATA)/slim-ci
 
 # The browser test drives a real browser; Debian's own is used.
 browser:

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 NEEDED_FREE_BYTES = 2 * 1024**3
 STEP_LIBRARIES = ("lightgbm", "torch", "great-expectations", "dbt-duckdb", "ibis-framework", "scikit-learn")
+CLOUD_LIBRARIES = ("dbt-bigquery", "dagster-gcp", "gcsfs", "google-cloud-bigquery-storage")
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,48 @@ def diagnose(environment: Environment) -> list[Finding]:
     """Look at everything once; looks only, changes nothing."""
     return [
         *_places(environment),
-        *_libraries(),
+        *_libraries(environment),
         _manifest(environment),
-        *_exports(environment),
-        *_marts(environment),
-        *_campaigns(environment),
+        *_in_places(environment),
     ]
+
+
+def _in_places(environment: Environment) -> list[Finding]:
+    """What lies where the environment says; in the cloud, only once the places themselves can be reached."""
+    places = list(_cloud_places(environment))
+    if not all(finding.good for finding in places):
+        return places
+    return [*places, *_exports(environment), *_marts(environment), *_campaigns(environment)]
+
+
+def _cloud_places(environment: Environment) -> Iterator[Finding]:
+    if environment.cloud is None:
+        return
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
+    from platform_assets.storage import files_at
+    from platform_assets.warehouse.bigquery.connection import BigQuery, retrying
+    from platform_assets.warehouse.bigquery.preparing import DATASETS
+
+    bigquery = BigQuery(environment.cloud)
+    looks: dict[str, Callable[[], object]] = {
+        f"dataset {environment.cloud.dataset(purpose)}": partial(
+            lambda name: bigquery.client.get_dataset(name, retry=retrying()), environment.cloud.dataset(purpose)
+        )
+        for purpose in DATASETS
+    }
+    looks[f"bucket {environment.cloud.bucket}"] = lambda: files_at(environment.marts).names("current.json")
+    for what, look in looks.items():
+        try:
+            look()
+        except GoogleAuthError as error:
+            yield Finding("credentials", False, str(error), "run `gcloud auth application-default login`")
+            return
+        except (FileNotFoundError, GoogleAPICallError) as error:
+            yield Finding(what, False, str(error), "run `platform-assets prepare`, which says what it may not do")
+        else:
+            yield Finding(what, True, "found")
 
 
 def _places(environment: Environment) -> Iterator[Finding]:
@@ -61,8 +99,8 @@ def _places(environment: Environment) -> Iterator[Finding]:
     )
 
 
-def _libraries() -> Iterator[Finding]:
-    for name in STEP_LIBRARIES:
+def _libraries(environment: Environment) -> Iterator[Finding]:
+    for name in (*STEP_LIBRARIES, *(CLOUD_LIBRARIES if environment.cloud else ())):
         try:
             yield Finding(name, True, metadata.version(name))
         except metadata.PackageNotFoundError:

@@ -1,9 +1,9 @@
 {#-
   Building an event mart day by day (BigQuery) or whole (DuckDB).
 
-  Exports are full: any day's rows may differ from those built before, and a day may come, or vanish. Each build compares
-  the days as the latest export has them with the days as they are built, by number and hash of their rows, and
-  overwrites exactly those that differ. What comes out is what a full rebuild would make.
+  Exports are full: any day's rows may differ from those built before, and a day may come, or vanish. Each build
+  compares the days as the latest export has them with the days as they are built, by number and hash of their rows,
+  and overwrites exactly those that differ. What comes out is what a full rebuild would make.
 -#}
 
 {#- Around a select with one row per event; `event_time` is the column that the mart is partitioned by. -#}

@@ -5,7 +5,7 @@
 
 {% macro duckdb__utc_timestamp(column) %}(cast({{ column }} as timestamp) at time zone 'UTC'){% endmacro %}
 
-{#- A cast, because raw columns may be DATETIME, TIMESTAMP or text, as the export's Parquet has them; UTC is BigQuery's default. -#}
+{#- A cast, because raw columns may be DATETIME, TIMESTAMP or text, as the export has them; BigQuery's zone is UTC. -#}
 {% macro bigquery__utc_timestamp(column) %}cast({{ column }} as timestamp){% endmacro %}
 
 
@@ -57,7 +57,10 @@
 {% macro bigquery__no_strings() %}array<string>[]{% endmacro %}
 
 
-{#- Text that is the same for two rows just when these columns are: arrays compare in neither `distinct` nor `group by` on BigQuery. -#}
+{#-
+  Text that is the same for two rows just when these columns are; BigQuery takes arrays in neither `distinct` nor
+  `group by`.
+-#}
 {% macro text_of(columns) %}{{ return(adapter.dispatch('text_of')(columns)) }}{% endmacro %}
 
 {% macro duckdb__text_of(columns) %}cast(to_json([{% for column in columns %}to_json({{ column }}){{ ', ' if not loop.last }}{% endfor %}]) as varchar){% endmacro %}

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from platform_assets.exports.export import DataFile, Export, ExportedTable, ExportError
 from platform_assets.exports.lake import Lake, StoredFile
@@ -26,10 +26,12 @@ from platform_assets.exports.verification import (
     check_key,
     check_md5,
     check_rows,
+    check_size,
     check_unique,
     unreadable_items,
     unreadable_part,
 )
+from platform_assets.warehouse.bigquery.columns import NoSuchType, fields_of
 from platform_assets.warehouse.bigquery.connection import BigQuery, literal, quoted
 from platform_assets.warehouse.bigquery.slices import FileFormat, LoadFailed, load_files
 
@@ -73,6 +75,8 @@ def stage(
     """
     stored = lake.stored(file.key for file in table.files)
     check_files(export, table, lake, stored.__contains__)
+    for file in table.files:
+        check_size(lake, file, stored[file.key].size)
     if export.format == "dynamodb_full":
         for file in table.files:
             check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
@@ -86,7 +90,7 @@ def stage(
     if not table.files:
         check_rows(export, table, lake, 0)
         return Aside(None, schema, 0)
-    aside = bigquery.name("scratch", _name(bigquery, export, table, stored))
+    aside = bigquery.name("scratch", _name(export, table, stored))
     loading(aside)
     _load(bigquery, export, table, lake, aside, schema)
     rows = _verify(bigquery, export, table, lake, aside)
@@ -98,7 +102,7 @@ def stage(
     return Aside(aside, schema, rows)
 
 
-def _name(bigquery: BigQuery, export: Export, table: ExportedTable, stored: Mapping[str, StoredFile]) -> str:
+def _name(export: Export, table: ExportedTable, stored: Mapping[str, StoredFile]) -> str:
     """The name of the table aside: another one when any file was written anew."""
     files = [f"{file.key} {stored[file.key].generation}" for file in table.files]
     parts = [export.lake, export.export_id, export.table_hash(table.name), *files]
@@ -200,42 +204,17 @@ def _footer(lake: Lake, key: str, size: int) -> "FileMetaData":
 
 
 def _schema(export: Export, table: ExportedTable, lake: Lake, arrow: "pa.Schema") -> tuple["SchemaField", ...]:
-    """BigQuery's columns for Parquet's, with the types that BigQuery's own reading of Parquet gives."""
-    from google.cloud.bigquery import SchemaField
-
-    original = dict(table.columns)
-    fields = []
-    for field in arrow:
-        kind, mode = _kind(field.type)
-        if kind is None:
-            raise ExportError(
-                f"{lake.location(export.folder)}: column {field.name} of {table.export_table} is {field.type} in Parquet, "
-                f"which raw tables in BigQuery do not hold. Leave the column out of the export."
-            )
-        described = f"{field.name} of {table.export_table}"
-        described += f", {original[field.name]} at its source." if field.name in original else "."
-        fields.append(SchemaField(field.name, kind, mode=mode, description=described))
-    return tuple(fields)
-
-
-def _kind(arrow: "pa.DataType") -> tuple[str | None, str]:
-    import pyarrow as pa
-
-    if pa.types.is_list(arrow):
-        kind = None if pa.types.is_list(arrow.value_type) else _kind(arrow.value_type)[0]
-        return kind, "REPEATED"
-    tests: tuple[tuple[Callable[[Any], bool], str], ...] = (
-        (pa.types.is_integer, "INTEGER"),
-        (pa.types.is_floating, "FLOAT"),
-        (pa.types.is_boolean, "BOOLEAN"),
-        (pa.types.is_date, "DATE"),
-        (pa.types.is_time, "TIME"),
-        (lambda kind: pa.types.is_timestamp(kind) and kind.tz is None, "DATETIME"),
-        (pa.types.is_timestamp, "TIMESTAMP"),
-        # NUMERIC has 29 digits before the point and 9 after it.
-        (lambda kind: pa.types.is_decimal(kind) and kind.scale <= 9 and kind.precision - kind.scale <= 29, "NUMERIC"),
-        (pa.types.is_decimal, "BIGNUMERIC"),
-        (lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind), "STRING"),
-        (lambda kind: pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind), "BYTES"),
-    )
-    return next((name for test, name in tests if test(arrow)), None), "NULLABLE"
+    """BigQuery's columns for Parquet's."""
+    source_types = dict(table.columns)
+    meanings = {
+        name: f"{name} of {table.export_table}"
+        + (f", {source_types[name]} at its source." if name in source_types else ".")
+        for name in arrow.names
+    }
+    try:
+        return fields_of(arrow, meanings)
+    except NoSuchType as error:
+        raise ExportError(
+            f"{lake.location(export.folder)}: {table.export_table} has a column that raw tables in BigQuery do not hold: "
+            f"{error}. Leave the column out of the export."
+        ) from error

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from platform_assets.exports.bigquery_staging import Aside, stage
@@ -32,6 +31,8 @@ _AT_ONCE = 4
 _OVERTAKEN = 5
 
 Wanted = tuple[Export, str]
+# (table, export id) → what is loaded of it.
+_Done = dict[tuple[str, str], RawTable]
 
 
 class BigQueryTables:
@@ -53,21 +54,17 @@ class BigQueryTables:
         if not wanted:
             return []
         self._require_places(wanted)
-        published: set[tuple[str, str]] = set()
+        done: _Done = {}
         for overtaken in range(_OVERTAKEN):
-            missing = self._not_loaded(wanted)
+            missing = self._not_loaded(wanted, done)
             try:
-                self._load(missing, published)
+                self._load(missing, done)
                 break
             except NotFound:
                 # Another load published these exports and took their asides away: what it left is loaded anew.
                 if overtaken == _OVERTAKEN - 1:
                     raise
-        source = wanted[0][0].source
-        done = self.loaded(source, {table for _, table in wanted})
-        by_slice = {(raw.table, raw.export_id): raw for tables in done.values() for raw in tables}
-        slices = [(table, export.export_id) for export, table in wanted]
-        return [replace(by_slice[key], new=key in published) for key in slices]
+        return [done[table, export.export_id] for export, table in wanted]
 
     def loaded(self, source: str, tables: Collection[str]) -> dict[str, list[RawTable]]:
         """See `RawTables.loaded`; one query whatever the number of tables."""
@@ -109,33 +106,40 @@ class BigQueryTables:
                     f"BigQuery has no dataset {dataset}. Create what the platform needs with: platform-assets prepare"
                 ) from error
 
-    def _not_loaded(self, wanted: Sequence[Wanted]) -> list[Wanted]:
-        source = wanted[0][0].source
-        missing = []
-        loaded = self.loaded(source, {table for _, table in wanted})
+    def _not_loaded(self, wanted: Sequence[Wanted], done: _Done) -> list[Wanted]:
+        """What is not loaded; adds to `done` what is."""
+        loaded = self.loaded(wanted[0][0].source, {table for _, table in wanted})
         for export, table in wanted:
-            before = next((raw for raw in loaded[table] if raw.export_id == export.export_id), None)
-            if before is None:
-                missing.append((export, table))
-            else:
-                self._require_same(export, before)
-        return missing
+            for before in loaded[table]:
+                if before.export_id == export.export_id:
+                    self._require_same(export, before)
+                    done.setdefault((table, export.export_id), before)
+        return [(export, table) for export, table in wanted if (table, export.export_id) not in done]
 
     def _require_same(self, export: Export, before: RawTable) -> None:
         record = self._bigquery.name("raw", EXPORTS)
         rows = f"with _export_id = {literal(before.export_id)}"
         require_same(export, before, f"delete its rows {rows} from there and its row from {record}")
 
-    def _load(self, missing: Sequence[Wanted], published: set[tuple[str, str]]) -> None:
-        """Loads what is missing, and adds the (table, export id) that this call published."""
+    def _load(self, missing: Sequence[Wanted], done: _Done) -> None:
+        """Loads what is missing; adds each to `done` when it is published."""
         if not missing:
             return
         with self._asides(missing) as asides:
             targets = self._targets(missing, asides)
             record = self._record(missing[0][0].source)
             for (export, table), aside in zip(missing, asides, strict=True):
-                if self._publish(export, table, aside, targets[table], record):
-                    published.add((table, export.export_id))
+                raw = RawTable(
+                    source=export.source,
+                    table=table,
+                    export_id=export.export_id,
+                    exported_at=export.exported_at,
+                    content_hash=export.table_hash(table),
+                    rows=aside.rows,
+                    location=self.location(export.source, table),
+                )
+                new = self._publish(export, raw, aside, targets[table], record)
+                done[table, export.export_id] = replace(raw, new=new)
 
     @contextmanager
     def _asides(self, missing: Sequence[Wanted]) -> Iterator[list[Aside]]:
@@ -207,21 +211,23 @@ class BigQueryTables:
         make_table(self._bigquery, name, Layout("The exports that were loaded, a row a table.", schema), source)
         return name
 
-    def _publish(self, export: Export, table: str, aside: Aside, target: "Table", record: str) -> bool:
+    def _publish(self, export: Export, raw: RawTable, aside: Aside, target: "Table", record: str) -> bool:
+        """Whether this call published the slice, rather than another process."""
+
         def stands() -> bool:
-            loaded = self.loaded(export.source, [table])[table]
-            before = next((raw for raw in loaded if raw.export_id == export.export_id), None)
+            loaded = self.loaded(raw.source, [raw.table])[raw.table]
+            before = next((other for other in loaded if other.export_id == raw.export_id), None)
             if before is not None:
                 self._require_same(export, before)
             return before is not None
 
         row = {
-            "source_name": literal(export.source),
-            "table_name": literal(table),
-            "export_id": literal(export.export_id),
-            "exported_at": _instant(export.exported_at),
-            "content_hash": literal(export.table_hash(table)),
-            "row_count": str(aside.rows),
+            "source_name": literal(raw.source),
+            "table_name": literal(raw.table),
+            "export_id": literal(raw.export_id),
+            "exported_at": f"timestamp {literal(raw.exported_at.isoformat())}",
+            "content_hash": literal(raw.content_hash),
+            "row_count": str(raw.rows),
             "loaded_at": "current_timestamp()",
         }
         same = " and ".join(f"{column} = {row[column]}" for column in ("source_name", "table_name", "export_id"))
@@ -231,12 +237,8 @@ class BigQueryTables:
             shared={"_export_id": row["export_id"], "_exported_at": row["exported_at"]},
             aside=aside.name,
             schema=aside.schema,
-            source=export.source,
+            source=raw.source,
             stands=stands,
             also=f"delete from {quoted(record)} where {same};\n"
             f"insert into {quoted(record)} ({', '.join(row)}) values ({', '.join(row.values())})",
         )
-
-
-def _instant(at: datetime) -> str:
-    return f"timestamp {literal(at.isoformat())}"

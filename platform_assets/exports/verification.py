@@ -20,6 +20,15 @@ def check_files(export: Export, table: ExportedTable, lake: Lake, present: Calla
             )
 
 
+def check_size(lake: Lake, file: DataFile, found: int) -> None:
+    """A data file is as long as it was when the export was listed."""
+    if file.size is not None and file.size != found:
+        raise ExportError(
+            f"{lake.location(file.key)}: the file had {file.size} bytes when the export was listed, and has {found} now. "
+            f"It is being copied: load the export again when that is over."
+        )
+
+
 def check_md5(lake: Lake, file: DataFile, found: str) -> None:
     """A data file is the one that AWS wrote."""
     if file.md5 is None or file.md5 == found:

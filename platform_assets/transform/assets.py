@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.environment import Environment
+from platform_assets.environment import Environment, EnvironmentVariableError
 from platform_assets.transform.graph import Model, ProjectGraph, Test
 from platform_assets.warehouse.catalog import Catalog, read_manifest
 
@@ -24,9 +24,11 @@ def transform_assets(environment: Environment) -> dg.AssetsDefinition:
     Raises:
         ManifestMissing: dbt has not parsed its project yet; says which command does.
         CatalogError, ProjectError: a model's declaration cannot be worked with.
+        EnvironmentVariableError: a class of sensitive columns has no policy tag in Google Cloud.
     """
     manifest = read_manifest(environment.dbt_manifest)
     graph = ProjectGraph.from_manifest(manifest)
+    _require_policy_tags(environment, graph)
     catalog = Catalog.from_nodes(manifest)
 
     @dg.multi_asset(
@@ -39,6 +41,20 @@ def transform_assets(environment: Environment) -> dg.AssetsDefinition:
         yield from _run(context, graph, catalog, environment)
 
     return dbt_build
+
+
+def _require_policy_tags(environment: Environment, graph: ProjectGraph) -> None:
+    """Refuse to build sensitive columns in Google Cloud that nothing would protect."""
+    if environment.name != "gcp" or environment.cloud is None:
+        return
+    named = {tag for tag, _ in environment.cloud.policy_tags}
+    for model in graph.models.values():
+        for column in model.columns:
+            if unnamed := [tag for tag in column.policy_tags if tag not in named]:
+                raise EnvironmentVariableError(
+                    f"PLATFORM_POLICY_TAGS names no policy tag for {unnamed[0]!r}, the class of {model.name}.{column.name}; "
+                    f"add {unnamed[0]}=projects/…/locations/…/taxonomies/…/policyTags/…"
+                )
 
 
 def model_key(model: Model) -> dg.AssetKey:

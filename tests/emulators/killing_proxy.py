@@ -7,9 +7,10 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
@@ -69,7 +70,7 @@ class KillingProxy:
 def killing_proxy(endpoint: str) -> Iterator[KillingProxy]:
     """A proxy that serves on a free port while the context is open."""
     proxy = KillingProxy(endpoint)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: _Handler(proxy, *arguments))
+    server = _Server(("127.0.0.1", 0), lambda *arguments: _Handler(proxy, *arguments))
     proxy.url = f"http://127.0.0.1:{server.server_port}"
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     serving.start()
@@ -79,6 +80,13 @@ def killing_proxy(endpoint: str) -> Iterator[KillingProxy]:
         server.shutdown()
         server.server_close()
         serving.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        # A process that was killed hears no answer, and sends no more.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,6 +110,14 @@ class _Handler(BaseHTTPRequestHandler):
         if kill == "after":
             self._kill()
             return
+        self._answer(answer, content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test says what matters."""
+
+    def _answer(self, answer: HTTPResponse, content: bytes) -> None:
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in _HOP_BY_HOP:
@@ -109,11 +125,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: the test says what matters."""
 
     def _is_change(self, body: bytes) -> bool:
         if self.command == "GET":

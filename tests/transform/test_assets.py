@@ -7,7 +7,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from platform_assets.environment import local_environment
+from platform_assets.environment import (
+    Cloud,
+    Environment,
+    EnvironmentVariableError,
+    cloud_environment,
+    local_environment,
+)
 from platform_assets.transform.assets import transform_assets
 from platform_assets.transform.build import CheckOutcome, TransformFailed
 from platform_assets.warehouse.catalog import ManifestMissing
@@ -94,3 +100,35 @@ def test_importing_the_assets_imports_neither_dbt_nor_duckdb() -> None:
     program = f"import sys, platform_assets.transform.assets; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+TAG = "projects/p/locations/us/taxonomies/1/policyTags/2"
+
+
+def in_cloud(world: World, name: str, policy_tags: tuple[tuple[str, str], ...]) -> Environment:
+    cloud = Cloud("my-project", "bucket", policy_tags=policy_tags)
+    return cloud_environment(name, cloud, world.environment.data, dbt_project=world.environment.dbt_project)
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "bigquery"])
+def test_sensitive_columns_are_tagged_in_dagster_on_both_engines(engine: str, world: World) -> None:
+    environment = world.environment if engine == "duckdb" else in_cloud(world, "gcp", (("personal", TAG),))
+    specs = {spec.key.path[-1]: spec for spec in transform_assets(environment).specs}
+    assert engine in specs["viewers"].kinds
+    columns = {
+        (name, column.name): column.tags["policy_tag"]
+        for name, spec in specs.items()
+        for column in spec.metadata["dagster/column_schema"].columns
+        if "policy_tag" in column.tags
+    }
+    assert columns == dict.fromkeys(
+        [("viewers", column) for column in ("age", "gender", "occupation", "zip_code")], "personal"
+    )
+
+
+def test_in_google_cloud_a_sensitive_column_without_a_policy_tag_is_refused_at_load(world: World) -> None:
+    with pytest.raises(
+        EnvironmentVariableError, match=r"PLATFORM_POLICY_TAGS names no policy tag for 'personal'.*viewers"
+    ):
+        transform_assets(in_cloud(world, "gcp", ()))
+    transform_assets(in_cloud(world, "emulated", ()))

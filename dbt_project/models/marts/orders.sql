@@ -1,6 +1,6 @@
 {#-
-  insert_overwrite replaces whole days and touches no other. MERGE by key would read the whole built table to find each
-  order, and could not drop an order that the export no longer holds
+  insert_overwrite replaces whole days and writes to no other, so those keep BigQuery's long-term price. MERGE by key
+  would match each order against the whole built table, and keep orders that the export no longer holds
   (docs.getdbt.com/reference/resource-configs/bigquery-configs#merge-behavior-incremental-models).
 -#}
 {% call by_changed_days('ordered_at') %}

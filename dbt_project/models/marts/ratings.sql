@@ -1,4 +1,4 @@
-{#- insert_overwrite of the days that differ, not MERGE: see orders. A film that changes, changes the days it was rated. -#}
+{#- insert_overwrite, not MERGE: see orders. A film that becomes known changes the days on which it was rated. -#}
 {% call by_changed_days('rated_at') %}
 with films as (
     select film_id, released, genres

@@ -74,7 +74,9 @@ class BigQuery:
         import grpc
         from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
-        channel = grpc.insecure_channel(self.cloud.bigquery_storage_endpoint)
+        # As Google's own channel has it: a block of rows may be larger than gRPC's default of 4 MB.
+        options = [("grpc.max_receive_message_length", -1)]
+        channel = grpc.insecure_channel(self.cloud.bigquery_storage_endpoint, options=options)
         return storage.BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
 
     def name(self, purpose: str, table: str) -> str:

@@ -59,9 +59,8 @@ def _attempt(what: str, role: str, make: Callable[[], str]) -> Prepared:
         return Prepared(what, True, make())
     except Forbidden as error:
         reason = error.errors[0].get("message", error.message) if error.errors else error.message
-        return Prepared(
-            what, False, f"not allowed: {reason}. Ask for the role {role} on the project, or for the {what}."
-        )
+        remedy = f"Ask for the role {role} on the project, or let somebody who has it run this"
+        return Prepared(what, False, f"not allowed: {reason.rstrip('.')}. {remedy}.")
     except Conflict:
         return Prepared(what, False, "the name is taken by somebody else's bucket; choose another: PLATFORM_BUCKET.")
     except _Elsewhere as error:

@@ -14,20 +14,27 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal, cast
 
 from platform_assets.warehouse.bigquery.connection import BigQuery, is_transient, quoted, retrying
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import LoadJob, QueryJob, SchemaField, Table
 
+    Job = LoadJob | QueryJob
+
 FileFormat = Literal["PARQUET", "NEWLINE_DELIMITED_JSON"]
 DAY_MS = 24 * 60 * 60 * 1000
 _INSTANTS = {"DATETIME", "TIMESTAMP"}
 # The API answers with the older names of types, whichever it was given.
 _OLDER_NAMES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
-_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|(?<=value: )\S+", re.I)
+# From the first quote, which is no apostrophe, to the last one: what stands between may hold quotes itself.
+_QUOTED = re.compile(r"""(?<!\w)['"`<](?:.*['"`>]|.*)""", re.S)
+_VALUE = re.compile(r"(?<=\bvalue: ).*", re.I | re.S)
 _SAID = 300
+# Longer than any caller takes from looking at a slice to replacing it, clocks that differ included.
+_LOOKED = timedelta(hours=1)
 
 
 class LoadFailed(RuntimeError):
@@ -153,7 +160,7 @@ def load_files(
         return job
 
     try:
-        _once(bigquery, f"load_{_digest(aside)}", start, stands=lambda: bigquery.find(aside) is not None)
+        _once(bigquery, f"load_{_digest(aside)}", start, stands=lambda _: bigquery.find(aside) is not None)
     except GoogleAPICallError:
         if not started or not started[-1].error_result:
             raise
@@ -181,11 +188,12 @@ def replace_slice(
         shared: column → SQL literal: what all rows of the slice have in common.
         aside: full name of the table with the new rows; None: the slice becomes empty.
         schema: the columns to take from there; columns of `shared` are not, columns that it lacks become null.
-        stands: asked when another process replaced the same slice meanwhile: whether what is there now is what is wanted.
+        stands: asked when the slice was replaced in the hour before, so maybe after the caller looked at it: whether what
+            is there now is what is wanted.
         also: further statements of the transaction, such as a record of what the slice holds.
 
     Returns:
-        Whether this call replaced the slice, rather than another process.
+        Whether this call replaced the slice, rather than finding that it `stands`.
     """
     from google.cloud.bigquery import QueryJobConfig
 
@@ -206,7 +214,10 @@ def replace_slice(
     def start(job_id: str) -> "QueryJob":
         return bigquery.client.query(script, job_id=job_id, job_config=config, retry=retrying(), job_retry=None)
 
-    return _once(bigquery, f"slice_{_digest(name, where)}", start, stands)
+    def may_stand(job: "Job") -> bool:
+        return datetime.now(UTC) - job.ended < _LOOKED and stands()
+
+    return _once(bigquery, f"slice_{_digest(name, where)}", start, may_stand)
 
 
 def _created(bigquery: BigQuery, name: str, layout: Layout, expiry: int | None, source: str) -> "Table":
@@ -222,9 +233,7 @@ def _created(bigquery: BigQuery, name: str, layout: Layout, expiry: int | None, 
     return bigquery.client.create_table(table, exists_ok=True, retry=retrying())
 
 
-def _once(
-    bigquery: BigQuery, name: str, start: Callable[[str], "LoadJob | QueryJob"], stands: Callable[[], bool]
-) -> bool:
+def _once(bigquery: BigQuery, name: str, start: Callable[[str], "Job"], stands: Callable[["Job"], bool]) -> bool:
     """Do what `name` says, or find it done: whether this call did it.
 
     A job that bears the name is waited for. It counts as done when it succeeded and its result still `stands`; else the
@@ -240,7 +249,8 @@ def _once(
             try:
                 job = start(job_id)
             except Conflict:
-                if _succeeded(bigquery, job_id) and stands():
+                other = _found(bigquery, job_id)
+                if other.exception(timeout=None) is None and stands(other):
                     return False
                 continue
             job.result(retry=retrying())
@@ -249,14 +259,13 @@ def _once(
     return bool(retrying().with_predicate(lambda error: is_transient(error) or _was_outrun(error))(attempt)())
 
 
-def _succeeded(bigquery: BigQuery, job_id: str) -> bool:
-    """Whether a job that some process started succeeded, once it has ended."""
+def _found(bigquery: BigQuery, job_id: str) -> "Job":
+    """A job that some process started."""
     from google.api_core.exceptions import NotFound
 
     # A job that was just made may not be found at once.
     patient = retrying().with_predicate(lambda error: is_transient(error) or isinstance(error, NotFound))
-    job = bigquery.client.get_job(job_id, location=bigquery.cloud.location, retry=patient)
-    return job.exception() is None
+    return cast("Job", bigquery.client.get_job(job_id, location=bigquery.cloud.location, retry=patient))
 
 
 def _was_outrun(error: BaseException) -> bool:
@@ -266,15 +275,15 @@ def _was_outrun(error: BaseException) -> bool:
 
 def _failure(job: "LoadJob", uris: Sequence[str]) -> LoadFailed:
     messages = dict.fromkeys(error.get("message", "") for error in [job.error_result, *(job.errors or [])])
-    said = " / ".join(_without_values(message) for message in messages if message)
+    said = " / ".join(without_values(message) for message in messages if message)
     files = [uri for uri in uris if any(uri in message for message in messages)]
     return LoadFailed(f"{said[:_SAID]}; job {job.job_id}", files, job.error_result.get("reason", "unknown"))
 
 
-def _without_values(message: str) -> str:
+def without_values(message: str) -> str:
     """BigQuery's message without what it may quote of a row."""
     text = message.removeprefix("Error while reading data, error message: ")
-    return " ".join(_VALUES.sub("'…'", text).split())
+    return " ".join(_VALUE.sub("'…'", _QUOTED.sub("'…'", text)).split())
 
 
 def _as(there: "SchemaField", field: "SchemaField") -> str:

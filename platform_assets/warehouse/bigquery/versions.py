@@ -33,8 +33,10 @@ _COMPLETE = "complete"
 class BigQueryVersions:
     """Versions of marts in BigQuery."""
 
-    def __init__(self, bigquery: BigQuery, marts: str | Path) -> None:
+    def __init__(self, bigquery: BigQuery, marts: str | Path, lease_seconds: float = 60.0) -> None:
+        """`lease_seconds`: how long the next build waits for one that was killed."""
         self.bigquery = bigquery
+        self._lease_seconds = lease_seconds
         self._files = files_at(marts)
 
     @contextmanager
@@ -44,7 +46,7 @@ class BigQueryVersions:
         Raises:
             LeaseLost: another build began meanwhile, so what was built may be a mixture; nothing was published.
         """
-        with Lease(self._files, "leases/building.json", what="the dbt build") as lease:
+        with Lease(self._files, "leases/building.json", self._lease_seconds, what="the dbt build") as lease:
             yield
             lease.require()
 

@@ -1,0 +1,156 @@
+"""The small platform on DuckDB and on BigQuery: the same marts, features and audiences; policy tags where declared."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from platform_assets.environment import PACKAGE, Environment, environment_from_variables, local_environment
+from platform_assets.storage import files_at
+from platform_assets.transform.graph import ProjectGraph
+from platform_assets.warehouse.bigquery.connection import BigQuery
+from platform_assets.warehouse.bigquery.preparing import prepare
+from platform_assets.warehouse.catalog import read_manifest
+from platform_assets.warehouse.published import MartStore
+from samples import demo
+from samples.exports import copy_exports
+from samples.teachers import SCIFI_FILE
+from tests.emulators import namespaces
+from tests.emulators.servers import Emulators
+from tests.parity.comparing import Compared, compare, compared
+from tests.platform.declared import write_campaign
+from tests.platform.running import Platform
+
+pytestmark = pytest.mark.slow
+
+TAG = "projects/p/locations/us/taxonomies/1/policyTags/2"
+QUESTIONS = (
+    demo.Question("repeat_buyers", "customer", "1998-04-01"),
+    demo.Question("scifi_fans", "viewer", "1998-04-23"),
+)
+
+
+@dataclass(frozen=True)
+class Both:
+    """One platform on either engine, after the same runs, and what was found in comparing them."""
+
+    local: Environment
+    cloud: Environment
+    ran: dict[str, dict[str, demo.Ran]]
+    found: dict[str, Compared]
+
+
+@pytest.fixture(scope="module")
+def both(
+    small_platform: Platform,
+    emulators: Emulators | None,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Both]:
+    folder = tmp_path_factory.mktemp("parity")
+    for question in QUESTIONS:
+        text = (PACKAGE / "defs" / "campaigns" / question.campaign / "defs.yaml").read_text(encoding="utf-8")
+        write_campaign(folder / "campaigns", question.campaign, text)
+    given = small_platform.environment
+    shutil.copytree(given.data, folder / "local")
+    local = local_environment(folder / "local", dbt_project=given.dbt_project, campaigns=folder / "campaigns")
+    with namespaces.opened(pytestconfig, emulators) as variables, pytest.MonkeyPatch.context() as patch:
+        places = {
+            "PLATFORM_DATA": str(folder / "cloud"),
+            "PLATFORM_DBT_PROJECT": str(given.dbt_project),
+            "PLATFORM_CAMPAIGNS_DIR": str(folder / "campaigns"),
+            "PLATFORM_POLICY_TAGS": f"personal={TAG}",
+        }
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        patch.setattr(demo, "QUESTIONS", QUESTIONS)
+        cloud = environment_from_variables(variables | places)
+        assert cloud.cloud is not None
+        assert all(made.good for made in prepare(BigQuery(cloud.cloud)))
+        copy_exports(Path(given.exports), str(cloud.exports))
+        files_at(cloud.teachers).put_file(Path(given.teachers) / SCIFI_FILE, SCIFI_FILE)
+        ran = {}
+        for environment in (local, cloud):
+            with dg.DagsterInstance.ephemeral() as instance:
+                ran[environment.name] = demo.run_everything(environment, instance)
+        dates = sorted({(question.entity, question.as_of) for question in QUESTIONS})
+        audiences = [(question.campaign, question.as_of) for question in QUESTIONS]
+        found = {table.table: table for table in compare(local, cloud, dates, audiences)}
+        yield Both(local, cloud, ran, found)
+
+
+def test_no_row_of_any_mart_feature_table_or_audience_differs(both: Both) -> None:
+    assert [table for table in both.found.values() if table.differing] == []
+    assert len(both.found) >= 5 + 9 + 2
+    assert all(table.rows for table in both.found.values())
+
+
+def test_policy_tags_are_on_every_column_so_declared_and_nowhere_else(both: Both) -> None:
+    manifest = read_manifest(both.local.dbt_manifest)
+    declared = {
+        (model.name, column.name)
+        for model in ProjectGraph.from_manifest(manifest).models.values()
+        for column in model.columns
+        if column.policy_tags
+    }
+    assert declared
+    assert both.cloud.cloud is not None
+    bigquery = BigQuery(both.cloud.cloud)
+    published = {name: table.location for name, table in MartStore(both.cloud.marts).read().items()}
+    built = {name: bigquery.name("build", name) for name in published}
+    for places in (built, published):
+        tagged = {
+            (name, field.name): field.policy_tags.names
+            for name, place in places.items()
+            for field in bigquery.client.get_table(place).schema
+            if field.policy_tags and field.policy_tags.names
+        }
+        assert tagged == dict.fromkeys(declared, (TAG,))
+
+
+def test_what_is_published_in_bigquery_is_described_partitioned_and_guarded(both: Both) -> None:
+    assert both.cloud.cloud is not None
+    client = BigQuery(both.cloud.cloud).client
+    tables = {name: client.get_table(table.location) for name, table in MartStore(both.cloud.marts).read().items()}
+    assert all(field.description for table in tables.values() for field in table.schema)
+    assert all(table.description and table.labels["environment"] == "dev" for table in tables.values())
+    assert {name for name, table in tables.items() if table.require_partition_filter} == {"orders", "ratings"}
+    assert tables["orders"].time_partitioning.field == "ordered_at"
+    assert tables["orders"].clustering_fields == ["customer_id"]
+
+
+def test_the_audience_is_a_table_in_bigquery_with_the_same_rows(both: Both) -> None:
+    assert both.cloud.cloud is not None
+    bigquery = BigQuery(both.cloud.cloud)
+    for question in QUESTIONS:
+        table = bigquery.name("audiences", question.campaign)
+        rows = bigquery.ask(f"select * from `{table}`", "test").table
+        stored = files_at(both.local.audiences).read(f"{question.campaign}/{question.as_of}/audience.parquet")
+        assert stored is not None
+        local = pq.read_table(pa.BufferReader(stored.content))
+        told = compared(question.campaign, local, rows.select(local.column_names), [local.column_names[0]])
+        assert told.differing == 0, told
+
+
+def test_asked_again_the_cloud_finds_everything_and_fits_nothing(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "QUESTIONS", QUESTIONS)
+    with dg.DagsterInstance.ephemeral() as instance:
+        again = demo.run_everything(both.cloud, instance)
+    assert demo.fits(again) == 0
+    missed = [
+        (run, step) for run, found in again.items() for step, metadata in found.metadata.items()
+        if metadata.get("cache") == "miss"
+    ]  # fmt: skip
+    assert missed == []
+
+
+def test_what_reading_costs_is_in_the_metadata(both: Both) -> None:
+    scored = both.ran["emulated" if both.cloud.name == "emulated" else "gcp"]["score customer 1998-04-01"]
+    assert all(
+        "estimated_bytes_scanned" in metadata for (key, _), metadata in scored.metadata.items() if "features/" in key
+    )

@@ -1,0 +1,41 @@
+"""`platform-assets doctor` in the cloud: what is missing there, and what to do about it."""
+
+import pytest
+
+from platform_assets.diagnosis import diagnose
+from platform_assets.environment import Environment
+from platform_assets.storage import files_at
+from platform_assets.warehouse.bigquery.connection import BigQuery
+from platform_assets.warehouse.bigquery.preparing import DATASETS, prepare
+
+
+def test_the_doctor_says_which_datasets_are_missing_until_they_are_prepared(cloud_environment: Environment) -> None:
+    assert cloud_environment.cloud is not None
+    missing = {finding.what: finding.remedy for finding in diagnose(cloud_environment) if not finding.good}
+    expected = {f"dataset dev_{purpose}" for purpose in DATASETS}
+    assert expected <= set(missing)
+    assert {missing[what] for what in expected} == {"run `platform-assets prepare`, which says what it may not do"}
+
+    assert all(made.good for made in prepare(BigQuery(cloud_environment.cloud)))
+    found = {finding.what: finding for finding in diagnose(cloud_environment)}
+    assert all(found[what].good for what in expected)
+    assert found["bucket " + cloud_environment.cloud.bucket].good
+    assert found["marts"].remedy == "materialise the job refresh_marts"
+
+
+def test_an_empty_lake_is_told_with_where_to_put_an_export(cloud_environment: Environment) -> None:
+    assert cloud_environment.cloud is not None
+    list(prepare(BigQuery(cloud_environment.cloud)))
+    found = {finding.what: finding for finding in diagnose(cloud_environment)}
+    assert f"{files_at(cloud_environment.exports).location()}/shop" in found["exports of shop"].remedy
+
+
+@pytest.mark.emulator_only
+def test_without_the_bucket_the_doctor_names_it(cloud_environment: Environment) -> None:
+    from dataclasses import replace
+
+    assert cloud_environment.cloud is not None
+    elsewhere = replace(cloud_environment, cloud=replace(cloud_environment.cloud, bucket="nobody-made-this"))
+    list(prepare(BigQuery(cloud_environment.cloud)))
+    found = {finding.what: finding for finding in diagnose(elsewhere)}
+    assert not found["bucket nobody-made-this"].good
