@@ -9,9 +9,8 @@ each slice, written in the slice's own transaction.
 """
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,8 @@ class BigQueryTables:
     def load(self, wanted: Iterable[Wanted]) -> list[RawTable]:
         """See `RawTables.load`; a table is verified in the scratch dataset, and published by one transaction.
 
-        Several processes may load the same exports at once: one of them publishes, the others find it done.
+        Several processes may load the same exports at once: one of them publishes each, the others find it done. What a
+        killed one leaves in the scratch dataset goes away after a day.
         """
         from google.api_core.exceptions import NotFound
 
@@ -61,7 +61,7 @@ class BigQueryTables:
                 self._load(missing, done)
                 break
             except NotFound:
-                # Another load published these exports and took their asides away: what it left is loaded anew.
+                # Another process published these exports and took their asides away: what it left is loaded here.
                 if overtaken == _OVERTAKEN - 1:
                     raise
         return [done[table, export.export_id] for export, table in wanted]
@@ -125,39 +125,43 @@ class BigQueryTables:
         """Loads what is missing; adds each to `done` when it is published."""
         if not missing:
             return
-        with self._asides(missing) as asides:
-            targets = self._targets(missing, asides)
-            record = self._record(missing[0][0].source)
-            for (export, table), aside in zip(missing, asides, strict=True):
-                raw = RawTable(
-                    source=export.source,
-                    table=table,
-                    export_id=export.export_id,
-                    exported_at=export.exported_at,
-                    content_hash=export.table_hash(table),
-                    rows=aside.rows,
-                    location=self.location(export.source, table),
-                )
-                new = self._publish(export, raw, aside, targets[table], record)
-                done[table, export.export_id] = replace(raw, new=new)
-
-    @contextmanager
-    def _asides(self, missing: Sequence[Wanted]) -> Iterator[list[Aside]]:
-        """All tables verified in the scratch dataset, which is left as it was found."""
         names: list[str] = []
+        try:
+            asides = self._asides(missing, names)
+            targets = self._targets(missing, asides)
+        except ExportError:
+            self._remove(names)
+            raise
+        record = self._record(missing[0][0].source)
+        for (export, table), aside in zip(missing, asides, strict=True):
+            raw = RawTable(
+                source=export.source,
+                table=table,
+                export_id=export.export_id,
+                exported_at=export.exported_at,
+                content_hash=export.table_hash(table),
+                rows=aside.rows,
+                location=self.location(export.source, table),
+            )
+            new = self._publish(export, raw, aside, targets[table], record)
+            done[table, export.export_id] = replace(raw, new=new)
+            if new and aside.name:
+                self._remove([aside.name])
+
+    def _asides(self, missing: Sequence[Wanted], names: list[str]) -> list[Aside]:
+        """All tables, verified in the scratch dataset; `names` gets each as soon as it may be there."""
         lakes = {export.lake: Lake(export.lake) for export, _ in missing}
 
         def one(wanted: Wanted) -> Aside:
             export, table = wanted
             return stage(self._bigquery, export, export.tables[table], lakes[export.lake], names.append)
 
-        try:
-            with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-                verified = list(pool.map(one, missing))
-            yield verified
-        finally:
-            for name in names:
-                self._bigquery.client.delete_table(name, not_found_ok=True, retry=retrying())
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            return list(pool.map(one, missing))
+
+    def _remove(self, asides: Iterable[str]) -> None:
+        for name in asides:
+            self._bigquery.client.delete_table(name, not_found_ok=True, retry=retrying())
 
     def _targets(self, missing: Sequence[Wanted], asides: Sequence[Aside]) -> dict[str, "Table"]:
         """The raw tables, made or widened, once it is known that all exports fit into them."""

@@ -101,7 +101,17 @@ def test_everything_loads_as_one_repository_whose_jobs_resolve(definitions: dg.D
     dg.Definitions.validate_loadable(definitions)
 
 
-def test_loading_definitions_imports_nothing_that_only_steps_need(environment: Environment) -> None:
+IN_CLOUD = {
+    "PLATFORM_ENV": "gcp",
+    "PLATFORM_PROJECT": "my-project",
+    "PLATFORM_POLICY_TAGS": "personal=projects/p/locations/us/taxonomies/1/policyTags/2",
+}
+
+
+@pytest.mark.parametrize("where", [{}, IN_CLOUD], ids=["local", "gcp"])
+def test_loading_definitions_imports_nothing_that_only_steps_need(
+    where: dict[str, str], environment: Environment
+) -> None:
     code = (
         "import sys, time; started = time.perf_counter()\n"
         "from platform_assets.definitions import defs\n"
@@ -116,7 +126,7 @@ def test_loading_definitions_imports_nothing_that_only_steps_need(environment: E
     }
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | variables,
+        env=os.environ | variables | where,
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
