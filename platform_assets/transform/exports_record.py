@@ -49,7 +49,7 @@ def raw_tables_in_folder(raw: Path, sources: Iterable[tuple[str, str]]) -> dict[
     Raises:
         RawTableEmpty: one of them has none; says what to materialise.
     """
-    return {(source, table): raw_table(raw, source, table) for source, table in sources}
+    return {(source, table): _in_folder(raw / source / table, source, table) for source, table in sources}
 
 
 def raw_tables_in_bigquery(bigquery: "BigQuery", sources: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RawTable]:
@@ -70,13 +70,7 @@ def raw_tables_in_bigquery(bigquery: "BigQuery", sources: Iterable[tuple[str, st
     return {(source, table): _raw_table(source, table, exports, name) for (source, table), exports in loaded.items()}
 
 
-def raw_table(raw: Path, source: str, table: str) -> RawTable:
-    """Read the records of a raw table's exports below a folder.
-
-    Raises:
-        RawTableEmpty: there are none; says what to materialise.
-    """
-    folder = raw / source / table
+def _in_folder(folder: Path, source: str, table: str) -> RawTable:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{RECORD}"))]
     exports = [
         (record["export_id"], datetime.fromisoformat(record["exported_at"]), record["content_hash"])
