@@ -38,6 +38,7 @@ def plain(environment: Environment) -> None:
     from platform_assets.campaigns.promotion import PromotedModels, decide_promotion
     from platform_assets.campaigns.training_set import build_training_set
     from platform_assets.exports.discover import load_source
+    from platform_assets.exports.opening import open_raw_tables
     from platform_assets.transform.build import build
     from platform_assets.transform.graph import ProjectGraph
     from platform_assets.transform.opening import open_transform
@@ -46,7 +47,7 @@ def plain(environment: Environment) -> None:
     catalog = Catalog.from_manifest(environment.dbt_manifest)
     store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
     for source, declared in read_sources(environment.sources).items():
-        load_source(declared, source, environment.exports, environment.raw)
+        load_source(declared, source, environment.exports, open_raw_tables(environment))
     graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
     build(open_transform(environment, graph, catalog), list(graph.models))
     specs = {file.name: file.spec for file in read_campaigns(environment.campaigns, catalog) if file.spec}

@@ -15,6 +15,7 @@ import inspect
 import re
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
@@ -27,7 +28,7 @@ from local_bigquery.catalog import tables
 from local_bigquery.engine import database
 from local_bigquery.errors import BigQueryError
 from local_bigquery.grpc import server as grpc_server
-from local_bigquery.jobs import load, query, storage
+from local_bigquery.jobs import load, query, runner, storage
 from local_bigquery.settings import settings
 from local_bigquery.sql import rules
 from sqlglot import exp
@@ -111,11 +112,35 @@ def bytes_in_parquet_are_not_base64() -> None:
     load._decoded, load._projection = mended_decoded, mended_projection
 
 
+def a_job_id_is_given_out_once() -> None:
+    """Of requests at the same time to start a job of one id, one starts it and the others are told that it is there."""
+    submit, starting = runner.submit, threading.Lock()
+
+    def mended(*arguments, **options):
+        with starting:
+            return submit(*arguments, **options)
+
+    runner.submit = mended
+
+
+def a_table_is_made_once() -> None:
+    """Of requests at the same time to make a table, one makes it and the others are told that it is there."""
+    create, making = tables.create, threading.Lock()
+
+    def mended(*arguments):
+        with making:
+            return create(*arguments)
+
+    tables.create = mended
+
+
 MENDS: tuple[Callable[[], None], ...] = (
     created_table_is_the_destination,
     struct_into_variables,
     views_and_copies_need_no_filter,
     bytes_in_parquet_are_not_base64,
+    a_job_id_is_given_out_once,
+    a_table_is_made_once,
 )
 
 

@@ -5,7 +5,10 @@ When `test_without_its_mend…` fails, local-bigquery has learned it: delete the
 
 import io
 import re
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -71,6 +74,40 @@ def bytes_in_parquet_are_not_base64(variables: Variables) -> None:
     assert rows(client, "select photo from raw.photos") == [(b"\x00\xff",)]
 
 
+def a_job_id_is_given_out_once(variables: Variables) -> None:
+    client = bigquery_client(variables)
+    for number in range(10):
+        assert one_of_many(partial(client.query, "select 1", job_id=f"job_{number}", retry=None, job_retry=None))
+
+
+def a_table_is_made_once(variables: Variables) -> None:
+    from google.cloud import bigquery
+
+    client = bigquery_client(variables)
+    for number in range(3):
+        table = bigquery.Table(f"{client.project}.raw.made_{number}", schema=[bigquery.SchemaField("id", "INT64")])
+        assert one_of_many(partial(client.create_table, table, retry=None))
+
+
+def one_of_many(act: Callable[[], object]) -> bool:
+    """Whether of many who do it at the same time one succeeds; the others must be told of a conflict."""
+    from google.api_core.exceptions import Conflict
+
+    many = 12
+    together = threading.Barrier(many)
+
+    def one(_: int) -> bool:
+        together.wait()
+        try:
+            act()
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(many) as pool:
+        return sum(pool.map(one, range(many))) == 1
+
+
 # What fails without the mend, so that nothing else is taken for it.
 PROMISES = {
     created_table_is_the_destination: "assert None is not None",
@@ -78,6 +115,8 @@ PROMISES = {
     views_and_copies_need_no_filter: "used for partition elimination",
     views_and_copies_need_no_filter_by_api: "used for partition elimination",
     bytes_in_parquet_are_not_base64: "from_base64",
+    a_job_id_is_given_out_once: "[Dd]uplicate key|Conflict on update|assert False",
+    a_table_is_made_once: "Failed to commit|Conflict on|assert False",
 }
 
 
