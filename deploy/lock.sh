@@ -1,12 +1,27 @@
 #!/usr/bin/env bash
-# Resolves pyproject.toml again into requirements.lock, and the installer itself into bootstrap.lock. torch and what only its CUDA builds need stay out of it: which
-# build to take is a choice of package index.
+# Resolves pyproject.toml again into requirements.lock, what of it the images hold into deploy/docker/requirements.lock,
+# and the installer itself into bootstrap.lock. torch and what only its CUDA builds need stay out of them: which build
+# to take is a choice of package index. deploy/docker/cuda.lock is that choice for the CUDA image.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-compile=(uv pip compile --quiet --python-version 3.11 --extra gcp --extra kubernetes --extra dev --generate-hashes
-  --no-annotate --no-header --no-emit-package torch)
-"${compile[@]}" pyproject.toml --output-file requirements.lock
-mapfile -t cuda < <(grep -oE '^(nvidia-[a-z0-9-]+|cuda-[a-z]+|triton)' requirements.lock || true)
-for package in "${cuda[@]}"; do compile+=(--no-emit-package "$package"); done
-"${compile[@]}" pyproject.toml --output-file requirements.lock
-echo uv | uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header - --output-file deploy/bootstrap.lock
+compile=(uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header)
+
+torch=$(mktemp)
+trap 'rm -f "$torch"' EXIT
+sed -n 's/^TORCH ?= //p' Makefile > "$torch"
+grep -qE '^torch==[0-9.]+$' "$torch" || { echo "Makefile: TORCH ?= is not torch==<version>, which the locks are made for" >&2; exit 1; }
+mapfile -t torch_needs < <("${compile[@]}" - < "$torch" | grep -oE '^[a-z0-9-]+')
+without_cuda=() only_cuda=()
+for package in "${torch_needs[@]}"; do
+  case $package in
+    torch | triton | nvidia-* | cuda-*) without_cuda+=(--no-emit-package "$package") ;;
+    *) only_cuda+=(--no-emit-package "$package") ;;
+  esac
+done
+
+compile+=(--constraint "$torch")
+images=(--extra gcp --extra kubernetes "${without_cuda[@]}")
+"${compile[@]}" "${images[@]}" --extra dev pyproject.toml --output-file requirements.lock
+"${compile[@]}" "${images[@]}" --constraint requirements.lock pyproject.toml --output-file deploy/docker/requirements.lock
+"${compile[@]}" "${only_cuda[@]}" "$torch" --output-file deploy/docker/cuda.lock
+echo uv | "${compile[@]}" - --output-file deploy/bootstrap.lock
