@@ -37,6 +37,7 @@ def plain(environment: Environment) -> None:
     from platform_assets.campaigns.fitting import fit_fold_of, gather_folds
     from platform_assets.campaigns.promotion import PromotedModels, decide_promotion
     from platform_assets.campaigns.training_set import build_training_set
+    from platform_assets.execution.profiles import read_profiles
     from platform_assets.exports.discover import load_source
     from platform_assets.exports.opening import open_raw_tables
     from platform_assets.transform.build import build
@@ -50,7 +51,8 @@ def plain(environment: Environment) -> None:
         load_source(declared, source, environment.exports, open_raw_tables(environment))
     graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
     build(open_transform(environment, graph, catalog), list(graph.models))
-    specs = {file.name: file.spec for file in read_campaigns(environment.campaigns, catalog) if file.spec}
+    files = read_campaigns(environment.campaigns, catalog, read_profiles(environment.profiles))
+    specs = {file.name: file.spec for file in files if file.spec}
 
     def warehouse() -> Warehouse:
         return open_warehouse(environment, catalog)

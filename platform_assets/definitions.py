@@ -5,20 +5,21 @@ anything heavy; torch, lightgbm, great_expectations and cloud clients load only 
 """
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from platform_assets.artifacts.io_manager import ArtifactRefIOManager
-from platform_assets.audiences.assets import score_assets
-from platform_assets.automation.jobs import campaign_jobs, platform_jobs
+from platform_assets.automation.jobs import campaign_jobs, refresh_job, scoring_jobs
 from platform_assets.automation.schedules import campaign_schedules, scoring_schedules
 from platform_assets.automation.sensors import new_exports_sensor
-from platform_assets.components.campaign import Campaign
+from platform_assets.components.campaign import Campaign, scores_of
 from platform_assets.components.export_source import ExportSource
-from platform_assets.components.loading import broken_campaign_definitions, read_declarations
-from platform_assets.components.platform import platform_of
+from platform_assets.components.loading import Declarations, broken_campaign_definitions, read_declarations
+from platform_assets.components.platform import Platform, platform_of
 from platform_assets.environment import Environment, environment_from_variables
+from platform_assets.execution.executor import kubernetes_executor
 from platform_assets.features.assets import feature_assets
 from platform_assets.transform.assets import transform_assets
 
@@ -34,35 +35,51 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         resources: replace the resources of the same name.
 
     Raises:
-        ManifestMissing, CatalogError, DeclarationError: something everything stands on is missing or broken; the
+        ManifestMissing, CatalogError, DeclarationError, ProfileError: something everything stands on is missing or broken; the
             message says what to do.
     """
     platform = platform_of(environment)
     declared = read_declarations(platform)
     campaigns = sorted(declared.campaigns.items())
-    shared = dg.Definitions(
+    own = dg.Definitions(
         assets=[
-            transform_assets(environment),
             *feature_assets(environment, platform.catalog, platform.as_of),
-            *score_assets(declared.campaigns, environment, platform.catalog, platform.as_of),
+            *scores_of(declared.campaigns, platform),
         ],
-        jobs=[*platform_jobs(declared.campaigns), *(job for item in campaigns for job in campaign_jobs(*item))],
+        jobs=[*scoring_jobs(declared.campaigns), *(job for item in campaigns for job in campaign_jobs(*item))],
         schedules=[
             *scoring_schedules(declared.campaigns, environment, platform.catalog),
             *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment.timezone)),
         ],
-        sensors=[new_exports_sensor(declared.sources, environment)],
-        executor=dg.in_process_executor,
+        executor=_executor(environment),
         # Named, so that a run's configuration can set its level.
         loggers={"console": dg.colored_console_logger},
         resources={"io_manager": ArtifactRefIOManager(root=str(environment.refs))} | (resources or {}),
     )
     return dg.Definitions.merge(
-        shared,
-        *(ExportSource(name, spec).definitions(platform) for name, spec in declared.sources.items()),
+        own,
+        *(_shared(declared, platform) if environment.scope.shared else ()),
         *(Campaign(name, spec).definitions(platform) for name, spec in campaigns),
         broken_campaign_definitions(declared.broken),
     )
+
+
+def _shared(declared: Declarations, platform: Platform) -> Iterator[dg.Definitions]:
+    """From the exports to the marts, and what keeps them up to date; one code location of a deployment holds it."""
+    environment = platform.environment
+    yield dg.Definitions(
+        assets=[transform_assets(environment)],
+        jobs=[refresh_job()],
+        sensors=[new_exports_sensor(declared.sources, environment)],
+    )
+    for name, spec in declared.sources.items():
+        yield ExportSource(name, spec).definitions(platform)
+
+
+def _executor(environment: Environment) -> dg.ExecutorDefinition:
+    if environment.executor == "kubernetes":
+        return kubernetes_executor(environment.scope.text)
+    return dg.in_process_executor
 
 
 @dg.definitions

@@ -169,6 +169,7 @@ def _told(table: "PublishedTable") -> str:
 def _campaigns(environment: Environment) -> Iterator[Finding]:
     from platform_assets.campaigns.promotion import PromotedModels
     from platform_assets.campaigns.read import read_campaigns
+    from platform_assets.execution.profiles import ProfileError, read_profiles
     from platform_assets.warehouse.catalog import Catalog, CatalogError, ManifestMissing
 
     try:
@@ -176,8 +177,13 @@ def _campaigns(environment: Environment) -> Iterator[Finding]:
     except (CatalogError, ManifestMissing) as error:
         yield Finding("campaigns", False, str(error), "correct the model, then run `make manifest`")
         return
+    try:
+        profiles = read_profiles(environment.profiles)
+    except ProfileError as error:
+        yield Finding("resource profiles", False, str(error), "correct the file, or unset PLATFORM_PROFILES")
+        return
     promoted = PromotedModels(environment.artifacts)
-    for file in read_campaigns(environment.campaigns, catalog):
+    for file in read_campaigns(environment.campaigns, catalog, profiles):
         good_from = [promotion.score_at for promotion in promoted.all(file.name)]
         told = (
             str(file.error)

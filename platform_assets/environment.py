@@ -27,7 +27,14 @@ VARIABLES = {
     "PLATFORM_DBT_PROJECT": "the dbt project (default: dbt_project in the repository)",
     "PLATFORM_TIMEZONE": "time zone of business dates, an IANA name (default: UTC)",
     "PLATFORM_FIRST_DATE": "first as-of date that can be asked for (default: 1997-01-01)",
-    "PLATFORM_SCOPE": "definitions to load: `all` (default) or `campaign:<name>`",
+    "PLATFORM_SCOPE": "definitions to load: `all` (default), `campaign:<name>[,<name>…]` for these and what all "
+    "share, `shared` for that alone, `only:<name>` for that campaign and nothing shared; pods get it by themselves",
+    "PLATFORM_EXECUTOR": "how a run's steps are executed: `in_process` (default), or `kubernetes`, a pod each",
+    "PLATFORM_PROFILES": "file with the resource profiles of pods (default: platform_assets/execution/profiles.yaml)",
+    "PLATFORM_SCORING_SHARDS": "into how many steps the scoring of an entity is split (default: 1)",
+    "PLATFORM_COMMIT": "git commit that this code is of, 40 hex digits; images bear it. A campaign pinned to another "
+    "commit is not defined",
+    "PLATFORM_METRICS_PORT": "port on which a step that has a GPU serves its use to Prometheus (default: none)",
     "PLATFORM_STRICT": "1: a broken campaign file stops the load; 0 (default): it shows as a failed check",
     "PLATFORM_PROJECT": "Google Cloud project of datasets and bucket; needed beyond `local`",
     "PLATFORM_STAGE": "`dev` (default), `staging` or `prod`: begins the name of every dataset and ends the bucket's",
@@ -56,6 +63,7 @@ CLOUD_ONLY = (
     "PLATFORM_POLICY_TAGS",
 )
 STAGES = ("dev", "staging", "prod")
+EXECUTORS = ("in_process", "kubernetes")
 DEFAULT_MAX_BYTES_BILLED = 100 * 1024**3
 Place = Path | str
 
@@ -66,12 +74,21 @@ class EnvironmentVariableError(ValueError):
 
 @dataclass(frozen=True)
 class Scope:
-    """Which campaigns a process defines; shared assets are always defined."""
+    """Which campaigns a process defines (None: all), and whether also what they share: sources, marts, their upkeep."""
 
-    campaign: str | None = None
+    campaigns: frozenset[str] | None = None
+    shared: bool = True
+
+    @property
+    def text(self) -> str:
+        """It as a value of PLATFORM_SCOPE."""
+        if self.campaigns is None:
+            return "all"
+        kind = "campaign" if self.shared else "only"
+        return f"{kind}:{','.join(sorted(self.campaigns))}" if self.campaigns else "shared"
 
     def admits(self, campaign: str) -> bool:
-        return self.campaign is None or self.campaign == campaign
+        return self.campaigns is None or campaign in self.campaigns
 
 
 @dataclass(frozen=True)
@@ -126,6 +143,11 @@ class Environment:
     strict: bool = False
     name: str = "local"
     cloud: Cloud | None = None
+    executor: str = "in_process"
+    profiles: Path = PACKAGE / "execution" / "profiles.yaml"
+    scoring_shards: int = 1
+    commit: str | None = None
+    metrics_port: int | None = None
 
     @property
     def raw(self) -> Path:
@@ -202,6 +224,7 @@ def environment_from_variables(variables: Mapping[str, str] | None = None) -> En
             ("PLATFORM_CAMPAIGNS_DIR", "campaigns"),
             ("PLATFORM_SOURCES_DIR", "sources"),
             ("PLATFORM_DBT_PROJECT", "dbt_project"),
+            ("PLATFORM_PROFILES", "profiles"),
         )
         if name in given
     }
@@ -216,6 +239,15 @@ def environment_from_variables(variables: Mapping[str, str] | None = None) -> En
         overrides["first_date"] = _date(given["PLATFORM_FIRST_DATE"])
     overrides["scope"] = _scope(given.get("PLATFORM_SCOPE", "all"))
     overrides["strict"] = _switch(given.get("PLATFORM_STRICT", "0"))
+    overrides["executor"] = given.get("PLATFORM_EXECUTOR", "in_process")
+    if overrides["executor"] not in EXECUTORS:
+        raise EnvironmentVariableError(
+            f"PLATFORM_EXECUTOR={given['PLATFORM_EXECUTOR']}: takes {' or '.join(EXECUTORS)}"
+        )
+    overrides["scoring_shards"] = _count(given, "PLATFORM_SCORING_SHARDS") or 1
+    overrides["metrics_port"] = _count(given, "PLATFORM_METRICS_PORT")
+    if "PLATFORM_COMMIT" in given:
+        overrides["commit"] = _matching(given, "PLATFORM_COMMIT", r"[0-9a-f]{40}", "the output of git rev-parse HEAD")
     data = Path(given.get("PLATFORM_DATA", REPOSITORY / ".data")).expanduser().resolve()
     if where == "local":
         _refuse(given, (*CLOUD_ONLY, "PLATFORM_BIGQUERY_STORAGE_HOST"), "unset it, or set PLATFORM_ENV=gcp")
@@ -319,12 +351,16 @@ def _date(text: str) -> date:
 
 
 def _scope(text: str) -> Scope:
-    kind, _, name = text.partition(":")
+    kind, _, names = text.partition(":")
     if text == "all":
         return Scope()
-    if kind == "campaign" and name:
-        return Scope(campaign=name)
-    raise EnvironmentVariableError(f"PLATFORM_SCOPE={text}: takes `all` or `campaign:<name>`")
+    if text == "shared":
+        return Scope(frozenset())
+    if kind in ("campaign", "only") and all(names.split(",")):
+        return Scope(frozenset(names.split(",")), shared=kind == "campaign")
+    raise EnvironmentVariableError(
+        f"PLATFORM_SCOPE={text}: takes `all`, `shared`, `campaign:<name>[,<name>…]` or `only:<name>`"
+    )
 
 
 def _switch(text: str) -> bool:

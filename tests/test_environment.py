@@ -29,7 +29,12 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "PLATFORM_DBT_PROJECT": ("/somewhere/dbt", "dbt_project", Path("/somewhere/dbt")),
     "PLATFORM_TIMEZONE": ("Europe/Berlin", "timezone", "Europe/Berlin"),
     "PLATFORM_FIRST_DATE": ("2024-01-31", "first_date", date(2024, 1, 31)),
-    "PLATFORM_SCOPE": ("campaign:winback", "scope", Scope(campaign="winback")),
+    "PLATFORM_SCOPE": ("campaign:winback", "scope", Scope(frozenset({"winback"}))),
+    "PLATFORM_EXECUTOR": ("kubernetes", "executor", "kubernetes"),
+    "PLATFORM_PROFILES": ("/somewhere/profiles.yaml", "profiles", Path("/somewhere/profiles.yaml")),
+    "PLATFORM_SCORING_SHARDS": ("3", "scoring_shards", 3),
+    "PLATFORM_COMMIT": ("ab" * 20, "commit", "ab" * 20),
+    "PLATFORM_METRICS_PORT": ("9465", "metrics_port", 9465),
     "PLATFORM_STRICT": ("1", "strict", True),
 }
 
@@ -40,6 +45,10 @@ UNUSABLE = [
     ("PLATFORM_TIMEZONE", "Europe", "IANA"),
     ("PLATFORM_FIRST_DATE", "31.01.2024", "2024-01-31"),
     ("PLATFORM_FIRST_DATE", "2024-02-30", "2024-01-31"),
+    ("PLATFORM_EXECUTOR", "celery", "in_process or kubernetes"),
+    ("PLATFORM_SCORING_SHARDS", "0", "whole number above 0"),
+    ("PLATFORM_COMMIT", "main", "git rev-parse HEAD"),
+    ("PLATFORM_METRICS_PORT", "http", "whole number above 0"),
     ("PLATFORM_SCOPE", "winback", "campaign:<name>"),
     ("PLATFORM_SCOPE", "campaign:", "campaign:<name>"),
     ("PLATFORM_SCOPE", "entity:customer", "campaign:<name>"),
@@ -209,5 +218,12 @@ def test_the_process_s_own_variables_are_read_by_default(monkeypatch: pytest.Mon
 
 def test_a_scope_admits_its_campaign_alone_and_all_admits_every_one() -> None:
     assert Scope().admits("winback")
-    assert Scope("winback").admits("winback")
-    assert not Scope("winback").admits("repeat_buyers")
+    assert Scope(frozenset({"winback"})).admits("winback")
+    assert not Scope(frozenset({"winback"})).admits("repeat_buyers")
+
+
+@pytest.mark.parametrize(
+    "text", ["all", "shared", "campaign:winback", "campaign:repeat_buyers,winback", "only:winback"]
+)
+def test_a_scope_can_be_handed_on_as_it_was_given(text: str) -> None:
+    assert environment_from_variables({"PLATFORM_SCOPE": text}).scope.text == text

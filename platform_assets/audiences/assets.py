@@ -1,130 +1,46 @@
-"""The Dagster face of audiences: scores of all campaigns of an entity in one pass, then audience and report of each.
+"""The Dagster face of audiences: audience and report of each campaign; scores, of all of an entity's, in `score_steps`.
 
 All are partitioned by as-of date. Belongs here: keys, metadata and failures. The work is in the functions these call.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from platform_assets.artifacts import ArtifactRef, ArtifactStore
+from platform_assets.audiences.score_steps import NO_TAGS, data_errors, score_assets
 from platform_assets.campaigns.assets import output_of, shown
-from platform_assets.campaigns.feature_choice import chosen_groups
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
 from platform_assets.features.spine import instant_of
 from platform_assets.warehouse.catalog import Catalog
 from platform_assets.warehouse.opening import open_warehouse
 
-MODEL_CHECK = "model_is_promoted"
-
-
-def score_assets(
-    campaigns: Mapping[str, CampaignSpec], environment: Environment, catalog: Catalog, as_of: dg.PartitionsDefinition
-) -> list[dg.AssetsDefinition]:
-    """One multi-asset an entity with a `scores` asset for each of its campaigns."""
-    entities = sorted({spec.entity for spec in campaigns.values()})
-    return [
-        _scores(entity, {n: s for n, s in sorted(campaigns.items()) if s.entity == entity}, environment, catalog, as_of)
-        for entity in entities
-    ]
+__all__ = ["audience_assets", "score_assets"]
 
 
 def audience_assets(
-    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog, as_of: dg.PartitionsDefinition
-) -> list[dg.AssetsDefinition]:
-    """A campaign's audience and report."""
-    return [_audience(name, spec, environment, catalog, as_of), _report(name, spec, environment, catalog, as_of)]
-
-
-def _scores(
-    entity: str,
-    campaigns: Mapping[str, CampaignSpec],
+    name: str,
+    spec: CampaignSpec,
     environment: Environment,
     catalog: Catalog,
     as_of: dg.PartitionsDefinition,
-) -> dg.AssetsDefinition:
-    outs = {
-        name: dg.AssetOut(
-            key=[name, "scores"],
-            group_name=name,
-            owners=[spec.owner],
-            kinds={"parquet"},
-            is_required=False,
-            description="Calibrated scores of everyone the campaign asks about, from the promoted model.",
-        )
-        for name, spec in campaigns.items()
-    }
-    groups = sorted({group for spec in campaigns.values() for group in chosen_groups(spec)})
-    # A campaign's scores depend on its own model only: one that cannot be trained holds up no other's.
-    upstream = {
-        name: {
-            dg.AssetKey([name, "promoted_model"]),
-            *(dg.AssetKey(["features", entity, group]) for group in chosen_groups(spec)),
-        }
-        for name, spec in campaigns.items()
-    }
-
-    @dg.multi_asset(
-        name=f"scores_{entity}",
-        outs=outs,
-        can_subset=True,
-        partitions_def=as_of,
-        deps=sorted({key for keys in upstream.values() for key in keys}),
-        internal_asset_deps=upstream,
-        check_specs=[
-            dg.AssetCheckSpec(
-                MODEL_CHECK, asset=[name, "scores"], description="A promoted model is good as of the date"
-            )
-            for name in campaigns
-        ],
-    )
-    def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.audiences.scoring import require_model, score_campaigns
-        from platform_assets.campaigns.promotion import NothingPromoted, PromotedModels
-
-        day = date.fromisoformat(context.partition_key)
-        _require_features(entity, groups, day, environment)
-        wanted = {
-            name: spec
-            for name, spec in campaigns.items()
-            if dg.AssetKey([name, "scores"]) in context.selected_asset_keys
-        }
-        store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
-        ready, missing = {}, {}
-        for name, spec in wanted.items():
-            try:
-                require_model(name, spec, store, promoted, day)
-                ready[name] = spec
-            except NothingPromoted as error:
-                missing[name] = str(error)
-        # A campaign that was never trained must not starve the others of their scores: its check fails instead.
-        asked = {key.asset_key.path[0] for key in context.op_execution_context.selected_asset_check_keys}
-        yield from (_model_check(name, missing.get(name)) for name in wanted if name in asked)
-        if not ready:
-            raise dg.Failure("\n".join(missing.values()), allow_retries=False)
-        warehouse = open_warehouse(environment, catalog, f"scores {entity}")
-        try:
-            for scored in score_campaigns(ready, warehouse, store, promoted, day):
-                metadata = shown(scored.scores, "people", "mean", "lowest", "highest", "model_good_from")
-                metadata |= warehouse.cost()
-                yield output_of(scored.scores, metadata, name=scored.campaign)
-        except _data_errors() as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-
-    return scores
-
-
-def _model_check(name: str, missing: str | None) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=dg.AssetKey([name, "scores"]), check_name=MODEL_CHECK, passed=missing is None, description=missing
-    )
+    step_tags: Mapping[str, str] = NO_TAGS,
+) -> list[dg.AssetsDefinition]:
+    """A campaign's audience and report; `step_tags` go on their steps."""
+    args = (name, spec, environment, catalog, as_of, step_tags)
+    return [_audience(*args), _report(*args)]
 
 
 def _audience(
-    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog, as_of: dg.PartitionsDefinition
+    name: str,
+    spec: CampaignSpec,
+    environment: Environment,
+    catalog: Catalog,
+    as_of: dg.PartitionsDefinition,
+    step_tags: Mapping[str, str],
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=[name, "audience"],
@@ -132,6 +48,7 @@ def _audience(
         owners=[spec.owner],
         kinds={"parquet", "csv"},
         partitions_def=as_of,
+        op_tags=step_tags,
         ins={"scores": dg.AssetIn([name, "scores"])},
         description=f"{spec.description}: the people to act on, ranked, with reasons and a held-out share.",
     )
@@ -146,7 +63,7 @@ def _audience(
         try:
             promotion = PromotedModels(environment.artifacts).require(name, day)
             made = build_audience(name, spec, store.open(scores), promotion, warehouse, store, day)
-        except _data_errors() as error:
+        except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
         places = [publish_file(made.path(file), folder, file) for file in (FILE, CSV_FILE)]
@@ -171,7 +88,12 @@ def _audience(
 
 
 def _report(
-    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog, as_of: dg.PartitionsDefinition
+    name: str,
+    spec: CampaignSpec,
+    environment: Environment,
+    catalog: Catalog,
+    as_of: dg.PartitionsDefinition,
+    step_tags: Mapping[str, str],
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=[name, "report"],
@@ -179,6 +101,7 @@ def _report(
         owners=[spec.owner],
         kinds={"html"},
         partitions_def=as_of,
+        op_tags=step_tags,
         ins={"audience": dg.AssetIn([name, "audience"])},
         description="A page for people: the audience, what came true, how far the model can be trusted, what it was made from.",
     )
@@ -195,7 +118,7 @@ def _report(
             made = build_report(
                 name, spec, store.open(audience), promotion, warehouse, store, environment.teachers, day
             )
-        except _data_errors() as error:
+        except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
         publish_file(made.path(FIGURES_FILE), folder, FIGURES_FILE)
@@ -210,31 +133,6 @@ def _report(
         return output_of(made, metadata)
 
     return report
-
-
-def _require_features(entity: str, groups: list[str], day: date, environment: Environment) -> None:
-    """Refuse a date whose newest feature audit failed, whatever was published before it."""
-    from platform_assets.quality import Verdicts
-    from platform_assets.quality.assets import require_verdict
-
-    verdicts = Verdicts(environment.verdicts)
-    for group in groups:
-        require_verdict(verdicts, f"features/{entity}/{group}", day.isoformat())
-
-
-def _data_errors() -> tuple[type[Exception], ...]:
-    """What data, not code, can be wrong with: told in a sentence, not retried."""
-    from platform_assets.audiences.scoring import OtherModel
-    from platform_assets.campaigns.label import ImmatureLabel
-    from platform_assets.campaigns.promotion import NothingPromoted
-    from platform_assets.campaigns.teacher import TeacherError
-    from platform_assets.features.tables import AsOfNotCovered
-    from platform_assets.quality import AuditFailed
-    from platform_assets.warehouse.published import MartMissing, MartRefused
-
-    return (
-        AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NothingPromoted, OtherModel, TeacherError,
-    )  # fmt: skip
 
 
 def _held_out_table(held_out: Mapping[str, Any]) -> str:

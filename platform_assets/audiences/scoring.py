@@ -24,7 +24,10 @@ from platform_assets.warehouse.reading import Warehouse
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from platform_assets.learning.bundle import Bundle
+
 FILE = "scores.parquet"
+SHARDING = "platform_assets.audiences.sharding"
 
 
 class OtherModel(ValueError):
@@ -97,6 +100,35 @@ def require_made_with(promotion: Promotion, made: Artifact, day: date) -> None:
         )
 
 
+def scores_recipe(
+    name: str,
+    spec: CampaignSpec,
+    promotion: Promotion,
+    features: Mapping[str, str],
+    warehouse: Warehouse,
+    day: date,
+) -> Recipe:
+    """What a campaign's scores are made from; `features`: group → content hash.
+
+    The same whether one step scores everyone or N steps a share each (`sharding`), for the scores are the same to the
+    last byte: what was scored one way is found when asked for the other. The code of both ways is therefore part of it.
+    """
+    from platform_assets.learning.registry import family_module
+
+    instant = instant_of(day, warehouse.catalog.entities[spec.entity].timezone)
+    used = chosen_groups(spec)
+    return Recipe(
+        key=f"{name}/scores",
+        code=code_of(SHARDING, *map(family_module, spec.advanced.models)),
+        config={"as_of": day.isoformat(), "population": spec.population},
+        inputs={
+            "ensemble": promotion.ensemble.content_hash,
+            **{f"features/{group}": content for group, content in features.items() if group in used},
+            **{f"{mart} before {day}": warehouse.version_before(mart, instant) for mart in marts_of(spec, warehouse)},
+        },
+    )
+
+
 def _score(
     name: str,
     spec: CampaignSpec,
@@ -106,49 +138,39 @@ def _score(
     store: ArtifactStore,
     day: date,
 ) -> Artifact:
-    from platform_assets.learning.registry import family_module
-
-    entity = warehouse.catalog.entities[spec.entity]
-    instant = instant_of(day, entity.timezone)
-    used = chosen_groups(spec)
-    recipe = Recipe(
-        key=f"{name}/scores",
-        code=code_of("platform_assets.audiences.scoring", *map(family_module, spec.advanced.models)),
-        config={"as_of": day.isoformat(), "population": spec.population},
-        inputs={
-            "ensemble": promotion.ensemble.content_hash,
-            **{f"features/{group}": content for group, content in features.content_hashes.items() if group in used},
-            **{f"{mart} before {day}": warehouse.version_before(mart, instant) for mart in marts_of(spec, warehouse)},
-        },
-    )
-
     def build(folder: Path) -> dict[str, Any]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        key = warehouse.catalog.entities[spec.entity].key
+        people = asked_people(spec, warehouse, day)
+        table = scored_rows(load_bundle(store.open(promotion.ensemble)), people, features.table, key)
+        return write_scores(table, promotion.ensemble.content_hash, promotion.score_at, folder)
 
-        bundle = load_bundle(store.open(promotion.ensemble))
-        asked = people_with_features(spec, warehouse, features.table, day)
-        score = bundle.predict(asked.select(list(bundle.feature_names)))
-        table = asked.select([entity.key, "as_of"]).append_column("score", pa.array(score, pa.float64()))
-        pq.write_table(table, folder / FILE, compression="zstd")
-        summary = (
-            {"mean": float(score.mean()), "lowest": float(score.min()), "highest": float(score.max())}
-            if len(score)
-            else {}
-        )
-        return {
-            "people": table.num_rows,
-            "model": promotion.ensemble.content_hash,
-            "model_good_from": promotion.score_at,
-            **summary,
-        }
-
-    return store.get_or_build(recipe, build)
+    return store.get_or_build(scores_recipe(name, spec, promotion, features.content_hashes, warehouse, day), build)
 
 
-def people_with_features(spec: CampaignSpec, warehouse: Warehouse, features: "pa.Table", day: date) -> "pa.Table":
-    """The rows of a population's feature table that a campaign asks about, sorted by the entity key."""
+def asked_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Table":
+    """Whom a campaign asks about as of `day`: one column, the entity key."""
     entity = warehouse.catalog.entities[spec.entity]
-    people = warehouse.to_arrow(people_asked(warehouse, spec, instant_of(day, entity.timezone)))
-    people = people.cast(features.select([entity.key]).schema)
-    return features.join(people, entity.key, join_type="inner").sort_by(entity.key).combine_chunks()
+    return warehouse.to_arrow(people_asked(warehouse, spec, instant_of(day, entity.timezone)))
+
+
+def scored_rows(bundle: "Bundle", people: "pa.Table", features: "pa.Table", key: str) -> "pa.Table":
+    """The score table of those rows of `features` that belong to `people`, sorted by the entity key."""
+    import pyarrow as pa
+
+    people = people.cast(features.select([key]).schema)
+    asked = features.join(people, key, join_type="inner").sort_by(key).combine_chunks()
+    score = bundle.predict(asked.select(list(bundle.feature_names)))
+    return asked.select([key, "as_of"]).append_column("score", pa.array(score, pa.float64()))
+
+
+def write_scores(table: "pa.Table", model: str, good_from: str, folder: Path) -> dict[str, Any]:
+    """Write a score table; returns its metadata. Equal tables make equal bytes, in however many chunks they come."""
+    import pyarrow.parquet as pq
+
+    table = table.combine_chunks()
+    pq.write_table(table, folder / FILE, compression="zstd")
+    score = table["score"].to_numpy()
+    summary = (
+        {"mean": float(score.mean()), "lowest": float(score.min()), "highest": float(score.max())} if len(score) else {}
+    )
+    return {"people": table.num_rows, "model": model, "model_good_from": good_from, **summary}

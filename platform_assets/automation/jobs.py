@@ -44,10 +44,15 @@ def campaign_jobs(name: str, spec: CampaignSpec) -> list["UnresolvedAssetJobDefi
     ]
 
 
-def platform_jobs(campaigns: Mapping[str, CampaignSpec]) -> list["UnresolvedAssetJobDefinition"]:
-    """The job from exports to marts, and for each entity the job from features to reports."""
+def refresh_job() -> "UnresolvedAssetJobDefinition":
+    """The job from exports to marts."""
     marts = dg.AssetSelection.groups("raw", "staging", "marts")
-    jobs = [dg.define_asset_job(REFRESH_JOB, selection=marts, description="Load new exports and rebuild the marts")]
+    return dg.define_asset_job(REFRESH_JOB, selection=marts, description="Load new exports and rebuild the marts")
+
+
+def scoring_jobs(campaigns: Mapping[str, CampaignSpec]) -> list["UnresolvedAssetJobDefinition"]:
+    """For each entity the job from its features to the reports of its campaigns."""
+    jobs = []
     for entity in sorted({spec.entity for spec in campaigns.values()}):
         names = [name for name, spec in sorted(campaigns.items()) if spec.entity == entity]
         results = [dg.AssetKey([name, step]) for name in names for step in ("scores", "audience", "report")]

@@ -11,8 +11,11 @@ import dagster as dg
 
 from platform_assets.artifacts import Artifact, ArtifactRef, ArtifactStore
 from platform_assets.campaigns.feature_choice import chosen_groups
+from platform_assets.campaigns.resources import fold_settings, needs_gpu, step_tags
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
+from platform_assets.execution.preemption import resumable
+from platform_assets.execution.profiles import Profiles
 from platform_assets.quality import AuditFailed, Verdicts
 from platform_assets.quality.assets import audit_check_result, audit_check_spec, require_verdict
 from platform_assets.warehouse.catalog import Catalog
@@ -28,14 +31,15 @@ class Replay(dg.Config):
 
 
 def campaign_assets(
-    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog
+    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog, profiles: Profiles
 ) -> list[dg.AssetsDefinition]:
     """The assets of one campaign up to its promoted model, in the group of its name."""
+    tags = step_tags(name, spec, environment, profiles)
     return [
-        _training_set(name, spec, environment, catalog),
-        *(_model(name, spec, family, parameters, environment) for family, parameters in spec.advanced.models.items()),
-        _ensemble(name, spec, environment),
-        _promoted_model(name, spec, environment),
+        _training_set(name, spec, environment, catalog, tags),
+        *(_model(name, spec, family, environment, profiles) for family in spec.advanced.models),
+        _ensemble(name, spec, environment, tags),
+        _promoted_model(name, spec, environment, tags),
     ]
 
 
@@ -59,7 +63,9 @@ def output_of(artifact: Artifact, metadata: Mapping[str, Any], name: str = "resu
     )
 
 
-def _training_set(name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog) -> dg.AssetsDefinition:
+def _training_set(
+    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog, tags: Mapping[str, str]
+) -> dg.AssetsDefinition:
     key = dg.AssetKey([name, "training_set"])
 
     @dg.asset(
@@ -72,11 +78,13 @@ def _training_set(name: str, spec: CampaignSpec, environment: Environment, catal
             dg.AssetDep(["features", spec.entity, group], partition_mapping=dg.LastPartitionMapping())
             for group in chosen_groups(spec)
         ],
+        op_tags=tags,
         check_specs=[audit_check_spec(key)],
         metadata={"campaign": dg.MetadataValue.json(spec.resolved())},
         description=f"{spec.description}: labels joined to features as of the same times.\n\n"
         "Config `score_at` (YYYY-MM-DD) trains as of a past date.",
     )
+    @resumable(environment)
     def training_set(
         context: dg.AssetExecutionContext, config: Replay
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
@@ -118,16 +126,18 @@ def _training_set(name: str, spec: CampaignSpec, environment: Environment, catal
 
 
 def _model(
-    name: str, spec: CampaignSpec, family: str, parameters: Mapping[str, Any], environment: Environment
+    name: str, spec: CampaignSpec, family: str, environment: Environment, profiles: Profiles
 ) -> dg.AssetsDefinition:
     folds = range(spec.advanced.folds)
-    fold_ops = [_fold_op(name, spec, family, parameters, fold, environment) for fold in folds]
+    fold_ops = [_fold_op(name, spec, family, fold, environment, profiles) for fold in folds]
 
     @dg.op(
         name=f"{name}__{family}__gather",
         ins={**{f"fold_{fold}": dg.In(ArtifactRef) for fold in folds}, "training_set": dg.In(ArtifactRef)},
         out=dg.Out(ArtifactRef),
+        tags=step_tags(name, spec, environment, profiles),
     )
+    @resumable(environment)
     def gather(
         context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
     ) -> dg.Output[ArtifactRef]:
@@ -156,17 +166,23 @@ def _model(
 
 
 def _fold_op(
-    name: str, spec: CampaignSpec, family: str, parameters: Mapping[str, Any], fold: int, environment: Environment
+    name: str, spec: CampaignSpec, family: str, fold: int, environment: Environment, profiles: Profiles
 ) -> dg.OpDefinition:
+    parameters = spec.advanced.models[family]
+    on_gpu = needs_gpu(spec, family, profiles)
+
     @dg.op(
         name=f"{name}__{family}__fold_{fold}",
         ins={"training_set": dg.In(ArtifactRef)},
         out=dg.Out(ArtifactRef),
-        tags={"campaign": name},
+        **fold_settings(name, spec, family, fold, environment, profiles),
     )
+    @resumable(environment)
     def fit(context: dg.OpExecutionContext, training_set: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.campaigns.fitting import fit_fold_of
 
+        if on_gpu:
+            _require_launched(name, family, spec.advanced.resources.profile, environment)
         _require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
         made = fit_fold_of(name, family, parameters, fold, spec.advanced.seed, store.open(training_set), store)
@@ -175,7 +191,7 @@ def _fold_op(
     return fit
 
 
-def _ensemble(name: str, spec: CampaignSpec, environment: Environment) -> dg.AssetsDefinition:
+def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Mapping[str, str]) -> dg.AssetsDefinition:
     families = list(spec.advanced.models)
 
     @dg.asset(
@@ -187,8 +203,10 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment) -> dg.Ass
             "training_set": dg.AssetIn([name, "training_set"]),
             **{family: dg.AssetIn([name, "models", family]) for family in families},
         },
+        op_tags=tags,
         description="Members weighted out of fold, calibrated, bundled; the leaderboard with the one-column rule, logistic regression and random.",
     )
+    @resumable(environment)
     def ensemble(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef
     ) -> dg.Output[ArtifactRef]:
@@ -209,7 +227,9 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment) -> dg.Ass
     return ensemble
 
 
-def _promoted_model(name: str, spec: CampaignSpec, environment: Environment) -> dg.AssetsDefinition:
+def _promoted_model(
+    name: str, spec: CampaignSpec, environment: Environment, tags: Mapping[str, str]
+) -> dg.AssetsDefinition:
     key = dg.AssetKey([name, "promoted_model"])
 
     @dg.asset(
@@ -217,9 +237,11 @@ def _promoted_model(name: str, spec: CampaignSpec, environment: Environment) -> 
         group_name=name,
         owners=[spec.owner],
         ins={"training_set": dg.AssetIn([name, "training_set"]), "ensemble": dg.AssetIn([name, "ensemble"])},
+        op_tags=tags,
         check_specs=[dg.AssetCheckSpec(GATE, asset=key, description="The challenger may replace the champion")],
         description="The gate: a challenger becomes the champion from its scoring date on, or the champion stays.",
     )
+    @resumable(environment)
     def promoted_model(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, ensemble: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
@@ -255,6 +277,17 @@ def _promoted_model(name: str, spec: CampaignSpec, environment: Environment) -> 
 
 def _require_audited(name: str, training_set: ArtifactRef, environment: Environment) -> None:
     require_verdict(Verdicts(environment.verdicts), verdict_table(name), ANY_TIME, training_set.fingerprint)
+
+
+def _require_launched(name: str, family: str, profile: str, environment: Environment) -> None:
+    """Refuse to compute in the cloud what asks for a GPU on whatever machine the command was typed."""
+    if environment.name == "gcp" and environment.executor == "in_process":
+        raise dg.Failure(
+            f"{name}/models/{family} asks for a GPU (resource profile {profile}), and this command computes on the machine "
+            f"it is typed on. Launch it on the cluster: from the web UI, or with `kubectl exec deploy/dagster-webserver -- "
+            f"dagster job launch -w /opt/dagster/home/workspace.yaml -j train_{name}`",
+            allow_retries=False,
+        )
 
 
 def _as_date(text: str | None) -> date | None:

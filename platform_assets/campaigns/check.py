@@ -15,6 +15,7 @@ from platform_assets.campaigns.predicate import (
     parse_person_condition,
 )
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
+from platform_assets.execution.profiles import Profiles
 from platform_assets.features.registry import GROUPS
 from platform_assets.warehouse.catalog import Catalog
 
@@ -32,7 +33,7 @@ class Problem:
     message: str
 
 
-def problems_of(spec: CampaignSpec, catalog: Catalog) -> list[Problem]:
+def problems_of(spec: CampaignSpec, catalog: Catalog, profiles: Profiles) -> list[Problem]:
     """Everything about `spec` that this platform cannot honour; empty when there is nothing."""
     if spec.entity not in catalog.entities:
         return [Problem(("entity",), f"there is no entity {spec.entity}{did_you_mean(spec.entity, catalog.entities)}")]
@@ -41,6 +42,7 @@ def problems_of(spec: CampaignSpec, catalog: Catalog) -> list[Problem]:
         *_condition_problems(spec, catalog),
         *_feature_problems(spec),
         *_model_problems(spec),
+        *_resource_problems(spec, profiles),
     ]
 
 
@@ -105,3 +107,12 @@ def _model_problems(spec: CampaignSpec) -> Iterator[Problem]:
                 check_parameters(family, {name: value})
             except (UnknownParameter, WrongParameter) as error:
                 yield Problem((*path, name), str(error))
+
+
+def _resource_problems(spec: CampaignSpec, profiles: Profiles) -> Iterator[Problem]:
+    profile = spec.advanced.resources.profile
+    if profile not in profiles:
+        # A short form is a single key in the file, which is where its line is.
+        yield Problem(
+            ("advanced", "resources"), f"there is no resource profile {profile}{did_you_mean(profile, profiles)}"
+        )

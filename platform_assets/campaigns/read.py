@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from platform_assets.campaigns.check import problems_of
 from platform_assets.campaigns.predicate import did_you_mean
 from platform_assets.campaigns.spec import COMPONENT_TYPE, CampaignSpec
+from platform_assets.execution.profiles import Profiles
 from platform_assets.warehouse.catalog import Catalog
 
 FILE_NAME = "defs.yaml"
@@ -38,12 +39,12 @@ class CampaignFile:
     error: DeclarationError | None
 
 
-def read_campaigns(folder: Path, catalog: Catalog) -> list[CampaignFile]:
+def read_campaigns(folder: Path, catalog: Catalog, profiles: Profiles) -> list[CampaignFile]:
     """Every `<folder>/<campaign>/defs.yaml`, good and broken, by name."""
-    return [read_campaign(path, catalog) for path in sorted(folder.glob(f"*/{FILE_NAME}"))]
+    return [read_campaign(path, catalog, profiles) for path in sorted(folder.glob(f"*/{FILE_NAME}"))]
 
 
-def read_campaign(path: Path, catalog: Catalog) -> CampaignFile:
+def read_campaign(path: Path, catalog: Catalog, profiles: Profiles) -> CampaignFile:
     """One campaign file, checked against what the platform holds."""
     name = path.parent.name
     try:
@@ -53,7 +54,7 @@ def read_campaign(path: Path, catalog: Catalog) -> CampaignFile:
             )
         document = parse_document(path, COMPONENT_TYPE)
         spec = document.attributes_as(CampaignSpec)
-        problems = problems_of(spec, catalog)
+        problems = problems_of(spec, catalog, profiles)
         if problems:
             raise DeclarationError("\n".join(document.at(problem.path, problem.message) for problem in problems))
     except DeclarationError as error:

@@ -184,6 +184,30 @@ class FeatureSelection(_Strict):
     drop_ageing: bool = Field(False, description="Leave out features that only grow with the calendar, such as tenure")
 
 
+class Resources(_Strict):
+    """What the pods of a campaign's steps may ask of the cluster; nothing where steps have no pods."""
+
+    profile: str = Field(
+        "cpu",
+        pattern=r"^[a-z][a-z0-9-]{0,62}$",
+        description="Resource profile of its model folds; other steps, and folds with no use for a GPU, take the profile "
+        "that this one names for them",
+    )
+    spot: bool = Field(
+        True,
+        description="Whether its pods may run on machines that can be taken away; what they have made by then is kept",
+    )
+
+
+class Code(_Strict):
+    """Which code answers."""
+
+    commit: str = Field(
+        pattern=r"^[0-9a-f]{40}$",
+        description="Git commit, 40 hex digits: the campaign is defined by a code location of that commit alone",
+    )
+
+
 Parameters = dict[str, bool | int | float | str]
 
 
@@ -202,6 +226,20 @@ class Advanced(_Strict):
     feature_selection: FeatureSelection = Field(FeatureSelection(), description="Features left out")
     folds: int = Field(5, ge=2, le=20, description="Cross-validation folds, grouped by person")
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of folds, models and samples")
+    resources: Resources = Field(
+        default_factory=Resources, description="Resource profile of its pods: its name, or {profile, spot}"
+    )
+    deadline: date | None = Field(
+        None, description="Day by which the answer is needed: the nearer, the sooner its runs and steps get their turn"
+    )
+    code: Code | None = Field(None, description="Pin to a commit (default: the code that is deployed)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("resources"), str):
+            return {**data, "resources": {"profile": data["resources"]}}
+        return data
 
 
 class CampaignSpec(_Strict):
@@ -238,7 +276,9 @@ class CampaignSpec(_Strict):
     schedule: Schedule | None = Field(
         None, description="When to train again: daily, weekly, monthly, or {every, timezone}"
     )
-    advanced: Advanced = Field(default_factory=Advanced, description="Models, feature selection, folds, seed")
+    advanced: Advanced = Field(
+        default_factory=Advanced, description="Models, feature selection, folds, seed, resources, deadline, code"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -268,6 +308,8 @@ def json_schema() -> dict[str, Any]:
     attributes = CampaignSpec.model_json_schema()
     definitions = attributes.pop("$defs", {})
     attributes["properties"]["schedule"]["anyOf"].append({"enum": ["daily", "weekly", "monthly"]})
+    resources = definitions["Advanced"]["properties"]["resources"]
+    resources["anyOf"] = [{"$ref": resources.pop("$ref")}, {"type": "string"}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Campaign file",

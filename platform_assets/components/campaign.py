@@ -1,5 +1,6 @@
 """One campaign file as Dagster definitions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from platform_assets.audiences.assets import audience_assets, score_assets
 from platform_assets.campaigns.assets import campaign_assets
 from platform_assets.campaigns.check import problems_of
+from platform_assets.campaigns.resources import shared_step_tags, step_tags
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.components.platform import Platform, platform_from_variables
 
@@ -33,15 +35,33 @@ class Campaign(dg.Component):
             ValueError: the campaign names something that the platform does not hold.
         """
         platform = platform_from_variables()
-        problems = problems_of(self.spec, platform.catalog)
+        problems = problems_of(self.spec, platform.catalog, platform.profiles)
         if problems:
             raise ValueError(
                 "\n".join(f"{'.'.join(map(str, problem.path))}: {problem.message}" for problem in problems)
             )
-        scores = score_assets({self.name: self.spec}, platform.environment, platform.catalog, platform.as_of)
+        scores = scores_of({self.name: self.spec}, platform)
         return dg.Definitions.merge(self.definitions(platform), dg.Definitions(assets=scores))
 
     def definitions(self, platform: Platform) -> dg.Definitions:
         """Every asset of this campaign but its scores, which one pass makes for all campaigns of an entity."""
         args = (self.name, self.spec, platform.environment, platform.catalog)
-        return dg.Definitions(assets=[*campaign_assets(*args), *audience_assets(*args, platform.as_of)])
+        tags = step_tags(self.name, self.spec, platform.environment, platform.profiles)
+        return dg.Definitions(
+            assets=[
+                *campaign_assets(*args, platform.profiles),
+                *audience_assets(*args, platform.as_of, step_tags=tags),
+            ]
+        )
+
+
+def scores_of(campaigns: Mapping[str, CampaignSpec], platform: Platform) -> list[dg.AssetsDefinition]:
+    """The scores of campaigns: for each entity one asset of all of its campaigns."""
+    scored = []
+    for entity in sorted({spec.entity for spec in campaigns.values()}):
+        asked = {name: spec for name, spec in sorted(campaigns.items()) if spec.entity == entity}
+        tags = shared_step_tags(asked, platform.environment, platform.profiles)
+        scored += score_assets(
+            asked, platform.environment, platform.catalog, platform.as_of, step_tags=tags, shard_tags=tags
+        )
+    return scored

@@ -11,6 +11,7 @@ import dagster as dg
 from platform_assets.campaigns.read import FILE_NAME, CampaignFile, DeclarationError, parse_document, read_campaigns
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.components.platform import Platform
+from platform_assets.environment import Environment
 from platform_assets.exports.spec import ExportSourceSpec
 
 SOURCE_TYPE = "platform_assets.components.ExportSource"
@@ -35,17 +36,37 @@ def read_declarations(platform: Platform) -> Declarations:
     """
     environment = platform.environment
     files = [
-        file for file in read_campaigns(environment.campaigns, platform.catalog) if environment.scope.admits(file.name)
+        file
+        for file in read_campaigns(environment.campaigns, platform.catalog, platform.profiles)
+        if environment.scope.admits(file.name)
     ]
-    if environment.scope.campaign is not None and not files:
+    files = [checked for file in files if (checked := _of_this_code(file, environment)) is not None]
+    missing = sorted((environment.scope.campaigns or frozenset()) - {file.name for file in files})
+    if missing:
         raise DeclarationError(
-            f"PLATFORM_SCOPE=campaign:{environment.scope.campaign}: {environment.campaigns} holds no such campaign"
+            f"PLATFORM_SCOPE=campaign:{','.join(missing)}: {environment.campaigns} holds no such campaign"
         )
     broken = tuple(file for file in files if file.error is not None)
     if broken and environment.strict:
         raise DeclarationError("\n".join(str(file.error) for file in broken))
     campaigns = {file.name: file.spec for file in files if file.spec is not None}
     return Declarations(read_sources(environment.sources), campaigns, broken)
+
+
+def _of_this_code(file: CampaignFile, environment: Environment) -> CampaignFile | None:
+    """The file unless it is pinned to another commit: then None where that commit has a code location, else an error."""
+    pinned = file.spec.advanced.code if file.spec else None
+    if pinned is None or pinned.commit == environment.commit:
+        return file
+    if environment.executor == "kubernetes" and environment.scope.campaigns is None:
+        return None
+    here = environment.commit or "of a commit that nobody told it (PLATFORM_COMMIT)"
+    error = DeclarationError(
+        f"{file.path}: advanced.code.commit: {file.name} is pinned to {pinned.commit}, and the code here is {here}. On "
+        "Kubernetes a code location of that commit serves it (`platform-assets pinned`); here, check that commit out and "
+        "set PLATFORM_COMMIT to it, or remove advanced.code"
+    )
+    return CampaignFile(file.name, file.path, None, error)
 
 
 def read_sources(folder: Path) -> dict[str, ExportSourceSpec]:

@@ -25,6 +25,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "logistic": "platform_assets.learning.logistic:LogisticClassifier",
     }
 )
+# Families that compute on a GPU when there is one.
+ON_GPU = frozenset({"network"})
 SEED_PARAMETER = "random_state"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.environment import Environment, EnvironmentVariableError
+from platform_assets.execution.preemption import resumable
 from platform_assets.transform.graph import Model, ProjectGraph, Test
 from platform_assets.warehouse.catalog import Catalog, read_manifest
 
@@ -37,6 +38,7 @@ def transform_assets(environment: Environment) -> dg.AssetsDefinition:
         check_specs=[_check_spec(test, graph) for model in graph.models.values() for test in model.tests],
         can_subset=True,
     )
+    @resumable(environment)
     def dbt_build(context: dg.AssetExecutionContext) -> Iterator[Any]:
         yield from _run(context, graph, catalog, environment)
 

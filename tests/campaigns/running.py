@@ -1,6 +1,7 @@
 """Running pieces of a campaign as Dagster runs them, in a folder of its own."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -9,8 +10,11 @@ from platform_assets.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.campaigns.assets import campaign_assets
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment, local_environment
+from platform_assets.execution.profiles import read_profiles
 from tests.campaigns.worlds import Workshop
 from tests.features.conftest import CATALOG
+
+PROFILES = read_profiles(local_environment(Path("anywhere")).profiles)
 
 
 def environment_of(workshop: Workshop) -> Environment:
@@ -24,7 +28,7 @@ def run_training(
     selection = ["*"] if "*" in only else [f'key:"{name}/{step}"' for step in only]
     return run(
         workshop,
-        campaign_assets(name, spec, environment_of(workshop), CATALOG),
+        campaign_assets(name, spec, environment_of(workshop), CATALOG, PROFILES),
         selection,
         _replay(name, only, score_at),
     )

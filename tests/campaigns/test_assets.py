@@ -12,7 +12,7 @@ from platform_assets.campaigns.assets import campaign_assets
 from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from platform_assets.warehouse.published import MartStore
 from tests.campaigns.conftest import AGAIN, copy_of
-from tests.campaigns.running import environment_of, failures_of, materialized, run_training
+from tests.campaigns.running import PROFILES, environment_of, failures_of, materialized, run_training
 from tests.campaigns.worlds import PAST, TREES, Trained, Workshop, at, campaign, customers_orders, fans, write_teacher
 from tests.features.conftest import CATALOG, order, publish
 
@@ -217,7 +217,7 @@ def test_a_teacher_file_that_cannot_be_used_is_told_in_a_sentence(shared_cinema,
 
 def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_audit(own_shop):
     spec = campaign(features=["order_windows", "order_value"])
-    training, *_ = campaign_assets("again", spec, environment_of(own_shop), CATALOG)
+    training, *_ = campaign_assets("again", spec, environment_of(own_shop), CATALOG, PROFILES)
     assert {key.to_user_string() for key in training.dependency_keys} == {
         "features/customer/order_windows",
         "features/customer/order_value",

@@ -9,8 +9,10 @@ import pytest
 from platform_assets.campaigns.read import read_campaign, read_campaigns
 from platform_assets.campaigns.spec import CampaignSpec, json_schema
 from platform_assets.environment import PACKAGE
+from platform_assets.execution.profiles import read_profiles
 from tests.features.conftest import CATALOG
 
+PROFILES = read_profiles(PACKAGE / "execution" / "profiles.yaml")
 MINIMAL = """\
 type: platform_assets.components.Campaign
 attributes:
@@ -27,7 +29,7 @@ def read(tmp_path: Path, text: str, name: str = "again"):
     path = tmp_path / name / "defs.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
-    return read_campaign(path, CATALOG)
+    return read_campaign(path, CATALOG, PROFILES)
 
 
 def complaint(tmp_path: Path, old: str, new: str) -> str:
@@ -71,6 +73,9 @@ attributes:
     feature_selection: {drop: [orders_7d], drop_ageing: true}
     folds: 3
     seed: 7
+    resources: {profile: gpu, spot: false}
+    deadline: 2026-12-01
+    code: {commit: 0123456789abcdef0123456789abcdef01234567}
 """
     file = read(tmp_path, text)
     assert file.error is None, file.error
@@ -91,7 +96,11 @@ attributes:
         ("top: 10%", "top: 10%, min_score: 0.5", ":7: audience: state one of `top` and `min_score`"),
         ("top: 10%", "top: 0", ":7: audience.top: an audience holds at least one person"),
         ("schedule: weekly", "schedule: fortnightly", ":8: schedule"),
-        ("schedule: weekly", "advanced: {resources: gpu}", ":8: advanced.resources: is not a field here"),
+        ("schedule: weekly", "advanced: {resources: gpuu}", ':8: advanced.resources: there is no resource profile gpuu; did you mean "gpu"?'),
+        ("schedule: weekly", "advanced: {resources: {profile: gpu, spto: false}}", ':8: advanced.resources.spto: is not a field here; did you mean "spot"?'),
+        ("schedule: weekly", "advanced: {resources: [gpu]}", ":8: advanced.resources"),
+        ("schedule: weekly", "advanced: {deadline: soon}", ":8: advanced.deadline"),
+        ("schedule: weekly", "advanced: {code: {commit: main}}", ":8: advanced.code.commit"),
         ("schedule: weekly", "features: [order_window]", ':8: features.0: there is no feature group order_window for customer; did you mean "order_windows"?'),
         ("schedule: weekly", "advanced: {models: {lightgmb: {}}}", 'advanced.models.lightgmb: there is no model family lightgmb; did you mean "lightgbm"?'),
         ("schedule: weekly", "advanced: {models: {lightgbm: {learning_rat: 1}}}", 'did you mean "learning_rate"?'),
@@ -111,6 +120,12 @@ def test_a_mistake_is_named_with_line_key_and_the_nearest_right_word(tmp_path, o
     assert said in complaint(tmp_path, old, new)
 
 
+def test_a_resource_profile_can_be_named_alone(tmp_path):
+    file = read(tmp_path, MINIMAL + "  advanced: {resources: gpu}\n")
+    assert file.spec is not None, file.error
+    assert (file.spec.advanced.resources.profile, file.spec.advanced.resources.spot) == ("gpu", True)
+
+
 def test_a_teacher_campaign_cannot_also_state_training_dates(tmp_path):
     text = MINIMAL.replace("{event: orders, within: 90d}", "{teacher: fans.csv, within: 28d}").replace(
         "schedule: weekly", "train: {snapshots: 3}"
@@ -122,7 +137,7 @@ def test_one_broken_file_does_not_hide_the_others(tmp_path):
     read(tmp_path, MINIMAL, "good")
     read(tmp_path, MINIMAL.replace("owner", "ownr"), "bad")
     read(tmp_path, "type: [", "worse")
-    files = {file.name: file for file in read_campaigns(tmp_path, CATALOG)}
+    files = {file.name: file for file in read_campaigns(tmp_path, CATALOG, PROFILES)}
     assert [name for name, file in files.items() if file.error is None] == ["good"]
     assert set(files) == {"good", "bad", "worse"}
 

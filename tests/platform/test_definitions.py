@@ -142,7 +142,7 @@ def test_a_scope_defines_its_campaign_and_everything_shared(
     environment: Environment, definitions: dg.Definitions
 ) -> None:
     scoped = build_definitions(
-        local_environment(environment.data, dbt_project=environment.dbt_project, scope=Scope("winback"))
+        local_environment(environment.data, dbt_project=environment.dbt_project, scope=Scope(frozenset({"winback"})))
     )
     others = ("repeat_buyers/", "scifi_fans/")
     assert keys(scoped) == {key for key in keys(definitions) if not key.startswith(others)}
@@ -286,4 +286,4 @@ def test_a_file_loads_alone_through_dagster_s_component_loader(
 
 def test_a_scope_that_names_no_campaign_is_refused(environment: Environment) -> None:
     with pytest.raises(DeclarationError, match="PLATFORM_SCOPE=campaign:typo"):
-        build_definitions(replace(environment, scope=Scope("typo")))
+        build_definitions(replace(environment, scope=Scope(frozenset({"typo"}))))

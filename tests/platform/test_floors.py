@@ -8,13 +8,13 @@ import pytest
 from platform_assets.environment import PACKAGE
 
 FLOORS = (
-    {"storage"},
+    {"execution", "storage"},
     {"learning", "artifacts", "warehouse", "quality"},
     {"exports", "features", "transform"},
     {"campaigns"},
     {"audiences"},
     {"components"},
-    {"automation"},
+    {"automation", "operations"},
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

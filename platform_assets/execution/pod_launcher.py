@@ -1,0 +1,58 @@
+"""A pod for each run, ended with everything it started, and not given up while Kubernetes is silent. Imports kubernetes."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import dagster._check as check
+from dagster import DagsterRun
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster_k8s.job import get_job_name_from_run_id
+from dagster_k8s.launcher import K8sRunLauncher
+
+from platform_assets.execution.api_server import UNREACHABLE, PatientClient
+
+log = logging.getLogger(__name__)
+
+
+class PodRunLauncher(K8sRunLauncher):
+    """dagster-k8s' run launcher, with its configuration.
+
+    Cancelling a run deletes the Jobs of its steps too: dagster-k8s leaves that to the run's own pod, which may be gone.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._api_client = PatientClient.production()
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "PodRunLauncher":
+        return cls(inst_data=inst_data, **config_value)
+
+    def terminate(self, run_id: str) -> bool | None:
+        ended = super().terminate(run_id)
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None:
+            self._delete_jobs_of(run)
+        return ended
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """As dagster-k8s, but a run is not lost because the API server is: monitoring would start a second worker."""
+        health = super().check_run_worker_health(run)
+        if health.status != WorkerStatus.UNKNOWN:
+            return health
+        job = get_job_name_from_run_id(run.run_id, resume_attempt_number=self._get_resume_attempt_number(run))
+        try:
+            status = self._api_client.get_job_status(job, self._namespace_of(run))
+        except UNREACHABLE as error:
+            log.warning("run %s: the Kubernetes API server does not answer: %s", run.run_id, error)
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "the Kubernetes API server does not answer")
+        return health if status is None else super().check_run_worker_health(run)
+
+    def _delete_jobs_of(self, run: DagsterRun) -> None:
+        self._api_client.batch_api.delete_collection_namespaced_job(
+            self._namespace_of(run), label_selector=f"dagster/run-id={run.run_id}", propagation_policy="Background"
+        )
+
+    def _namespace_of(self, run: DagsterRun) -> str:
+        return check.not_none(self.get_container_context_for_run(run).namespace)

@@ -1,0 +1,140 @@
+"""A step's pod: made, watched and given up for lost. What `executor.py` says, done; imports kubernetes.
+
+Belongs here: what differs from dagster-k8s' own executor and step handler.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster._check as check
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from dagster._core.events import StepRetryData
+from dagster._core.execution.context.system import IStepContext
+from dagster._core.execution.plan.state import KnownExecutionState
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.step_delegating import (
+    CheckStepHealthResult,
+    StepDelegatingExecutor,
+    StepHandler,
+    StepHandlerContext,
+)
+from dagster._utils.error import SerializableErrorInfo
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.executor import K8sStepHandler
+from dagster_k8s.job import UserDefinedDagsterK8sConfig
+from dagster_k8s.launcher import K8sRunLauncher
+from kubernetes.client import V1JobStatus
+
+from platform_assets.execution.api_server import UNREACHABLE, PatientClient
+
+if TYPE_CHECKING:
+    from dagster._core.executor.base import Executor
+
+log = logging.getLogger(__name__)
+_ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
+
+
+class PodStepHandler(K8sStepHandler):
+    """dagster-k8s' step handler, which also notices a pod that left without a word."""
+
+    def __init__(self, launcher: K8sRunLauncher, context: K8sContainerContext) -> None:
+        super().__init__(
+            image=None,
+            container_context=context,
+            load_incluster_config=launcher.load_incluster_config,
+            kubeconfig_file=launcher.kubeconfig_file,
+        )
+        self._api_client = PatientClient.production()
+        self.lost: set[str] = set()
+
+    def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
+        step = self._get_step_key(step_handler_context)
+        job = self._get_k8s_step_job_name(step_handler_context)
+        namespace = check.not_none(self._get_container_context(step_handler_context).namespace)
+        try:
+            status = self._api_client.get_job_status(job_name=job, namespace=namespace)
+        except UNREACHABLE as error:
+            log.warning("%s: the Kubernetes API server does not answer, its pod is taken to run: %s", step, error)
+            return CheckStepHealthResult.healthy()
+        why = _why_over(status)
+        if why is None or self._has_ended(step, step_handler_context):
+            return CheckStepHealthResult.healthy()
+        self.lost.add(step)
+        return CheckStepHealthResult.unhealthy(f"The pod of {step} is lost: {why} (Job {job}).")
+
+    def _has_ended(self, step: str, context: StepHandlerContext) -> bool:
+        """Whether the log says how this attempt ended: then the executor is about to read it, and nothing was lost."""
+        events = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=_ENDED).records
+        ended = sum(record.event_log_entry.step_key == step for record in events)
+        known = check.not_none(context.execute_step_args.known_state)
+        return ended > known.get_retry_state().get_attempt_count(step)
+
+
+def _why_over(status: V1JobStatus | None) -> str | None:
+    """Why a step's Job can no longer bring it to an end, or None."""
+    if status is None:
+        return "its Job is gone"
+    if status.failed:
+        return "it was deleted or killed, or its node went away"
+    # A deleted pod may be replaced; the replacement finds the step begun and leaves with success.
+    return "it was replaced, and its replacement did nothing" if status.succeeded else None
+
+
+class PodExecutor(StepDelegatingExecutor):
+    """Starts a step again whose pod was lost, up to a number of times a step."""
+
+    def __init__(self, step_handler: StepHandler, lost_pods_forgiven: int, **settings: Any) -> None:
+        super().__init__(step_handler, **settings)
+        self._lost_pods_forgiven = lost_pods_forgiven
+
+    @classmethod
+    def on(
+        cls,
+        instance: DagsterInstance,
+        env_vars: Sequence[str],
+        service_account: str,
+        max_concurrent: int | None,
+        lost_pods_forgiven: int,
+        health_interval_seconds: int,
+    ) -> "Executor":
+        """The executor of runs that `instance` launches.
+
+        Raises:
+            TypeError: its run launcher launches no pods, so there is nothing to make step pods like.
+        """
+        launcher = instance.run_launcher
+        if not isinstance(launcher, K8sRunLauncher):
+            raise TypeError(
+                f"PLATFORM_EXECUTOR=kubernetes, but this Dagster instance launches runs with {type(launcher).__name__}; "
+                "use the dagster.yaml of deploy/kubernetes, or unset PLATFORM_EXECUTOR"
+            )
+        context = K8sContainerContext(
+            env_vars=env_vars,
+            service_account_name=service_account,
+            # Retries are Dagster's; a Job that tries again by itself would run beside them.
+            run_k8s_config=UserDefinedDagsterK8sConfig(
+                job_spec_config={"backoff_limit": 0},
+                pod_spec_config={"automount_service_account_token": False},
+            ),
+        )
+        return cls(
+            PodStepHandler(launcher, context),
+            lost_pods_forgiven,
+            retries=RetryMode.ENABLED,
+            check_step_health_interval_seconds=health_interval_seconds,
+            max_concurrent=max_concurrent,
+            should_verify_step=True,
+        )
+
+    def log_failure_or_retry_event_after_error(
+        self, step_context: IStepContext, err_info: SerializableErrorInfo, known_state: KnownExecutionState
+    ) -> DagsterEvent:
+        step = step_context.step.key
+        handler = self._step_handler
+        lost = isinstance(handler, PodStepHandler) and step in handler.lost
+        before = known_state.get_retry_state().get_attempt_count(step)
+        if not lost or before >= self._lost_pods_forgiven:
+            return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
+        handler.lost.discard(step)
+        return DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=0))

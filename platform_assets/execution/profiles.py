@@ -1,0 +1,131 @@
+"""Resource profiles: what a pod may ask of the cluster, read from one file and rendered as Dagster's tags.
+
+Belongs here: the file's form, and turning a profile into the tags that dagster-k8s makes a pod from. Tags go on ops:
+job-level settings do not reach step pods (dagster-io/dagster#22865), and runs that are not launched from a job have none.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+K8S_TAG = "dagster-k8s/config"
+PROFILE_TAG = "platform/profile"
+SPOT_TAG = "platform/spot"
+POOL_LABEL = "platform-assets/pool"
+SPOT_LABEL = "platform-assets/spot"
+GPU = "nvidia.com/gpu"
+# Google's own taint on spot nodes, where a cluster's node pools bear it.
+SPOT_TAINTS = (SPOT_LABEL, "cloud.google.com/gke-spot")
+
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[KMGT]i)?$")]
+Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+
+class ProfileError(ValueError):
+    """The profiles file cannot be honoured; names the file, the key and what it takes."""
+
+
+class Profile(BaseModel):
+    """What one pod of a step asks for: requested and limited alike, so that no neighbour can take it away.
+
+    Attributes:
+        cpu, memory, disk: Kubernetes quantities; disk is ephemeral storage.
+        gpus: whole GPUs.
+        pool: value of the label `platform-assets/pool` of the nodes it runs on.
+        priority_class: Kubernetes priority class of its pods.
+        without_gpu: which profile steps take that have no use for this one's GPUs.
+        safe_to_evict: whether a cluster autoscaler may end its pod to empty a node.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpu: Quantity
+    memory: Quantity
+    disk: Quantity
+    pool: Label
+    priority_class: Label
+    gpus: int = Field(0, ge=0, le=16)
+    without_gpu: str | None = None
+    safe_to_evict: bool = False
+
+    def tags(self, name: str, spot: bool, labels: Mapping[str, str]) -> dict[str, str]:
+        """The tags of an op whose pod has this profile, called `name`.
+
+        Args:
+            spot: whether the pod may run on machines that can be taken away; it then prefers them.
+            labels: more labels of the pod.
+        """
+        return {
+            PROFILE_TAG: name,
+            SPOT_TAG: str(spot).lower(),
+            K8S_TAG: json.dumps(self._pod(name, spot, labels), sort_keys=True),
+        }
+
+    def _pod(self, name: str, spot: bool, labels: Mapping[str, str]) -> dict[str, Any]:
+        amounts = {"cpu": self.cpu, "memory": self.memory, "ephemeral-storage": self.disk}
+        amounts |= {GPU: str(self.gpus)} if self.gpus else {}
+        tolerated = [*([GPU] if self.gpus else []), *(SPOT_TAINTS if spot else ())]
+        return {
+            "container_config": {"resources": {"requests": amounts, "limits": amounts}},
+            "pod_template_spec_metadata": {
+                "labels": {"platform-assets/profile": name, **labels},
+                "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": str(self.safe_to_evict).lower()},
+            },
+            "pod_spec_config": {
+                "node_selector": {POOL_LABEL: self.pool},
+                "priority_class_name": self.priority_class,
+                "tolerations": [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in tolerated],
+                "affinity": {"node_affinity": _prefer_spot() if spot else _avoid_spot()},
+            },
+        }
+
+
+Profiles = Mapping[str, Profile]
+
+
+def read_profiles(path: Path) -> dict[str, Profile]:
+    """The profiles a file declares, by name.
+
+    Raises:
+        ProfileError: the file is not there or holds something that no profile can be made of.
+    """
+    try:
+        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ProfileError(f"{path}: the resource profiles cannot be read: {error}") from error
+    if not isinstance(declared, dict) or not declared:
+        raise ProfileError(f"{path}: holds no resource profiles; it takes <name>: {{cpu, memory, disk, pool, …}}")
+    profiles = {str(name): _profile(path, str(name), value) for name, value in declared.items()}
+    for name, profile in profiles.items():
+        substitute = profile.without_gpu
+        if substitute is not None and (substitute not in profiles or profiles[substitute].gpus):
+            raise ProfileError(f"{path}: {name}.without_gpu: {substitute} is not a profile without GPUs of this file")
+        if profile.gpus and substitute is None:
+            raise ProfileError(f"{path}: {name}.without_gpu: is missing; name the profile of steps that need no GPU")
+    return profiles
+
+
+def _profile(path: Path, name: str, value: Any) -> Profile:
+    try:
+        return Profile.model_validate(value)
+    except ValidationError as error:
+        told = "\n".join(
+            f"{path}: {'.'.join(map(str, (name, *problem['loc'])))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ProfileError(told) from error
+
+
+def _prefer_spot() -> dict[str, Any]:
+    spot = {"key": SPOT_LABEL, "operator": "In", "values": ["true"]}
+    preference = {"weight": 100, "preference": {"match_expressions": [spot]}}
+    return {"preferred_during_scheduling_ignored_during_execution": [preference]}
+
+
+def _avoid_spot() -> dict[str, Any]:
+    stays = {"key": SPOT_LABEL, "operator": "NotIn", "values": ["true"]}
+    required = {"node_selector_terms": [{"match_expressions": [stays]}]}
+    return {"required_during_scheduling_ignored_during_execution": required}
