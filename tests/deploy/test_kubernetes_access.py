@@ -1,0 +1,125 @@
+"""Who may call the API server, and who may talk to whom: exactly what is needed, and nothing else."""
+
+from itertools import product
+
+import pytest
+
+from tests.deploy.manifests import OVERLAYS, Manifest, of_kind, overlay, pod_templates, selects
+
+JOBS, PODS = "batch/jobs", "/pods"
+# The calls of dagster-k8s' client, of the platform's launcher and executor, and of the janitor.
+LOOK = {f"{PODS} get", f"{PODS} list", f"{JOBS} get", f"{JOBS} list", f"{JOBS}/status get"}
+END = {f"{JOBS} delete", f"{PODS} delete"}
+TELL = {f"{PODS}/log get", "/events list"}
+NEEDED = {
+    "dagster-daemon": LOOK | END | TELL | {f"{JOBS} create", f"{JOBS} deletecollection"},
+    "dagster-webserver": LOOK | END | {f"{JOBS} deletecollection"},
+    "platform-run": LOOK | END | TELL | {f"{JOBS} create"},
+    "janitor": {f"{JOBS} list", f"{JOBS} delete", f"{PODS} list", f"{PODS} delete"},
+}
+# As dagster-k8s labels the pods it makes.
+COMPONENTS = {"run_worker", "step_worker"}
+OPENS_INSTANCE = {"web-server", "daemon", "code-location", "janitor", "run_worker", "step_worker"}
+TALKS = {
+    *((one, "database", 5432) for one in OPENS_INSTANCE),
+    ("web-server", "code-location", 4266),
+    ("daemon", "code-location", 4266),
+}
+CALLS_API_SERVER = {"web-server", "daemon", "janitor", "run_worker"}
+PORTS = (80, 443, 3000, 4266, 5432, 6006, 6443, 9464)
+
+
+def rights(objects: list[Manifest]) -> dict[str, set[str]]:
+    """`<group>/<resource> <verb>` by service account."""
+    roles, found = of_kind(objects, "Role"), {}
+    for binding in of_kind(objects, "RoleBinding").values():
+        [subject] = binding["subjects"]
+        assert (subject["kind"], binding["roleRef"]["kind"]) == ("ServiceAccount", "Role")
+        found[subject["name"]] = {
+            f"{group}/{resource} {verb}"
+            for rule in roles[binding["roleRef"]["name"]]["rules"]
+            for group, resource, verb in product(rule["apiGroups"], rule["resources"], rule["verbs"])
+        }
+    return found
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_each_process_may_do_what_it_calls_and_nothing_else(name: str) -> None:
+    assert rights(overlay(name)) == NEEDED
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_nobody_has_wildcards_secrets_or_rights_beyond_the_namespace(name: str) -> None:
+    objects = overlay(name)
+    assert not {"ClusterRole", "ClusterRoleBinding"} & {item["kind"] for item in objects}
+    granted = {right for of_one in rights(objects).values() for right in of_one}
+    assert not [right for right in granted if "*" in right or "secrets" in right or "exec" in right]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_no_token_is_mounted_unless_a_pod_says_so(name: str) -> None:
+    accounts = of_kind(overlay(name), "ServiceAccount")
+    assert {account["automountServiceAccountToken"] for account in accounts.values()} == {False}
+
+
+def policies(objects: list[Manifest], component: str, direction: str) -> list[Manifest]:
+    """The rules that apply to a component's pods in one direction (`ingress`, `egress`)."""
+    of_one = [
+        item["spec"]
+        for item in of_kind(objects, "NetworkPolicy").values()
+        if selects(item["spec"]["podSelector"], {"app.kubernetes.io/component": component})
+        and direction.capitalize() in item["spec"]["policyTypes"]
+    ]
+    assert of_one, f"no NetworkPolicy restricts {direction} of {component}"
+    return [rule for spec in of_one for rule in spec.get(direction, [])]
+
+
+def admits(rule: Manifest, peers: str, component: str, port: int) -> bool:
+    """Whether a rule lets through a pod of this namespace at a TCP port; peers is `from` or `to`."""
+    if not any(entry["protocol"] == "TCP" and entry["port"] == port for entry in rule["ports"]):
+        return False
+    labels = {"app.kubernetes.io/component": component}
+    return peers not in rule or any(
+        "podSelector" in peer and "namespaceSelector" not in peer and selects(peer["podSelector"], labels)
+        for peer in rule[peers]
+    )
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_pods_reach_each_other_only_where_one_asks_the_other(name: str) -> None:
+    objects = overlay(name)
+    components = COMPONENTS | {pod.labels["app.kubernetes.io/component"] for pod in pod_templates(objects)}
+    reached = {
+        (one, other, port)
+        for one, other, port in product(components, components, PORTS)
+        if any(admits(rule, "to", other, port) for rule in policies(objects, one, "egress"))
+        and any(admits(rule, "from", one, port) for rule in policies(objects, other, "ingress"))
+    }
+    assert reached == TALKS
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_only_those_with_a_role_reach_the_api_server_and_the_database_calls_nobody(name: str) -> None:
+    objects = overlay(name)
+    components = COMPONENTS | {pod.labels["app.kubernetes.io/component"] for pod in pod_templates(objects)}
+    anywhere = {one for one in components if any("to" not in rule for rule in policies(objects, one, "egress"))}
+    assert anywhere == CALLS_API_SERVER
+    assert policies(objects, "database", "egress") == []
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_only_prometheus_enters_from_another_namespace_and_only_to_read_metrics(name: str) -> None:
+    for item in of_kind(overlay(name), "NetworkPolicy").values():
+        for rule in item["spec"].get("ingress", []):
+            assert rule["from"], f"{item['metadata']['name']} admits everybody"
+            if any("namespaceSelector" in peer for peer in rule["from"]):
+                assert rule["ports"] == [{"protocol": "TCP", "port": 9464}]
+
+
+def test_on_gke_the_metadata_server_gives_tokens_to_all_but_the_database() -> None:
+    [spec] = [
+        item["spec"] for name, item in of_kind(overlay("gke"), "NetworkPolicy").items() if name == "workload-identity"
+    ]
+    asked = {pod.labels["app.kubernetes.io/component"] for pod in pod_templates(overlay("gke"))} | COMPONENTS
+    admitted = {one for one in asked if selects(spec["podSelector"], {"app.kubernetes.io/component": one})}
+    assert admitted == asked - {"database"}
