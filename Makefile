@@ -19,10 +19,14 @@ DBT_FILES := $(shell find dbt_project -type f \( -name '*.sql' -o -name '*.yml' 
 
 # BigQuery and GCS on this machine, in an environment of their own: they need a newer Python than the platform.
 EMULATORS := $(abspath .emulators)
+# Kubernetes on this machine, built from Debian's source package: minutes, once.
+CLUSTER := $(abspath .cluster/bin)
+# Any other cluster's kubeconfig, to run `make test-cluster` there: tests/cluster/README.md.
+CLUSTER_KUBECONFIG ?=
 # A project kept for tests, to run `make test-bigquery` against Google's own: tests/emulators/README.md.
 PROJECT ?=
 
-.PHONY: environment manifest emulators demo ui test test-fast test-bigquery parity dbt-state slim-ci browser benchmark lint schema lock clean
+.PHONY: environment manifest emulators cluster demo ui test test-fast test-bigquery test-cluster parity dbt-state slim-ci browser benchmark lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -62,6 +66,13 @@ test-fast: $(MANIFEST)
 
 test-bigquery: $(MANIFEST) $(if $(PROJECT),,emulators)
 	$(BIN)/python -m pytest -m bigquery $(if $(PROJECT),--google-project=$(PROJECT),--require-emulators)
+
+# The programs are there or are built; the script knows.
+cluster:
+	tests/cluster/build.sh $(CLUSTER)
+
+test-cluster: $(MANIFEST) emulators $(if $(CLUSTER_KUBECONFIG),,cluster)
+	$(BIN)/python -m pytest -m cluster $(if $(CLUSTER_KUBECONFIG),--kubeconfig=$(CLUSTER_KUBECONFIG),--require-cluster) --require-emulators
 
 # The whole demo on DuckDB and on the emulators, every mart, feature table and audience compared row by row.
 parity: $(MANIFEST) emulators

@@ -17,7 +17,7 @@ from platform_assets.environment import REPOSITORY, Environment, local_environme
 if TYPE_CHECKING:
     from tests.platform.running import Platform
 
-pytest_plugins = ["tests.emulators.fixtures"]
+pytest_plugins = ["tests.emulators.fixtures", "tests.cluster.fixtures"]
 
 
 @pytest.fixture(scope="session")

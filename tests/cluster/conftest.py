@@ -1,0 +1,95 @@
+"""The platform on the cluster, and the same campaigns run on this machine alone: what the cluster's must be equal to.
+
+Belongs here: fixtures of the tests that deploy the platform. Sample exports are cut down to a few people.
+"""
+
+import contextlib
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from platform_assets.environment import PACKAGE, Environment, environment_from_variables, local_environment
+from platform_assets.storage import files_at
+from platform_assets.warehouse.bigquery.connection import BigQuery
+from platform_assets.warehouse.bigquery.preparing import prepare
+from samples.exports import copy_exports
+from samples.teachers import SCIFI_FILE
+from tests.cluster.cluster import Cluster
+from tests.cluster.control_plane import STATES
+from tests.cluster.deployed import Deployed, deployed
+from tests.emulators import namespaces
+from tests.emulators.servers import Emulators
+from tests.platform.running import Platform
+
+AS_OF = "1998-07-01"
+# On one GPU: their networks' folds take turns.
+SHOP = ("repeat_buyers", "winback")
+
+
+@pytest.fixture(scope="session")
+def cluster_folder() -> Iterator[Path]:
+    """A folder that pods see too: theirs for /tmp is another."""
+    folder = STATES / f"platform-{secrets.token_hex(3)}"
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def campaigns(cluster_folder: Path) -> Path:
+    """Both shop campaigns as they are declared, with a GPU for their networks."""
+    for name in SHOP:
+        declared = yaml.safe_load((PACKAGE / "defs" / "campaigns" / name / "defs.yaml").read_text(encoding="utf-8"))
+        declared["attributes"]["advanced"] = declared["attributes"].get("advanced", {}) | {"resources": "gpu"}
+        folder = cluster_folder / "campaigns" / name
+        folder.mkdir(parents=True)
+        (folder / "defs.yaml").write_text(yaml.safe_dump(declared))
+    return cluster_folder / "campaigns"
+
+
+@pytest.fixture(scope="session")
+def alone(small_platform: Platform, campaigns: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Both campaigns trained and scored in one process, on DuckDB: no cluster, no bucket."""
+    environment = local_environment(
+        tmp_path_factory.mktemp("alone") / "data",
+        dbt_project=small_platform.environment.dbt_project,
+        campaigns=campaigns,
+    )
+    shutil.copytree(small_platform.environment.data, environment.data)
+    with dg.DagsterInstance.ephemeral() as instance:
+        platform = Platform.of(environment, instance)
+        for name in SHOP:
+            assert platform.run(f"train_{name}").success
+        assert platform.run("score_customer", partition_key=AS_OF).success
+    return environment
+
+
+@pytest.fixture(scope="session")
+def platform(
+    cluster: Cluster,
+    emulators: Emulators | None,
+    small_platform: Platform,
+    campaigns: Path,
+    cluster_folder: Path,
+    pytestconfig: pytest.Config,
+) -> Iterator[Deployed]:
+    """The platform deployed on the cluster, with the exports in its bucket and nothing run yet."""
+    given = small_platform.environment
+    with contextlib.ExitStack() as stack:
+        variables = stack.enter_context(namespaces.opened(pytestconfig, emulators))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        places = {"PLATFORM_DATA": str(cluster_folder / "data"), "PLATFORM_CAMPAIGNS_DIR": str(campaigns)}
+        environment = environment_from_variables(variables | places | {"PLATFORM_DBT_PROJECT": str(given.dbt_project)})
+        assert environment.cloud is not None
+        assert all(made.good for made in prepare(BigQuery(environment.cloud)))
+        copy_exports(Path(given.exports), str(environment.exports))
+        files_at(environment.teachers).put_file(Path(given.teachers) / SCIFI_FILE, SCIFI_FILE)
+        told = variables | {"PLATFORM_CAMPAIGNS_DIR": str(campaigns), "PLATFORM_SCORING_SHARDS": "2"}
+        yield stack.enter_context(deployed(cluster, environment, cluster_folder / "deployed", told))

@@ -1,0 +1,241 @@
+"""The platform on the test cluster: the overlay `test` applied, its exports in the emulated bucket, its web server asked.
+
+Belongs here: deploying, launching runs as the UI does, and reading what came of them. Does not belong here: what is
+expected of them.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from platform_assets.environment import REPOSITORY, Environment
+from tests.cluster.cluster import Cluster
+
+OVERLAY = REPOSITORY / "deploy" / "kubernetes" / "overlays" / "test"
+NAMESPACE = "audience-platform"
+GRAPHQL = "http://127.0.0.1:3000/graphql"
+LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "platform"}
+STARTS_WITHIN = 180.0
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+
+LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } }
+  }
+}"""
+REEXECUTE = """
+mutation Again($params: ReexecutionParams!) {
+  launchRunReexecution(reexecutionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}"""
+TERMINATE = """
+mutation Cancel($run: String!) {
+  terminateRun(runId: $run) { __typename ... on TerminateRunFailure { message } ... on PythonError { message } }
+}"""
+BACKFILL = """
+mutation Backfill($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}"""
+
+
+class NotSo(AssertionError):
+    """Something that was waited for did not come; the message says what is there instead."""
+
+
+def until(what: str, condition: Callable[[], Any], seconds: float, pause: float = 0.5) -> Any:
+    """The first true value of the condition. Raises NotSo after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise NotSo(f"after {seconds:g} s it is not so that {what}")
+        time.sleep(pause)
+
+
+@dataclass
+class Deployed:
+    """The platform on a cluster.
+
+    Attributes:
+        environment: where its data lies, as this process sees it.
+        instance: Dagster's, opened on the cluster's PostgreSQL.
+    """
+
+    cluster: Cluster
+    environment: Environment
+    instance: dg.DagsterInstance
+    launched: list[str] = field(default_factory=list)
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The one answer of a GraphQL operation."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(GRAPHQL, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            told = json.load(answer)
+        assert "errors" not in told, told["errors"]
+        (result,) = told["data"].values()
+        return result
+
+    def launch(self, job: str, partition: str | None = None, tags: Mapping[str, str] = {}, **config: Any) -> str:
+        """Launch a job through the web server, as its button does; the run's id."""
+        tags = dict(tags) | ({"dagster/partition": partition} if partition else {})
+        params = {
+            "selector": {**LOCATION, "jobName": job},
+            "runConfigData": config,
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        }
+        return self._run_of(self.ask(LAUNCH, params=params))
+
+    def launch_assets(self, keys: Sequence[str], partition: str | None = None) -> str:
+        """Materialise assets by their `a/b/c` keys, as the asset graph's button does; the run's id."""
+        params = {
+            "selector": {
+                **LOCATION,
+                "jobName": "__ASSET_JOB",
+                "assetSelection": [{"path": key.split("/")} for key in keys],
+            },
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": partition}] if partition else []},
+        }
+        return self._run_of(self.ask(LAUNCH, params=params))
+
+    def again(self, run: str, strategy: str) -> str:
+        """Execute a run again: FROM_FAILURE or ALL_STEPS; the new run's id."""
+        return self._run_of(self.ask(REEXECUTE, params={"parentRunId": run, "strategy": strategy}))
+
+    def backfill(self, keys: Sequence[str], partitions: Sequence[str]) -> str:
+        params = {"assetSelection": [{"path": key.split("/")} for key in keys], "partitionNames": list(partitions)}
+        return str(self.ask(BACKFILL, params=params)["backfillId"])
+
+    def cancel(self, run: str) -> None:
+        told = self.ask(TERMINATE, run=run)
+        assert told["__typename"] == "TerminateRunSuccess", told
+
+    def status(self, run: str) -> str:
+        found = self.instance.get_run_by_id(run)
+        assert found is not None
+        return found.status.value
+
+    def ends(self, run: str, seconds: float) -> str:
+        """Wait until a run has ended; its status."""
+        return str(until(f"run {run} has ended", lambda: self.status(run) in ENDED and self.status(run), seconds))
+
+    def succeeds(self, run: str, seconds: float = 900) -> None:
+        """Wait for a run's success. Raises NotSo with what its log says went wrong."""
+        ended = self.ends(run, seconds)
+        if ended != "SUCCESS":
+            raise NotSo(f"run {run} ended with {ended}:\n{self.told(run)}")
+
+    def told(self, run: str, last: int = 40) -> str:
+        """The end of a run's log, for the message of a failure."""
+        lines = []
+        for entry in self.instance.all_logs(run):
+            event = entry.dagster_event
+            error = getattr(event.event_specific_data, "error", None) if event else None
+            lines.append(
+                f"{entry.timestamp:.1f} {entry.step_key or ''} {event.message if event else entry.message} {error or ''}"
+            )
+        return "\n".join(lines[-last:])
+
+    def pods(self, run: str, component: str = "step_worker") -> list[Any]:
+        """The pods of a run that are there now."""
+        selector = f"dagster/run-id={run},app.kubernetes.io/component={component}"
+        return list(self.cluster.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items)
+
+    def _run_of(self, told: dict[str, Any]) -> str:
+        assert told["__typename"] == "LaunchRunSuccess", told
+        run = str(told["run"]["runId"])
+        self.launched.append(run)
+        return run
+
+
+@contextlib.contextmanager
+def deployed(
+    cluster: Cluster, environment: Environment, folder: Path, variables: Mapping[str, str]
+) -> Iterator[Deployed]:
+    """Apply the test overlay and wait until it serves; at the end everything it made is deleted.
+
+    Args:
+        folder: for the kustomization and Dagster's home of this process; not below /tmp, which pods do not see.
+        variables: of `platform-environment`, beside those of the overlay.
+    """
+    password = secrets.token_hex(16)
+    _write_kustomization(folder / "overlay", variables, password)
+    cluster.kubectl("apply", "-k", str(folder / "overlay"))
+    try:
+        for what in ("statefulset/postgres", "deployment/code-platform", "deployment/dagster-webserver",
+                     "deployment/dagster-daemon", "deployment/janitor"):  # fmt: skip
+            cluster.kubectl("rollout", "status", what, "-n", NAMESPACE, f"--timeout={STARTS_WITHIN:g}s")
+        with dg.DagsterInstance.from_config(str(_write_home(folder / "home", password))) as instance:
+            made = Deployed(cluster, environment, instance)
+            until("the web server answers", lambda: _answers(made), STARTS_WITHIN)
+            yield made
+    finally:
+        cluster.kubectl("delete", "-k", str(folder / "overlay"), "--timeout=120s")
+
+
+def _answers(platform: Deployed) -> bool:
+    try:
+        told = platform.ask(
+            "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"
+        )
+    except urllib.error.URLError:
+        return False
+    entries = told["locationEntries"]
+    return bool(entries) and all(
+        entry["locationOrLoadError"]["__typename"] == "RepositoryLocation" for entry in entries
+    )
+
+
+def _write_kustomization(folder: Path, variables: Mapping[str, str], password: str) -> None:
+    folder.mkdir(parents=True)
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": NAMESPACE,
+        "resources": [os.path.relpath(OVERLAY, folder)],
+        "configMapGenerator": [
+            {
+                "name": "platform-environment",
+                "behavior": "merge",
+                "literals": [f"{name}={value}" for name, value in variables.items()],
+            }
+        ],
+        "secretGenerator": [{"name": "postgres-credentials", "literals": ["username=dagster", f"password={password}"]}],
+        "generatorOptions": {"disableNameSuffixHash": True},
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+
+
+def _write_home(folder: Path, password: str) -> Path:
+    folder.mkdir()
+    database = {
+        "hostname": "127.0.0.1", "port": 5432, "username": "dagster", "password": password, "db_name": "dagster",
+        "scheme": "postgresql+psycopg2",
+    }  # fmt: skip
+    home = {"telemetry": {"enabled": False}, "storage": {"postgres": {"postgres_db": database}}}
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(home))
+    return folder
