@@ -1,7 +1,7 @@
 """`platform-assets …`: what Dagster's own command does not do.
 
 Belongs here: checking, previewing and copying campaign files, the JSON Schema for editors, making what is needed in
-Google Cloud, and the doctor. What runs assets is `dagster` itself.
+Google Cloud, the doctor, and the janitor of a deployed platform. What runs assets is `dagster` itself.
 """
 
 import json
@@ -16,6 +16,7 @@ from platform_assets.environment import Environment, EnvironmentVariableError, e
 
 if TYPE_CHECKING:
     from platform_assets.campaigns.spec import CampaignSpec
+    from platform_assets.execution.profiles import Profiles
     from platform_assets.warehouse.catalog import Catalog
 
 Result = TypeVar("Result")
@@ -42,7 +43,7 @@ def check() -> None:
     except DeclarationError as error:
         broken += 1
         click.echo(f"{BAD} {error}")
-    for file in read_campaigns(environment.campaigns, catalog):
+    for file in read_campaigns(environment.campaigns, catalog, _profiles(environment)):
         if file.error is None:
             click.echo(f"{GOOD} {file.name}")
         else:
@@ -99,7 +100,7 @@ def new(campaign: str, like: str) -> None:
     text = (environment.campaigns / like / FILE_NAME).read_text(encoding="utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
-    copied = read_campaign(target, catalog)
+    copied = read_campaign(target, catalog, _profiles(environment))
     if copied.error is not None:
         target.unlink()
         target.parent.rmdir()
@@ -151,6 +152,21 @@ def prepare() -> None:
 
 
 @main.command()
+@click.option("--image", required=True, help="The platform's image in the registry, without a tag.")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def pinned(folder: Path, image: str) -> None:
+    """Write into FOLDER the Kustomize component that serves the campaigns pinned to a commit."""
+    from platform_assets.campaigns.read import read_campaigns
+    from platform_assets.operations.pinned import pinned_commits, write_component
+
+    environment = _environment()
+    files = read_campaigns(environment.campaigns, _catalog(environment), _profiles(environment))
+    commits = pinned_commits({file.name: file.spec for file in files if file.spec})
+    for path in _told(lambda: write_component(folder, commits, image), FileNotFoundError):
+        click.echo(str(path))
+
+
+@main.command()
 def doctor() -> None:
     """Look at everything the platform stands on and say what to do about what is missing; exit 1 when something is."""
     from platform_assets.diagnosis import diagnose
@@ -164,6 +180,33 @@ def doctor() -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.option("--every", default=15.0, show_default=True, type=click.FloatRange(min=1), help="Seconds between sweeps.")
+@click.option("--once", is_flag=True, help="Sweep once and end.")
+@click.option("--port", default=9464, show_default=True, help="Port that serves /metrics to Prometheus.")
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Address that serves it; 0.0.0.0 in a pod.")
+@click.option("--keep-runs", default="90d", show_default=True, help="Age at which finished runs are deleted (h, d, w).")
+@click.option("--namespace", help="Where the Jobs of runs are (default: the run launcher's).")
+def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, namespace: str | None) -> None:
+    """Delete what outlived its run on Kubernetes, free stuck slots, age the queue, delete old runs; for ever."""
+    import logging
+    from datetime import UTC, datetime
+
+    from dagster import DagsterInstance
+
+    from platform_assets.operations.janitor import janitor_of_this_pod
+    from platform_assets.operations.metrics import Metrics
+    from platform_assets.operations.retention import age_of
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    keep = _told(lambda: age_of(keep_runs), ValueError)
+    with DagsterInstance.get() as instance:
+        sweeper = _told(lambda: janitor_of_this_pod(instance, every, keep, namespace), ValueError)
+        metrics = Metrics(instance, datetime.now(UTC))
+        metrics.serve(bind, port)
+        sweeper.run(metrics, once)
+
+
 def _environment() -> Environment:
     return _told(environment_from_variables, EnvironmentVariableError)
 
@@ -174,6 +217,12 @@ def _catalog(environment: Environment) -> "Catalog":
     return _told(lambda: Catalog.from_manifest(environment.dbt_manifest), CatalogError, ManifestMissing)
 
 
+def _profiles(environment: Environment) -> "Profiles":
+    from platform_assets.execution.profiles import ProfileError, read_profiles
+
+    return _told(lambda: read_profiles(environment.profiles), ProfileError)
+
+
 def _campaign(environment: Environment, catalog: "Catalog", name: str) -> "CampaignSpec":
     from platform_assets.campaigns.predicate import did_you_mean
     from platform_assets.campaigns.read import FILE_NAME, read_campaign
@@ -182,7 +231,7 @@ def _campaign(environment: Environment, catalog: "Catalog", name: str) -> "Campa
     if not path.is_file():
         known = [other.parent.name for other in environment.campaigns.glob(f"*/{FILE_NAME}")]
         raise click.ClickException(f"there is no campaign {name} in {environment.campaigns}{did_you_mean(name, known)}")
-    file = read_campaign(path, catalog)
+    file = read_campaign(path, catalog, _profiles(environment))
     if file.spec is None:
         raise click.ClickException(str(file.error))
     return file.spec

@@ -185,8 +185,16 @@ def _fold_op(
             _require_launched(name, family, spec.advanced.resources.profile, environment)
         _require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
-        made = fit_fold_of(name, family, parameters, fold, spec.advanced.seed, store.open(training_set), store)
-        return dg.Output(made.ref, metadata=shown(made, "auc", "log_loss", "best_iteration", "cpu_seconds"))
+        training = store.open(training_set)
+        if not (on_gpu and environment.executor == "kubernetes"):
+            made, used = fit_fold_of(name, family, parameters, fold, spec.advanced.seed, training, store), {}
+        else:
+            from platform_assets.execution.gpu import gpu_use
+
+            with gpu_use(name, context.op.name, environment.metrics_port) as use:
+                made = fit_fold_of(name, family, parameters, fold, spec.advanced.seed, training, store)
+            used = use.metadata()
+        return dg.Output(made.ref, metadata=shown(made, "auc", "log_loss", "best_iteration", "cpu_seconds") | used)
 
     return fit
 

@@ -1,0 +1,87 @@
+"""A real Dagster instance for each test, as the platform has it on Kubernetes: queued runs, pools, run monitoring.
+
+On SQLite always, and on PostgreSQL, which the platform uses on Kubernetes, where its server's programs are installed
+(Debian: apt-get install postgresql-15). The janitor writes to tables that Dagster has no call for, so both must hold.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import instance_for_test
+
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+SETTINGS: dict[str, Any] = {
+    "telemetry": {"enabled": False},
+    "run_coordinator": {"module": "dagster", "class": "QueuedRunCoordinator"},
+    "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 300},
+}
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of the tests' own."""
+    if not POSTGRES:
+        pytest.skip("PostgreSQL's programs are not in /usr/lib/postgresql: apt-get install postgresql-15")
+    folder, bin_folder = Path(tempfile.mkdtemp(prefix="postgres-")), POSTGRES[-1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # PostgreSQL does not run as root.
+    owner: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    if owner:
+        shutil.chown(folder, owner["user"], owner["group"])
+    initdb = [bin_folder / "initdb", "-D", folder / "data", "-U", "dagster", "-A", "trust", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd="/", **owner)
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [bin_folder / "postgres", "-D", folder / "data", "-p", str(port), "-k", "", "-h", "127.0.0.1", "-F"],
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            **owner,
+        )
+    ready = [bin_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
+    try:
+        while subprocess.run(ready, capture_output=True).returncode:
+            assert server.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/postgres"
+    finally:
+        # Its fast shutdown, which does not wait for the tests' connections.
+        server.send_signal(signal.SIGINT)
+        server.wait()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def instance(request: pytest.FixtureRequest) -> dg.DagsterInstance:
+    """An empty instance with a pool `gpu` of one slot."""
+    opened: dg.DagsterInstance = request.getfixturevalue(f"{request.param}_instance")
+    return opened
+
+
+@pytest.fixture
+def sqlite_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with instance_for_test(overrides=SETTINGS, temp_dir=str(tmp_path)) as instance:
+        instance.event_log_storage.set_concurrency_slots("gpu", 1)
+        yield instance
+
+
+@pytest.fixture
+def postgres_instance(tmp_path: Path, postgres_url: str) -> Iterator[dg.DagsterInstance]:
+    storage = {"storage": {"postgres": {"postgres_url": postgres_url}}}
+    with instance_for_test(overrides=SETTINGS | storage, temp_dir=str(tmp_path)) as instance:
+        instance.run_storage.wipe()
+        instance.event_log_storage.wipe()
+        instance.event_log_storage.set_concurrency_slots("gpu", 1)
+        yield instance

@@ -1,0 +1,55 @@
+"""Code locations of pinned campaigns: what is written for Kustomize."""
+
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from platform_assets.operations.pinned import location_name, write_component
+
+IMAGE = "registry.example/p/audience-platform"
+COMMIT = "ab" * 20
+
+
+def rendered(folder: Path) -> list[dict]:
+    """The component applied to a kustomization that has the base's config map."""
+    (folder / "kustomization.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "components": ["pinned"],
+                "configMapGenerator": [{"name": "dagster-instance", "literals": ["dagster.yaml=", "workspace.yaml="]}],
+                "generatorOptions": {"disableNameSuffixHash": True},
+            }
+        )
+    )
+    told = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    return list(yaml.safe_load_all(told.stdout))
+
+
+def test_a_pinned_campaign_is_served_alone_from_its_commits_image(tmp_path: Path) -> None:
+    write_component(tmp_path / "pinned", {"win_back": COMMIT}, IMAGE)
+    objects = {(part["kind"], part["metadata"]["name"]): part for part in rendered(tmp_path)}
+    (container,) = objects["Deployment", "pinned-win-back"]["spec"]["template"]["spec"]["containers"]
+    env = {item["name"]: item.get("value") for item in container["env"]}
+    assert container["image"] == env["DAGSTER_CURRENT_IMAGE"] == f"{IMAGE}:{COMMIT}"
+    assert env["PLATFORM_SCOPE"] == "only:win_back"
+    assert ("Service", "pinned-win-back") in objects
+    workspace = yaml.safe_load(objects["ConfigMap", "dagster-instance"]["data"]["workspace.yaml"])
+    assert [location["grpc_server"]["location_name"] for location in workspace["load_from"]] == [
+        "platform",
+        "pinned-win-back",
+    ]
+
+
+def test_a_campaign_that_is_pinned_no_longer_loses_its_code_location(tmp_path: Path) -> None:
+    write_component(tmp_path / "pinned", {"one": COMMIT, "two": COMMIT}, IMAGE)
+    write_component(tmp_path / "pinned", {"two": COMMIT}, IMAGE)
+    names = {part["metadata"]["name"] for part in rendered(tmp_path)}
+    assert names == {"pinned-two", "dagster-instance"}
+
+
+def test_names_are_dns_labels_and_stay_apart() -> None:
+    long = [f"a_{'very_' * 10}long_name_{end}" for end in "xy"]
+    names = [location_name(campaign) for campaign in long]
+    assert len(set(names)) == 2
+    assert all(len(name) <= 52 and "_" not in name for name in names)
