@@ -25,8 +25,10 @@ CLUSTER := $(abspath .cluster/bin)
 CLUSTER_KUBECONFIG ?=
 # A project kept for tests, to run `make test-bigquery` against Google's own: tests/emulators/README.md.
 PROJECT ?=
+# Processes that run tests side by side.
+WORKERS ?= 2
 
-.PHONY: environment manifest emulators cluster demo ui test test-fast test-bigquery test-cluster parity dbt-state slim-ci browser benchmark lint schema lock clean
+.PHONY: environment manifest emulators cluster demo ui test test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -58,11 +60,13 @@ demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev -w workspace.yaml
 
-test: $(MANIFEST) browser emulators
-	$(BIN)/python -m pytest --require-emulators
+# Tests that deploy onto the cluster have the machine to themselves.
+test: $(MANIFEST) programs emulators cluster
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope -m "not cluster and not kubelet" --require-emulators
+	$(BIN)/python -m pytest -m "cluster or kubelet" --require-emulators --require-cluster
 
 test-fast: $(MANIFEST)
-	$(BIN)/python -m pytest -m "not slow and not bigquery"
+	$(BIN)/python -m pytest -m "not slow and not bigquery and not cluster and not kubelet"
 
 test-bigquery: $(MANIFEST) $(if $(PROJECT),,emulators)
 	$(BIN)/python -m pytest -m bigquery $(if $(PROJECT),--google-project=$(PROJECT),--require-emulators)
@@ -71,8 +75,8 @@ test-bigquery: $(MANIFEST) $(if $(PROJECT),,emulators)
 cluster:
 	tests/cluster/build.sh $(CLUSTER)
 
-test-cluster: $(MANIFEST) emulators $(if $(CLUSTER_KUBECONFIG),,cluster)
-	$(BIN)/python -m pytest -m cluster $(if $(CLUSTER_KUBECONFIG),--kubeconfig=$(CLUSTER_KUBECONFIG),--require-cluster) --require-emulators
+test-cluster: $(MANIFEST) programs emulators $(if $(CLUSTER_KUBECONFIG),,cluster)
+	$(BIN)/python -m pytest -m "cluster or kubelet" $(if $(CLUSTER_KUBECONFIG),--kubeconfig=$(CLUSTER_KUBECONFIG),--require-cluster) --require-emulators
 
 # The whole demo on DuckDB and on the emulators, every mart, feature table and audience compared row by row.
 parity: $(MANIFEST) emulators
@@ -90,9 +94,9 @@ slim-ci: $(VENV)/.installed
 	$(BIN)/dbt build --select state:modified+ --defer --favor-state --state $(abspath $(STATE)) $(DBT_PROJECT) \
 	    --target-path $(PLATFORM_DATA)/slim-ci
 
-# The browser test drives a real browser; Debian's own is used.
-browser:
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+# What tests drive besides Python: a browser, kubectl, promtool, a C compiler, containerd.
+programs:
+	tests/install_programs.sh
 
 benchmark: $(MANIFEST)
 	$(BIN)/python -m benchmarks.orchestration

@@ -91,7 +91,7 @@ class ArtifactStore:
         lease_seconds: how long others wait for a builder that has fallen silent before one of them takes over.
     """
 
-    def __init__(self, root: str | Path, lease_seconds: float = 60.0) -> None:
+    def __init__(self, root: str | Path, lease_seconds: float = 30.0) -> None:
         self._files = files_at(root)
         self._lease_seconds = lease_seconds
         self._verified: dict[str, str] = {}

@@ -65,6 +65,4 @@ class PlatformRunLauncher(RunLauncher, ConfigurableClass):
         raise LaunchesNothing(_REFUSED.format(what=f"end run {run_id}"))
 
 
-_REFUSED = (
-    f"cannot {{what}}: this pod has no credentials for Kubernetes ({TOKEN} is not there); the daemon and the web server have"
-)
+_REFUSED = f"cannot {{what}}: this pod has no credentials for Kubernetes ({TOKEN} is not there); the daemon and the web server have"

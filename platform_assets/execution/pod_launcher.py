@@ -29,8 +29,8 @@ class PodRunLauncher(K8sRunLauncher):
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "PodRunLauncher":
         return cls(inst_data=inst_data, **config_value)
 
-    def terminate(self, run_id: str) -> bool | None:
-        ended = super().terminate(run_id)
+    def terminate(self, run_id: str) -> bool:
+        ended = bool(super().terminate(run_id))
         run = self._instance.get_run_by_id(run_id)
         if run is not None:
             self._delete_jobs_of(run)

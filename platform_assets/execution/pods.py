@@ -4,6 +4,7 @@ Belongs here: what differs from dagster-k8s' own executor and step handler.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,16 @@ import dagster._check as check
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
 from dagster._core.events import StepRetryData
 from dagster._core.execution.context.system import IStepContext
+from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.state import KnownExecutionState
+from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.step_delegating import (
     CheckStepHealthResult,
     StepDelegatingExecutor,
     StepHandler,
     StepHandlerContext,
+    step_delegating_executor,
 )
 from dagster._utils.error import SerializableErrorInfo
 from dagster_k8s.container_context import K8sContainerContext
@@ -27,11 +31,13 @@ from dagster_k8s.launcher import K8sRunLauncher
 from kubernetes.client import V1JobStatus
 
 from platform_assets.execution.api_server import UNREACHABLE, PatientClient
+from platform_assets.execution.stamp import PRIORITY_TAG
 
 if TYPE_CHECKING:
     from dagster._core.executor.base import Executor
 
 log = logging.getLogger(__name__)
+_LAUNCHED = DagsterEventType.STEP_WORKER_STARTING
 _ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
 
 
@@ -79,6 +85,43 @@ def _why_over(status: V1JobStatus | None) -> str | None:
         return "it was deleted or killed, or its node went away"
     # A deleted pod may be replaced; the replacement finds the step begun and leaves with success.
     return "it was replaced, and its replacement did nothing" if status.succeeded else None
+
+
+class ResumableExecution(ActiveExecution):
+    """Dagster's account of a run's steps, which can be rebuilt while others hold the pools of its steps.
+
+    Dagster replays a run's events by asking for slots again, of steps that ended long ago too; without a free one it
+    takes their ends for impossible. Here nothing is asked for while events are replayed. Afterwards steps that ended give
+    their slots back, those that a worker had launched keep theirs, and those that were still waiting wait again.
+    """
+
+    def rebuild_from_events(self, dagster_events: Sequence[DagsterEvent]) -> Sequence[ExecutionStep]:
+        slots, self._instance_concurrency_context = self._instance_concurrency_context, None
+        try:
+            in_flight = super().rebuild_from_events(dagster_events)
+        finally:
+            self._instance_concurrency_context = slots
+        if slots is None:
+            return in_flight
+        launched = Counter(event.step_key for event in dagster_events if event.event_type == _LAUNCHED)
+        ended = Counter(event.step_key for event in dagster_events if event.event_type in _ENDED)
+        running = []
+        for step in in_flight:
+            if step.pool is None:
+                running.append(step)
+            elif launched[step.key] > ended[step.key]:
+                slots.claim(step.pool, step.key, int(step.tags.get(PRIORITY_TAG, 0)))
+                running.append(step)
+            else:
+                self._in_flight.remove(step.key)
+                self._executable.append(step.key)
+        for key in ended.keys() - {step.key for step in running}:
+            slots._instance.event_log_storage.free_concurrency_slot_for_step(slots._run_id, str(key))
+        return running
+
+
+# The executor below makes it by this name.
+step_delegating_executor.ActiveExecution = ResumableExecution  # type: ignore[misc]
 
 
 class PodExecutor(StepDelegatingExecutor):
@@ -131,10 +174,9 @@ class PodExecutor(StepDelegatingExecutor):
         self, step_context: IStepContext, err_info: SerializableErrorInfo, known_state: KnownExecutionState
     ) -> DagsterEvent:
         step = step_context.step.key
-        handler = self._step_handler
-        lost = isinstance(handler, PodStepHandler) and step in handler.lost
+        handler = check.inst(self._step_handler, PodStepHandler)
         before = known_state.get_retry_state().get_attempt_count(step)
-        if not lost or before >= self._lost_pods_forgiven:
+        if step not in handler.lost or before >= self._lost_pods_forgiven:
             return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
         handler.lost.discard(step)
         return DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=0))

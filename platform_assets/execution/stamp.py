@@ -16,8 +16,12 @@ DEADLINE_TAG = "platform/deadline"
 IMAGE_TAG = "platform/image"
 PRIORITY_TAG = "dagster/priority"
 SCOPE_VARIABLE = "PLATFORM_SCOPE"
-# A day nearer counts one; beyond this many days a deadline does not matter yet.
+BASE_PRIORITY_TAG = "platform/base_priority"
+# Beyond this many days a deadline does not matter yet.
 HORIZON_DAYS = 100
+# As an hour of waiting counts one (`operations/queueing.py`), and more than a campaign has folds, whose priorities let
+# campaigns of equal deadline take turns.
+PRIORITY_OF_A_DAY = 24
 
 
 def stamp(
@@ -46,8 +50,9 @@ def stamp(
     if len(campaigns) == 1:
         added[CAMPAIGN_TAG] = campaigns[0]
     priority = max((_priority(step[DEADLINE_TAG], today) for step in steps if DEADLINE_TAG in step), default=0)
-    if priority and PRIORITY_TAG not in tags:
-        added[PRIORITY_TAG] = str(priority)
+    # One that is there beside its base was stamped, and aged, on the run that this one executes again.
+    if BASE_PRIORITY_TAG in tags or (priority and PRIORITY_TAG not in tags):
+        added |= {PRIORITY_TAG: str(priority), BASE_PRIORITY_TAG: str(priority)}
     for tag in (PROFILE_TAG, SPOT_TAG):
         added |= _together(tag, steps)
     return added | ({IMAGE_TAG: image} if image else {})
@@ -59,7 +64,7 @@ def _scope(campaigns: Sequence[str]) -> str:
 
 def _priority(deadline: str, today: date) -> int:
     """Higher the nearer; a deadline that has passed counts as today's."""
-    return max(0, HORIZON_DAYS - max(0, (date.fromisoformat(deadline) - today).days))
+    return PRIORITY_OF_A_DAY * max(0, HORIZON_DAYS - max(0, (date.fromisoformat(deadline) - today).days))
 
 
 def _together(tag: str, steps: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from platform_assets.campaigns.assets import campaign_assets
 from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from platform_assets.warehouse.published import MartStore
 from tests.campaigns.conftest import AGAIN, copy_of
-from tests.campaigns.running import PROFILES, environment_of, failures_of, materialized, run_training
+from tests.campaigns.running import PROFILES, environment_of, failures_of, materialized, run, run_training
 from tests.campaigns.worlds import PAST, TREES, Trained, Workshop, at, campaign, customers_orders, fans, write_teacher
 from tests.features.conftest import CATALOG, order, publish
 
@@ -226,6 +226,17 @@ def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_au
     assert audit.blocking
     assert training.group_names_by_key == {training.key: "again"}
     assert training.owners_by_key == {training.key: ["crm@example.com"]}
+
+
+def test_a_model_that_asks_for_a_gpu_is_not_computed_where_its_command_was_typed(own_shop):
+    spec = campaign(advanced={"folds": 2, "models": {"network": {}, "lightgbm": {}}, "resources": "gpu"})
+    typed = replace(environment_of(own_shop), name="gcp")
+    result = run(own_shop, campaign_assets("again", spec, typed, CATALOG, PROFILES), ['key:"again/training_set"+'])
+    told = failures_of(result)
+    assert len(told) == 2
+    assert all("again/models/network asks for a GPU (resource profile gpu)" in one for one in told)
+    assert all("dagster job launch" in one and "-j train_again" in one for one in told)
+    assert "again/models/lightgbm" in materialized(result)
 
 
 @pytest.mark.slow

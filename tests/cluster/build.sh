@@ -4,7 +4,8 @@
 # The source package is fetched with lists of its own, signed by Debian's archive key: the machine's apt sources stay as they are.
 set -euo pipefail
 out=$(realpath -m "$1")
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# The one that the machine's own packages come from.
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Component: main' | head -n 1)}
 programs=(kube-apiserver kube-controller-manager kube-scheduler kubelet)
 postgres=/usr/lib/postgresql/15/bin/postgres
 

@@ -78,7 +78,7 @@ def platform(
     cluster_folder: Path,
     pytestconfig: pytest.Config,
 ) -> Iterator[Deployed]:
-    """The platform deployed on the cluster, with the exports in its bucket and nothing run yet."""
+    """The platform deployed on the cluster, with the exports loaded and its marts built by a run of its own."""
     given = small_platform.environment
     with contextlib.ExitStack() as stack:
         variables = stack.enter_context(namespaces.opened(pytestconfig, emulators))
@@ -92,4 +92,6 @@ def platform(
         copy_exports(Path(given.exports), str(environment.exports))
         files_at(environment.teachers).put_file(Path(given.teachers) / SCIFI_FILE, SCIFI_FILE)
         told = variables | {"PLATFORM_CAMPAIGNS_DIR": str(campaigns), "PLATFORM_SCORING_SHARDS": "2"}
-        yield stack.enter_context(deployed(cluster, environment, cluster_folder / "deployed", told))
+        running = stack.enter_context(deployed(cluster, environment, cluster_folder / "deployed", told))
+        running.succeeds(running.launch("refresh_marts"))
+        yield running

@@ -18,8 +18,10 @@ from typing import Any
 
 import dagster as dg
 import yaml
+from dagster import DagsterEventType
 
 from platform_assets.environment import REPOSITORY, Environment
+from platform_assets.storage import files_at
 from tests.cluster.cluster import Cluster
 
 OVERLAY = REPOSITORY / "deploy" / "kubernetes" / "overlays" / "test"
@@ -164,6 +166,33 @@ class Deployed:
         """The pods of a run that are there now."""
         selector = f"dagster/run-id={run},app.kubernetes.io/component={component}"
         return list(self.cluster.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items)
+
+    def computed(self, run: str) -> list[str]:
+        """The steps of a run that made something rather than find it, once for each time they did."""
+        made = []
+        for entry in self.instance.all_logs(run, of_type=DagsterEventType.STEP_OUTPUT):
+            assert entry.dagster_event is not None
+            found = entry.dagster_event.step_output_data.metadata.get("cache")
+            made += [str(entry.step_key)] if found is not None and found.value == "miss" else []
+        return made
+
+    def starts(self, run: str) -> list[str]:
+        """The steps of a run, once for each time they started."""
+        kinds = {DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED}
+        return [str(entry.step_key) for entry in self.instance.all_logs(run, of_type=kinds)]
+
+    def left_over(self) -> list[str]:
+        """What runs have left behind: pods and Jobs that may still do something, leases and slots in a pool."""
+        pods = self.cluster.core.list_namespaced_pod(NAMESPACE, label_selector="dagster/run-id").items
+        jobs = self.cluster.batch.list_namespaced_job(NAMESPACE, label_selector="dagster/run-id").items
+        storage = self.instance.event_log_storage
+        slots = [(key, storage.get_concurrency_info(key)) for key in sorted(storage.get_concurrency_keys())]
+        return [
+            *(f"pod {pod.metadata.name}" for pod in pods if pod.status.phase in ("Pending", "Running")),
+            *(f"job {job.metadata.name}" for job in jobs if job.status.active),
+            *(f"lease {name}" for name in files_at(self.environment.artifacts).names("leases")),
+            *(f"slot of {key}" for key, info in slots for _ in (*info.claimed_slots, *info.pending_steps)),
+        ]
 
     def _run_of(self, told: dict[str, Any]) -> str:
         assert told["__typename"] == "LaunchRunSuccess", told

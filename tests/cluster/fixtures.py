@@ -21,6 +21,7 @@ VARIABLE = "KUBECONFIG_FOR_TESTS"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("cluster", "Kubernetes")
     group.addoption("--require-cluster", action="store_true", help="fail instead of skip when it has not been built")
+    group.addoption("--kills", type=int, default=20, help="how much is lost while a campaign runs (default: 20)")
     group.addoption(
         "--kubeconfig",
         metavar="FILE",

@@ -115,6 +115,19 @@ def test_the_platform_image_runs_this_checkout_as_its_own_user(cluster: Cluster,
     assert said == ["10001", "/opt/platform", "/opt/platform/platform_assets/__init__.py"]
 
 
+def test_a_volume_over_tmp_can_be_written_below_a_read_only_root(cluster: Cluster, namespace: str) -> None:
+    container = {
+        "securityContext": {"readOnlyRootFilesystem": True},
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    }
+    asked = pod("writes", "touch /tmp/x; touch /y || echo refused", container=container)
+    asked["spec"]["volumes"] = [{"name": "tmp", "emptyDir": {}}]
+    cluster.apply(asked, namespace=namespace)
+
+    cluster.wait_for_pod(namespace, "writes", "Succeeded")
+    assert "refused" in cluster.kubectl("logs", "writes", "-n", namespace)
+
+
 def test_the_postgres_image_serves_the_database_it_was_asked_for(
     cluster: Cluster, nodes: dict[str, Node], namespace: str
 ) -> None:

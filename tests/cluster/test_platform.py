@@ -1,43 +1,169 @@
 """The platform on Kubernetes: runs launched through its web server, a pod a step, and the audiences of a local run."""
 
-import json
-from collections.abc import Iterator
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import pytest
-from dagster import DagsterEventType
 
 from platform_assets.environment import Environment
 from tests.cluster.conftest import AS_OF, SHOP
-from tests.cluster.deployed import Deployed
+from tests.cluster.deployed import NAMESPACE, Deployed, until
 from tests.parity.comparing import compare
 
 pytestmark = pytest.mark.slow
+
+FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Ran:
     """Both shop campaigns from exports to audiences: the ids of the runs."""
 
-    refresh: str
     train: dict[str, str]
     score: str
 
 
 @pytest.fixture(scope="module")
 def ran(platform: Deployed) -> Ran:
-    refresh = platform.launch("refresh_marts")
-    platform.succeeds(refresh)
     train = {name: platform.launch(f"train_{name}") for name in SHOP}
     for run in train.values():
-        platform.succeeds(run, 1200)
+        platform.succeeds(run)
     score = platform.launch("score_customer", partition=AS_OF)
     platform.succeeds(score)
-    return Ran(refresh, train, score)
+    return Ran(train, score)
+
+
+def fold_pods(platform: Deployed, run: str, campaign: str, family: str) -> list[Any]:
+    """The pods of a model's folds, by fold."""
+    found = {step_of(pod): pod for pod in platform.pods(run)}
+    return [found[f"{campaign}__models__{family}.{campaign}__{family}__fold_{fold}"] for fold in range(FOLDS)]
+
+
+def step_of(pod: Any) -> str:
+    """The key of the step that a pod executes."""
+    return variables(pod)["DAGSTER_RUN_STEP_KEY"]
+
+
+def variables(pod: Any) -> dict[str, str]:
+    return {item.name: item.value for item in pod.spec.containers[0].env}
+
+
+def lasted(pod: Any) -> tuple[datetime, datetime]:
+    ended = pod.status.container_statuses[0].state.terminated
+    return ended.started_at, ended.finished_at
 
 
 def test_audiences_are_those_of_a_local_run_row_by_row(platform: Deployed, ran: Ran, alone: Environment) -> None:
-    audiences = [(name, AS_OF) for name in SHOP]
-    found = list(compare(alone, platform.environment, [("customer", AS_OF)], audiences))
+    found = list(compare(alone, platform.environment, [("customer", AS_OF)], [(name, AS_OF) for name in SHOP]))
     assert [table for table in found if table.differing] == []
-    assert all(table.rows for table in found)
+    assert {table.table for table in found} >= {f"{name}/audience as of {AS_OF}" for name in SHOP}
+
+
+@pytest.mark.parametrize("campaign", SHOP)
+def test_every_fold_has_a_pod_of_its_own_on_the_node_its_profile_names(
+    platform: Deployed, ran: Ran, campaign: str
+) -> None:
+    pools = {"network": {"gpu-spot-1"}, "lightgbm": {"cpu-spot-1", "cpu-spot-2"}}
+    names = set()
+    for family, nodes in pools.items():
+        pods = fold_pods(platform, ran.train[campaign], campaign, family)
+        assert {pod.spec.node_name for pod in pods} <= nodes
+        names |= {pod.metadata.name for pod in pods}
+    assert len(names) == FOLDS * len(pools)
+
+
+def test_folds_that_need_the_one_gpu_take_turns_and_so_do_the_campaigns(platform: Deployed, ran: Ran) -> None:
+    turns = sorted(
+        (*lasted(pod), campaign)
+        for campaign in SHOP
+        for pod in fold_pods(platform, ran.train[campaign], campaign, "network")
+    )
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(turns))
+    order = [campaign for _, _, campaign in turns]
+    first_of = {campaign: order.index(campaign) for campaign in SHOP}
+    last_of = {campaign: len(order) - 1 - order[::-1].index(campaign) for campaign in SHOP}
+    assert max(first_of.values()) < min(last_of.values()), order
+
+
+@pytest.mark.parametrize("campaign", SHOP)
+def test_a_step_pod_loads_its_campaign_alone_and_may_not_call_kubernetes(
+    platform: Deployed, ran: Ran, campaign: str
+) -> None:
+    pods = platform.pods(ran.train[campaign])
+    assert {variables(pod)["PLATFORM_SCOPE"] for pod in pods} == {f"campaign:{campaign}"}
+    assert {(pod.spec.service_account_name, pod.spec.automount_service_account_token) for pod in pods} == {
+        ("platform-step", False)
+    }
+    assert {pod.metadata.labels["platform-assets/campaign"] for pod in pods} == {campaign}
+
+
+def test_scoring_shards_have_a_pod_each(platform: Deployed, ran: Ran) -> None:
+    shards = [step_of(pod) for pod in platform.pods(ran.score) if "__shard_" in step_of(pod)]
+    assert sorted(step.rsplit("_", 1)[1] for step in shards) == ["0", "1"]
+
+
+def test_every_run_is_scoped_however_it_was_launched_and_finds_what_was_made(platform: Deployed, ran: Ran) -> None:
+    assets = platform.launch_assets(["repeat_buyers/ensemble"])
+    shared = platform.launch_assets(["features/customer/order_windows"], partition=AS_OF)
+    backfill = platform.backfill(["winback/audience"], [AS_OF])
+    platform.succeeds(assets)
+    again = platform.again(assets, "ALL_STEPS")
+
+    def of_backfill() -> Sequence[str]:
+        return [run.run_id for run in platform.instance.get_runs() if run.tags.get("dagster/backfill") == backfill]
+
+    (filled,) = until("the back-fill launched its run", of_backfill, 120)
+    expected = {
+        ran.train["winback"]: "campaign:winback",
+        ran.score: "campaign:repeat_buyers,winback",
+        assets: "campaign:repeat_buyers",
+        again: "campaign:repeat_buyers",
+        filled: "campaign:winback",
+        shared: "shared",
+    }
+    for run, scope in expected.items():
+        platform.succeeds(run)
+        for component in ("run_worker", "step_worker"):
+            assert {variables(pod)["PLATFORM_SCOPE"] for pod in platform.pods(run, component)} == {scope}, component
+    for run in (assets, again, filled, shared):
+        assert platform.computed(run) == []
+
+
+def test_cancelling_ends_every_pod_within_its_grace_and_leaves_nothing(platform: Deployed, ran: Ran) -> None:
+    config = {"ops": {"winback__training_set": {"config": {"score_at": "1998-03-01"}}}}
+    run = platform.launch("train_winback", **config)
+
+    def fitting() -> list[Any]:
+        pods = [pod for pod in platform.pods(run) if pod.status.phase == "Running" and "__fold_" in step_of(pod)]
+        return pods if len(pods) > 1 else []
+
+    fits = until("two folds are being fitted", fitting, 180)
+    grace = max(pod.spec.termination_grace_period_seconds for pod in fits)
+    platform.cancel(run)
+
+    def alive() -> list[str]:
+        pods = platform.pods(run) + platform.pods(run, "run_worker")
+        return [pod.metadata.name for pod in pods if pod.status.phase in ("Pending", "Running")]
+
+    until("every pod is gone", lambda: not alive(), grace + 15)
+    assert platform.ends(run, 90) == "CANCELED"
+    assert platform.left_over() == []
+
+
+def test_a_gpu_job_that_outlives_its_run_never_starts(platform: Deployed, ran: Ran, nodes: dict[str, Any]) -> None:
+    nodes["gpu-spot-1"].kill()
+    run = platform.launch("train_winback", **{"ops": {"winback__training_set": {"config": {"score_at": "1998-02-01"}}}})
+
+    def waiting() -> list[Any]:
+        return [pod for pod in platform.pods(run) if pod.status.phase == "Pending" and "__network__" in step_of(pod)]
+
+    (pod,) = until("a fold waits for a GPU", waiting, 240)
+    found = platform.instance.get_run_by_id(run)
+    assert found is not None
+    platform.instance.report_run_failed(found, "as when its pod is lost more often than it is resumed")
+    until("nothing of the run is left", lambda: not platform.left_over(), 90)
+    nodes["gpu-spot-1"].start()
+    assert platform.cluster.pod(NAMESPACE, pod.metadata.name) is None

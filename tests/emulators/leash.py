@@ -21,4 +21,5 @@ def kill_group_when_let_go() -> None:
 if __name__ == "__main__":
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
     threading.Thread(target=kill_group_when_let_go, daemon=True).start()
-    sys.exit(command.wait())
+    # Not sys.exit: the interpreter cannot shut down while the thread waits for standard input.
+    os._exit(command.wait())

@@ -47,11 +47,17 @@ def test_the_nearer_the_deadline_the_higher_the_priority() -> None:
         deadline = (TODAY + timedelta(days)).isoformat()
         return int(stamp({}, [{"platform/deadline": deadline}], TODAY).get("dagster/priority", "0"))
 
-    assert [priority(days) for days in (-3, 0, 1, 30, 99, 100, 500)] == [100, 100, 99, 70, 1, 0, 0]
+    assert [priority(days) for days in (-3, 0, 1, 30, 99, 100, 500)] == [2400, 2400, 2376, 1680, 24, 0, 0]
 
 
 def test_a_priority_that_somebody_set_stays() -> None:
     assert "dagster/priority" not in stamp({"dagster/priority": "7"}, [{"platform/deadline": "2026-11-23"}], TODAY)
+
+
+def test_a_re_execution_takes_the_priority_of_today_and_not_its_parents_aged_one() -> None:
+    parent = stamp({}, [{"platform/deadline": "2026-11-30"}], TODAY)
+    again = stamp(parent | {"dagster/priority": "3000"}, [{"platform/deadline": "2026-11-30"}], date(2026, 11, 29))
+    assert again["dagster/priority"] == again["platform/base_priority"] == "2376"
 
 
 TAGS = st.dictionaries(

@@ -287,3 +287,49 @@ def test_a_file_loads_alone_through_dagster_s_component_loader(
 def test_a_scope_that_names_no_campaign_is_refused(environment: Environment) -> None:
     with pytest.raises(DeclarationError, match="PLATFORM_SCOPE=campaign:typo"):
         build_definitions(replace(environment, scope=Scope(frozenset({"typo"}))))
+
+
+PIN, OTHER = "ab" * 20, "cd" * 20
+
+
+@pytest.fixture
+def pinned(environment: Environment) -> Environment:
+    """Two campaigns, of which `fixed` is pinned to a commit."""
+    folder = environment.data / "campaigns"
+    write_campaign(folder, "free", GOOD)
+    write_campaign(folder, "fixed", f"{GOOD}  advanced: {{code: {{commit: {PIN}}}}}\n")
+    return local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+
+
+def campaigns_in(loaded: dg.Definitions) -> set[str]:
+    return {key.split("/")[0] for key in keys(loaded) if key.endswith("/promoted_model")}
+
+
+def test_a_campaign_pinned_to_the_commit_at_hand_is_defined_like_any(pinned: Environment) -> None:
+    assert campaigns_in(build_definitions(replace(pinned, commit=PIN))) == {"free", "fixed"}
+
+
+@pytest.mark.parametrize(("commit", "said"), [(OTHER, OTHER), (None, "PLATFORM_COMMIT")])
+def test_elsewhere_a_campaign_pinned_to_another_commit_is_refused_in_a_sentence(
+    pinned: Environment, commit: str | None, said: str
+) -> None:
+    loaded = build_definitions(replace(pinned, commit=commit))
+    assert campaigns_in(loaded) == {"free"}
+    description = loaded.resolve_asset_graph().get(dg.AssetKey(["fixed", "definition"])).description
+    assert description is not None
+    assert f"fixed is pinned to {PIN}, and the code here is" in description
+    assert said in description
+
+
+def test_on_kubernetes_a_pinned_campaign_is_left_to_its_own_code_location(pinned: Environment) -> None:
+    everything = replace(pinned, executor="kubernetes", commit=OTHER)
+    assert campaigns_in(build_definitions(everything)) == {"free"}
+    assert not any(key.startswith("fixed") for key in keys(build_definitions(everything)))
+    alone = replace(pinned, executor="kubernetes", commit=PIN, scope=Scope(frozenset({"fixed"}), shared=False))
+    own = build_definitions(alone)
+    assert campaigns_in(own) == {"fixed"}
+    made = own.resolve_asset_graph().executable_asset_keys
+    assert {key.path[0] for key in made} == {"fixed", "features"}
+    jobs = {job.name for job in own.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
+    assert jobs == {"train_fixed", "score_customer"}
+    assert own.get_repository_def().sensor_defs == []

@@ -33,7 +33,7 @@ _COMPLETE = "complete"
 class BigQueryVersions:
     """Versions of marts in BigQuery."""
 
-    def __init__(self, bigquery: BigQuery, marts: str | Path, lease_seconds: float = 60.0) -> None:
+    def __init__(self, bigquery: BigQuery, marts: str | Path, lease_seconds: float = 30.0) -> None:
         """`lease_seconds`: how long the next build waits for one that was killed."""
         self.bigquery = bigquery
         self._lease_seconds = lease_seconds

@@ -85,8 +85,9 @@ class Sandbox:
             lines.append(_bind(mount))
         lines.append(f"mkdir -p {shlex.quote(self.cwd)}; cd {shlex.quote(self.cwd)}; umount -l /.host; rmdir /.host")
         if self.read_only:
-            lines.append("mount -o remount,bind,ro /; mount -o remount,bind,ro /tmp; mount -o remount,bind,ro /run")
-        # A mount over /tmp or /run hides the one that is read-only now.
+            # A volume mounted over /tmp or /run stays what it is.
+            covered = {mount.target for mount in self.mounts}
+            lines += [f"mount -o remount,bind,ro {place}" for place in ("/", "/tmp", "/run") if place not in covered]
         lines.append(f'PATH=$own_path; exec {shlex.join(self._as_user())} "$@"')
         return "\n".join(lines)
 
