@@ -28,7 +28,7 @@ PROJECT ?=
 # Processes that run tests side by side.
 WORKERS ?= 2
 
-.PHONY: environment manifest emulators cluster demo ui test test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark lint schema lock clean
+.PHONY: environment manifest emulators cluster demo ui test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-pods lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -60,10 +60,12 @@ demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev -w workspace.yaml
 
-# Tests that deploy onto the cluster have the machine to themselves.
+# Side by side: tests on the cluster mostly wait for pods. Each prints when it is done.
 test: $(MANIFEST) programs emulators cluster
+	$(MAKE) --jobs=2 --output-sync=target test-without-cluster test-cluster
+
+test-without-cluster: $(MANIFEST) programs emulators
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope -m "not cluster and not kubelet" --require-emulators
-	$(BIN)/python -m pytest -m "cluster or kubelet" --require-emulators --require-cluster
 
 test-fast: $(MANIFEST)
 	$(BIN)/python -m pytest -m "not slow and not bigquery and not cluster and not kubelet"
@@ -100,6 +102,9 @@ programs:
 
 benchmark: $(MANIFEST)
 	$(BIN)/python -m benchmarks.orchestration
+
+benchmark-pods: $(MANIFEST) emulators cluster
+	$(BIN)/python -m benchmarks.pods
 
 lint: $(MANIFEST)
 	$(BIN)/ruff check .

@@ -14,7 +14,6 @@ from platform_assets.campaigns.feature_choice import chosen_groups
 from platform_assets.campaigns.resources import fold_settings, needs_gpu, step_tags
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
-from platform_assets.execution.preemption import resumable
 from platform_assets.execution.profiles import Profiles
 from platform_assets.quality import AuditFailed, Verdicts
 from platform_assets.quality.assets import audit_check_result, audit_check_spec, require_verdict
@@ -84,7 +83,6 @@ def _training_set(
         description=f"{spec.description}: labels joined to features as of the same times.\n\n"
         "Config `score_at` (YYYY-MM-DD) trains as of a past date.",
     )
-    @resumable(environment)
     def training_set(
         context: dg.AssetExecutionContext, config: Replay
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
@@ -137,7 +135,6 @@ def _model(
         out=dg.Out(ArtifactRef),
         tags=step_tags(name, spec, environment, profiles),
     )
-    @resumable(environment)
     def gather(
         context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
     ) -> dg.Output[ArtifactRef]:
@@ -177,7 +174,6 @@ def _fold_op(
         out=dg.Out(ArtifactRef),
         **fold_settings(name, spec, family, fold, environment, profiles),
     )
-    @resumable(environment)
     def fit(context: dg.OpExecutionContext, training_set: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.campaigns.fitting import fit_fold_of
 
@@ -214,7 +210,6 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Map
         op_tags=tags,
         description="Members weighted out of fold, calibrated, bundled; the leaderboard with the one-column rule, logistic regression and random.",
     )
-    @resumable(environment)
     def ensemble(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef
     ) -> dg.Output[ArtifactRef]:
@@ -249,7 +244,6 @@ def _promoted_model(
         check_specs=[dg.AssetCheckSpec(GATE, asset=key, description="The challenger may replace the champion")],
         description="The gate: a challenger becomes the champion from its scoring date on, or the champion stays.",
     )
-    @resumable(environment)
     def promoted_model(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, ensemble: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:

@@ -12,7 +12,7 @@ from dagster_k8s.client import (
     DagsterK8sUnrecoverableAPIError,
     DagsterKubernetesClient,
 )
-from kubernetes.client import V1Job
+from kubernetes.client import V1Job, V1JobStatus
 from kubernetes.client.rest import ApiException
 
 log = logging.getLogger(__name__)
@@ -52,3 +52,22 @@ class PatientClient(DagsterKubernetesClient):
                 if isinstance(refused.k8s_api_exception, ApiException) and refused.k8s_api_exception.status == 409:
                     return None
                 raise
+
+    def delete_in_background(self, job: str, namespace: str) -> None:
+        """Delete a Job that may be gone by now; its pods are told to go."""
+        try:
+            self.batch_api.delete_namespaced_job(job, namespace, propagation_policy="Background")
+        except ApiException as refused:
+            if refused.status != 404:
+                raise
+        except UNREACHABLE as error:
+            log.warning("Job %s stays: the Kubernetes API server does not answer: %s", job, error)
+
+
+def ended_as(status: V1JobStatus) -> str | None:
+    """`Complete` or `Failed` when a Job has ended, else None.
+
+    Told by its conditions: its counts may show a pod as active that was deleted because the Job had ended.
+    """
+    conditions = {condition.type for condition in status.conditions or [] if condition.status == "True"}
+    return next((name for name in ("Complete", "Failed") if name in conditions), None)

@@ -10,7 +10,7 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_k8s.job import get_job_name_from_run_id
 from dagster_k8s.launcher import K8sRunLauncher
 
-from platform_assets.execution.api_server import UNREACHABLE, PatientClient
+from platform_assets.execution.api_server import UNREACHABLE, PatientClient, ended_as
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +37,24 @@ class PodRunLauncher(K8sRunLauncher):
         return ended
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """As dagster-k8s, but a run is not lost because the API server is: monitoring would start a second worker."""
-        health = super().check_run_worker_health(run)
-        if health.status != WorkerStatus.UNKNOWN:
-            return health
+        """Whether the run's Job goes on. Anything else makes run monitoring start another worker, and one is enough.
+
+        A run is therefore not lost because the API server is, nor while Kubernetes replaces its pod.
+        """
         job = get_job_name_from_run_id(run.run_id, resume_attempt_number=self._get_resume_attempt_number(run))
         try:
             status = self._api_client.get_job_status(job, self._namespace_of(run))
         except UNREACHABLE as error:
             log.warning("run %s: the Kubernetes API server does not answer: %s", run.run_id, error)
             return CheckRunHealthResult(WorkerStatus.RUNNING, "the Kubernetes API server does not answer")
-        return health if status is None else super().check_run_worker_health(run)
+        if status is None:
+            return CheckRunHealthResult(WorkerStatus.UNKNOWN, f"Job {job} is gone")
+        ended = ended_as(status)
+        if ended is None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if ended == "Complete" and run.is_finished:
+            return CheckRunHealthResult(WorkerStatus.SUCCESS)
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"Job {job} has ended, and the run has not")
 
     def _delete_jobs_of(self, run: DagsterRun) -> None:
         self._api_client.batch_api.delete_collection_namespaced_job(

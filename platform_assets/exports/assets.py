@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from platform_assets.execution.preemption import resumable
 from platform_assets.exports.discover import LoadedSource, load_source
 from platform_assets.exports.export import ExportError
 from platform_assets.exports.opening import open_raw_tables
@@ -43,7 +42,6 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             for table in spec.tables
         ],
     )
-    @resumable(environment)
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         wanted = [table for table, key in keys.items() if key in context.selected_asset_keys]
         try:

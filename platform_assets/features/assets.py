@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from platform_assets.artifacts import Artifact, ArtifactRef, ArtifactStore
-from platform_assets.execution.preemption import resumable
 from platform_assets.features.group import FeatureGroup
 from platform_assets.features.registry import GROUPS, Groups
 from platform_assets.features.spine import Spine, instant_of
@@ -64,7 +63,6 @@ def _group_asset(
         kinds={"duckdb", "ibis", "parquet"},
         metadata={"dagster/column_schema": _column_schema(group, entity)},
     )
-    @resumable(environment)
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = open_warehouse(environment, catalog, group.key)
         spine = Spine.of_population(entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone))

@@ -1,9 +1,9 @@
 """Step pods that were lost, and whose they were.
 
 That a pod was lost is taken from the run's events: the executor says there that a step "failed health check", or the step
-asks for another attempt because it was told to stop (`execution/preemption.py`). A pod can come and go between two sweeps, an event cannot. Why it was lost is taken from the pods seen in sweeps, whose
-status says it until the Job is deleted; of a pod that left no trace the reason is `deleted`, as a drained node or a
-taken machine leaves none. Counts begin with the process: what is lost while no janitor runs is not counted, and nothing is
+that it was interrupted (`execution/pods.py`). A pod can come and go between two sweeps, an event cannot. Why it was lost is
+taken from the pods seen in sweeps, whose status says it until the Job is deleted; of a pod that left no trace the reason is
+`deleted`, as a drained node or a taken machine leaves none. Counts begin with the process: what is lost while no janitor runs is not counted, and nothing is
 counted twice.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from dagster import DagsterEventType, DagsterExecutionInterruptedError, DagsterInstance, RetryRequested
+from dagster import DagsterEventType, DagsterExecutionInterruptedError, DagsterInstance
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._utils.error import SerializableErrorInfo
 
@@ -126,12 +126,10 @@ class LossWatch:
 
 
 def _says_lost(error: SerializableErrorInfo | None) -> bool:
-    """Whether a step's error is that its pod went, or had to go and asked for another attempt."""
+    """Whether a step's error is that its pod went, or was told to go."""
     if error is None:
         return False
-    if error.cls_name == RetryRequested.__name__ and error.cause is not None:
-        return error.cause.cls_name == DagsterExecutionInterruptedError.__name__
-    return LOST in error.message
+    return error.cls_name == DagsterExecutionInterruptedError.__name__ or LOST in error.message
 
 
 def why_lost(pod: Any) -> str | None:

@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.environment import Environment, EnvironmentVariableError
-from platform_assets.execution.preemption import resumable
 from platform_assets.transform.graph import Model, ProjectGraph, Test
 from platform_assets.warehouse.catalog import Catalog, read_manifest
 
@@ -38,7 +37,6 @@ def transform_assets(environment: Environment) -> dg.AssetsDefinition:
         check_specs=[_check_spec(test, graph) for model in graph.models.values() for test in model.tests],
         can_subset=True,
     )
-    @resumable(environment)
     def dbt_build(context: dg.AssetExecutionContext) -> Iterator[Any]:
         yield from _run(context, graph, catalog, environment)
 

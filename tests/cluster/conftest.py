@@ -3,6 +3,7 @@
 Belongs here: fixtures of the tests that deploy the platform. Sample exports are cut down to a few people.
 """
 
+import compileall
 import contextlib
 import secrets
 import shutil
@@ -29,6 +30,7 @@ from tests.platform.running import Platform
 AS_OF = "1998-07-01"
 # On one GPU: their networks' folds take turns.
 SHOP = ("repeat_buyers", "winback")
+FOLDS = 3
 
 
 @pytest.fixture(scope="session")
@@ -42,10 +44,13 @@ def cluster_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def campaigns(cluster_folder: Path) -> Path:
-    """Both shop campaigns as they are declared, with a GPU for their networks."""
+    """Both shop campaigns as they are declared, with fewer folds and a GPU for their networks."""
     for name in SHOP:
         declared = yaml.safe_load((PACKAGE / "defs" / "campaigns" / name / "defs.yaml").read_text(encoding="utf-8"))
-        declared["attributes"]["advanced"] = declared["attributes"].get("advanced", {}) | {"resources": "gpu"}
+        declared["attributes"]["advanced"] = declared["attributes"].get("advanced", {}) | {
+            "resources": "gpu",
+            "folds": FOLDS,
+        }
         folder = cluster_folder / "campaigns" / name
         folder.mkdir(parents=True)
         (folder / "defs.yaml").write_text(yaml.safe_dump(declared))
@@ -80,6 +85,8 @@ def platform(
 ) -> Iterator[Deployed]:
     """The platform deployed on the cluster, with the exports loaded and its marts built by a run of its own."""
     given = small_platform.environment
+    # As in the image: pods that compile the platform's modules would all do it again.
+    assert compileall.compile_dir(PACKAGE, quiet=1)
     with contextlib.ExitStack() as stack:
         variables = stack.enter_context(namespaces.opened(pytestconfig, emulators))
         patch = stack.enter_context(pytest.MonkeyPatch.context())

@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +61,9 @@ mutation Backfill($params: LaunchBackfillParams!) {
 }"""
 
 
+LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"
+
+
 class NotSo(AssertionError):
     """Something that was waited for did not come; the message says what is there instead."""
 
@@ -102,13 +104,12 @@ class Deployed:
         (result,) = told["data"].values()
         return result
 
-    def launch(self, job: str, partition: str | None = None, tags: Mapping[str, str] = {}, **config: Any) -> str:
+    def launch(self, job: str, partition: str | None = None, location: str = "platform", **config: Any) -> str:
         """Launch a job through the web server, as its button does; the run's id."""
-        tags = dict(tags) | ({"dagster/partition": partition} if partition else {})
         params = {
-            "selector": {**LOCATION, "jobName": job},
+            "selector": {**LOCATION, "repositoryLocationName": location, "jobName": job},
             "runConfigData": config,
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": partition}] if partition else []},
         }
         return self._run_of(self.ask(LAUNCH, params=params))
 
@@ -135,6 +136,15 @@ class Deployed:
     def cancel(self, run: str) -> None:
         told = self.ask(TERMINATE, run=run)
         assert told["__typename"] == "TerminateRunSuccess", told
+
+    def serves(self, location: str) -> bool:
+        """Whether the web server answers, and has loaded this code location."""
+        try:
+            told = self.ask(LOCATIONS)
+        except OSError:
+            return False
+        entries = {entry["name"]: entry["locationOrLoadError"] or {} for entry in told["locationEntries"]}
+        return entries.get(location, {}).get("__typename") == "RepositoryLocation"
 
     def status(self, run: str) -> str:
         found = self.instance.get_run_by_id(run)
@@ -166,6 +176,14 @@ class Deployed:
         """The pods of a run that are there now."""
         selector = f"dagster/run-id={run},app.kubernetes.io/component={component}"
         return list(self.cluster.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items)
+
+    def jobs(self) -> set[str]:
+        """The names of the Jobs that are there now."""
+        return {job.metadata.name for job in self.cluster.batch.list_namespaced_job(NAMESPACE).items}
+
+    def delete(self, kind: str, name: str, *options: str) -> None:
+        """Delete an object that may be gone by now, without waiting for it."""
+        self.cluster.kubectl("delete", kind, name, "-n", NAMESPACE, "--ignore-not-found", "--wait=false", *options)
 
     def computed(self, run: str) -> list[str]:
         """The steps of a run that made something rather than find it, once for each time they did."""
@@ -220,23 +238,10 @@ def deployed(
             cluster.kubectl("rollout", "status", what, "-n", NAMESPACE, f"--timeout={STARTS_WITHIN:g}s")
         with dg.DagsterInstance.from_config(str(_write_home(folder / "home", password))) as instance:
             made = Deployed(cluster, environment, instance)
-            until("the web server answers", lambda: _answers(made), STARTS_WITHIN)
+            until("the web server answers", lambda: made.serves("platform"), STARTS_WITHIN)
             yield made
     finally:
         cluster.kubectl("delete", "-k", str(folder / "overlay"), "--timeout=120s")
-
-
-def _answers(platform: Deployed) -> bool:
-    try:
-        told = platform.ask(
-            "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"
-        )
-    except urllib.error.URLError:
-        return False
-    entries = told["locationEntries"]
-    return bool(entries) and all(
-        entry["locationOrLoadError"]["__typename"] == "RepositoryLocation" for entry in entries
-    )
 
 
 def _write_kustomization(folder: Path, variables: Mapping[str, str], password: str) -> None:

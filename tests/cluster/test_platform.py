@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from platform_assets.environment import Environment
-from tests.cluster.conftest import AS_OF, SHOP
-from tests.cluster.deployed import NAMESPACE, Deployed, until
+from tests.cluster.conftest import AS_OF, FOLDS, SHOP
+from tests.cluster.deployed import Deployed, until
 from tests.parity.comparing import compare
 
 pytestmark = pytest.mark.slow
-
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -164,6 +162,11 @@ def test_a_gpu_job_that_outlives_its_run_never_starts(platform: Deployed, ran: R
     found = platform.instance.get_run_by_id(run)
     assert found is not None
     platform.instance.report_run_failed(found, "as when its pod is lost more often than it is resumed")
-    until("nothing of the run is left", lambda: not platform.left_over(), 90)
+    for worker in platform.pods(run, "run_worker"):
+        platform.delete("job", worker.metadata.labels["job-name"])
+        platform.delete("pod", worker.metadata.name, "--grace-period=0", "--force")
+    job = pod.metadata.labels["job-name"]
+    until("its Job is gone", lambda: job not in platform.jobs(), 60)
     nodes["gpu-spot-1"].start()
-    assert platform.cluster.pod(NAMESPACE, pod.metadata.name) is None
+    until("nothing of the run is left", lambda: not platform.left_over(), 240)
+    assert [step for step in platform.starts(run) if "__network__" in step] == []

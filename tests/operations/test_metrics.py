@@ -121,14 +121,10 @@ def test_a_lost_step_pod_is_counted_once_with_its_campaign_and_reason(
     assert value(metrics, "platform_step_pods_lost_total", reason="deleted", **lost) == 1
 
 
-@pytest.mark.parametrize("forgiven", [1, 0], ids=["tried again", "given up"])
-def test_a_step_that_was_told_to_stop_and_asks_for_another_attempt_is_a_lost_pod(
-    instance: dg.DagsterInstance, metrics: Metrics, forgiven: int
-) -> None:
+def test_a_step_that_was_told_to_stop_is_a_lost_pod(instance: dg.DagsterInstance, metrics: Metrics) -> None:
     @dg.op(tags={"campaign": "winback", "platform/spot": "true"})
-    def preempted(context: dg.OpExecutionContext) -> None:
-        if context.retry_number == 0:
-            raise dg.RetryRequested(max_retries=forgiven) from DagsterExecutionInterruptedError()
+    def preempted() -> None:
+        raise DagsterExecutionInterruptedError
 
     @dg.job(executor_def=dg.in_process_executor)
     def job() -> None:
