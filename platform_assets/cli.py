@@ -197,10 +197,13 @@ def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, name
     from platform_assets.operations.janitor import janitor_of_this_pod
     from platform_assets.operations.metrics import Metrics
     from platform_assets.operations.retention import age_of
+    from platform_assets.operations.slots import declare_pools
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     keep = _told(lambda: age_of(keep_runs), ValueError)
+    profiles = _profiles(_environment())
     with DagsterInstance.get() as instance:
+        declare_pools(instance, {profile.pool for profile in profiles.values() if profile.gpus})
         sweeper = _told(lambda: janitor_of_this_pod(instance, every, keep, namespace), ValueError)
         metrics = Metrics(instance, datetime.now(UTC))
         metrics.serve(bind, port)

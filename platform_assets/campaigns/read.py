@@ -5,7 +5,7 @@ One broken file never hides the others: each is read on its own.
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,12 @@ class CampaignFile:
     error: DeclarationError | None
 
 
-def read_campaigns(folder: Path, catalog: Catalog, profiles: Profiles) -> list[CampaignFile]:
-    """Every `<folder>/<campaign>/defs.yaml`, good and broken, by name."""
-    return [read_campaign(path, catalog, profiles) for path in sorted(folder.glob(f"*/{FILE_NAME}"))]
+def read_campaigns(
+    folder: Path, catalog: Catalog, profiles: Profiles, admits: Callable[[str], bool] = lambda name: True
+) -> list[CampaignFile]:
+    """Every `<folder>/<campaign>/defs.yaml` whose campaign is admitted, good and broken, by name."""
+    paths = sorted(path for path in folder.glob(f"*/{FILE_NAME}") if admits(path.parent.name))
+    return [read_campaign(path, catalog, profiles) for path in paths]
 
 
 def read_campaign(path: Path, catalog: Catalog, profiles: Profiles) -> CampaignFile:

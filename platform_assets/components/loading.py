@@ -35,11 +35,7 @@ def read_declarations(platform: Platform) -> Declarations:
             environment, or the scope names a campaign that is not there.
     """
     environment = platform.environment
-    files = [
-        file
-        for file in read_campaigns(environment.campaigns, platform.catalog, platform.profiles)
-        if environment.scope.admits(file.name)
-    ]
+    files = read_campaigns(environment.campaigns, platform.catalog, platform.profiles, environment.scope.admits)
     files = [checked for file in files if (checked := _of_this_code(file, environment)) is not None]
     missing = sorted((environment.scope.campaigns or frozenset()) - {file.name for file in files})
     if missing:

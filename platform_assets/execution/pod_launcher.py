@@ -1,18 +1,21 @@
 """A pod for each run, ended with everything it started, and not given up while Kubernetes is silent. Imports kubernetes."""
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import dagster._check as check
 from dagster import DagsterRun
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher import CheckRunHealthResult, ResumeRunContext, WorkerStatus
 from dagster_k8s.job import get_job_name_from_run_id
 from dagster_k8s.launcher import K8sRunLauncher
 
 from platform_assets.execution.api_server import UNREACHABLE, PatientClient, ended_as
 
 log = logging.getLogger(__name__)
+# More than a pod's grace. A pod on a node that went away without a word stays in the list for minutes, and does nothing.
+OLD_WORKERS_GO_SECONDS = 30.0
 
 
 class PodRunLauncher(K8sRunLauncher):
@@ -28,6 +31,20 @@ class PodRunLauncher(K8sRunLauncher):
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "PodRunLauncher":
         return cls(inst_data=inst_data, **config_value)
+
+    def resume_run(self, context: ResumeRunContext) -> None:
+        """Start another worker, after whatever is left of those before it.
+
+        A Job that ended may have a pod that goes on: a deleted pod's replacement. Two workers would start the same steps.
+        """
+        run = context.dagster_run
+        for attempt in range(context.resume_attempt_number or 1):
+            job = get_job_name_from_run_id(run.run_id, resume_attempt_number=attempt or None)
+            self._api_client.delete_in_background(job, self._namespace_of(run))
+        deadline = time.monotonic() + OLD_WORKERS_GO_SECONDS
+        while self._workers_of(run) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        super().resume_run(context)
 
     def terminate(self, run_id: str) -> bool:
         ended = bool(super().terminate(run_id))
@@ -55,6 +72,12 @@ class PodRunLauncher(K8sRunLauncher):
         if ended == "Complete" and run.is_finished:
             return CheckRunHealthResult(WorkerStatus.SUCCESS)
         return CheckRunHealthResult(WorkerStatus.FAILED, f"Job {job} has ended, and the run has not")
+
+    def _workers_of(self, run: DagsterRun) -> list[str]:
+        """The pods of a run's workers that may still be executing it."""
+        workers = f"dagster/run-id={run.run_id},app.kubernetes.io/component=run_worker"
+        pods = self._api_client.core_api.list_namespaced_pod(self._namespace_of(run), label_selector=workers).items
+        return [pod.metadata.name for pod in pods if pod.status.phase in ("Pending", "Running")]
 
     def _delete_jobs_of(self, run: DagsterRun) -> None:
         self._api_client.batch_api.delete_collection_namespaced_job(

@@ -29,6 +29,16 @@ WAITING_GRACE = timedelta(minutes=1)
 ENDED = (StepEventStatus.SUCCESS, StepEventStatus.FAILURE, StepEventStatus.SKIPPED)
 
 
+def declare_pools(instance: DagsterInstance, pools: Iterable[str]) -> None:
+    """Make pools known, with the instance's default limit, before a run asks for a slot of one.
+
+    Two runs that ask for a slot of an unknown pool at once both write it down, and one of them fails.
+    """
+    known = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
+    for pool in sorted(set(pools) - known):
+        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+
+
 @dataclass(frozen=True)
 class Freed:
     """A slot that was given back, or handed to a waiting step (`why="handed on"`, without run and step)."""

@@ -5,6 +5,7 @@ expected of them.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -62,6 +63,18 @@ mutation Backfill($params: LaunchBackfillParams!) {
 
 
 LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"
+
+
+# What is told on the way to the code of a run's first step.
+WAY = (
+    ("queued", DagsterEventType.RUN_ENQUEUED, ""),
+    ("taken from the queue", DagsterEventType.RUN_STARTING, ""),
+    ("run pod's process", DagsterEventType.ENGINE_EVENT, "Started process for run"),
+    ("run started", DagsterEventType.RUN_START, ""),
+    ("first step's Job", DagsterEventType.STEP_WORKER_STARTING, ""),
+    ("step pod's process", DagsterEventType.STEP_WORKER_STARTED, ""),
+    ("step's code", DagsterEventType.STEP_START, ""),
+)
 
 
 class NotSo(AssertionError):
@@ -198,6 +211,34 @@ class Deployed:
         """The steps of a run, once for each time they started."""
         kinds = {DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED}
         return [str(entry.step_key) for entry in self.instance.all_logs(run, of_type=kinds)]
+
+    def moments(self, run: str) -> list[tuple[str, float]]:
+        """When a run came how far on the way to the code of its first step, in seconds since it was launched."""
+        found: dict[str, float] = {}
+        for entry in self.instance.all_logs(run):
+            kind = entry.dagster_event.event_type if entry.dagster_event else None
+            said = entry.dagster_event.message if entry.dagster_event else ""
+            for what, of_kind, begins in WAY:
+                if kind == of_kind and (said or "").startswith(begins):
+                    found.setdefault(what, entry.timestamp)
+        began = found["queued"]
+        return [(what, found[what] - began) for what, *_ in WAY]
+
+    def step_seconds(self, run: str) -> list[tuple[str, float, float, float]]:
+        """For each step that was started once: its key, and seconds from its Job to its pod's process, to its code, to its end."""
+        events: dict[str, dict[DagsterEventType, list[float]]] = {}
+        for entry in self.instance.all_logs(run):
+            if entry.step_key and entry.dagster_event:
+                events.setdefault(entry.step_key, {}).setdefault(entry.dagster_event.event_type, []).append(
+                    entry.timestamp
+                )
+        kinds = DagsterEventType
+        way = (kinds.STEP_WORKER_STARTING, kinds.STEP_WORKER_STARTED, kinds.STEP_START, kinds.STEP_SUCCESS)
+        once = {step: of for step, of in events.items() if all(len(of.get(kind, ())) == 1 for kind in way)}
+        return [
+            (step, *(of[after][0] - of[before][0] for before, after in itertools.pairwise(way)))
+            for step, of in once.items()
+        ]
 
     def left_over(self) -> list[str]:
         """What runs have left behind: pods and Jobs that may still do something, leases and slots in a pool."""

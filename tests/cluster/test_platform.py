@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 import pytest
@@ -101,6 +102,18 @@ def test_a_step_pod_loads_its_campaign_alone_and_may_not_call_kubernetes(
 def test_scoring_shards_have_a_pod_each(platform: Deployed, ran: Ran) -> None:
     shards = [step_of(pod) for pod in platform.pods(ran.score) if "__shard_" in step_of(pod)]
     assert sorted(step.rsplit("_", 1)[1] for step in shards) == ["0", "1"]
+
+
+def test_the_way_from_launch_to_code_is_told_step_by_step(platform: Deployed, ran: Ran) -> None:
+    moments = platform.moments(ran.score)
+    steps = [seconds for run in (*ran.train.values(), ran.score) for _, *seconds in platform.step_seconds(run)]
+    print("\n".join(f"{seconds:6.1f} s  {what}" for what, seconds in moments))
+    middle = [median(column) for column in zip(*steps, strict=True)]
+    print(
+        f"median of {len(steps)} steps: Job to process {middle[0]:.1f} s, to code {middle[1]:.1f} s, to end {middle[2]:.1f} s"
+    )
+    assert [seconds for _, seconds in moments] == sorted(seconds for _, seconds in moments)
+    assert steps
 
 
 def test_every_run_is_scoped_however_it_was_launched_and_finds_what_was_made(platform: Deployed, ran: Ran) -> None:
