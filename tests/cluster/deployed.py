@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -117,12 +118,20 @@ class Deployed:
         (result,) = told["data"].values()
         return result
 
-    def launch(self, job: str, partition: str | None = None, location: str = "platform", **config: Any) -> str:
+    def launch(
+        self,
+        job: str,
+        partition: str | None = None,
+        location: str = "platform",
+        tags: Mapping[str, str] = MappingProxyType({}),
+        **config: Any,
+    ) -> str:
         """Launch a job through the web server, as its button does; the run's id."""
+        tags = dict(tags) | ({"dagster/partition": partition} if partition else {})
         params = {
             "selector": {**LOCATION, "repositoryLocationName": location, "jobName": job},
             "runConfigData": config,
-            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": partition}] if partition else []},
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
         return self._run_of(self.ask(LAUNCH, params=params))
 

@@ -166,7 +166,12 @@ def test_cancelling_ends_every_pod_within_its_grace_and_leaves_nothing(platform:
 
 def test_a_gpu_job_that_outlives_its_run_never_starts(platform: Deployed, ran: Ran, nodes: dict[str, Any]) -> None:
     nodes["gpu-spot-1"].kill()
-    run = platform.launch("train_winback", **{"ops": {"winback__training_set": {"config": {"score_at": "1998-02-01"}}}})
+    # Lost for good: otherwise Dagster launches another run in its place.
+    run = platform.launch(
+        "train_winback",
+        tags={"dagster/max_retries": "0"},
+        **{"ops": {"winback__training_set": {"config": {"score_at": "1998-02-01"}}}},
+    )
 
     def waiting() -> list[Any]:
         return [pod for pod in platform.pods(run) if pod.status.phase == "Pending" and "__network__" in step_of(pod)]
