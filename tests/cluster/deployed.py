@@ -122,14 +122,13 @@ class Deployed:
         self,
         job: str,
         partition: str | None = None,
-        location: str = "platform",
         tags: Mapping[str, str] = MappingProxyType({}),
         **config: Any,
     ) -> str:
         """Launch a job through the web server, as its button does; the run's id."""
         tags = dict(tags) | ({"dagster/partition": partition} if partition else {})
         params = {
-            "selector": {**LOCATION, "repositoryLocationName": location, "jobName": job},
+            "selector": {**LOCATION, "jobName": job},
             "runConfigData": config,
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
