@@ -23,7 +23,8 @@ from tests.platform.running import Platform
 pytestmark = pytest.mark.slow
 
 CAMPAIGN, FAMILIES = "repeat_buyers", 2
-# Earlier than what the other tests ask for: everything is made anew.
+# Earlier than what the other tests ask for: everything is made anew, and what is promoted here is no champion there. They
+# run before these, in order of file: a model promoted for an earlier date is the champion of a later one.
 AS_OF = "1998-04-01"
 REPLAY = {"ops": {f"{CAMPAIGN}__training_set": {"config": {"score_at": AS_OF}}}}
 SEED = 20261122
