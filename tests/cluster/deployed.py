@@ -12,7 +12,7 @@ import secrets
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -106,7 +106,6 @@ class Deployed:
     cluster: Cluster
     environment: Environment
     instance: dg.DagsterInstance
-    launched: list[str] = field(default_factory=list)
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """The one answer of a GraphQL operation."""
@@ -263,9 +262,7 @@ class Deployed:
 
     def _run_of(self, told: dict[str, Any]) -> str:
         assert told["__typename"] == "LaunchRunSuccess", told
-        run = str(told["run"]["runId"])
-        self.launched.append(run)
-        return run
+        return str(told["run"]["runId"])
 
 
 @contextlib.contextmanager

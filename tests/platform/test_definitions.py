@@ -23,8 +23,8 @@ from .running import Platform, failures_of
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.txt"
 REGENERATE = "UPDATE_SNAPSHOTS"
 HEAVY = {
-    *("torch", "lightgbm", "great_expectations", "sklearn", "scipy", "kubernetes", "matplotlib"),
-    *("dbt", "dagster_dbt", "numpy", "pandas", "pyarrow", "duckdb", "ibis"),
+    *("torch", "lightgbm", "great_expectations", "sklearn", "scipy", "kubernetes", "dagster_k8s"),
+    *("matplotlib", "dbt", "dagster_dbt", "numpy", "pandas", "pyarrow", "duckdb", "ibis"),
     *("google.auth", "google.api_core", "google.oauth2", "google.cloud.storage", "google.cloud.bigquery"),
 }
 
@@ -108,7 +108,10 @@ IN_CLOUD = {
 }
 
 
-@pytest.mark.parametrize("where", [{}, IN_CLOUD], ids=["local", "gcp"])
+ON_KUBERNETES = IN_CLOUD | {"PLATFORM_EXECUTOR": "kubernetes", "PLATFORM_SCORING_SHARDS": "2"}
+
+
+@pytest.mark.parametrize("where", [{}, IN_CLOUD, ON_KUBERNETES], ids=["local", "gcp", "kubernetes"])
 def test_loading_definitions_imports_nothing_that_only_steps_need(
     where: dict[str, str], environment: Environment
 ) -> None:
