@@ -18,12 +18,16 @@ from kubernetes.client.rest import ApiException
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 600.0
 PAUSE_SECONDS = 5.0
+# An API server that has just started answers before it has read its roles, and forbids everything meanwhile.
+FORBIDDEN_BELIEVED_AFTER_SECONDS = 60.0
 # What a request ends with while the API server is away, or too busy to answer.
 UNREACHABLE = (urllib3.exceptions.HTTPError, DagsterK8sAPIRetryLimitExceeded)
 
 
 class PatientClient(DagsterKubernetesClient):
-    """dagster-k8s' client, which waits for an API server that is away before it gives up making a Job."""
+    """dagster-k8s' client, which takes an API server that is away, or has just come back, for one that will answer."""
+
+    _forbidden_since: float | None = None
 
     @classmethod
     def production(cls) -> "PatientClient":
@@ -38,20 +42,54 @@ class PatientClient(DagsterKubernetesClient):
 
         Raises:
             DagsterK8sAPIRetryLimitExceeded: the API server was away for ten minutes.
-            DagsterK8sUnrecoverableAPIError: it refused.
+            DagsterK8sUnrecoverableAPIError: it refused; it forbade the request for a minute, say.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return super().create_namespaced_job_with_retries(body, namespace, wait_time_between_attempts)
+                super().create_namespaced_job_with_retries(body, namespace, wait_time_between_attempts)
             except DagsterK8sAPIRetryLimitExceeded:
                 if time.monotonic() > deadline:
                     raise
                 log.warning("the Kubernetes API server does not answer; waiting to make Job %s", body.metadata.name)
             except DagsterK8sUnrecoverableAPIError as refused:
-                if isinstance(refused.k8s_api_exception, ApiException) and refused.k8s_api_exception.status == 409:
-                    return None
-                raise
+                if _status(refused) != 409:
+                    self._raise_unless_starting(refused)
+                    time.sleep(wait_time_between_attempts)
+                    continue
+            self._forbidden_since = None
+            return
+
+    def get_job_status(
+        self, job_name: str, namespace: str, wait_time_between_attempts: float = PAUSE_SECONDS
+    ) -> V1JobStatus | None:
+        """A Job's status, or None when there is no such Job.
+
+        Raises:
+            DagsterK8sAPIRetryLimitExceeded: the API server is away, or has only just come back.
+            DagsterK8sUnrecoverableAPIError: it refused.
+        """
+        try:
+            status = super().get_job_status(job_name, namespace, wait_time_between_attempts)
+        except DagsterK8sUnrecoverableAPIError as refused:
+            self._raise_unless_starting(refused)
+            raise DagsterK8sAPIRetryLimitExceeded(
+                f"the API server forbids to read Job {job_name}",
+                k8s_api_exception=refused.k8s_api_exception,
+                original_exc_info=refused.original_exc_info,
+                max_retries=0,
+            ) from refused
+        self._forbidden_since = None
+        return status
+
+    def _raise_unless_starting(self, refused: DagsterK8sUnrecoverableAPIError) -> None:
+        """Return when a refusal may be that of an API server without its roles; raise it otherwise."""
+        now = time.monotonic()
+        since = self._forbidden_since or now
+        if _status(refused) != 403 or now - since > FORBIDDEN_BELIEVED_AFTER_SECONDS:
+            raise refused
+        self._forbidden_since = since
+        log.warning("the Kubernetes API server forbids what it allowed; it may have just started: %s", refused)
 
     def delete_in_background(self, job: str, namespace: str) -> None:
         """Delete a Job that may be gone by now; its pods are told to go."""
@@ -62,6 +100,12 @@ class PatientClient(DagsterKubernetesClient):
                 raise
         except UNREACHABLE as error:
             log.warning("Job %s stays: the Kubernetes API server does not answer: %s", job, error)
+
+
+def _status(refused: DagsterK8sUnrecoverableAPIError) -> int | None:
+    """The HTTP status of a refusal, None when there was no answer."""
+    answer = refused.k8s_api_exception
+    return answer.status if isinstance(answer, ApiException) else None
 
 
 def ended_as(status: V1JobStatus) -> str | None:
