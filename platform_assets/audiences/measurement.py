@@ -54,8 +54,8 @@ def measure(
         key: the entity key's column.
     """
     from platform_assets.learning import metrics
-    from platform_assets.learning.baselines import OneColumnRule
-    from platform_assets.learning.registry import make_estimator
+    from platform_assets.learning.families.baselines import OneColumnRule
+    from platform_assets.learning.families.registry import make_estimator
 
     names = list(features)
     truth = held_out["label"].to_numpy()

@@ -113,7 +113,7 @@ def scores_recipe(
     The same whether one step scores everyone or N steps a share each (`sharding`), for the scores are the same to the
     last byte: what was scored one way is found when asked for the other. The code of both ways is therefore part of it.
     """
-    from platform_assets.learning.registry import family_module
+    from platform_assets.learning.families.registry import family_module
 
     instant = instant_of(day, warehouse.catalog.entities[spec.entity].timezone)
     used = chosen_groups(spec)

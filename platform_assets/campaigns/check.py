@@ -95,7 +95,7 @@ def _feature_problems(spec: CampaignSpec) -> Iterator[Problem]:
 
 
 def _model_problems(spec: CampaignSpec) -> Iterator[Problem]:
-    from platform_assets.learning.registry import FAMILIES, UnknownParameter, WrongParameter, check_parameters
+    from platform_assets.learning.families.registry import FAMILIES, UnknownParameter, WrongParameter, check_parameters
 
     for family, parameters in spec.advanced.models.items():
         path = ("advanced", "models", family)

@@ -69,7 +69,7 @@ def fit_fold_of(
     store: ArtifactStore,
 ) -> Artifact:
     """Fold `fold` of one model of campaign `name`: found, or fitted on every row of the other folds."""
-    from platform_assets.learning.registry import family_module
+    from platform_assets.learning.families.registry import family_module
 
     recipe = Recipe(
         key=f"{name}/models/{family}/fold_{fold}",

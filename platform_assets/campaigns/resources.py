@@ -35,7 +35,7 @@ def shared_step_tags(
 
 def needs_gpu(spec: CampaignSpec, family: str, profiles: Profiles) -> bool:
     """Whether folds of a model family are to run on a GPU."""
-    from platform_assets.learning.registry import ON_GPU
+    from platform_assets.learning.families.registry import ON_GPU
 
     return family in ON_GPU and profiles[spec.advanced.resources.profile].gpus > 0
 

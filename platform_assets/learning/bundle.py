@@ -26,8 +26,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from platform_assets.learning.calibration import Calibrator, calibrator_from_json
-from platform_assets.learning.estimator import Floats, TableClassifier
-from platform_assets.learning.registry import family_class
+from platform_assets.learning.families.estimator import Floats, TableClassifier
+from platform_assets.learning.families.registry import family_class
 
 BUNDLE_FILE = "bundle.json"
 FORMAT = 1

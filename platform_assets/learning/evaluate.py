@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from platform_assets.learning import metrics
-from platform_assets.learning.baselines import OneColumnRule, RandomOrder
-from platform_assets.learning.estimator import Floats, TableClassifier
-from platform_assets.learning.logistic import LogisticClassifier
+from platform_assets.learning.families.baselines import OneColumnRule, RandomOrder
+from platform_assets.learning.families.estimator import Floats, TableClassifier
+from platform_assets.learning.families.logistic import LogisticClassifier
 
 ONE_COLUMN, LOGISTIC, RANDOM = "one-column rule", "logistic regression", "random"
 BASELINES: Mapping[str, type[TableClassifier]] = {

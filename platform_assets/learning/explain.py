@@ -16,7 +16,7 @@ import pandas as pd
 
 from platform_assets.learning import metrics
 from platform_assets.learning.bundle import Bundle
-from platform_assets.learning.estimator import Floats
+from platform_assets.learning.families.estimator import Floats
 
 PROBABILITY_FLOOR = 1e-12
 PREDICT_AT_ONCE = 65_536

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from platform_assets.learning import metrics
-from platform_assets.learning.estimator import TableClassifier
-from platform_assets.learning.registry import family_class, make_estimator
+from platform_assets.learning.families.estimator import TableClassifier
+from platform_assets.learning.families.registry import family_class, make_estimator
 
 RESULT_FILE = "fold.json"
 PREDICTIONS_FILE = "predictions.safetensors"

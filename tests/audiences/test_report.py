@@ -19,7 +19,7 @@ from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of
 from platform_assets.features.tables import feature_table
 from platform_assets.learning import metrics
-from platform_assets.learning.baselines import OneColumnRule
+from platform_assets.learning.families.baselines import OneColumnRule
 from tests.audiences.conftest import make
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, at, campaign, cinema, fans, write_teacher

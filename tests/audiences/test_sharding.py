@@ -23,7 +23,7 @@ from platform_assets.audiences.sharding import (
     shares,
 )
 from platform_assets.campaigns.ensembling import load_bundle
-from platform_assets.learning.registry import FAMILIES, family_class
+from platform_assets.learning.families.registry import FAMILIES, family_class
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, campaign, customers_orders
 from tests.features.conftest import CATALOG, publish

@@ -8,18 +8,18 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from platform_assets.learning import metrics
-from platform_assets.learning.baselines import OneColumnRule, RandomOrder
-from platform_assets.learning.estimator import TableClassifier
-from platform_assets.learning.folds import assign_folds
-from platform_assets.learning.network import NetworkClassifier, TrainingDiverged
-from platform_assets.learning.preprocessing import TablePreprocessor
-from platform_assets.learning.registry import (
+from platform_assets.learning.families.baselines import OneColumnRule, RandomOrder
+from platform_assets.learning.families.estimator import TableClassifier
+from platform_assets.learning.families.network import NetworkClassifier, TrainingDiverged
+from platform_assets.learning.families.preprocessing import TablePreprocessor
+from platform_assets.learning.families.registry import (
     FAMILIES,
     UnknownFamily,
     UnknownParameter,
     default_parameters,
     make_estimator,
 )
+from platform_assets.learning.folds import assign_folds
 
 from .conftest import Table, make_table
 

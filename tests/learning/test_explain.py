@@ -7,7 +7,7 @@ import pytest
 
 from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.explain import occlusion_reasons, permutation_importance, population_medians
-from platform_assets.learning.registry import make_estimator
+from platform_assets.learning.families.registry import make_estimator
 
 from .conftest import Table
 

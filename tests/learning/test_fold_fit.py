@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from platform_assets.learning.ensemble import fan_in
+from platform_assets.learning.families.registry import FAMILIES, UnknownParameter
 from platform_assets.learning.fold_fit import FoldResult, fit_fold, training_set_id
 from platform_assets.learning.folds import assign_folds
-from platform_assets.learning.registry import FAMILIES, UnknownParameter
 
 from .conftest import Table
 

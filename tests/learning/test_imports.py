@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from platform_assets.learning.registry import make_estimator
+from platform_assets.learning.families.registry import make_estimator
 
 from .conftest import make_table
 
 LIGHT = [
-    "registry",
+    "families.registry",
     "ensemble",
     "metrics",
     "folds",
@@ -30,7 +30,7 @@ def loaded_after(*statements: str) -> list[set[str]]:
 
 
 def test_registry_alone_loads_nothing_but_names() -> None:
-    (loaded,) = loaded_after("import platform_assets.learning.registry")
+    (loaded,) = loaded_after("import platform_assets.learning.families.registry")
     assert not loaded & {"numpy", "pandas", "sklearn", "torch", "lightgbm"}
 
 
@@ -41,8 +41,8 @@ def test_torch_and_lightgbm_are_not_loaded_by_imports_by_parameter_names_or_by_a
     make_estimator("network", {"max_epochs": 2}).fit(table.X, table.y).save(tmp_path / "network")
     imported, named, predicted = loaded_after(
         "; ".join(f"import platform_assets.learning.{name}" for name in LIGHT),
-        "from platform_assets.learning.registry import *; [default_parameters(one) for one in FAMILIES]",
-        "import numpy, pathlib; from platform_assets.learning.network import NetworkClassifier; "
+        "from platform_assets.learning.families.registry import *; [default_parameters(one) for one in FAMILIES]",
+        "import numpy, pathlib; from platform_assets.learning.families.network import NetworkClassifier; "
         f"fitted = NetworkClassifier.load(pathlib.Path({str(tmp_path / 'network')!r})); "
         "fitted.positive_probability(numpy.zeros((3, 5)))",
     )

@@ -19,6 +19,8 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from platform_assets.learning.families.fitting import Fitting
+
 ESTIMATOR_FILE = "estimator.json"
 Floats = npt.NDArray[np.float64]
 
@@ -26,20 +28,22 @@ Floats = npt.NDArray[np.float64]
 class TableClassifier(ClassifierMixin, BaseEstimator):
     """Binary classifier over a table of float columns in which NaN means missing.
 
-    A family implements `_fit(X, coded y, groups)` and `positive_probability(X)`, and, to be saved,
+    A family implements `_fit(X, coded y, groups, fitting)` and `positive_probability(X)`, and, to be saved,
     `_write(folder)` and `_read(folder)`. After `fit` an estimator has `classes_`, `n_features_in_`,
     `feature_names_in_` (when fitted on a data frame), `best_iteration_` (rounds or epochs kept; 0 where there
-    are none) and `history_` (validation log loss a round, empty without a validation part).
+    are none), `history_` (validation log loss a round, empty without a validation part) and `ended_by_`.
     """
 
     classes_: npt.NDArray[Any]
     n_features_in_: int
     best_iteration_: int
     history_: list[float]
+    # "convergence", "rounds" (as many as were allowed or asked for) or "budget".
+    ended_by_: str
 
-    def fit(self, X: Any, y: Any, groups: npt.ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: Any, groups: npt.ArrayLike | None = None, fitting: Fitting | None = None) -> Self:
         """Fit on `X` (n, d) and two-class `y` (n,); `groups` (n,) keeps an entity's rows on one side of inner
-        splits.
+        splits; `fitting` says what may be spent, what is known from before, who watches and where it left off.
 
         Raises ValueError when `y` does not hold exactly two classes or `X` holds infinities.
         """
@@ -60,8 +64,8 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"{type(self).__name__} was given one class only; it needs rows of two classes to fit.")
         if len(self.classes_) > 2:
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
-        self.best_iteration_, self.history_ = 0, []
-        self._fit(X, coded.astype(np.int8), groups)
+        self.best_iteration_, self.history_, self.ended_by_ = 0, [], "convergence"
+        self._fit(X, coded.astype(np.int8), groups, fitting or Fitting())
         return self
 
     def predict_proba(self, X: Any) -> Floats:
@@ -90,6 +94,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
             "feature_names": None if names is None else [str(name) for name in names],
             "best_iteration": self.best_iteration_,
             "history": self.history_,
+            "ended_by": self.ended_by_,
             "fitted": self._write(folder),
         }
         (folder / ESTIMATOR_FILE).write_text(json.dumps(state, indent=1, sort_keys=True, allow_nan=False))
@@ -104,6 +109,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         if state["feature_names"] is not None:
             estimator.feature_names_in_ = np.asarray(state["feature_names"], dtype=object)
         estimator.best_iteration_, estimator.history_ = state["best_iteration"], state["history"]
+        estimator.ended_by_ = state["ended_by"]
         estimator._read(folder, state["fitted"])
         return estimator
 
@@ -114,7 +120,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     @abstractmethod
-    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None) -> None:
+    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         """Learn from finite-or-NaN `X` and `y` coded 0/1."""
 
     @abstractmethod

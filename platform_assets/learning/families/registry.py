@@ -16,13 +16,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from platform_assets.learning.estimator import TableClassifier
+    from platform_assets.learning.families.estimator import TableClassifier
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
-        "lightgbm": "platform_assets.learning.gbdt:LightGBMClassifier",
-        "network": "platform_assets.learning.network:NetworkClassifier",
-        "logistic": "platform_assets.learning.logistic:LogisticClassifier",
+        "lightgbm": "platform_assets.learning.families.gbdt:LightGBMClassifier",
+        "network": "platform_assets.learning.families.network:NetworkClassifier",
+        "logistic": "platform_assets.learning.families.logistic:LogisticClassifier",
     }
 )
 # Families that compute on a GPU when there is one.

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from platform_assets.learning.estimator import Floats, TableClassifier
-from platform_assets.learning.preprocessing import TablePreprocessor
+from platform_assets.learning.families.estimator import Floats, TableClassifier
+from platform_assets.learning.families.fitting import Fitting
+from platform_assets.learning.families.preprocessing import TablePreprocessor
 
 
 class LogisticClassifier(TableClassifier):
@@ -29,7 +30,7 @@ class LogisticClassifier(TableClassifier):
         self.C = C
         self.random_state = random_state
 
-    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None) -> None:
+    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         self.preprocessor_ = TablePreprocessor().fit(X)
         linear = LogisticRegression(C=self.C, solver="newton-cholesky").fit(self.preprocessor_.transform(X), y)
         self.coefficients_, self.intercept_ = linear.coef_[0].astype(np.float64), float(linear.intercept_[0])

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from scipy.special import expit
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from platform_assets.learning.estimator import Floats, TableClassifier
+from platform_assets.learning.families.estimator import Floats, TableClassifier
+from platform_assets.learning.families.fitting import Fitting
+from platform_assets.learning.families.preprocessing import TablePreprocessor
 from platform_assets.learning.folds import inner_validation
-from platform_assets.learning.preprocessing import TablePreprocessor
 
 WEIGHTS_FILE = "weights.safetensors"
 PREDICT_ROWS = 1024
@@ -77,7 +78,7 @@ class NetworkClassifier(TableClassifier):
         self.num_threads = num_threads
         self.random_state = random_state
 
-    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None) -> None:
+    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         held_out = inner_validation(y, groups, self.validation_fraction, self.random_state)
         fitting = np.ones(len(y), dtype=bool) if held_out is None else ~held_out
         self.preprocessor_ = TablePreprocessor().fit(X[fitting])

@@ -16,9 +16,10 @@ from scipy.special import expit
 from sklearn.utils import Tags
 
 from platform_assets.learning.calibration import PlattCalibrator
-from platform_assets.learning.estimator import Floats, TableClassifier
+from platform_assets.learning.families.estimator import Floats, TableClassifier
+from platform_assets.learning.families.fitting import Fitting
+from platform_assets.learning.families.preprocessing import signed_log
 from platform_assets.learning.metrics import one_column_table
-from platform_assets.learning.preprocessing import signed_log
 
 
 class OneColumnRule(TableClassifier):
@@ -41,7 +42,7 @@ class OneColumnRule(TableClassifier):
         names = getattr(self, "feature_names_in_", None)
         return f"x{self.column_}" if names is None else str(names[self.column_])
 
-    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None) -> None:
+    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         best = one_column_table(X, y, [str(i) for i in range(X.shape[1])]).iloc[0]
         self.column_, self.direction_ = int(best["column"]), int(best["direction"])
         signed = self._signed(X)
@@ -92,7 +93,7 @@ class RandomOrder(TableClassifier):
     def __init__(self, random_state: int = 0) -> None:
         self.random_state = random_state
 
-    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None) -> None:
+    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         rate = float(y.mean())
         self.log_odds_ = float(np.log(rate / (1 - rate)))
 

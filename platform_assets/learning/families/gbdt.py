@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from platform_assets.learning.estimator import Floats, TableClassifier
+from platform_assets.learning.families.estimator import Floats, TableClassifier
+from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.folds import inner_validation
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class LightGBMClassifier(TableClassifier):
         self.num_threads = num_threads
         self.random_state = random_state
 
-    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None) -> None:
+    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         import lightgbm
 
         settings = {
