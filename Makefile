@@ -28,7 +28,7 @@ PROJECT ?=
 # Processes that run tests side by side.
 WORKERS ?= 2
 
-.PHONY: environment manifest emulators cluster demo ui test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-pods lint schema lock clean
+.PHONY: environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-pods lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -54,6 +54,11 @@ $(DAGSTER_HOME)/dagster.yaml: deploy/local/dagster.yaml
 	mkdir -p $(DAGSTER_HOME)
 	cp $< $@
 
+# What models are fitted now, and were before; steps link to it when PLATFORM_TENSORBOARD_URL names where it is served.
+tensorboard: $(VENV)/.installed
+	mkdir -p $(PLATFORM_DATA)/tensorboard
+	$(BIN)/tensorboard --load_fast=false --logdir $(PLATFORM_DATA)/tensorboard --host 127.0.0.1 --port 6006 --reload_interval 5
+
 demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m samples.demo
 
@@ -65,7 +70,7 @@ test: $(MANIFEST) programs emulators cluster
 	$(MAKE) --jobs=2 --output-sync=target test-without-cluster test-cluster
 
 test-without-cluster: $(MANIFEST) programs emulators
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope -m "not cluster and not kubelet" --require-emulators
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --durations=25 -m "not cluster and not kubelet" --require-emulators
 
 test-fast: $(MANIFEST)
 	$(BIN)/python -m pytest -m "not slow and not bigquery and not cluster and not kubelet"

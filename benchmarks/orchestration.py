@@ -33,10 +33,9 @@ def plain(environment: Environment) -> None:
     from platform_assets.audiences.audience import build_audience
     from platform_assets.audiences.reporting import build_report
     from platform_assets.audiences.scoring import score_campaigns
-    from platform_assets.campaigns.ensembling import build_ensemble
-    from platform_assets.campaigns.fitting import fit_fold_of, gather_folds
-    from platform_assets.campaigns.promotion import PromotedModels, decide_promotion
-    from platform_assets.campaigns.training_set import build_training_set
+    from platform_assets.campaigns.promoted import PromotedModels
+    from platform_assets.campaigns.promotion import decide_promotion
+    from platform_assets.campaigns.training import train_campaign
     from platform_assets.execution.profiles import read_profiles
     from platform_assets.exports.discover import load_source
     from platform_assets.exports.opening import open_raw_tables
@@ -59,23 +58,9 @@ def plain(environment: Environment) -> None:
 
     for question in (question for question in QUESTIONS if question.train):
         name, spec = question.campaign, specs[question.campaign]
-        training = build_training_set(
-            name, spec, warehouse(), store, environment.teachers, date.fromisoformat(question.as_of)
-        )
-        folds = range(spec.advanced.folds)
-        models = {
-            family: gather_folds(
-                name,
-                family,
-                len(folds),
-                [fit_fold_of(name, family, parameters, fold, spec.advanced.seed, training, store) for fold in folds],
-                training,
-                store,
-            )
-            for family, parameters in spec.advanced.models.items()
-        }
-        ensemble = build_ensemble(name, models, training, spec.advanced.seed, store)
-        decide_promotion(name, ensemble, training, store, promoted)
+        day = date.fromisoformat(question.as_of)
+        made = train_campaign(name, spec, warehouse(), store, environment.teachers, promoted, day)
+        decide_promotion(name, made.ensemble, made.training, store, promoted)
     for entity, as_of in dict.fromkeys((question.entity, question.as_of) for question in QUESTIONS):
         day, mine = date.fromisoformat(as_of), {n: s for n, s in specs.items() if s.entity == entity}
         for scored in score_campaigns(mine, warehouse(), store, promoted, day):

@@ -84,6 +84,48 @@ def preview(campaign: str) -> None:
 
 @main.command()
 @click.argument("campaign")
+@click.option("--dates", default=4, show_default=True, type=click.IntRange(1, 60), help="How many past dates.")
+@click.option("--every", type=click.IntRange(1), help="Days between two dates (default: the horizon).")
+@click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON, a line a date.")
+def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> None:
+    """Train a campaign as of past dates, with what was known then, and measure it on what came true."""
+    from datetime import timedelta
+
+    from platform_assets.artifacts import ArtifactStore
+    from platform_assets.audiences.backtest import backtest as replay
+    from platform_assets.audiences.backtest import backtest_dates, rendered
+    from platform_assets.campaigns.label import ImmatureLabel
+    from platform_assets.campaigns.promoted import PromotedModels
+    from platform_assets.campaigns.teacher import TeacherError
+    from platform_assets.campaigns.times import NotCovered
+    from platform_assets.quality import AuditFailed
+    from platform_assets.warehouse.opening import open_warehouse
+    from platform_assets.warehouse.published import MartMissing, MartRefused
+
+    environment = _environment()
+    catalog = _catalog(environment)
+    spec = _campaign(environment, catalog, campaign)
+    warehouse = open_warehouse(environment, catalog, f"backtest {campaign}")
+    step = timedelta(days=every) if every else spec.horizon
+    store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
+    try:
+        days = backtest_dates(spec, warehouse, dates, step)
+        replays = []
+        for replayed in replay(campaign, spec, warehouse, store, environment.teachers, promoted, days, step):
+            replays.append(replayed)
+            if as_json:
+                told = {"as_of": replayed.day.isoformat(), "figures": replayed.figures, "why_not": replayed.why_not}
+                click.echo(json.dumps(told))
+            else:
+                click.echo(f"{replayed.day} done", err=True)
+    except (AuditFailed, ImmatureLabel, MartMissing, MartRefused, NotCovered, TeacherError) as error:
+        raise click.ClickException(str(error)) from error
+    if not as_json:
+        click.echo(rendered(campaign, replays))
+
+
+@main.command()
+@click.argument("campaign")
 @click.option("--like", required=True, help="The campaign to copy.")
 def new(campaign: str, like: str) -> None:
     """Start a campaign as a copy of another: the same as last time, then edit."""

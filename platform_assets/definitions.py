@@ -11,9 +11,10 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.artifacts.io_manager import ArtifactRefIOManager
-from platform_assets.automation.jobs import campaign_jobs, refresh_job, scoring_jobs
-from platform_assets.automation.schedules import campaign_schedules, scoring_schedules
+from platform_assets.automation.jobs import campaign_jobs, pretraining_jobs, refresh_job, scoring_jobs
+from platform_assets.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
 from platform_assets.automation.sensors import new_exports_sensor
+from platform_assets.campaigns.body_assets import body_assets
 from platform_assets.components.campaign import Campaign, scores_of
 from platform_assets.components.export_source import ExportSource
 from platform_assets.components.loading import Declarations, broken_campaign_definitions, read_declarations
@@ -65,11 +66,12 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
 
 
 def _shared(declared: Declarations, platform: Platform) -> Iterator[dg.Definitions]:
-    """From the exports to the marts, and what keeps them up to date; one code location of a deployment holds it."""
+    """What one code location of a deployment holds: exports to marts, what keeps them up to date, bodies over all campaigns."""
     environment = platform.environment
     yield dg.Definitions(
-        assets=[transform_assets(environment)],
-        jobs=[refresh_job()],
+        assets=[transform_assets(environment), *body_assets(environment)],
+        jobs=[refresh_job(), *pretraining_jobs()],
+        schedules=pretraining_schedules(environment.timezone),
         sensors=[new_exports_sensor(declared.sources, environment)],
     )
     for name, spec in declared.sources.items():

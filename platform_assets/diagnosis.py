@@ -167,7 +167,7 @@ def _told(table: "PublishedTable") -> str:
 
 
 def _campaigns(environment: Environment) -> Iterator[Finding]:
-    from platform_assets.campaigns.promotion import PromotedModels
+    from platform_assets.campaigns.promoted import PromotedModels
     from platform_assets.campaigns.read import read_campaigns
     from platform_assets.execution.profiles import ProfileError, read_profiles
     from platform_assets.warehouse.catalog import Catalog, CatalogError, ManifestMissing

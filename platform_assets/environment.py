@@ -35,6 +35,8 @@ VARIABLES = {
     "PLATFORM_COMMIT": "git commit that this code is of, 40 hex digits; images bear it. A campaign pinned to another "
     "commit is not defined",
     "PLATFORM_METRICS_PORT": "port on which a step that has a GPU serves its use to Prometheus (default: none)",
+    "PLATFORM_TENSORBOARD_URL": "where TensorBoard is served, such as http://localhost:6006 as by `make tensorboard`; steps that "
+    "fit a model then link to it (default: they name the folder)",
     "PLATFORM_STRICT": "1: a broken campaign file stops the load; 0 (default): it shows as a failed check",
     "PLATFORM_PROJECT": "Google Cloud project of datasets and bucket; needed beyond `local`",
     "PLATFORM_STAGE": "`dev` (default), `staging` or `prod`: begins the name of every dataset and ends the bucket's",
@@ -148,6 +150,7 @@ class Environment:
     scoring_shards: int = 1
     commit: str | None = None
     metrics_port: int | None = None
+    tensorboard_url: str | None = None
 
     @property
     def raw(self) -> Path:
@@ -168,6 +171,10 @@ class Environment:
     @property
     def verdicts(self) -> Place:
         return self._place("verdicts")
+
+    @property
+    def tensorboard(self) -> Place:
+        return self._place("tensorboard")
 
     @property
     def refs(self) -> Place:
@@ -246,6 +253,10 @@ def environment_from_variables(variables: Mapping[str, str] | None = None) -> En
         )
     overrides["scoring_shards"] = _count(given, "PLATFORM_SCORING_SHARDS") or 1
     overrides["metrics_port"] = _count(given, "PLATFORM_METRICS_PORT")
+    if "PLATFORM_TENSORBOARD_URL" in given:
+        overrides["tensorboard_url"] = _matching(
+            given, "PLATFORM_TENSORBOARD_URL", r"https?://[^\s]+", "http://localhost:6006"
+        )
     if "PLATFORM_COMMIT" in given:
         overrides["commit"] = _matching(given, "PLATFORM_COMMIT", r"[0-9a-f]{40}", "the output of git rev-parse HEAD")
     data = Path(given.get("PLATFORM_DATA", REPOSITORY / ".data")).expanduser().resolve()

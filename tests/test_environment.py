@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "PLATFORM_SCORING_SHARDS": ("3", "scoring_shards", 3),
     "PLATFORM_COMMIT": ("ab" * 20, "commit", "ab" * 20),
     "PLATFORM_METRICS_PORT": ("9465", "metrics_port", 9465),
+    "PLATFORM_TENSORBOARD_URL": ("http://localhost:6006", "tensorboard_url", "http://localhost:6006"),
     "PLATFORM_STRICT": ("1", "strict", True),
 }
 
@@ -49,6 +50,7 @@ UNUSABLE = [
     ("PLATFORM_SCORING_SHARDS", "0", "whole number above 0"),
     ("PLATFORM_COMMIT", "main", "git rev-parse HEAD"),
     ("PLATFORM_METRICS_PORT", "http", "whole number above 0"),
+    ("PLATFORM_TENSORBOARD_URL", "localhost:6006", "an example: http://localhost:6006"),
     ("PLATFORM_SCOPE", "winback", "campaign:<name>"),
     ("PLATFORM_SCOPE", "campaign:", "campaign:<name>"),
     ("PLATFORM_SCOPE", "entity:customer", "campaign:<name>"),

@@ -27,6 +27,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from platform_assets.artifacts.checkpoint import Checkpoint
 from platform_assets.artifacts.recipe import ArtifactRef, Recipe, sha256_of
 from platform_assets.storage import Lease, files_at
 
@@ -132,6 +133,10 @@ class ArtifactStore:
             return found
         with self._turn(recipe) as found:
             return found or self._build(recipe, build)
+
+    def checkpoint(self, recipe: Recipe) -> Checkpoint:
+        """Where the build of a recipe leaves its state, to be taken up when it is interrupted."""
+        return Checkpoint(self._files, recipe.fingerprint)
 
     def local_path(self, ref: ArtifactRef, name: str, files: Mapping[str, str]) -> str:
         """See `Artifact.path`."""

@@ -55,7 +55,7 @@ def _audience(
     def audience(context: dg.AssetExecutionContext, scores: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience import CSV_FILE, FILE, build_audience
         from platform_assets.audiences.publication import folder_of, publish_file
-        from platform_assets.campaigns.promotion import PromotedModels
+        from platform_assets.campaigns.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)
@@ -108,7 +108,7 @@ def _report(
     def report(context: dg.AssetExecutionContext, audience: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.publication import folder_of, publish_file
         from platform_assets.audiences.reporting import FIGURES_FILE, FILE, build_report
-        from platform_assets.campaigns.promotion import PromotedModels
+        from platform_assets.campaigns.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)

@@ -8,13 +8,15 @@ from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
 from platform_assets.artifacts.recipe import sha256_of
 from platform_assets.audiences.reasons import FEATURES_LOOKED_AT, MOST_PEOPLE, reasons_in_words
 from platform_assets.audiences.scoring import FILE as SCORES_FILE
-from platform_assets.audiences.scoring import require_made_with
+from platform_assets.audiences.scoring import groups_scored, require_made_with
 from platform_assets.audiences.selection import HOLDOUT, TREAT, select_audience
-from platform_assets.campaigns.ensembling import evaluation_of, load_bundle
+from platform_assets.campaigns.bundles import load_bundle
+from platform_assets.campaigns.ensembling import evaluation_of
 from platform_assets.campaigns.feature_choice import chosen_groups
+from platform_assets.campaigns.past import Past, with_past_scores
 from platform_assets.campaigns.population import with_conditions
 from platform_assets.campaigns.predicate import parse_person_condition
-from platform_assets.campaigns.promotion import Promotion
+from platform_assets.campaigns.promoted import Promotion
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.campaigns.training_set import marts_of
 from platform_assets.features.registry import GROUPS
@@ -126,9 +128,8 @@ def _with_reasons(
 
     entity = warehouse.catalog.entities[spec.entity]
     spine = Spine.of_population(entity, instant_of(day, entity.timezone))
-    features = feature_table(
-        [GROUPS[spec.entity][group] for group in chosen_groups(spec)], spine, warehouse, store
-    ).table
+    groups = [GROUPS[spec.entity][group] for group in groups_scored(spec, promotion, store)]
+    features = feature_table(groups, spine, warehouse, store).table
     selected = pc.indices_nonzero(chosen["selected"]).slice(0, MOST_PEOPLE)
     place = {person: row for row, person in enumerate(features[entity.key].to_pylist())}
     rows = features.take(
@@ -137,7 +138,10 @@ def _with_reasons(
     reasons: list[str | None] = [None] * chosen.num_rows
     ensemble = store.open(promotion.ensemble)
     leaning = [row["feature"] for row in evaluation_of(ensemble)["importance"][:FEATURES_LOOKED_AT]]
-    said = reasons_in_words(load_bundle(ensemble), rows, leaning, words)
+    bundle = load_bundle(ensemble)
+    past = Past.of_bundle(bundle).scores
+    words = words | {score.column: score.words for score in past}
+    said = reasons_in_words(bundle, with_past_scores(rows, past, store), leaning, words)
     for position, text in zip(selected.to_pylist(), said, strict=True):
         reasons[position] = text
     return chosen.append_column("reasons", pa.array(reasons, pa.string()))

@@ -18,7 +18,8 @@ def reasons_in_words(
 ) -> list[str | None]:
     """For each row, up to three reasons, strongest first, joined by `; `; None when nothing raises the score.
 
-    A feature is a reason when the score falls once the feature is put at the training set's median (occlusion).
+    Where trees hold at least half of the model's weight, a feature is a reason when it adds to the score (TreeSHAP); otherwise
+    when the score falls once the feature is put at the training set's median (occlusion).
 
     Args:
         rows: the features of at most 10,000 people.
@@ -27,7 +28,7 @@ def reasons_in_words(
     """
     import math
 
-    from platform_assets.learning.explain import occlusion_reasons
+    from platform_assets.learning.explain import reasons
 
     if not rows.num_rows:
         return []
@@ -35,7 +36,7 @@ def reasons_in_words(
     medians = {name: math.nan if value is None else value for name, value in bundle.metadata["medians"].items()}
     sets = {name: [name] for name in leaning}
     limit = MOST_PEOPLE * (len(sets) + 1)
-    found = occlusion_reasons(bundle, rows.select(names), medians, sets, top=TOP, max_predictions=limit)
+    found = reasons(bundle, rows.select(names), medians, sets, top=TOP, max_predictions=limit)
     values = {name: rows[name].to_pylist() for name in leaning}
     return [
         "; ".join(_said(words[name], values[name][row]) for name in best if name is not None) or None

@@ -8,12 +8,13 @@ from typing import Any
 from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
 from platform_assets.audiences.measurement import enough, held_out_labels, measure
 from platform_assets.audiences.report import render_report
-from platform_assets.audiences.scoring import require_made_with
-from platform_assets.campaigns.ensembling import evaluation_of, load_bundle
-from platform_assets.campaigns.feature_choice import chosen_groups, feature_names
-from platform_assets.campaigns.fitting import TrainingRows
-from platform_assets.campaigns.promotion import Promotion
+from platform_assets.audiences.scoring import groups_scored, require_made_with
+from platform_assets.campaigns.bundles import load_bundle
+from platform_assets.campaigns.ensembling import evaluation_of
+from platform_assets.campaigns.past import Past, with_past_scores
+from platform_assets.campaigns.promoted import Promotion
 from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.training_rows import TrainingRows
 from platform_assets.campaigns.training_set import LabelledRows, join_features, marts_of
 from platform_assets.environment import Place
 from platform_assets.features.registry import GROUPS
@@ -44,7 +45,7 @@ def build_report(
     """
     require_made_with(promotion, audience, day)
     labels = held_out_labels(spec, warehouse, store, teachers, day)
-    groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
+    groups = [GROUPS[spec.entity][group] for group in groups_scored(spec, promotion, store)]
     features = [feature_table(groups, spine, warehouse, store) for spine in labels.spines] if labels else []
     training = store.open(promotion.training_set)
     ensemble = store.open(promotion.ensemble)
@@ -64,9 +65,10 @@ def build_report(
     )
 
     def build(folder: Path) -> dict[str, Any]:
-        held_out = _measured(spec, labels, features, training, ensemble, warehouse)
+        held_out = _measured(spec, labels, features, training, ensemble, warehouse, store)
         evaluation = evaluation_of(ensemble)
         words = {n: f.description for group in groups for n, f in group.features.items()}
+        words |= {score.column: score.words for score in Past.of(training).scores}
         by_time = [{**row, "part": "out of fold"} for row in evaluation["by_time"]]
         if held_out:
             by_time.append(_held_out_row(held_out, day))
@@ -106,20 +108,19 @@ def _measured(
     training: Artifact,
     ensemble: Artifact,
     warehouse: Warehouse,
+    store: ArtifactStore,
 ) -> dict[str, Any] | None:
     if labels is None:
         return None
     table = labels.read()
     if not enough(table):
         return None
-    names = feature_names(spec)
     key = warehouse.catalog.entities[spec.entity].key
     bundle = load_bundle(ensemble)
-    if tuple(bundle.feature_names) != names:
-        # The file's features changed since the promoted model was made; it is measured on its own.
-        names = tuple(bundle.feature_names)
-    held_out = join_features(key, names, table, [made.table for made in features]).to_pandas()
-    return measure(bundle, TrainingRows.of(training).frame, held_out, names, key)
+    past = Past.of_bundle(bundle).scores
+    known = [with_past_scores(made.table, past, store) for made in features]
+    held_out = join_features(key, bundle.feature_names, table, known).to_pandas()
+    return measure(bundle, TrainingRows.of(training).frame, held_out, bundle.feature_names, key)
 
 
 def _held_out_row(held_out: dict[str, Any], day: date) -> dict[str, Any]:

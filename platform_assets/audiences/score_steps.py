@@ -128,7 +128,7 @@ class _Scoring:
     def judge(self, context: dg.OpExecutionContext, day: date) -> "_Judged":
         """Which of the campaigns whose scores or checks are asked for have a model good as of `day`."""
         from platform_assets.audiences.scoring import require_model
-        from platform_assets.campaigns.promotion import NothingPromoted, PromotedModels
+        from platform_assets.campaigns.promoted import NothingPromoted, PromotedModels
 
         wanted = {key.path[0] for key in context.selected_asset_keys}
         checked = {key.asset_key.path[0] for key in context.selected_asset_check_keys}
@@ -186,7 +186,7 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
     )
     def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.scoring import score_campaigns
-        from platform_assets.campaigns.promotion import PromotedModels
+        from platform_assets.campaigns.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         scoring.require_features(day)
@@ -264,7 +264,7 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
     )
     def plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.sharding import plan_scores
-        from platform_assets.campaigns.promotion import PromotedModels
+        from platform_assets.campaigns.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         scoring.require_features(day)
@@ -344,7 +344,7 @@ def data_errors() -> tuple[type[Exception], ...]:
     """What data, not code, can be wrong with when audiences are made: told in a sentence, not retried."""
     from platform_assets.audiences.scoring import OtherModel
     from platform_assets.campaigns.label import ImmatureLabel
-    from platform_assets.campaigns.promotion import NothingPromoted
+    from platform_assets.campaigns.promoted import NothingPromoted
     from platform_assets.campaigns.teacher import TeacherError
     from platform_assets.features.tables import AsOfNotCovered
     from platform_assets.quality import AuditFailed

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
-from platform_assets.campaigns.ensembling import load_bundle
+from platform_assets.campaigns.bundles import load_bundle
 from platform_assets.campaigns.feature_choice import chosen_groups
+from platform_assets.campaigns.members import families_of
+from platform_assets.campaigns.past import Past, groups_for, with_past_scores
 from platform_assets.campaigns.population import people_asked
-from platform_assets.campaigns.promotion import NothingPromoted, PromotedModels, Promotion
+from platform_assets.campaigns.promoted import NothingPromoted, PromotedModels, Promotion
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.campaigns.training_set import marts_of
 from platform_assets.features.registry import GROUPS
@@ -58,13 +60,13 @@ def score_campaigns(
     """
     entity = warehouse.catalog.entities[next(iter(campaigns.values())).entity]
     instant = instant_of(day, entity.timezone)
-    groups = sorted({group for spec in campaigns.values() for group in chosen_groups(spec)})
+    models = {name: require_model(name, spec, store, promoted, day) for name, spec in campaigns.items()}
+    groups = {group for name, spec in campaigns.items() for group in groups_scored(spec, models[name], store)}
     features = feature_table(
-        [GROUPS[entity.name][group] for group in groups], Spine.of_population(entity, instant), warehouse, store
+        [GROUPS[entity.name][group] for group in sorted(groups)], Spine.of_population(entity, instant), warehouse, store
     )
     for name, spec in campaigns.items():
-        promotion = require_model(name, spec, store, promoted, day)
-        yield Scored(name, _score(name, spec, promotion, features, warehouse, store, day), promotion)
+        yield Scored(name, _score(name, spec, models[name], features, warehouse, store, day), models[name])
 
 
 def require_model(
@@ -87,6 +89,11 @@ def require_model(
     return promotion
 
 
+def groups_scored(spec: CampaignSpec, promotion: Promotion, store: ArtifactStore) -> tuple[str, ...]:
+    """Names of the feature groups that scoring with a promoted model reads: the campaign's, and its past scores'."""
+    return groups_for(spec.entity, chosen_groups(spec), Past.of(store.open(promotion.training_set)).scores)
+
+
 def require_made_with(promotion: Promotion, made: Artifact, day: date) -> None:
     """Return when scores or an audience come from this promoted model.
 
@@ -106,6 +113,7 @@ def scores_recipe(
     promotion: Promotion,
     features: Mapping[str, str],
     warehouse: Warehouse,
+    store: ArtifactStore,
     day: date,
 ) -> Recipe:
     """What a campaign's scores are made from; `features`: group → content hash.
@@ -116,10 +124,10 @@ def scores_recipe(
     from platform_assets.learning.families.registry import family_module
 
     instant = instant_of(day, warehouse.catalog.entities[spec.entity].timezone)
-    used = chosen_groups(spec)
+    used = groups_scored(spec, promotion, store)
     return Recipe(
         key=f"{name}/scores",
-        code=code_of(SHARDING, *map(family_module, spec.advanced.models)),
+        code=code_of(SHARDING, *map(family_module, families_of(spec).values())),
         config={"as_of": day.isoformat(), "population": spec.population},
         inputs={
             "ensemble": promotion.ensemble.content_hash,
@@ -141,10 +149,11 @@ def _score(
     def build(folder: Path) -> dict[str, Any]:
         key = warehouse.catalog.entities[spec.entity].key
         people = asked_people(spec, warehouse, day)
-        table = scored_rows(load_bundle(store.open(promotion.ensemble)), people, features.table, key)
+        table = scored_rows(load_bundle(store.open(promotion.ensemble)), people, features.table, key, store)
         return write_scores(table, promotion.ensemble.content_hash, promotion.score_at, folder)
 
-    return store.get_or_build(scores_recipe(name, spec, promotion, features.content_hashes, warehouse, day), build)
+    recipe = scores_recipe(name, spec, promotion, features.content_hashes, warehouse, store, day)
+    return store.get_or_build(recipe, build)
 
 
 def asked_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Table":
@@ -153,13 +162,16 @@ def asked_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Tab
     return warehouse.to_arrow(people_asked(warehouse, spec, instant_of(day, entity.timezone)))
 
 
-def scored_rows(bundle: "Bundle", people: "pa.Table", features: "pa.Table", key: str) -> "pa.Table":
+def scored_rows(
+    bundle: "Bundle", people: "pa.Table", features: "pa.Table", key: str, store: ArtifactStore
+) -> "pa.Table":
     """The score table of those rows of `features` that belong to `people`, sorted by the entity key."""
     import pyarrow as pa
 
     people = people.cast(features.select([key]).schema)
     asked = features.join(people, key, join_type="inner").sort_by(key).combine_chunks()
-    score = bundle.predict(asked.select(list(bundle.feature_names)))
+    known = with_past_scores(asked, Past.of_bundle(bundle).scores, store)
+    score = bundle.predict(known.select(list(bundle.feature_names)))
     return asked.select([key, "as_of"]).append_column("score", pa.array(score, pa.float64()))
 
 

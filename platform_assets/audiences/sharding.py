@@ -21,16 +21,16 @@ from platform_assets.artifacts import Artifact, ArtifactRef, ArtifactStore, Reci
 from platform_assets.audiences.scoring import (
     FILE,
     asked_people,
+    groups_scored,
     require_model,
     scored_rows,
     scores_recipe,
     write_scores,
 )
-from platform_assets.campaigns.ensembling import load_bundle
-from platform_assets.campaigns.feature_choice import chosen_groups
+from platform_assets.campaigns.bundles import load_bundle
 from platform_assets.campaigns.population import marts_read
 from platform_assets.campaigns.predicate import parse_person_condition
-from platform_assets.campaigns.promotion import PromotedModels
+from platform_assets.campaigns.promoted import PromotedModels
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of
@@ -149,13 +149,14 @@ def plan_scores(
     """
     entity = warehouse.catalog.entities[next(iter(campaigns.values())).entity]
     spine = Spine.of_population(entity, instant_of(day, entity.timezone))
-    groups = sorted({group for spec in campaigns.values() for group in chosen_groups(spec)})
+    models = {name: require_model(name, spec, store, promoted, day) for name, spec in campaigns.items()}
+    groups = sorted({group for name, spec in campaigns.items() for group in groups_scored(spec, models[name], store)})
     features = {group: feature_group_table(GROUPS[entity.name][group], spine, warehouse, store).ref for group in groups}
     hashes = {group: ref.content_hash for group, ref in features.items()}
     planned = {}
     for name, spec in campaigns.items():
-        promotion = require_model(name, spec, store, promoted, day)
-        recipe = scores_recipe(name, spec, promotion, hashes, warehouse, day)
+        promotion = models[name]
+        recipe = scores_recipe(name, spec, promotion, hashes, warehouse, store, day)
         people = _people(name, spec, warehouse, store, day)
         planned[name] = Planned(recipe, promotion.ensemble, promotion.score_at, people.ref)
     return _keep(
@@ -186,7 +187,7 @@ def score_shard(plan: Plan, shard: int, store: ArtifactStore) -> Artifact:
 
         def build(folder: Path) -> dict[str, Any]:
             people = _read(store.open(planned.people).path(PEOPLE_FILE))
-            table = scored_rows(load_bundle(store.open(planned.ensemble)), people, features(), plan.key)
+            table = scored_rows(load_bundle(store.open(planned.ensemble)), people, features(), plan.key, store)
             return write_scores(table, planned.ensemble.content_hash, planned.good_from, folder)
 
         return store.get_or_build(shard_recipe(name, planned, shard, plan.shards), build).ref.to_json()

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from platform_assets.campaigns.body_assets import body_key
+from platform_assets.campaigns.members import families_of
 from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.features.registry import GROUPS
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -29,7 +32,7 @@ def campaign_jobs(name: str, spec: CampaignSpec) -> list["UnresolvedAssetJobDefi
     """The job that trains one campaign, from its training set to its promoted model."""
     steps = [
         [name, "training_set"],
-        *([name, "models", family] for family in spec.advanced.models),
+        *([name, "models", member] for member in families_of(spec)),
         [name, "ensemble"],
         [name, "promoted_model"],
     ]
@@ -48,6 +51,23 @@ def refresh_job() -> "UnresolvedAssetJobDefinition":
     """The job from exports to marts."""
     marts = dg.AssetSelection.groups("raw", "staging", "marts")
     return dg.define_asset_job(REFRESH_JOB, selection=marts, description="Load new exports and rebuild the marts")
+
+
+def pretraining_job_name(entity: str) -> str:
+    return f"pretrain_{entity}"
+
+
+def pretraining_jobs() -> list["UnresolvedAssetJobDefinition"]:
+    """For each entity the job that pre-trains the body its networks may start from."""
+    return [
+        dg.define_asset_job(
+            pretraining_job_name(entity),
+            selection=dg.AssetSelection.assets(body_key(entity)),
+            description=f"Pre-train a body on the labels of every promoted campaign of {entity}",
+            tags={"entity": entity},
+        )
+        for entity in GROUPS
+    ]
 
 
 def scoring_jobs(campaigns: Mapping[str, CampaignSpec]) -> list["UnresolvedAssetJobDefinition"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from platform_assets.automation.jobs import score_job_name, train_job_name
+from platform_assets.automation.jobs import pretraining_job_name, score_job_name, train_job_name
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
 from platform_assets.features.registry import GROUPS
@@ -34,6 +34,20 @@ def campaign_schedules(name: str, spec: CampaignSpec, timezone: str) -> list[dg.
             execution_timezone=spec.schedule.timezone or timezone,
             description=f"Train {name} again every {spec.schedule.every}",
         )
+    ]
+
+
+def pretraining_schedules(timezone: str) -> list[dg.ScheduleDefinition]:
+    """A monthly schedule for each entity's pre-trained body, off until somebody turns it on."""
+    return [
+        dg.ScheduleDefinition(
+            name=f"{pretraining_job_name(entity)}_monthly",
+            job_name=pretraining_job_name(entity),
+            cron_schedule=CRON["month"],
+            execution_timezone=timezone,
+            description=f"Pre-train the body of {entity} again every month",
+        )
+        for entity in GROUPS
     ]
 
 

@@ -5,22 +5,32 @@ Belongs here: keys, steps, metadata, checks and failures. The work is in the fun
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
 
 import dagster as dg
 
-from platform_assets.artifacts import Artifact, ArtifactRef, ArtifactStore
+from platform_assets.artifacts import ArtifactRef, ArtifactStore
 from platform_assets.campaigns.feature_choice import chosen_groups
-from platform_assets.campaigns.resources import fold_settings, needs_gpu, step_tags
+from platform_assets.campaigns.leaderboard import leaderboard_table
+from platform_assets.campaigns.members import families_of
+from platform_assets.campaigns.model_assets import (
+    ANY_TIME,
+    model_asset,
+    output_of,
+    require_audited,
+    shown,
+    verdict_table,
+)
+from platform_assets.campaigns.resources import step_tags
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
 from platform_assets.execution.profiles import Profiles
 from platform_assets.quality import AuditFailed, Verdicts
-from platform_assets.quality.assets import audit_check_result, audit_check_spec, require_verdict
+from platform_assets.quality.assets import audit_check_result, audit_check_spec
 from platform_assets.warehouse.catalog import Catalog
 
 GATE = "promotion_gate"
-ANY_TIME = "current"
+ALL_FITTED = "models_fitted"
+LEAKS = "leaks"
 
 
 class Replay(dg.Config):
@@ -36,30 +46,10 @@ def campaign_assets(
     tags = step_tags(name, spec, environment, profiles)
     return [
         _training_set(name, spec, environment, catalog, tags),
-        *(_model(name, spec, family, environment, profiles) for family in spec.advanced.models),
+        *(model_asset(name, spec, model, environment, profiles) for model in families_of(spec)),
         _ensemble(name, spec, environment, tags),
         _promoted_model(name, spec, environment, tags),
     ]
-
-
-def verdict_table(name: str) -> str:
-    """Under which name the audits of a campaign's training set are kept."""
-    return f"{name}/training_set"
-
-
-def shown(artifact: Artifact, *names: str) -> dict[str, Any]:
-    """An artifact's own metadata that people should see, and where it came from."""
-    return {
-        **{name: artifact.metadata[name] for name in names if name in artifact.metadata},
-        **artifact.dagster_metadata(),
-    }
-
-
-def output_of(artifact: Artifact, metadata: Mapping[str, Any], name: str = "result") -> dg.Output[ArtifactRef]:
-    """An artifact's reference as a step's output, with its content hash as data version."""
-    return dg.Output(
-        artifact.ref, output_name=name, metadata=dict(metadata), data_version=dg.DataVersion(artifact.ref.content_hash)
-    )
 
 
 def _training_set(
@@ -78,7 +68,10 @@ def _training_set(
             for group in chosen_groups(spec)
         ],
         op_tags=tags,
-        check_specs=[audit_check_spec(key)],
+        check_specs=[
+            audit_check_spec(key),
+            dg.AssetCheckSpec(LEAKS, asset=key, description="No feature looks as if it knew the answer"),
+        ],
         metadata={"campaign": dg.MetadataValue.json(spec.resolved())},
         description=f"{spec.description}: labels joined to features as of the same times.\n\n"
         "Config `score_at` (YYYY-MM-DD) trains as of a past date.",
@@ -86,7 +79,9 @@ def _training_set(
     def training_set(
         context: dg.AssetExecutionContext, config: Replay
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
+        from platform_assets.campaigns.inspection import LeakFound
         from platform_assets.campaigns.label import ImmatureLabel
+        from platform_assets.campaigns.promoted import PromotedModels
         from platform_assets.campaigns.teacher import TeacherError
         from platform_assets.campaigns.times import NotCovered
         from platform_assets.campaigns.training_set import TooFewPositives, build_training_set
@@ -98,7 +93,15 @@ def _training_set(
         verdicts = Verdicts(environment.verdicts)
         warehouse = open_warehouse(environment, catalog, f"{name} training_set")
         try:
-            made = build_training_set(name, spec, warehouse, store, environment.teachers, _as_date(config.score_at))
+            made = build_training_set(
+                name,
+                spec,
+                warehouse,
+                store,
+                environment.teachers,
+                PromotedModels(environment.artifacts),
+                _as_date(config.score_at),
+            )
         except AuditFailed as error:
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             yield audit_check_result(error.result, key)
@@ -106,6 +109,7 @@ def _training_set(
         except (
             AsOfNotCovered,
             ImmatureLabel,
+            LeakFound,
             MartMissing,
             MartRefused,
             NotCovered,
@@ -116,116 +120,74 @@ def _training_set(
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             raise dg.Failure(str(error), allow_retries=False) from error
         verdicts.passed(verdict_table(name), ANY_TIME, made.ref.fingerprint)
-        found = shown(made, "rows", "positives", "base_rate", "score_at", "set_aside", "as_of", "by_time")
+        found = shown(
+            made,
+            "rows",
+            "positives",
+            "base_rate",
+            "score_at",
+            "set_aside",
+            "as_of",
+            "by_time",
+            "past_scores",
+            "past_labels",
+            "warnings",
+            "ageing",
+        )
         yield output_of(made, found | warehouse.cost())
         yield audit_check_result(made.metadata["audit"], key)
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=LEAKS,
+            passed=not made.metadata["warnings"],
+            severity=dg.AssetCheckSeverity.WARN,
+            description=" ".join(made.metadata["warnings"]),
+        )
 
     return training_set
 
 
-def _model(
-    name: str, spec: CampaignSpec, family: str, environment: Environment, profiles: Profiles
-) -> dg.AssetsDefinition:
-    folds = range(spec.advanced.folds)
-    fold_ops = [_fold_op(name, spec, family, fold, environment, profiles) for fold in folds]
-
-    @dg.op(
-        name=f"{name}__{family}__gather",
-        ins={**{f"fold_{fold}": dg.In(ArtifactRef) for fold in folds}, "training_set": dg.In(ArtifactRef)},
-        out=dg.Out(ArtifactRef),
-        tags=step_tags(name, spec, environment, profiles),
-    )
-    def gather(
-        context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
-    ) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.fitting import gather_folds
-
-        store = ArtifactStore(environment.artifacts)
-        ordered = [store.open(parts[f"fold_{fold}"]) for fold in folds]
-        made = gather_folds(name, family, len(folds), ordered, store.open(training_set), store)
-        return output_of(made, shown(made, "auc", "auc_se", "log_loss", "fold_auc", "cpu_seconds"))
-
-    @dg.graph_asset(
-        key=[name, "models", family],
-        ins={"training_set": dg.AssetIn([name, "training_set"])},
-        group_name=name,
-        owners=[spec.owner],
-        kinds={family if family == "lightgbm" else "pytorch"},
-        description=f"{family}: {len(folds)} folds grouped by person, each a step of its own, and their out-of-fold predictions.",
-    )
-    def model(training_set: Any) -> Any:
-        return gather(
-            training_set=training_set,
-            **{f"fold_{fold}": op(training_set) for fold, op in zip(folds, fold_ops, strict=True)},
-        )
-
-    return model
-
-
-def _fold_op(
-    name: str, spec: CampaignSpec, family: str, fold: int, environment: Environment, profiles: Profiles
-) -> dg.OpDefinition:
-    parameters = spec.advanced.models[family]
-    on_gpu = needs_gpu(spec, family, profiles)
-
-    @dg.op(
-        name=f"{name}__{family}__fold_{fold}",
-        ins={"training_set": dg.In(ArtifactRef)},
-        out=dg.Out(ArtifactRef),
-        **fold_settings(name, spec, family, fold, environment, profiles),
-    )
-    def fit(context: dg.OpExecutionContext, training_set: ArtifactRef) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.fitting import fit_fold_of
-
-        if on_gpu:
-            _require_launched(name, family, spec.advanced.resources.profile, environment)
-        _require_audited(name, training_set, environment)
-        store = ArtifactStore(environment.artifacts)
-        training = store.open(training_set)
-        if not (on_gpu and environment.executor == "kubernetes"):
-            made, used = fit_fold_of(name, family, parameters, fold, spec.advanced.seed, training, store), {}
-        else:
-            from platform_assets.execution.gpu import gpu_use
-
-            with gpu_use(name, context.op.name, environment.metrics_port) as use:
-                made = fit_fold_of(name, family, parameters, fold, spec.advanced.seed, training, store)
-            used = use.metadata()
-        return dg.Output(made.ref, metadata=shown(made, "auc", "log_loss", "best_iteration", "cpu_seconds") | used)
-
-    return fit
-
-
 def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Mapping[str, str]) -> dg.AssetsDefinition:
-    families = list(spec.advanced.models)
+    key = dg.AssetKey([name, "ensemble"])
+    members = list(families_of(spec))
 
     @dg.asset(
-        key=[name, "ensemble"],
+        key=key,
         group_name=name,
         owners=[spec.owner],
         kinds={"scikitlearn"},
         ins={
             "training_set": dg.AssetIn([name, "training_set"]),
-            **{family: dg.AssetIn([name, "models", family]) for family in families},
+            **{member: dg.AssetIn([name, "models", member]) for member in members},
         },
         op_tags=tags,
+        check_specs=[dg.AssetCheckSpec(ALL_FITTED, asset=key, description="Every model that has a use was fitted")],
         description="Members weighted out of fold, calibrated, bundled; the leaderboard with the one-column rule, logistic regression and random.",
     )
     def ensemble(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef
-    ) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.ensembling import build_ensemble, evaluation_of
-        from platform_assets.campaigns.fitting import OtherTrainingSet
+    ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
+        from platform_assets.campaigns.ensembling import NothingFitted, build_ensemble, evaluation_of
+        from platform_assets.campaigns.fitting import NO_USE
+        from platform_assets.campaigns.training_rows import OtherTrainingSet
 
-        _require_audited(name, training_set, environment)
+        require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
-        opened = {family: store.open(models[family]) for family in families}
+        opened = {member: store.open(models[member]) for member in members}
         try:
-            made = build_ensemble(name, opened, store.open(training_set), spec.advanced.seed, store)
-        except OtherTrainingSet as error:
+            made = build_ensemble(name, spec, opened, store.open(training_set), store)
+        except (NothingFitted, OtherTrainingSet) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        metadata = shown(made, "auc", "auc_se", "auc_low", "auc_high", "log_loss", "weights")
-        metadata["leaderboard"] = dg.MetadataValue.md(_leaderboard_table(evaluation_of(made)["leaderboard"]))
-        return output_of(made, metadata)
+        metadata = shown(made, "auc", "auc_se", "auc_low", "auc_high", "log_loss", "weights", "not_fitted")
+        metadata["leaderboard"] = dg.MetadataValue.md(leaderboard_table(evaluation_of(made)["leaderboard"], opened))
+        yield output_of(made, metadata)
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=ALL_FITTED,
+            passed=set(made.metadata["not_fitted"].values()) <= {NO_USE},
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(f"{member}: {why}" for member, why in made.metadata["not_fitted"].items()),
+        )
 
     return ensemble
 
@@ -247,10 +209,12 @@ def _promoted_model(
     def promoted_model(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, ensemble: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.fitting import OtherTrainingSet
-        from platform_assets.campaigns.promotion import NotPromoted, PromotedModels, decide_promotion
+        from platform_assets.campaigns.carding import build_card, publish_card
+        from platform_assets.campaigns.promoted import PromotedModels
+        from platform_assets.campaigns.promotion import NotPromoted, decide_promotion
+        from platform_assets.campaigns.training_rows import OtherTrainingSet
 
-        _require_audited(name, training_set, environment)
+        require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
         try:
             made = decide_promotion(
@@ -262,10 +226,17 @@ def _promoted_model(
         except OtherTrainingSet as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         promoted = made.metadata["outcome"] == "promoted"
-        yield output_of(
-            made,
-            {**shown(made, "outcome", "reason", "score_at"), **{k: v for k, v in made.metadata.items() if "auc" in k}},
-        )
+        metadata = {
+            **shown(made, "outcome", "reason", "score_at"),
+            **{key: value for key, value in made.metadata.items() if "auc" in key},
+        }
+        if promoted:
+            trained = store.open(training_set)
+            card = build_card(name, spec, trained, store.open(ensemble), made, environment)
+            where, link = publish_card(name, trained.metadata["score_at"], card, environment)
+            metadata |= {"model_card": dg.MetadataValue.path(where), "open": dg.MetadataValue.url(link)}
+            metadata["limits"] = dg.MetadataValue.md("\n".join(f"- {limit}" for limit in card.metadata["limits"]))
+        yield output_of(made, metadata)
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=GATE,
@@ -277,21 +248,6 @@ def _promoted_model(
     return promoted_model
 
 
-def _require_audited(name: str, training_set: ArtifactRef, environment: Environment) -> None:
-    require_verdict(Verdicts(environment.verdicts), verdict_table(name), ANY_TIME, training_set.fingerprint)
-
-
-def _require_launched(name: str, family: str, profile: str, environment: Environment) -> None:
-    """Refuse to compute in the cloud what asks for a GPU on whatever machine the command was typed."""
-    if environment.name == "gcp" and environment.executor == "in_process":
-        raise dg.Failure(
-            f"{name}/models/{family} asks for a GPU (resource profile {profile}), and this command computes on the machine "
-            f"it is typed on. Launch it on the cluster: from the web UI, or with `kubectl exec deploy/dagster-webserver -- "
-            f"dagster job launch -w /opt/dagster/home/workspace.yaml -j train_{name}`",
-            allow_retries=False,
-        )
-
-
 def _as_date(text: str | None) -> date | None:
     if text is None:
         return None
@@ -299,11 +255,3 @@ def _as_date(text: str | None) -> date | None:
         return date.fromisoformat(text)
     except ValueError as error:
         raise dg.Failure(f"score_at: {text!r} is not a date such as 1998-01-31", allow_retries=False) from error
-
-
-def _leaderboard_table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| model | AUC | ± se | log loss | weight |", "|---|---|---|---|---|"]
-    for row in rows:
-        weight = "" if row["weight"] is None else f"{row['weight']:.2f}"
-        lines.append(f"| {row['model']} | {row['auc']:.4f} | {row['auc_se']:.4f} | {row['log_loss']:.4f} | {weight} |")
-    return "\n".join(lines)

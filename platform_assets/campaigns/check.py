@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from platform_assets.campaigns.feature_choice import feature_names
+from platform_assets.campaigns.members import FAMILY, families_of
 from platform_assets.campaigns.predicate import (
     PredicateError,
     did_you_mean,
@@ -97,12 +98,17 @@ def _feature_problems(spec: CampaignSpec) -> Iterator[Problem]:
 def _model_problems(spec: CampaignSpec) -> Iterator[Problem]:
     from platform_assets.learning.families.registry import FAMILIES, UnknownParameter, WrongParameter, check_parameters
 
-    for family, parameters in spec.advanced.models.items():
-        path = ("advanced", "models", family)
+    models = {} if spec.advanced.models == "auto" else spec.advanced.models
+    for member, parameters in models.items():
+        family = families_of(spec)[member]
+        path: tuple[str, ...] = ("advanced", "models", member)
         if family not in FAMILIES:
-            yield Problem(path, f"there is no model family {family}{did_you_mean(family, FAMILIES)}")
+            where = (*path, FAMILY) if FAMILY in parameters else path
+            yield Problem(where, f"there is no model family {family}{did_you_mean(family, FAMILIES)}")
             continue
         for name, value in parameters.items():
+            if name == FAMILY:
+                continue
             try:
                 check_parameters(family, {name: value})
             except (UnknownParameter, WrongParameter) as error:

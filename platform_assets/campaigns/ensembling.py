@@ -2,86 +2,169 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
-from platform_assets.campaigns.fitting import TrainingRows, folds_of, out_of_fold, require_training_set
+from platform_assets.campaigns.bundles import ALONE_FOLDER, BUNDLE_FOLDER
+from platform_assets.campaigns.evaluation import (
+    by_time,
+    calibration_table,
+    figures_of,
+    importance_of,
+    leaderboard_of,
+    slices_of,
+)
+from platform_assets.campaigns.gathering import estimators_of, out_of_fold
+from platform_assets.campaigns.members import families_of
+from platform_assets.campaigns.past import Past
+from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.training_rows import TrainingRows, require_training_set, rows_hash
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from platform_assets.learning.bundle import Bundle
+    from platform_assets.learning.calibration import Calibrator
     from platform_assets.learning.ensemble import Ensemble
-    from platform_assets.learning.fold_fit import FoldResult
 
-BUNDLE_FOLDER = "bundle"
 EVALUATION_FILE = "evaluation.json"
 OOF_FILE = "out_of_fold.parquet"
-ENSEMBLE = "ensemble"
-MANY_TIMES = 24
+FEWEST_TO_CALIBRATE = 50
+
+
+class NothingFitted(RuntimeError):
+    """No model of a campaign could be fitted; the message says why for each."""
 
 
 def build_ensemble(
-    name: str, models: Mapping[str, Artifact], training: Artifact, seed: int, store: ArtifactStore
+    name: str, spec: CampaignSpec, models: Mapping[str, Artifact], training: Artifact, store: ArtifactStore
 ) -> Artifact:
     """The ensemble of gathered models: found, or selected, calibrated, evaluated and bundled.
 
     Its files: `bundle/`, `evaluation.json` (leaderboard, figures by time, importance) and `out_of_fold.parquet`
-    (entity key, as_of, label, calibrated out-of-fold probability).
+    (entity key, as_of, label, calibrated out-of-fold probability); `alone/`, the best bundle of members that look at no
+    other campaign's score, when some do. A model that was not fitted is listed under `not_fitted` in its metadata.
 
     Raises:
+        NothingFitted: no model was fitted.
         OtherTrainingSet: a model was made from another training set.
     """
-    for model in models.values():
+    told = {member: model.metadata["not_fitted"] for member, model in models.items() if "not_fitted" in model.metadata}
+    fitted = {member: model for member, model in sorted(models.items()) if member not in told}
+    if not fitted:
+        why = "; ".join(f"{member}: {sentence}" for member, sentence in told.items())
+        raise NothingFitted(f"{name}: none of its models could be fitted. {why}")
+    for model in fitted.values():
         require_training_set(model, training)
+    seed = spec.advanced.seed
+    past = Past.of(training)
     recipe = Recipe(
         key=f"{name}/ensemble",
         code=code_of("platform_assets.campaigns.ensembling"),
-        config={"seed": seed},
+        config={"seed": seed, "refit": spec.advanced.refit, "horizon_days": spec.horizon.days, "not_fitted": told},
         inputs={
-            "training_set": training.ref.content_hash,
-            **{f"models/{family}": model.ref.content_hash for family, model in sorted(models.items())},
+            "training_set": rows_hash(training),
+            **{f"models/{member}": model.ref.content_hash for member, model in fitted.items()},
+            **{f"past score {score.column}": score.ensemble.content_hash for score in past.scores},
         },
     )
 
     def build(folder: Path) -> dict[str, Any]:
-        from platform_assets.learning.bundle import Bundle
-        from platform_assets.learning.calibration import fit_calibrator
-        from platform_assets.learning.ensemble import select_ensemble
-        from platform_assets.learning.explain import population_medians
-
         rows = TrainingRows.of(training)
-        predictions = {family: out_of_fold(model) for family, model in sorted(models.items())}
-        ensemble = select_ensemble(predictions, rows.labels)
-        raw = ensemble.combine(predictions)
-        calibrator, losses = fit_calibrator(raw, rows.labels, groups=rows.frame[rows.key].to_numpy(), seed=seed)
-        calibrated = calibrator.predict(raw)
-        weighted = {family: folds_of(model, store) for family, model in models.items() if ensemble.weights[family] > 0}
-        fitted = {family: (family, [part.estimator for part in parts]) for family, parts in weighted.items()}
-        medians = {key: None if value != value else value for key, value in population_medians(rows.values).items()}
-        bundle = Bundle.of(ensemble.weights, fitted, calibrator, rows.features, {"campaign": name, "medians": medians})
-        bundle.save(folder / BUNDLE_FOLDER)
-        _write_out_of_fold(folder / OOF_FILE, rows, calibrated)
+        predictions = {member: out_of_fold(model) for member, model in fitted.items()}
+        best = _combined(predictions, rows, spec)
+        about = {"campaign": name, "past_scores": past.to_json()["scores"], "unseen": []}
+        _bundled(best, fitted, rows, about, store).save(folder / BUNDLE_FOLDER)
+        columns = [score.column for score in past.scores]
+        blind = {m: predictions[m] for m, model in fitted.items() if set(columns) <= set(model.metadata["excluded"])}
+        if columns and blind:
+            about |= {"past_scores": [], "unseen": columns}
+            _bundled(_combined(blind, rows, spec), fitted, rows, about, store).save(folder / ALONE_FOLDER)
+        _write_out_of_fold(folder / OOF_FILE, rows, best.calibrated)
+        weights = best.ensemble.weights
+        importance = importance_of(weights, fitted, rows, seed, store)
+        leaderboard, over_rule = leaderboard_of(rows, fitted, predictions, best.calibrated, weights, seed)
         evaluation = {
-            "ensemble": ensemble.to_json(),
-            "calibration": {"method": calibrator.method, "log_loss": losses},
-            "leaderboard": _leaderboard(rows, predictions, calibrated, ensemble, seed),
-            "by_time": _by_time(rows, calibrated),
-            "importance": _importance(ensemble, weighted, rows, seed),
+            "ensemble": best.ensemble.to_json(),
+            "calibration": best.calibration,
+            "leaderboard": leaderboard,
+            "over_rule": over_rule,
+            "not_fitted": told,
+            "figures": figures_of(rows, best.calibrated, seed),
+            "by_time": by_time(rows, best.calibrated, seed),
+            "slices": slices_of(rows, best.calibrated, [row["feature"] for row in importance]),
+            "calibration_table": calibration_table(rows, best.calibrated),
+            "importance": importance,
         }
         (folder / EVALUATION_FILE).write_text(json.dumps(evaluation, indent=1, allow_nan=False))
-        return {"training_set": training.ref.content_hash, **_headline(rows, calibrated, ensemble)}
+        return {"training_set": rows_hash(training), "not_fitted": told, **_headline(rows, best)}
 
     return store.get_or_build(recipe, build)
 
 
-def load_bundle(ensemble: Artifact) -> "Bundle":
-    """The bundle of an ensemble artifact."""
-    from platform_assets.learning.bundle import Bundle
+@dataclass(frozen=True)
+class _Combined:
+    """Members weighted and calibrated: out-of-fold probabilities (n,), and how they were calibrated."""
 
-    return Bundle.load(ensemble.folder() / BUNDLE_FOLDER)
+    ensemble: "Ensemble"
+    calibrator: "Calibrator"
+    calibrated: "npt.NDArray[np.float64]"
+    calibration: dict[str, Any]
+
+
+def _combined(
+    predictions: "Mapping[str, npt.NDArray[np.float64]]", rows: TrainingRows, spec: CampaignSpec
+) -> _Combined:
+    from platform_assets.learning.calibration import fit_calibrator
+    from platform_assets.learning.ensemble import drop_costly, select_ensemble
+    from platform_assets.learning.families.registry import ON_GPU
+
+    ensemble = select_ensemble(predictions, rows.labels)
+    if spec.advanced.refit:
+        families = families_of(spec)
+        ensemble = drop_costly(ensemble, predictions, rows.labels, [m for m in predictions if families[m] in ON_GPU])
+    raw = ensemble.combine(predictions)
+    latest = latest_window(rows, spec)
+    groups = rows.frame[rows.key].to_numpy()
+    calibrator, losses = fit_calibrator(raw, rows.labels, rows=latest, groups=groups, seed=spec.advanced.seed)
+    found = {"method": calibrator.method, "log_loss": losses, "rows": int(latest.sum())}
+    return _Combined(ensemble, calibrator, calibrator.predict(raw), found)
+
+
+def latest_window(rows: TrainingRows, spec: CampaignSpec) -> "npt.NDArray[np.bool_]":
+    """The rows (n,) of the last horizon before the newest as-of time: what is likeliest to hold when scores are used.
+
+    Base rates drift, so older rows promise what was true then. All rows when too few of a class lie in that window.
+    """
+    import numpy as np
+
+    recent = (rows.frame["as_of"] > rows.frame["as_of"].max() - spec.horizon).to_numpy()
+    positives = int(rows.labels[recent].sum())
+    enough = min(positives, int(recent.sum()) - positives) >= FEWEST_TO_CALIBRATE
+    return recent if enough else np.ones(len(recent), dtype=bool)
+
+
+def _bundled(
+    combined: _Combined,
+    models: Mapping[str, Artifact],
+    rows: TrainingRows,
+    about: dict[str, Any],
+    store: ArtifactStore,
+) -> "Bundle":
+    from platform_assets.learning.bundle import Bundle
+    from platform_assets.learning.explain import population_medians
+
+    weights = combined.ensemble.weights
+    estimators = {
+        member: (models[member].metadata["family"], estimators_of(models[member], store))
+        for member, weight in weights.items()
+        if weight > 0
+    }
+    medians = {key: None if value != value else value for key, value in population_medians(rows.values).items()}
+    return Bundle.of(weights, estimators, combined.calibrator, rows.features, {**about, "medians": medians})
 
 
 def evaluation_of(ensemble: Artifact) -> dict[str, Any]:
@@ -97,79 +180,17 @@ def _write_out_of_fold(path: Path, rows: TrainingRows, calibrated: "npt.NDArray[
     pq.write_table(table.append_column("probability", pa.array(calibrated)), path, compression="zstd")
 
 
-def _leaderboard(
-    rows: TrainingRows,
-    predictions: "Mapping[str, npt.NDArray[np.float64]]",
-    calibrated: "npt.NDArray[np.float64]",
-    ensemble: "Ensemble",
-    seed: int,
-) -> list[dict[str, Any]]:
-    from platform_assets.learning.evaluate import Candidate, baseline_candidates, leaderboard
-
-    candidates = {family: Candidate(values, ensemble.weights[family]) for family, values in predictions.items()}
-    candidates[ENSEMBLE] = Candidate(calibrated)
-    candidates |= baseline_candidates(rows.values, rows.labels, rows.frame["fold"].to_numpy(), seed)
-    # Timings are left out: equal models must have equal content.
-    return [
-        {
-            "model": row.model,
-            "auc": row.auc,
-            "auc_se": row.auc_se,
-            "log_loss": row.log_loss,
-            "weight": row.weight,
-            "note": row.note,
-        }
-        for row in leaderboard(rows.labels, candidates)
-    ]
-
-
-def _by_time(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]") -> list[dict[str, Any]]:
-    """Out-of-fold figures per as-of date; own as-of times of each row are taken together by month."""
-    from platform_assets.learning.evaluate import metrics_by_as_of
-
-    times = rows.frame["as_of"].dt.tz_convert(rows.timezone)
-    names = times.dt.strftime("%Y-%m" if times.nunique() > MANY_TIMES else "%Y-%m-%d").to_numpy()
-    figures = metrics_by_as_of(rows.labels, calibrated, names)
-    return [
-        {
-            "when": str(row["as_of"]),
-            "rows": int(row["rows"]),
-            "positives": int(row["positives"]),
-            "auc": None if row["auc"] != row["auc"] else float(row["auc"]),
-            "predicted": float(calibrated[names == row["as_of"]].mean()),
-            "actual": float(row["base_rate"]),
-        }
-        for row in figures.to_dict("records")
-    ]
-
-
-def _importance(
-    ensemble: "Ensemble", weighted: "Mapping[str, list[FoldResult]]", rows: TrainingRows, seed: int
-) -> list[dict[str, Any]]:
-    """Permutation importance of the members fitted without fold 0, on fold 0: rows they have not seen."""
-    from platform_assets.learning.bundle import Bundle
-    from platform_assets.learning.explain import permutation_importance
-
-    first = {
-        family: (family, [part.estimator for part in parts if part.fold == 0]) for family, parts in weighted.items()
-    }
-    unseen = Bundle.of(ensemble.weights, first, None, rows.features)
-    held_out = (rows.frame["fold"] == 0).to_numpy()
-    found = permutation_importance(unseen, rows.values[held_out], rows.labels[held_out], seed=seed)
-    return [{"feature": row["feature"], "importance": float(row["auc_drop"])} for row in found.to_dict("records")]
-
-
-def _headline(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", ensemble: "Ensemble") -> dict[str, Any]:
+def _headline(rows: TrainingRows, best: _Combined) -> dict[str, Any]:
     from platform_assets.learning import metrics
 
-    estimate = metrics.auc_interval(rows.labels, calibrated)
+    estimate = metrics.auc_interval(rows.labels, best.calibrated)
     return {
         "auc": estimate.auc,
         "auc_se": estimate.standard_error,
         "auc_low": estimate.low,
         "auc_high": estimate.high,
-        "log_loss": metrics.log_loss(rows.labels, calibrated),
-        "weights": {family: round(weight, 4) for family, weight in ensemble.weights.items()},
+        "log_loss": metrics.log_loss(rows.labels, best.calibrated),
+        "weights": {member: round(weight, 4) for member, weight in best.ensemble.weights.items()},
         "rows": len(rows.labels),
         "positives": int(rows.labels.sum()),
     }

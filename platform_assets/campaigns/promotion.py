@@ -1,8 +1,4 @@
-"""The promotion gate: whether a challenger may replace the champion, why, and which models are promoted.
-
-A promoted model is good from its scoring date on: it was made from labels known by then. Scoring as of a date takes the
-promoted model with the latest scoring date at or before it, so a replay of the past never uses a later model.
-"""
+"""The promotion gate: whether a challenger may replace the champion, and why."""
 
 import json
 from collections.abc import Mapping
@@ -11,10 +7,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.artifacts import Artifact, ArtifactRef, ArtifactStore, Recipe, code_of
-from platform_assets.campaigns.ensembling import OOF_FILE, load_bundle
-from platform_assets.campaigns.fitting import TrainingRows, require_training_set
-from platform_assets.storage import files_at
+from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
+from platform_assets.campaigns.bundles import load_bundle
+from platform_assets.campaigns.ensembling import OOF_FILE
+from platform_assets.campaigns.promoted import PromotedModels, Promotion
+from platform_assets.campaigns.training_rows import TrainingRows, require_training_set
+from platform_assets.features.spine import instant_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,26 +25,6 @@ class NotPromoted(RuntimeError):
     """The gate refused a challenger and there is no champion to keep."""
 
 
-class NothingPromoted(LookupError):
-    """A campaign is to be scored as of a date for which no model is promoted."""
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """One promoted model.
-
-    Attributes:
-        score_at: ISO date it is good from.
-        ensemble, training_set: what it is and what it was fitted on.
-        decision: the gate's decision that let it through.
-    """
-
-    score_at: str
-    ensemble: ArtifactRef
-    training_set: ArtifactRef
-    decision: ArtifactRef
-
-
 @dataclass(frozen=True)
 class Decision:
     """What the gate decided: `promoted`, `kept` (the champion stays) or `refused` (and there is no champion)."""
@@ -54,58 +32,6 @@ class Decision:
     outcome: str
     reason: str
     figures: Mapping[str, float]
-
-
-class PromotedModels:
-    """The promoted models of every campaign, below a folder or gs:// URL: one file a campaign, replaced whole."""
-
-    def __init__(self, root: str | Path) -> None:
-        self._files = files_at(root)
-
-    def all(self, campaign: str) -> list[Promotion]:
-        """Every promotion, oldest scoring date first."""
-        stored = self._files.read(_name(campaign))
-        return _promotions(stored.content) if stored else []
-
-    def champion(self, campaign: str, as_of: date) -> Promotion | None:
-        """The promoted model that is good as of a date."""
-        good = [promotion for promotion in self.all(campaign) if promotion.score_at <= as_of.isoformat()]
-        return good[-1] if good else None
-
-    def require(self, campaign: str, as_of: date) -> Promotion:
-        """The same.
-
-        Raises:
-            NothingPromoted: there is none.
-        """
-        champion = self.champion(campaign, as_of)
-        if champion is None:
-            earliest = next((promotion.score_at for promotion in self.all(campaign)), None)
-            known = f"its first promoted model is good from {earliest} on" if earliest else "it has no promoted model"
-            raise NothingPromoted(
-                f"{campaign} cannot be scored as of {as_of}: {known}; materialise {campaign}/promoted_model with score_at {as_of}"
-            )
-        return champion
-
-    def promote(self, campaign: str, promotion: Promotion) -> None:
-        """Make `promotion` the champion from its scoring date on; another one of that date gives way."""
-
-        def add(stored: bytes | None) -> bytes:
-            others = [other for other in _promotions(stored or b"[]") if other.score_at != promotion.score_at]
-            records = [asdict(record) for record in sorted([*others, promotion], key=lambda record: record.score_at)]
-            return json.dumps(records, indent=1, sort_keys=True).encode()
-
-        self._files.update(_name(campaign), add)
-
-
-def _name(campaign: str) -> str:
-    return f"promoted/{campaign}.json"
-
-
-def _promotions(content: bytes) -> list[Promotion]:
-    refs = ("ensemble", "training_set", "decision")
-    records = json.loads(content)
-    return [Promotion(r["score_at"], *(ArtifactRef.from_json(r[name]) for name in refs)) for r in records]
 
 
 def decide_promotion(
@@ -142,7 +68,9 @@ def decide_promotion(
     if artifact.metadata["outcome"] == "refused":
         raise NotPromoted(f"{name}: nothing is promoted. {artifact.metadata['reason']}")
     if artifact.metadata["outcome"] == "promoted":
-        promoted.promote(name, Promotion(score_at, ensemble.ref, training.ref, artifact.ref))
+        promoted.promote(
+            name, Promotion(training.metadata["entity"], score_at, ensemble.ref, training.ref, artifact.ref)
+        )
     return artifact
 
 
@@ -160,16 +88,16 @@ def _decide(ensemble: Artifact, training: Artifact, champion: Promotion | None, 
         return Decision(
             "promoted", f"It shares no comparable rows with the champion; better than chance: {told}.", figures
         )
-    where, labels, ours, theirs = compared
-    from platform_assets.learning import metrics
+    where, people, labels, ours, theirs = compared
+    from platform_assets.learning.intervals import differences_with_intervals
 
-    gained = metrics.auc_difference(labels, ours, theirs)
+    gained = differences_with_intervals(labels, ours, theirs, people)["auc"]
     figures |= {
-        "auc_over_champion": gained.difference,
+        "auc_over_champion": gained.value,
         "auc_over_champion_low": gained.low,
         "auc_over_champion_high": gained.high,
     }
-    told = f"AUC {gained.difference:+.3f} ({gained.low:+.3f} to {gained.high:+.3f}) against the champion on {where}"
+    told = f"AUC {gained.value:+.3f} ({gained.low:+.3f} to {gained.high:+.3f}) against the champion on {where}"
     if gained.high < 0:
         return Decision("kept", f"The challenger is worse: {told}.", figures)
     return Decision("promoted", f"Not worse, and made from newer data or settings: {told}.", figures)
@@ -177,30 +105,32 @@ def _decide(ensemble: Artifact, training: Artifact, champion: Promotion | None, 
 
 def _on_common_ground(
     ensemble: Artifact, training: Artifact, champion: Promotion, store: ArtifactStore
-) -> tuple[str, Any, Any, Any] | None:
-    """(which rows, labels, challenger's and champion's probabilities), on rows neither was fitted on; or None.
+) -> tuple[str, Any, Any, Any, Any] | None:
+    """(which rows, their people, labels, challenger's and champion's probabilities), on rows neither was fitted on; or None.
 
-    The same training set: both out of fold on all rows. Otherwise: the challenger's rows that the champion was not
-    fitted on, the challenger out of fold and the champion as it predicts; or the rows both predicted out of fold.
+    The challenger's rows from the champion's scoring date on, the challenger out of fold and the champion as it predicts:
+    everything that the champion learned from had happened by then, whereas a row a day older than one it was fitted on has
+    the same label but for a day. Too few of those: the rows both predicted out of fold.
     """
     ours = _out_of_fold(ensemble)
     rows = TrainingRows.of(training)
     keys = [rows.key, "as_of"]
     theirs = _out_of_fold(store.open(champion.ensemble))
-    joined = ours.merge(theirs[[*keys, "probability"]], on=keys, how="left", suffixes=("", "_champion"))
-    new = joined["probability_champion"].isna().to_numpy()
+    new = (ours["as_of"] >= instant_of(date.fromisoformat(champion.score_at), rows.timezone)).to_numpy()
     bundle = load_bundle(store.open(champion.ensemble))
     if _comparable(ours["label"][new]) and set(bundle.feature_names) <= set(rows.features):
         predicted = bundle.predict(rows.frame.loc[new, list(bundle.feature_names)])
-        return "rows that are new to it", ours["label"][new].to_numpy(), ours["probability"][new].to_numpy(), predicted
-    both = joined[~new]
+        mine = ours[new]
+        return "rows since its scoring date", mine[rows.key], mine["label"], mine["probability"], predicted
+    both = ours.merge(theirs[[*keys, "probability"]], on=keys, suffixes=("", "_champion"))
     if not _comparable(both["label"]):
         return None
     return (
         "the rows both were trained on, out of fold",
-        both["label"].to_numpy(),
-        both["probability"].to_numpy(),
-        both["probability_champion"].to_numpy(),
+        both[rows.key],
+        both["label"],
+        both["probability"],
+        both["probability_champion"],
     )
 
 

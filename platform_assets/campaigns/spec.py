@@ -182,6 +182,13 @@ class FeatureSelection(_Strict):
 
     drop: tuple[Name, ...] = Field((), description="Features left out, by name")
     drop_ageing: bool = Field(False, description="Leave out features that only grow with the calendar, such as tenure")
+    method: Literal["all", "top_gain", "permutation", "correlated"] = Field(
+        "all",
+        description="What each fold's models see of the rest, chosen from the fold's own training rows: all of them; the `keep` "
+        "with the most LightGBM gain; those that gain more than from permuted labels; of features that rank people alike only "
+        "the best",
+    )
+    keep: int = Field(50, ge=1, description="How many features `top_gain` keeps")
 
 
 class Resources(_Strict):
@@ -211,19 +218,34 @@ class Code(_Strict):
 Parameters = dict[str, bool | int | float | str]
 
 
-def _both_families() -> dict[str, Parameters]:
+def _trees_and_a_network() -> "dict[str, Parameters]":
     return {"lightgbm": {}, "network": {}}
 
 
 class Advanced(_Strict):
     """For those who know why."""
 
-    models: dict[Name, Parameters] = Field(
-        default_factory=_both_families,
-        min_length=1,
-        description="Model families and parameters that differ from their defaults",
+    models: Literal["auto"] | Annotated[dict[Name, Parameters], Field(min_length=1)] = Field(
+        default_factory=_trees_and_a_network,
+        description="`auto`: what is worth trying on such a table. Or models by name: parameters that differ from the defaults of "
+        "the family of that name; under another name, `family` says which",
     )
-    feature_selection: FeatureSelection = Field(FeatureSelection(), description="Features left out")
+    cpu_seconds: int = Field(
+        600,
+        ge=1,
+        description="CPU-seconds that fitting all models may take, shared out among them; who runs out stops early and says so",
+    )
+    refit: bool = Field(
+        False,
+        description="Fit every model that counts once more on all rows and predict with that one instead of one a fold: cheaper "
+        "to score with",
+    )
+    feature_selection: FeatureSelection = Field(FeatureSelection(), description="Features that models do not see")
+    past_campaigns: bool = Field(
+        True,
+        description="Whether models may look at what earlier campaigns about the same people know: scores and labels of models "
+        "promoted before",
+    )
     folds: int = Field(5, ge=2, le=20, description="Cross-validation folds, grouped by person")
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of folds, models and samples")
     resources: Resources = Field(

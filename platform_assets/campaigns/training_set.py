@@ -1,9 +1,10 @@
 """Training sets: labels joined to features as of the same times, audited, and kept.
 
-A training set is one Parquet file: entity key, as_of (UTC instant), label (0 or 1), fold (0 … K−1, by person), and the
-campaign's features. Its metadata says for which scoring date it was made.
+A training set is one Parquet file: entity key, as_of (UTC instant), label (0 or 1), fold (0 … K−1, by person), the
+campaign's features, and the scores of earlier campaigns. Its metadata says for which scoring date it was made.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.artifacts import Artifact, ArtifactStore, Recipe, code_of
 from platform_assets.campaigns.feature_choice import chosen_groups, feature_names
+from platform_assets.campaigns.inspection import inspect
 from platform_assets.campaigns.label import event_labels, label_mart, version_of_labels
+from platform_assets.campaigns.past import PAST_FILE, Past, find_past, groups_for, with_past_scores
 from platform_assets.campaigns.population import marts_read, people_asked
 from platform_assets.campaigns.predicate import parse_person_condition
+from platform_assets.campaigns.promoted import PromotedModels
 from platform_assets.campaigns.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.teacher import kept_teacher
-from platform_assets.campaigns.times import TrainingDates, training_dates
+from platform_assets.campaigns.times import TrainingDates, latest_as_of, training_dates
 from platform_assets.environment import Place
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of
@@ -148,26 +152,38 @@ def build_training_set(
     warehouse: Warehouse,
     store: ArtifactStore,
     teachers: Place,
+    promoted: PromotedModels,
     score_at: date | None = None,
 ) -> Artifact:
     """A campaign's training set: found, or made and audited.
 
+    Its files: the rows, with the scores of earlier campaigns as the last columns, and what was taken from those
+    campaigns (`past`).
+
     Args:
         name: the campaign.
+        promoted: the models that may be asked for what earlier campaigns know.
         score_at: replaces the file's scoring date, to replay the campaign as of a past one.
 
     Raises:
         AuditFailed: a critical rule failed; nothing was published.
         TooFewPositives: fewer than 50 positives, or as few negatives.
+        LeakFound: a feature holds the answer, or whom a row is about.
         NotCovered, ImmatureLabel, TeacherError: the rows asked for cannot be had.
     """
     at = score_date(spec, warehouse, score_at)
     rows = labelled_rows(spec, warehouse, store, teachers, score_at)
     if not rows.spines:
         raise TooFewPositives(f"{name}: no label is known at score_at {at}; score later, or bring older teacher data")
-    groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
-    features = [feature_table(groups, spine, warehouse, store) for spine in rows.spines]
     entity = warehouse.catalog.entities[spec.entity]
+    earliest = latest_as_of(min(spine.min_as_of for spine in rows.spines), entity.timezone)
+    names = feature_names(spec)
+    past = (
+        find_past(name, spec.entity, names, earliest, at, promoted, store) if spec.advanced.past_campaigns else Past()
+    )
+    scores = tuple(score.column for score in past.scores)
+    groups = [GROUPS[spec.entity][group] for group in groups_for(spec.entity, chosen_groups(spec), past.scores)]
+    features = [feature_table(groups, spine, warehouse, store) for spine in rows.spines]
     recipe = Recipe(
         key=f"{name}/training_set",
         code=code_of("platform_assets.campaigns.training_set"),
@@ -175,12 +191,13 @@ def build_training_set(
             "label": spec.label.model_dump(mode="json"),
             "population": spec.population,
             "score_at": at.isoformat(),
-            "features": list(feature_names(spec)),
+            "features": list(names),
             "folds": spec.advanced.folds,
             "seed": spec.advanced.seed,
         },
         inputs={
             **rows.inputs,
+            **past.inputs,
             **{
                 f"features/{spec.entity}/{group} {spine.content_id[:12]}": content
                 for spine, table in zip(rows.spines, features, strict=True)
@@ -192,19 +209,30 @@ def build_training_set(
     def build(folder: Path) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
-        joined = join_features(entity.key, feature_names(spec), rows.read(), [made.table for made in features])
+        known = [with_past_scores(made.table, past.scores, store) for made in features]
+        joined = join_features(entity.key, [*names, *scores], rows.read(), known)
         table = _with_folds(joined, entity.key, spec)
         refuse_too_few(name, table["label"].to_pylist())
         result = audit(
-            table, _rules(entity.key, spec, table.num_rows), name=f"{name}/training_set", personal=(entity.key,)
+            table,
+            _rules(entity.key, spec, (*names, *scores), table.num_rows),
+            name=f"{name}/training_set",
+            personal=(entity.key,),
         )
         result.raise_if_failed()
+        found = inspect(name, table, entity.key, [*names, *scores], folder)
         pq.write_table(table, folder / FILE, compression="zstd")
+        (folder / PAST_FILE).write_text(json.dumps(past.to_json(), indent=1, sort_keys=True))
         return {
+            "entity": spec.entity,
+            "watermark": watermark_of(spec, warehouse).isoformat(),
             "audit": result.metadata(),
             "score_at": at.isoformat(),
             "set_aside": rows.set_aside,
-            "features": list(feature_names(spec)),
+            "features": list(names),
+            "past_scores": list(scores),
+            "past_labels": [task.campaign for task in past.tasks],
+            **found,
             **_summary(table, entity.timezone),
         }
 
@@ -258,9 +286,9 @@ def _with_folds(table: "pa.Table", key: str, spec: CampaignSpec) -> "pa.Table":
     return table.add_column(3, "fold", pa.array(folds, pa.int64()))
 
 
-def _rules(key: str, spec: CampaignSpec, rows: int) -> list[Rule]:
+def _rules(key: str, spec: CampaignSpec, columns: Sequence[str], rows: int) -> list[Rule]:
     return [
-        Columns((key, "as_of", "label", "fold", *feature_names(spec)), severity="critical"),
+        Columns((key, "as_of", "label", "fold", *columns), severity="critical"),
         Key((key, "as_of"), severity="critical"),
         RowCount(at_least=2 * FEWEST_POSITIVES, severity="critical"),
         Allowed("label", (0, 1), severity="critical"),

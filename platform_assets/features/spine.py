@@ -97,6 +97,15 @@ class Spine:
         return digest.hexdigest()
 
     @property
+    def min_as_of(self) -> datetime:
+        """The earliest instant of any row."""
+        if self.given is None:
+            return self.max_as_of
+        import pyarrow.compute as pc
+
+        return pc.min(self.given["as_of"]).as_py()
+
+    @property
     def marts(self) -> tuple[str, ...]:
         """The marts its rows are read from."""
         return (self.entity.population,) if self.given is None else ()

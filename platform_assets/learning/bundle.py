@@ -27,7 +27,7 @@ import pandas as pd
 
 from platform_assets.learning.calibration import Calibrator, calibrator_from_json
 from platform_assets.learning.families.estimator import Floats, TableClassifier
-from platform_assets.learning.families.registry import family_class
+from platform_assets.learning.selection import load_estimator
 
 BUNDLE_FILE = "bundle.json"
 FORMAT = 1
@@ -205,7 +205,7 @@ class Bundle:
                 each["name"],
                 each["family"],
                 each["weight"],
-                tuple(family_class(each["family"]).load(folder / path) for path in each["models"]),
+                tuple(load_estimator(each["family"], folder / path) for path in each["models"]),
             )
             for each in content["members"]
         )

@@ -1,6 +1,6 @@
 """Joining fold results into out-of-fold predictions, and out-of-fold predictions into ensemble weights.
 
-Belongs here: the checks that make a set of folds complete, and greedy selection. Does not belong here:
+Belongs here: the checks that make a set of folds complete, greedy selection, and sparing costly members. Does not belong here:
 fitting estimators, calibrating, storing.
 """
 
@@ -175,3 +175,27 @@ def select_ensemble(
             break
     weights = best_counts / best_counts.sum()
     return Ensemble(dict(zip(names, weights.tolist(), strict=True)), best_loss, tuple(path))
+
+
+def drop_costly(
+    ensemble: Ensemble,
+    predictions: Mapping[str, npt.ArrayLike],
+    y: npt.ArrayLike,
+    costly: Iterable[str],
+    allowance: float = 3e-4,
+) -> Ensemble:
+    """The ensemble selected anew without those of the `costly` members it can spare: for cheap inference.
+
+    A costly member goes, the one of least weight first, when the log loss without it (and those gone before) exceeds that
+    of `ensemble` by no more than `allowance`; weights of dropped members are zero. `predictions` and `y` as for
+    `select_ensemble`. A selection of costly members only stays as it is.
+    """
+    kept, left = ensemble, dict(predictions)
+    for name in sorted(costly, key=lambda one: ensemble.weights[one]):
+        others = {other: values for other, values in left.items() if other != name}
+        if kept.weights[name] == 0 or not others:
+            continue
+        without = select_ensemble(others, y)
+        if without.log_loss <= ensemble.log_loss + allowance:
+            kept, left = without, others
+    return Ensemble({name: kept.weights.get(name, 0.0) for name in predictions}, kept.log_loss, kept.path)

@@ -7,8 +7,8 @@ figures (`metrics`), choosing weights (`ensemble`), pages for people.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ BASELINES: Mapping[str, type[TableClassifier]] = {
 @dataclass(frozen=True)
 class Candidate:
     """A model to list: its out-of-fold probabilities (n,), weight in the ensemble (None: not a member),
-    CPU-seconds its folds took to fit, and rows predicted a CPU-second (None: not measured).
+    CPU-seconds its folds took to fit, rows predicted a CPU-second (None: not measured), family and parameters, and the
+    AUC of each fold's held-out rows (empty: not known).
     """
 
     predictions: Floats
@@ -39,12 +40,18 @@ class Candidate:
     fit_seconds: float | None = None
     predict_rows_per_cpu_second: float | None = None
     note: str = ""
+    family: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    fold_aucs: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One line: out-of-fold AUC with its standard error, log loss, and what the model costs. `note` names the
-    one-column rule's columns."""
+    """One line: what the model is, its out-of-fold AUC and log loss, and what it costs.
+
+    `auc` with `auc_se` is of all rows pooled, `fold_auc` with `fold_auc_se` the mean over folds and its standard error
+    (None when fewer than two folds' are known). `note` names the one-column rule's columns, or what was odd about a fit.
+    """
 
     model: str
     auc: float
@@ -54,6 +61,10 @@ class LeaderboardRow:
     fit_seconds: float | None
     predict_rows_per_cpu_second: float | None
     note: str
+    family: str
+    parameters: Mapping[str, Any]
+    fold_auc: float | None
+    fold_auc_se: float | None
 
 
 def leaderboard(y: npt.ArrayLike, candidates: Mapping[str, Candidate]) -> list[LeaderboardRow]:
@@ -73,9 +84,25 @@ def leaderboard(y: npt.ArrayLike, candidates: Mapping[str, Candidate]) -> list[L
                 candidate.fit_seconds,
                 candidate.predict_rows_per_cpu_second,
                 candidate.note,
+                candidate.family,
+                candidate.parameters,
+                *_mean_and_error(candidate.fold_aucs),
             )
         )
     return sorted(rows, key=lambda row: row.log_loss)
+
+
+def _mean_and_error(values: Sequence[float]) -> tuple[float | None, float | None]:
+    if len(values) < 2:
+        return None, None
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def fold_aucs(y: npt.ArrayLike, predictions: npt.ArrayLike, fold_ids: npt.ArrayLike) -> list[float]:
+    """The AUC of each fold's held-out rows, in order of fold; a fold with one class is left out."""
+    target, given, folds = np.asarray(y), np.asarray(predictions), np.asarray(fold_ids)
+    parts = [folds == fold for fold in np.unique(folds)]
+    return [metrics.auc(target[rows], given[rows]) for rows in parts if 0 < target[rows].sum() < rows.sum()]
 
 
 def baseline_candidates(
@@ -100,7 +127,9 @@ def baseline_candidates(
             if isinstance(fitted, OneColumnRule):
                 chosen.append(f"{fitted.column_name_} {'high' if fitted.direction_ == 1 else 'low'}")
         speed = predict_speed(fitted.predict_proba, X)
-        found[name] = Candidate(oof, None, seconds, speed, ", ".join(dict.fromkeys(chosen)))
+        found[name] = Candidate(
+            oof, None, seconds, speed, ", ".join(dict.fromkeys(chosen)), name, {}, fold_aucs(target, oof, folds)
+        )
     return found
 
 

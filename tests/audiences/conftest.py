@@ -9,7 +9,7 @@ from platform_assets.artifacts import Artifact
 from platform_assets.audiences.audience import build_audience
 from platform_assets.audiences.reporting import build_report
 from platform_assets.audiences.scoring import score_campaigns
-from platform_assets.campaigns.promotion import Promotion
+from platform_assets.campaigns.promoted import Promotion
 from platform_assets.campaigns.spec import CampaignSpec
 from tests.campaigns.conftest import AGAIN, own_shop, shared_shop, trained
 from tests.campaigns.worlds import LATEST, PAST, Trained, Workshop

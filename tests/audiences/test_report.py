@@ -11,9 +11,9 @@ import pytest
 
 from platform_assets.audiences.report import render_report
 from platform_assets.audiences.reporting import FIGURES_FILE, FILE
-from platform_assets.campaigns.ensembling import load_bundle
-from platform_assets.campaigns.fitting import TrainingRows
-from platform_assets.campaigns.promotion import Promotion
+from platform_assets.campaigns.bundles import load_bundle
+from platform_assets.campaigns.promoted import Promotion
+from platform_assets.campaigns.training_rows import TrainingRows
 from platform_assets.campaigns.training_set import event_rows, join_features
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of

@@ -11,7 +11,7 @@ from platform_assets.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.audiences.assets import audience_assets, score_assets
 from platform_assets.audiences.score_steps import MODEL_CHECK
 from platform_assets.audiences.sharding import Plan, plan_scores, shard_recipe
-from platform_assets.campaigns.promotion import PromotedModels
+from platform_assets.campaigns.promoted import PromotedModels
 from platform_assets.environment import local_environment
 from platform_assets.features.assets import feature_assets
 from platform_assets.features.registry import GROUPS

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from platform_assets.audiences.scoring import FILE, score_campaigns
-from platform_assets.campaigns.ensembling import load_bundle
+from platform_assets.campaigns.bundles import load_bundle
 from platform_assets.campaigns.population import people_asked
-from platform_assets.campaigns.promotion import NothingPromoted
+from platform_assets.campaigns.promoted import NothingPromoted
 from platform_assets.features.registry import GROUPS
 from platform_assets.features.spine import Spine, instant_of
 from platform_assets.features.tables import AsOfNotCovered, feature_table
@@ -56,7 +56,7 @@ def test_a_population_of_nobody_scores_nobody(own_shop):
 
 @pytest.mark.slow
 def test_scoring_as_of_a_date_uses_the_latest_model_good_by_then(own_shop, trained):
-    later = own_shop.train("again", campaign())
+    later = own_shop.train("again", AGAIN)
     assert later.decision.metadata["outcome"] == "promoted"
     for day, model in ((PAST, trained), (LATEST - timedelta(days=1), trained), (LATEST, later)):
         scored = score(own_shop, {"again": AGAIN}, day)["again"]

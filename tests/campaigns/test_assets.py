@@ -222,7 +222,8 @@ def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_au
         "features/customer/order_windows",
         "features/customer/order_value",
     }
-    [audit] = training.check_specs
+    audit, leaks = training.check_specs
+    assert leaks.name == "leaks"
     assert audit.blocking
     assert training.group_names_by_key == {training.key: "again"}
     assert training.owners_by_key == {training.key: ["crm@example.com"]}

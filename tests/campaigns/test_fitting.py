@@ -8,21 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from platform_assets.campaigns.ensembling import build_ensemble, evaluation_of, load_bundle
-from platform_assets.campaigns.fitting import (
-    OtherTrainingSet,
-    TrainingRows,
-    fit_fold_of,
-    folds_of,
-    gather_folds,
-    out_of_fold,
-)
+from platform_assets.campaigns.bundles import load_bundle
+from platform_assets.campaigns.ensembling import build_ensemble, evaluation_of
+from platform_assets.campaigns.fitting import fit_fold_of
+from platform_assets.campaigns.gathering import folds_of, gather_folds, out_of_fold
 from platform_assets.campaigns.promotion import decide_promotion
+from platform_assets.campaigns.training_rows import OtherTrainingSet, TrainingRows
 from platform_assets.learning import metrics
 from platform_assets.learning.ensemble import IncompleteFolds
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import PAST, TREES, TREES_AND_NETWORK, Workshop, campaign, customers_orders, shop
 from tests.features.conftest import CATALOG, publish
+
+OTHER_LEAVES = campaign(advanced={"models": {"lightgbm": {"num_leaves": 5}}})
 
 
 def test_an_unchanged_rerun_makes_nothing(own_shop, trained):
@@ -78,22 +76,26 @@ def test_gather_refuses_a_missing_a_repeated_and_a_surplus_fold(shared_shop, tra
         ([first, second, second], "given twice 1"),
     ):
         with pytest.raises(IncompleteFolds, match=said):
-            gather_folds("again", "lightgbm", 2, parts, trained.training, shared_shop.store)
+            gather_folds("again", "lightgbm", 2, parts, None, trained.training, shared_shop.store)
 
 
 def test_gather_refuses_folds_of_another_training_set(own_shop, trained):
     other = own_shop.training_set("again", AGAIN)
-    foreign = fit_fold_of("again", "lightgbm", TREES["lightgbm"], 1, 0, other, own_shop.store)
+    foreign = fit_fold_of("again", AGAIN, "lightgbm", 1, other, own_shop.store)
     with pytest.raises(
         IncompleteFolds, match=r"again/models/lightgbm: folds \[1\] were fitted on another training set"
     ):
-        gather_folds("again", "lightgbm", 2, [trained.folds["lightgbm"][0], foreign], trained.training, own_shop.store)
+        gather_folds(
+            "again", "lightgbm", 2, [trained.folds["lightgbm"][0], foreign], None, trained.training, own_shop.store
+        )
 
 
 def test_gather_refuses_folds_of_two_models(own_shop, trained):
-    other = fit_fold_of("again", "lightgbm", {"num_leaves": 5}, 1, 0, trained.training, own_shop.store)
+    other = fit_fold_of("again", OTHER_LEAVES, "lightgbm", 1, trained.training, own_shop.store)
     with pytest.raises(IncompleteFolds, match="2 different models"):
-        gather_folds("again", "lightgbm", 2, [trained.folds["lightgbm"][0], other], trained.training, own_shop.store)
+        gather_folds(
+            "again", "lightgbm", 2, [trained.folds["lightgbm"][0], other], None, trained.training, own_shop.store
+        )
 
 
 def test_an_ensemble_refuses_models_of_another_training_set(own_shop, trained):
@@ -102,7 +104,7 @@ def test_an_ensemble_refuses_models_of_another_training_set(own_shop, trained):
         OtherTrainingSet,
         match=r"again/models/lightgbm was made from another training set .* materialise again/models/lightgbm again",
     ):
-        build_ensemble("again", trained.models, other, 0, own_shop.store)
+        build_ensemble("again", AGAIN, trained.models, other, own_shop.store)
 
 
 def test_the_gate_refuses_an_ensemble_of_another_training_set(own_shop, trained):

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from platform_assets.artifacts import ArtifactRef
-from platform_assets.campaigns.promotion import PromotedModels, Promotion
+from platform_assets.campaigns.promoted import PromotedModels, Promotion
 from platform_assets.environment import REPOSITORY
 from tests.storage.roots import root, shared_root
 
@@ -23,7 +23,7 @@ for month in range(1, 13):
 
 def promotion(score_at: date, model: str = "model") -> Promotion:
     refs = [ArtifactRef(f"again/{what}", f"{model}-{score_at}", "c") for what in ("ensemble", "rows", "decision")]
-    return Promotion(score_at.isoformat(), *refs)
+    return Promotion("customer", score_at.isoformat(), *refs)
 
 
 def test_a_model_is_good_from_its_scoring_date_and_another_of_that_date_gives_way(root: str) -> None:

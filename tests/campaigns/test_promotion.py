@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.campaigns.promotion import DECISION_FILE, NothingPromoted, NotPromoted
+from platform_assets.campaigns.promoted import NothingPromoted
+from platform_assets.campaigns.promotion import DECISION_FILE, NotPromoted
 from platform_assets.features.registry import GROUPS
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, TREES, Workshop, at, campaign, fans, write_teacher
@@ -99,9 +100,9 @@ def test_a_good_challenger_of_the_same_date_takes_its_place_and_may_lose_it_agai
 
 
 def test_a_later_model_joins_the_earlier_one_and_each_date_has_its_own(own_shop, trained):
-    later = own_shop.train("again", campaign())
+    later = own_shop.train("again", AGAIN)
     assert later.decision.metadata["outcome"] == "promoted"
-    assert "on rows that are new to it" in later.decision.metadata["reason"]
+    assert "on rows since its scoring date" in later.decision.metadata["reason"]
     promoted = own_shop.promoted
     assert [p.score_at for p in promoted.all("again")] == [PAST.isoformat(), LATEST.isoformat()]
     assert promoted.champion("again", date(1998, 4, 30)) is None

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from platform_assets.artifacts import Artifact, ArtifactStore
-from platform_assets.campaigns.ensembling import build_ensemble
-from platform_assets.campaigns.fitting import fit_fold_of, gather_folds
-from platform_assets.campaigns.promotion import PromotedModels, decide_promotion
+from platform_assets.campaigns.promoted import PromotedModels
+from platform_assets.campaigns.promotion import decide_promotion
 from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.training import fit_models, train_campaign
 from platform_assets.campaigns.training_set import build_training_set
 from platform_assets.warehouse.duckdb import DuckDBWarehouse
 from tests.features.conftest import CATALOG, START, WATERMARK, order, publish, rating
 
 LAST_DAY = (WATERMARK - START).days
-TREES = {"lightgbm": {"max_iterations": 40, "unvalidated_iterations": 40}}
+TREES = {"lightgbm": {"learning_rate": 0.1, "max_iterations": 60, "unvalidated_iterations": 60}}
 TREES_AND_NETWORK = {**TREES, "network": {"max_epochs": 3, "unvalidated_epochs": 3}}
 # The latest date whose 60-day label is known at the watermark.
 PAST = date(1998, 5, 1)
@@ -168,26 +168,17 @@ class Workshop:
         return self.folder / "lake" / "teachers"
 
     def training_set(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Artifact:
-        return build_training_set(name, spec, self.warehouse, self.store, self.teachers, score_at)
+        return build_training_set(name, spec, self.warehouse, self.store, self.teachers, self.promoted, score_at)
 
     def models(
         self, name: str, spec: CampaignSpec, training: Artifact
     ) -> tuple[dict[str, list[Artifact]], dict[str, Artifact]]:
-        store, seed, count = self.store, spec.advanced.seed, spec.advanced.folds
-        folds = {
-            family: [fit_fold_of(name, family, parameters, fold, seed, training, store) for fold in range(count)]
-            for family, parameters in spec.advanced.models.items()
-        }
-        return folds, {
-            family: gather_folds(name, family, count, parts, training, store) for family, parts in folds.items()
-        }
+        return fit_models(name, spec, training, self.store)
 
     def train(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Trained:
-        training = self.training_set(name, spec, score_at)
-        folds, models = self.models(name, spec, training)
-        ensemble = build_ensemble(name, models, training, spec.advanced.seed, self.store)
-        decision = decide_promotion(name, ensemble, training, self.store, self.promoted)
-        return Trained(training, folds, models, ensemble, decision)
+        made = train_campaign(name, spec, self.warehouse, self.store, self.teachers, self.promoted, score_at)
+        decision = decide_promotion(name, made.ensemble, made.training, self.store, self.promoted)
+        return Trained(made.training, made.folds, made.models, made.ensemble, decision)
 
 
 def decimal(value: float) -> Decimal:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_assets.learning import metrics
-from platform_assets.learning.ensemble import IncompleteFolds, fan_in, select_ensemble
+from platform_assets.learning.ensemble import IncompleteFolds, drop_costly, fan_in, select_ensemble
 from platform_assets.learning.folds import assign_folds
 
 
@@ -122,3 +122,27 @@ def test_members_that_cannot_be_compared_are_refused() -> None:
         select_ensemble({"a": [0.1]}, [0, 1])
     with pytest.raises(ValueError, match="not between 0 and 1"):
         select_ensemble({"a": [0.1, np.nan]}, [0, 1])
+
+
+def test_a_costly_member_goes_when_the_others_make_up_for_it_and_stays_when_they_do_not() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.beta(1, 3, 5000)
+    y = (generator.random(5000) < truth).astype(int)
+    logit = np.log(truth / (1 - truth))
+    shared = logit + generator.normal(0, 0.5, 5000)
+
+    def scores(noise: float) -> np.ndarray:
+        return 1 / (1 + np.exp(-(shared + generator.normal(0, noise, 5000))))
+
+    predictions = {"cheap": scores(0.2), "twin": scores(0.2), "own": 1 / (1 + np.exp(-logit))}
+    full = select_ensemble(predictions, y)
+    assert full.weights["own"] > 0.5
+    assert drop_costly(full, predictions, y, ["own"]).weights == full.weights
+    del predictions["own"]
+    pair = select_ensemble(predictions, y)
+    assert min(pair.weights.values()) > 0
+    spared = drop_costly(pair, predictions, y, ["twin"], allowance=0.005)
+    assert spared.weights == {"cheap": 1.0, "twin": 0.0}
+    assert spared.log_loss == pytest.approx(metrics.log_loss(y, predictions["cheap"]))
+    assert drop_costly(pair, predictions, y, ["twin"], allowance=0.0).weights == pair.weights
+    assert sum(drop_costly(pair, predictions, y, ["cheap", "twin"], allowance=0.005).weights.values()) == 1.0

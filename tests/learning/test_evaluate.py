@@ -24,6 +24,17 @@ def test_every_leaderboard_has_the_rule_logistic_and_chance_out_of_fold(table: T
     assert "recency low" in by_name["one-column rule"].note
     assert by_name["logistic regression"].predict_rows_per_cpu_second > 0
     assert by_name["model"].weight == 1.0
+    assert (by_name["model"].fold_auc, by_name["model"].fold_auc_se) == (None, None)
+
+
+def test_a_leaderboards_fold_figures_are_those_of_the_folds(table: Table) -> None:
+    folds = assign_folds(table.groups, 3, 0)
+    found = evaluate.baseline_candidates(table.X, table.y, folds)
+    row = next(one for one in evaluate.leaderboard(table.y, found) if one.model == "logistic regression")
+    oof = found["logistic regression"].predictions
+    areas = [metrics.auc(table.y[folds == fold], oof[folds == fold]) for fold in range(3)]
+    assert row.fold_auc == pytest.approx(np.mean(areas))
+    assert row.fold_auc_se == pytest.approx(np.std(areas, ddof=1) / np.sqrt(3))
 
 
 def test_a_baselines_own_fold_does_not_reach_it(table: Table) -> None:

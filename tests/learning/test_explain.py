@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from platform_assets.learning.bundle import Bundle
-from platform_assets.learning.explain import occlusion_reasons, permutation_importance, population_medians
+from platform_assets.learning.explain import (
+    importance_over_folds,
+    occlusion_reasons,
+    permutation_importance,
+    population_medians,
+    reasons,
+    tree_contributions,
+)
 from platform_assets.learning.families.registry import make_estimator
+from platform_assets.learning.folds import assign_folds
+from platform_assets.learning.selection import SelectedColumnsClassifier
 
 from .conftest import Table
 
@@ -16,6 +25,87 @@ from .conftest import Table
 def bundle(table: Table) -> Bundle:
     models = {"line": ("logistic", [make_estimator("logistic").fit(table.X, table.y)])}
     return Bundle.of({"line": 1.0}, models, None, list(table.X.columns))
+
+
+@pytest.fixture(scope="module")
+def mixed(table: Table) -> Bundle:
+    """Two fold models of trees, one that sees two columns only, and a line: weights .45, .35 and .2."""
+    trees = [make_estimator("lightgbm", {"max_iterations": 40}, seed).fit(table.X, table.y) for seed in range(2)]
+    few = SelectedColumnsClassifier("lightgbm", {"max_iterations": 40}, {"excluded": ["n0", "n1", "spent"]})
+    models = {
+        "trees": ("lightgbm", trees),
+        "few": ("lightgbm", [few.fit(table.X, table.y)]),
+        "line": ("logistic", [make_estimator("logistic").fit(table.X, table.y)]),
+    }
+    return Bundle.of({"trees": 0.45, "few": 0.35, "line": 0.2}, models, None, list(table.X.columns))
+
+
+def log_odds_of(p: np.ndarray) -> np.ndarray:
+    return np.log(p) - np.log1p(-p)
+
+
+def test_contributions_add_up_to_the_trees_log_odds(mixed: Bundle, table: Table) -> None:
+    found = tree_contributions(mixed, table.X)
+    values = mixed.values(table.X)
+    trees, few, _ = mixed.members
+    by_hand = 0.45 * np.mean([log_odds_of(model.positive_probability(values)) for model in trees.models], axis=0)
+    by_hand += 0.35 * log_odds_of(few.models[0].positive_probability(values))
+    assert found.values.shape == table.X.shape
+    assert found.values.sum(axis=1) + found.base == pytest.approx(by_hand / 0.8, abs=1e-9)
+    assert found.explained_share == pytest.approx(0.8)
+    assert found.unexplained == ("line",)
+    assert np.corrcoef(found.values.sum(axis=1), log_odds_of(mixed.predict(table.X)))[0, 1] > 0.95
+
+
+def test_reasons_come_from_trees_where_trees_weigh_most_and_from_occlusion_where_they_do_not(
+    mixed: Bundle, bundle: Bundle, table: Table
+) -> None:
+    medians = population_medians(table.X)
+    sets = {"habit": ["orders", "recency"], "money": ["spent"]}
+    found = reasons(mixed, table.X, medians, sets, top=1)
+    assert (found.method, found.predictions) == ("contributions", len(table.X))
+    told = tree_contributions(mixed, table.X).values
+    together = np.column_stack([told[:, :2].sum(axis=1), told[:, 2]])
+    assert found.drops[:, 0] == pytest.approx(np.maximum(together.max(axis=1), 0))
+    assert set(found.names[together.max(axis=1) <= 0, 0]) <= {None}
+    best = table.X.assign(orders=12.0, recency=1.0, spent=20.0).iloc[:5]
+    assert reasons(mixed, best, medians, sets).names[:, 0].tolist() == ["habit"] * 5
+    fallen_back = reasons(bundle, best, medians, sets)
+    assert fallen_back.method == "occlusion"
+    assert fallen_back.names[:, 0].tolist() == ["habit"] * 5
+
+
+def test_contributions_of_no_rows_and_of_too_many(mixed: Bundle, bundle: Bundle, table: Table) -> None:
+    assert tree_contributions(mixed, table.X.iloc[:0]).values.shape == (0, 5)
+    nothing = tree_contributions(bundle, table.X)
+    assert (nothing.explained_share, nothing.unexplained) == (0.0, ("line",))
+    assert not nothing.values.any()
+    with pytest.raises(ValueError, match="1200 rows were asked for, more than 1000"):
+        tree_contributions(mixed, table.X, max_rows=1000)
+
+
+def test_importance_over_folds_is_of_rows_not_seen_with_its_spread(table: Table) -> None:
+    held_out = assign_folds(table.groups, 2, 0)
+    parts = []
+    for fold in range(2):
+        rows = held_out != fold
+        models = {
+            "trees": (
+                "lightgbm",
+                [make_estimator("lightgbm", {"max_iterations": 40}).fit(table.X[rows], table.y[rows])],
+            )
+        }
+        parts.append((Bundle.of({"trees": 1.0}, models, None, list(table.X.columns)), table.X[~rows], table.y[~rows]))
+    few = {"max_rows": 300, "repeats": 1}
+    found = importance_over_folds(parts, **few).set_index("feature")
+    assert set(found.index[:2]) == {"orders", "recency"}
+    alone = [permutation_importance(*part, seed=seed, **few).set_index("feature") for seed, part in enumerate(parts)]
+    drops = [each.loc["orders", "auc_drop"] for each in alone]
+    assert found.loc["orders", "auc_drop"] == pytest.approx(np.mean(drops))
+    assert found.loc["orders", "auc_drop_sd"] == pytest.approx(np.std(drops, ddof=1))
+    assert found.loc["n0", "mean_abs_contribution"] < 0.6 * found.loc["orders", "mean_abs_contribution"]
+    assert set(found["folds"]) == {2}
+    assert found.reset_index().equals(importance_over_folds(parts, **few))
 
 
 def test_a_drop_is_the_loss_in_log_odds_when_the_feature_is_typical(bundle: Bundle, table: Table) -> None:

@@ -4,13 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from platform_assets.learning.ensemble import fan_in
+from platform_assets.learning.families.fitting import Fitting, RelatedTask
 from platform_assets.learning.families.registry import FAMILIES, UnknownParameter
-from platform_assets.learning.fold_fit import FoldResult, fit_fold, training_set_id
+from platform_assets.learning.fold_fit import REFIT_GROWTH, FoldResult, fit_fold, fit_whole, training_set_id
 from platform_assets.learning.folds import assign_folds
 
 from .conftest import Table
+
+SMALL_NETWORK = {"hidden_width": 16, "members": 2, "learning_rate": 0.01, "max_epochs": 12}
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +25,11 @@ def folds(table: Table) -> np.ndarray:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_reloaded_fold_is_the_fold(family: str, table: Table, folds: np.ndarray, tmp_path: Path) -> None:
-    result = fit_fold(table.X, table.y, table.groups, folds, 1, family, {}, 5)
+    params = {} if family in ("lightgbm", "logistic") else SMALL_NETWORK
+    result = fit_fold(table.X, table.y, table.groups, folds, 1, family, params, 5)
     assert (result.rows == np.flatnonzero(folds == 1)).all()
     assert result.seconds > 0
+    assert result.predict_cpu_seconds > 0
     assert result.auc is not None
     assert result.auc > 0.7
     result.save(tmp_path)
@@ -38,6 +45,8 @@ def test_a_reloaded_fold_is_the_fold(family: str, table: Table, folds: np.ndarra
         "fold",
         "best_iteration",
         "history",
+        "ended_by",
+        "columns",
         "auc",
         "log_loss",
     ):
@@ -59,6 +68,41 @@ def test_a_folds_own_labels_and_values_do_not_reach_its_estimator(table: Table, 
     second = fit_fold(table.X, flipped, table.groups, folds, 0, "logistic")
     assert (first.predictions == second.predictions).all()
     assert first.training_set != second.training_set
+
+
+@settings(max_examples=30, deadline=None)
+@given(own=st.lists(st.integers(0, 20), min_size=1), gone=st.lists(st.integers(0, 20)))
+def test_a_task_without_some_people_has_every_row_of_the_others(own: list[int], gone: list[int]) -> None:
+    groups = np.asarray(own)
+    task = RelatedTask("other", np.arange(len(own), dtype=float)[:, None], (groups % 2).astype(np.int8), groups)
+    left = task.without(gone)
+    assert left.groups.tolist() == [one for one in own if one not in gone]
+    assert left.X[:, 0].tolist() == [place for place, one in enumerate(own) if one not in gone]
+    assert left.y.tolist() == [one % 2 for one in left.groups]
+
+
+def test_what_held_out_people_answered_to_another_question_does_not_reach_the_fold(
+    table: Table, folds: np.ndarray
+) -> None:
+    X, params = table.X.to_numpy(), {"max_epochs": 2, "members": 1, "hidden_width": 8}
+
+    def fitted(labels: np.ndarray) -> FoldResult:
+        task = RelatedTask("other", X, labels.astype(np.int8), table.groups)
+        return fit_fold(table.X, table.y, table.groups, folds, 0, "multitask", params, fitting=Fitting(tasks=(task,)))
+
+    other = (table.X["n0"] > 0).to_numpy().astype(int)
+    first = fitted(other)
+    assert (fitted(np.where(folds == 0, 1 - other, other)).predictions == first.predictions).all()
+    assert (fitted(np.where(folds == 1, 1 - other, other)).predictions != first.predictions).any()
+
+
+def test_a_refit_runs_the_rounds_its_folds_kept_and_some_more(table: Table, folds: np.ndarray) -> None:
+    parts = [fit_fold(table.X, table.y, table.groups, folds, k, "lightgbm", {}, 3) for k in range(3)]
+    whole = fit_whole(table.X, table.y, table.groups, parts)
+    assert whole.best_iteration_ == round(REFIT_GROWTH * np.mean([part.best_iteration for part in parts]))
+    assert whole.get_params()["random_state"] == 3
+    line = [fit_fold(table.X, table.y, table.groups, folds, k, "logistic", {"C": 0.1}) for k in range(3)]
+    assert fit_whole(table.X, table.y, table.groups, line).get_params()["C"] == 0.1
 
 
 def test_a_given_training_set_name_is_kept_and_a_made_one_follows_the_data(table: Table, folds: np.ndarray) -> None:

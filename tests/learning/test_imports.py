@@ -18,6 +18,15 @@ LIGHT = [
     "fold_fit",
     "explain",
     "evaluate",
+    "splits",
+    "intervals",
+    "slices",
+    "leaks",
+    "ageing",
+    "event_files",
+    "selection",
+    "portfolio",
+    "search",
 ]
 
 

@@ -150,7 +150,8 @@ def test_a_scope_defines_its_campaign_and_everything_shared(
     others = ("repeat_buyers/", "scifi_fans/")
     assert keys(scoped) == {key for key in keys(definitions) if not key.startswith(others)}
     jobs = {job.name for job in scoped.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"refresh_marts", "train_winback", "score_customer"}
+    pretraining = {"pretrain_customer", "pretrain_viewer"}
+    assert jobs == {"refresh_marts", "train_winback", "score_customer"} | pretraining
 
 
 @pytest.fixture

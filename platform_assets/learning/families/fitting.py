@@ -16,6 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 
+class CannotFit(RuntimeError):
+    """A family cannot fit these rows with these parameters, however often it tries; the message says why."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """What a model tells after a round (boosting) or an epoch (network).
@@ -54,8 +58,12 @@ class RelatedTask:
     groups: npt.NDArray[np.generic]
 
     def without(self, groups: npt.ArrayLike) -> RelatedTask:
-        """The task without the rows of these entities: held-out people are not learned from through another question."""
-        kept = ~pd.Series(self.groups).isin(pd.unique(pd.Series(groups))).to_numpy()
+        """The task without the rows of these entities: held-out people are not learned from through another question.
+
+        Ids are compared as text, as folds are assigned: 17 and "17" are the same entity.
+        """
+        held_out = set(pd.Series(groups).astype(str))
+        kept = ~pd.Series(self.groups).astype(str).isin(held_out).to_numpy()
         return RelatedTask(self.name, self.X[kept], self.y[kept], self.groups[kept])
 
 

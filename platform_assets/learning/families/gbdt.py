@@ -1,24 +1,37 @@
 """The "lightgbm" family: gradient boosted trees, slow and small, stopped on an inner validation part.
 
-Belongs here: everything that touches LightGBM. Does not belong here: folds, ensembles, calibration.
+Belongs here: everything that touches LightGBM. Does not belong here: predicting with small trees (`trees`), choosing
+features, folds, ensembles, calibration.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit
 
 from platform_assets.learning.families.estimator import Floats, TableClassifier
-from platform_assets.learning.families.fitting import Fitting
+from platform_assets.learning.families.fitting import Fitting, Progress
+from platform_assets.learning.families.trees import MOST_LEAVES, SmallTrees
 from platform_assets.learning.folds import inner_validation
 
 if TYPE_CHECKING:
-    from lightgbm import Booster
+    from lightgbm import Booster, Dataset
 
 BOOSTER_FILE = "booster.txt"
+SEGMENT_ROUNDS = 50
+REPORT_ROUNDS = 10
+PROBABILITY_FLOOR = 1e-15
 
 
 class LightGBMClassifier(TableClassifier):
@@ -29,24 +42,29 @@ class LightGBMClassifier(TableClassifier):
     `early_stopping_rounds`, and keeps the best round. Where too few rows could be held out,
     `unvalidated_iterations` are fitted on all rows, fewer when no split is left. The remaining parameters are
     LightGBM's own, by its names.
+
+    Rounds come in segments of 50, each a booster of its own that starts from the scores reached and draws its random
+    numbers from the seed and the segment's number; the trees are joined afterwards. A fit taken up from the state kept
+    after a segment therefore gives the trees of an undisturbed one.
     """
 
-    booster_: Booster
+    text_: str
+    small_trees_: SmallTrees | None
 
     def __init__(
         self,
-        learning_rate: float = 0.05,
+        learning_rate: float = 0.06,
         num_leaves: int = 8,
-        extra_trees: bool = True,
+        extra_trees: bool = False,
         min_data_in_leaf: int = 20,
-        feature_fraction: float = 0.7,
+        feature_fraction: float = 0.5,
         bagging_fraction: float = 0.7,
-        lambda_l2: float = 10.0,
-        max_bin: int = 63,
+        lambda_l2: float = 1.0,
+        max_bin: int = 255,
         max_iterations: int = 2000,
-        early_stopping_rounds: int = 25,
+        early_stopping_rounds: int = 40,
         unvalidated_iterations: int = 100,
-        validation_fraction: float = 0.15,
+        validation_fraction: float = 0.1,
         num_threads: int = 1,
         random_state: int = 0,
     ) -> None:
@@ -65,15 +83,40 @@ class LightGBMClassifier(TableClassifier):
         self.num_threads = num_threads
         self.random_state = random_state
 
-    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
+    @cached_property
+    def booster_(self) -> Booster:
+        """The fitted trees as LightGBM's own object, for what only LightGBM does: TreeSHAP, say."""
         import lightgbm
 
-        settings = {
+        return lightgbm.Booster(model_str=self.text_)
+
+    @property
+    def gain_(self) -> Floats:
+        """Training loss that splits on each column took away, in total (d,)."""
+        return np.asarray(self.booster_.feature_importance("gain"), dtype=np.float64)
+
+    def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
+        started = time.process_time()
+        held_out = None
+        if fitting.rounds is None:
+            held_out = inner_validation(y, groups, self.validation_fraction, self.random_state)
+        ceiling = self.max_iterations
+        if held_out is None:
+            ceiling = self.unvalidated_iterations if fitting.rounds is None else fitting.rounds
+        rounds = (ceiling, self.early_stopping_rounds)
+        boosting = _Boosting(self._settings(), self.random_state, X, y, held_out, rounds, fitting)
+        self.ended_by_ = boosting.run(started)
+        text, self.best_iteration_ = boosting.joined()
+        self.history_ = boosting.reached.history
+        self._take_trees(text)
+
+    def _settings(self) -> dict[str, Any]:
+        return {
             "objective": "binary",
+            "metric": "binary_logloss",
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,
             "extra_trees": self.extra_trees,
-            "extra_seed": self.random_state,
             "min_data_in_leaf": self.min_data_in_leaf,
             "feature_fraction": self.feature_fraction,
             "bagging_fraction": self.bagging_fraction,
@@ -81,44 +124,211 @@ class LightGBMClassifier(TableClassifier):
             "lambda_l2": self.lambda_l2,
             "max_bin": self.max_bin,
             "num_threads": self.num_threads,
-            "seed": self.random_state,
+            "data_random_seed": self.random_state,
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,
         }
-        held_out = inner_validation(y, groups, self.validation_fraction, self.random_state)
-        if held_out is None:
-            trained = lightgbm.train(settings, lightgbm.Dataset(X, y), self.unvalidated_iterations)
-            self.best_iteration_ = trained.current_iteration()
-        else:
-            fitting = lightgbm.Dataset(X[~held_out], y[~held_out])
-            validating = lightgbm.Dataset(X[held_out], y[held_out], reference=fitting)
-            losses: dict[str, Any] = {}
-            trained = lightgbm.train(
-                settings,
-                fitting,
-                self.max_iterations,
-                valid_sets=[validating],
-                valid_names=["validation"],
-                callbacks=[
-                    lightgbm.early_stopping(self.early_stopping_rounds, verbose=False),
-                    lightgbm.record_evaluation(losses),
-                ],
-            )
-            self.best_iteration_ = trained.best_iteration
-            self.history_ = [float(loss) for loss in losses["validation"]["binary_logloss"]]
-        # Through the text once, so that the fitted and the reloaded booster are the same one.
-        text = trained.model_to_string(num_iteration=self.best_iteration_)
-        self.booster_ = lightgbm.Booster(model_str=text)
 
     def positive_probability(self, X: Floats) -> Floats:
-        return np.asarray(self.booster_.predict(X, num_threads=self.num_threads), dtype=np.float64)
+        if self.small_trees_ is None:
+            return np.asarray(self.booster_.predict(X, num_threads=self.num_threads), dtype=np.float64)
+        return np.asarray(expit(self.small_trees_(X)), dtype=np.float64)
 
     def _write(self, folder: Path) -> dict[str, Any]:
-        (folder / BOOSTER_FILE).write_text(self.booster_.model_to_string())
+        (folder / BOOSTER_FILE).write_text(self.text_)
         return {}
 
     def _read(self, folder: Path, fitted: dict[str, Any]) -> None:
+        self._take_trees((folder / BOOSTER_FILE).read_text())
+
+    def _take_trees(self, text: str) -> None:
+        self.text_ = text
+        self.__dict__.pop("booster_", None)
+        self.small_trees_ = SmallTrees(text) if self.num_leaves <= MOST_LEAVES else None
+
+
+@dataclass
+class _Reached:
+    """How far boosting has come at the end of a segment: everything the next segment depends on.
+
+    `texts` are the segments' models, `trees` their number of trees, `scores` the log-odds of training and validation rows.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    trees: int = 0
+    history: list[float] = field(default_factory=list)
+    best: int = 0
+    scores: list[Floats] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+
+    def to_bytes(self, fingerprint: str) -> bytes:
+        from safetensors.numpy import save
+
+        plain = {
+            "fingerprint": fingerprint,
+            "texts": self.texts,
+            "trees": self.trees,
+            "history": self.history,
+            "best": self.best,
+            "cpu_seconds": self.cpu_seconds,
+        }
+        arrays = {f"scores_{part}": values for part, values in enumerate(self.scores)}
+        return bytes(save({**arrays, "plain": np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)}))
+
+    @classmethod
+    def from_bytes(cls, state: bytes, fingerprint: str) -> Self | None:
+        """What `to_bytes` kept, or None when it belongs to another fit."""
+        from safetensors.numpy import load
+
+        arrays = load(state)
+        plain = json.loads(arrays.pop("plain").tobytes())
+        if plain.pop("fingerprint") != fingerprint:
+            return None
+        return cls(**plain, scores=[arrays[name] for name in sorted(arrays)])
+
+
+class _Boosting:
+    """One fit, a segment of rounds at a time."""
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        seed: int,
+        X: Floats,
+        y: npt.NDArray[np.int8],
+        held_out: npt.NDArray[np.bool_] | None,
+        rounds: tuple[int, int],
+        fitting: Fitting,
+    ) -> None:
         import lightgbm
 
-        self.booster_ = lightgbm.Booster(model_str=(folder / BOOSTER_FILE).read_text())
+        self.settings, self.seed, self.fitting = settings, seed, fitting
+        # At most so many, and so many without a better validation loss.
+        self.ceiling, self.patience = rounds
+        trained = np.ones(len(y), dtype=bool) if held_out is None else ~held_out
+        self.labels = [y[trained]] if held_out is None else [y[trained], y[held_out]]
+        self.data: list[Dataset] = [lightgbm.Dataset(X[trained], y[trained])]
+        if held_out is not None:
+            self.data.append(lightgbm.Dataset(X[held_out], y[held_out], reference=self.data[0]))
+        self.reached = _Reached()
+        if fitting.checkpoints is not None:
+            described = json.dumps([settings, seed, rounds, SEGMENT_ROUNDS, X.shape], sort_keys=True)
+            self.fingerprint = _fingerprint(described, X, y, trained)
+            state = fitting.checkpoints.load()
+            self.reached = (None if state is None else _Reached.from_bytes(state, self.fingerprint)) or self.reached
+
+    def run(self, started: float) -> str:
+        """Boost until the validation loss, the ceiling or the budget ends it; returns which (`ended_by_`).
+
+        `started` is the process's CPU time when the fit began, which is where the budget counts from.
+        """
+        reached, limit, kept_at = self.reached, self.fitting.cpu_seconds, time.monotonic()
+        before = reached.cpu_seconds
+        while True:
+            ended = self._segment(None if limit is None else started + limit - before)
+            reached.cpu_seconds = before + time.process_time() - started
+            if ended is not None:
+                return ended
+            if self.fitting.checkpoints and time.monotonic() - kept_at >= self.fitting.checkpoint_seconds:
+                self.fitting.checkpoints.save(reached.to_bytes(self.fingerprint))
+                kept_at = time.monotonic()
+
+    def _segment(self, deadline: float | None) -> str | None:
+        """The rounds of one segment; returns what ended the fit in it, if anything did."""
+        import lightgbm
+
+        reached, grew = self.reached, False
+        for data, scores in zip(self.data, reached.scores, strict=False):
+            data.set_init_score(scores)
+        booster = lightgbm.Booster({**self.settings, **_seeds(self.seed, len(reached.texts))}, self.data[0])
+        for data in self.data[1:]:
+            booster.add_valid(data, "validation")
+        before, told = reached.trees, (reached.trees, time.monotonic())
+        ended = None
+        for _ in range(SEGMENT_ROUNDS):
+            grew |= not booster.update()
+            if before + booster.current_iteration() > reached.trees:
+                reached.trees += 1
+                ended = self._judge(booster)
+                if self.fitting.report and reached.trees % REPORT_ROUNDS == 0:
+                    told = self._tell(booster, *told)
+            if ended is None and deadline is not None and time.process_time() >= deadline:
+                ended = "budget"
+            if ended is not None:
+                break
+        reached.texts.append(booster.model_to_string())
+        reached.scores = [np.asarray(logit(one), dtype=np.float64) for one in _probabilities(booster, len(self.data))]
+        # Nothing left to split in a whole segment of drawn rows and columns: further ones would add nothing.
+        return ended if grew or ended is not None else "convergence"
+
+    def _judge(self, booster: Booster) -> str | None:
+        """Note the validation loss after a tree; returns what ends the fit here, if anything does."""
+        reached = self.reached
+        if len(self.data) > 1:
+            reached.history.append(float(booster.eval_valid()[0][2]))
+            if reached.best == 0 or reached.history[-1] < reached.history[reached.best - 1]:
+                reached.best = reached.trees
+            elif reached.trees - reached.best >= self.patience:
+                return "convergence"
+        return "rounds" if reached.trees >= self.ceiling else None
+
+    def _tell(self, booster: Booster, trees: int, at: float) -> tuple[int, float]:
+        """Report progress since `trees` trees at wall time `at`; returns the two as of now."""
+        now, reached, labels = time.monotonic(), self.reached, self.labels[0]
+        given = _probabilities(booster, 1)[0]
+        assert self.fitting.report is not None
+        self.fitting.report(
+            Progress(
+                round=reached.trees,
+                learning_rate=self.settings["learning_rate"],
+                train_loss=float(-np.log(np.where(labels == 1, given, 1 - given)).mean()),
+                validation_loss=reached.history[-1] if reached.history else None,
+                rows_per_second=len(labels) * (reached.trees - trees) / max(now - at, 1e-9),
+            )
+        )
+        return reached.trees, now
+
+    def joined(self) -> tuple[str, int]:
+        """The text of the trees to keep as one model, and their number."""
+        import lightgbm
+
+        reached = self.reached
+        kept = reached.best if len(self.data) > 1 else reached.trees
+        return lightgbm.Booster(model_str=_join(reached.texts)).model_to_string(num_iteration=kept), kept
+
+
+def _seeds(seed: int, segment: int) -> dict[str, int]:
+    """What LightGBM draws rows, columns and thresholds by in one segment."""
+    drawn = np.random.SeedSequence([seed % 2**32, segment]).generate_state(3) >> 1
+    names = ("bagging_seed", "feature_fraction_seed", "extra_seed")
+    return dict(zip(names, drawn.tolist(), strict=True))
+
+
+def _probabilities(booster: Booster, parts: int) -> list[Floats]:
+    """What a booster predicts for the rows it trains on, then, of two parts, for the validation rows; it knows already."""
+    found: list[Floats] = []
+
+    def keep(given: Floats, _: Dataset) -> tuple[str, float, bool]:
+        found.append(np.clip(given, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR))
+        return "kept", 0.0, True
+
+    booster.eval_train(keep)
+    if parts > 1:
+        booster.eval_valid(keep)
+    return found
+
+
+def _join(texts: list[str]) -> str:
+    """One LightGBM model text of the trees of several, in order; what is stated about single trees' sizes is left out."""
+    head = re.sub(r"(?m)^tree_sizes=.*\n", "", texts[0][: texts[0].index("Tree=0\n")])
+    trees = "".join(text[text.index("Tree=0\n") : text.index("end of trees")] for text in texts)
+    numbers = itertools.count()
+    return head + re.sub(r"(?m)^Tree=\d+$", lambda _: f"Tree={next(numbers)}", trees) + "end of trees\n"
+
+
+def _fingerprint(settings: str, *arrays: npt.NDArray[Any]) -> str:
+    digest = hashlib.sha256(settings.encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

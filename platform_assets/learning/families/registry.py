@@ -13,7 +13,7 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from platform_assets.learning.families.estimator import TableClassifier
@@ -22,11 +22,15 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "lightgbm": "platform_assets.learning.families.gbdt:LightGBMClassifier",
         "network": "platform_assets.learning.families.network:NetworkClassifier",
+        "multitask": "platform_assets.learning.families.multitask:MultitaskClassifier",
+        "transfer": "platform_assets.learning.families.transfer:TransferClassifier",
         "logistic": "platform_assets.learning.families.logistic:LogisticClassifier",
     }
 )
 # Families that compute on a GPU when there is one.
-ON_GPU = frozenset({"network"})
+ON_GPU = frozenset({"network", "multitask", "transfer"})
+# What a family is of no use without: labels of related tasks, or a pre-trained body.
+NEEDS: Mapping[str, Literal["tasks", "body"]] = MappingProxyType({"multitask": "tasks", "transfer": "body"})
 SEED_PARAMETER = "random_state"
 
 

@@ -17,15 +17,27 @@ import pyarrow.parquet as pq
 import platform_assets
 from platform_assets.artifacts import Artifact, ArtifactStore, Recipe
 from platform_assets.campaigns.fitting import fit_fold_of
+from platform_assets.campaigns.past import PAST_FILE, Past
+from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.campaigns.training_set import FILE
 
 ROWS, FOLDS, FEATURES = 3000, 3, 6
+SPEC = CampaignSpec.model_validate(
+    {
+        "owner": "team:smoke",
+        "description": "Who will order within 30 days?",
+        "entity": "person",
+        "label": {"event": "orders", "within": "30d"},
+        "audience": {"top": "10%"},
+        "advanced": {"models": {"lightgbm": {"num_leaves": 7}}, "folds": FOLDS, "seed": 1},
+    }
+)
 
 
 def fitted(folder: Path) -> dict[str, Any]:
     """Fits fold 0 with LightGBM in a store below `folder`. Equal content hashes mean equal files."""
     store = ArtifactStore(folder)
-    made = fit_fold_of("smoke", "lightgbm", {"num_leaves": 7}, 0, 1, _training_set(store), store)
+    made = fit_fold_of("smoke", SPEC, "lightgbm", 0, _training_set(store), store)
     return {"content_hash": made.ref.content_hash, "auc": made.metadata["auc"], "hit": made.hit}
 
 
@@ -56,6 +68,7 @@ def _training_set(store: ArtifactStore) -> Artifact:
 
     def build(target: Path) -> dict[str, Any]:
         pq.write_table(pa.table(columns), target / FILE)
+        (target / PAST_FILE).write_text(json.dumps(Past().to_json()))
         return {"timezone": "UTC"}
 
     return store.get_or_build(Recipe(key="smoke/training_set", code={}, config={"rows": ROWS}, inputs={}), build)
