@@ -120,7 +120,7 @@ def differences(judged: Sequence[Judged], resamples: int = 1000, seed: int = 0) 
 
 def paired_mean(values: npt.ArrayLike, clusters: npt.ArrayLike, resamples: int = 10_000, seed: int = 0) -> Difference:
     """Mean of paired differences (n,) with a 95 % interval from drawing whole `clusters` (n,) again: the draws of an
-    experiment, whose people are shared by its questions.
+    experiment, whose people are shared by its questions. One cluster alone has no interval: its bounds are NaN.
     """
     given, labels = np.asarray(values, dtype=float), np.asarray(clusters)
     names = np.unique(labels)
@@ -128,5 +128,5 @@ def paired_mean(values: npt.ArrayLike, clusters: npt.ArrayLike, resamples: int =
     sizes = np.array([(labels == name).sum() for name in names])
     drawn = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))
     means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(means, [0.025, 0.975]) if len(names) > 1 else (np.nan, np.nan)
     return Difference(float(given.mean()), float(low), float(high))

@@ -166,4 +166,5 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _signed(change: Difference) -> str:
-    return f"{change.mean:+.4f} ({change.low:+.4f} to {change.high:+.4f})"
+    interval = "no interval" if np.isnan(change.low) else f"{change.low:+.4f} to {change.high:+.4f}"
+    return f"{change.mean:+.4f} ({interval})"

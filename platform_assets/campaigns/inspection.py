@@ -56,8 +56,9 @@ def inspected(training: Artifact) -> "tuple[tuple[Finding, ...], tuple[Ageing, .
     from platform_assets.learning.leaks import Finding
 
     found = json.loads(Path(training.path(INSPECTION_FILE)).read_text())
-    nan = float("nan")
-    ageing = [{name: nan if value is None else value for name, value in one.items()} for one in found["ageing"]]
+    ageing: list[dict[str, Any]] = [
+        {name: float("nan") if value is None else value for name, value in one.items()} for one in found["ageing"]
+    ]
     return tuple(Finding(**one) for one in found["leaks"]), tuple(Ageing(**one) for one in ageing)
 
 

@@ -111,9 +111,18 @@ IN_CLOUD = {
 ON_KUBERNETES = IN_CLOUD | {"PLATFORM_EXECUTOR": "kubernetes", "PLATFORM_SCORING_SHARDS": "2"}
 
 
+@pytest.fixture(scope="module")
+def automatic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A campaign that leaves its models to the platform."""
+    folder = tmp_path_factory.mktemp("campaigns")
+    write_campaign(folder, "automatic", GOOD + "  advanced: {models: auto, refit: true}\n")
+    return folder
+
+
 @pytest.mark.parametrize("where", [{}, IN_CLOUD, ON_KUBERNETES], ids=["local", "gcp", "kubernetes"])
+@pytest.mark.parametrize("models", ["named", "auto"])
 def test_loading_definitions_imports_nothing_that_only_steps_need(
-    where: dict[str, str], environment: Environment
+    where: dict[str, str], models: str, automatic: Path, environment: Environment
 ) -> None:
     code = (
         "import sys, time; started = time.perf_counter()\n"
@@ -126,7 +135,7 @@ def test_loading_definitions_imports_nothing_that_only_steps_need(
     variables = {
         "PLATFORM_DATA": str(environment.data),
         "PLATFORM_DBT_PROJECT": str(environment.dbt_project),
-    }
+    } | ({"PLATFORM_CAMPAIGNS_DIR": str(automatic)} if models == "auto" else {})
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | variables | where,
