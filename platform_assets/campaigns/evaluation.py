@@ -107,7 +107,8 @@ def calibration_table(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]")
     from platform_assets.learning import metrics
 
     # A tenth without a positive has no ratio of predicted to actual, and JSON no word for that.
-    return metrics.calibration_table(rows.labels, calibrated).drop(columns="ratio").to_dict("records")
+    table = metrics.calibration_table(rows.labels, calibrated).drop(columns="ratio")
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def importance_of(
