@@ -19,6 +19,8 @@ DBT_FILES := $(shell find dbt_project -type f \( -name '*.sql' -o -name '*.yml' 
 
 # BigQuery and GCS on this machine, in an environment of their own: they need a newer Python than the platform.
 EMULATORS := $(abspath .emulators)
+# What our models are compared with.
+AUTOGLUON := $(abspath .autogluon)
 # Kubernetes on this machine, built from Debian's source package: minutes, once.
 CLUSTER := $(abspath .cluster/bin)
 # Any other cluster's kubeconfig, to run `make test-cluster` there: tests/cluster/README.md.
@@ -28,7 +30,7 @@ PROJECT ?=
 # Processes that run tests side by side.
 WORKERS ?= 2
 
-.PHONY: environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-pods lint schema lock clean
+.PHONY: environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-pods benchmark-quality lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -108,6 +110,14 @@ programs:
 benchmark: $(MANIFEST)
 	$(BIN)/python -m benchmarks.orchestration
 
+# Ours against AutoGluon, which has an environment of its own (2.2 GB). Hours; cells that are kept are not run again.
+benchmark-quality: $(MANIFEST) $(AUTOGLUON)/.installed
+	$(BIN)/python -m benchmarks.quality run
+	$(BIN)/python -m benchmarks.quality table
+
+$(AUTOGLUON)/.installed: benchmarks/quality/peer/requirements.lock | $(VENV)/.installed
+	TORCH="$(TORCH)" benchmarks/quality/peer/install.sh $(AUTOGLUON) $(PYTHON)
+
 benchmark-pods: $(MANIFEST) emulators cluster
 	$(BIN)/python -m benchmarks.pods
 
@@ -123,6 +133,7 @@ schema: $(VENV)/.installed
 lock:
 	./deploy/lock.sh
 	./tests/emulators/lock.sh
+	./benchmarks/quality/peer/lock.sh
 
 clean:
 	rm -rf .data $(MANIFEST)
