@@ -76,12 +76,12 @@ def build_ensemble(
         rows = TrainingRows.of(training)
         predictions = {member: out_of_fold(model) for member, model in fitted.items()}
         best = _combined(predictions, rows, spec)
-        about = {"campaign": name, "past_scores": past.to_json()["scores"], "unseen": []}
+        about = {"campaign": name, "past_scores": past.to_json()["scores"]}
         _bundled(best, fitted, rows, about, store).save(folder / BUNDLE_FOLDER)
         columns = [score.column for score in past.scores]
         blind = {m: predictions[m] for m, model in fitted.items() if set(columns) <= set(model.metadata["excluded"])}
         if columns and blind:
-            about |= {"past_scores": [], "unseen": columns}
+            about |= {"past_scores": []}
             _bundled(_combined(blind, rows, spec), fitted, rows, about, store).save(folder / ALONE_FOLDER)
         _write_out_of_fold(folder / OOF_FILE, rows, best.calibrated)
         weights = best.ensemble.weights
@@ -100,7 +100,14 @@ def build_ensemble(
             "importance": importance,
         }
         (folder / EVALUATION_FILE).write_text(json.dumps(evaluation, indent=1, allow_nan=False))
-        return {"training_set": rows_hash(training), "not_fitted": told, **_headline(rows, best)}
+        features = [column for column in rows.features if column not in columns]
+        return {
+            "training_set": rows_hash(training),
+            "not_fitted": told,
+            # What others need to know for its score; None when it has none of its own.
+            "alone_features": features if blind else None,
+            **_headline(rows, best),
+        }
 
     return store.get_or_build(recipe, build)
 

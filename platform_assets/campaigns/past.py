@@ -128,12 +128,11 @@ def find_past(
         known = [promotion for promotion in of_entity if promotion.score_at < score_at.isoformat()]
         if frozen:
             chosen = frozen[-1]
-            bundle = load_bundle_alone(store.open(chosen.ensemble))
-            needed = tuple(feature for feature in bundle.feature_names if feature not in bundle.metadata["unseen"])
+            needed = store.open(chosen.ensemble).metadata["alone_features"]
             # A group that was taken out of the platform takes the models that need it along.
-            if set(needed) <= offered:
+            if needed is not None and set(needed) <= offered:
                 column = f"score_{campaign}_{chosen.score_at.replace('-', '')}_{chosen.ensemble.content_hash[:6]}"
-                scores.append(PastScore(column, campaign, chosen.score_at, chosen.ensemble, needed))
+                scores.append(PastScore(column, campaign, chosen.score_at, chosen.ensemble, tuple(needed)))
         if known and campaign != name:
             rows = known[-1].training_set
             if set(features) <= set(store.open(rows).metadata["features"]):

@@ -98,7 +98,7 @@ def test_only_trees_look_at_the_scores_of_others_and_the_rest_can_stand_alone(wo
     assert column not in seen
     alone = load_bundle_alone(later.ensemble)
     assert [member.family for member in alone.members] == ["network"]
-    assert alone.metadata["unseen"] == [column]
+    assert later.ensemble.metadata["alone_features"] == later.training.metadata["features"]
     assert Past.of_bundle(alone) == Past()
 
 
