@@ -71,8 +71,10 @@ ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 test: $(MANIFEST) programs emulators cluster
 	$(MAKE) --jobs=2 --output-sync=target test-without-cluster test-cluster
 
+# In order of files: by number of tests, as xdist would have it, the files of few and long tests come last, and one process
+# waits for the other.
 test-without-cluster: $(MANIFEST) programs emulators
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --durations=25 -m "not cluster and not kubelet" --require-emulators
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder --durations=25 -m "not cluster and not kubelet" --require-emulators
 
 test-fast: $(MANIFEST)
 	$(BIN)/python -m pytest -m "not slow and not bigquery and not cluster and not kubelet"

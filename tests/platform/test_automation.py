@@ -208,6 +208,8 @@ def test_a_training_schedule_runs_by_the_campaign_s_clock(environment: Environme
         for schedule in repository.schedule_defs
     }
     assert found == {
+        "pretrain_customer": ("0 4 1 * *", "Europe/Berlin"),
+        "pretrain_viewer": ("0 4 1 * *", "Europe/Berlin"),
         "train_daily": ("0 4 * * *", "Europe/Berlin"),
         "train_weekly": ("0 4 * * 1", "Europe/Berlin"),
         "train_monthly": ("0 4 1 * *", "Europe/Berlin"),
