@@ -4,17 +4,18 @@ One upload of an object is atomic, and a write can be made to depend on the obje
 with every write. The client repeats an operation, at random growing intervals, only when it was told to come back later
 (408, 429, 5xx) or got no answer. A conditional write whose first answer was lost then finds its own object and is told
 412: so every write carries a word of its own in the object's metadata, by which it recognises itself.
+A download whose checksum is not the one that was announced is made again from the start; the client would only refuse it.
 Credentials are Application Default Credentials; with STORAGE_EMULATOR_HOST set the client asks an emulator, with none.
 """
 
 import mimetypes
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -23,7 +24,10 @@ from platform_assets.storage.files import ASIDE, Files, Stored, checked
 if TYPE_CHECKING:
     from google.cloud import storage
 
+P = ParamSpec("P")
+T = TypeVar("T")
 WRITE = "write"
+GARBLED_SECONDS = 30.0
 
 
 class Bucket(Files):
@@ -41,7 +45,7 @@ class Bucket(Files):
 
         blob = self._blob(name)
         try:
-            content = blob.download_as_bytes()
+            content: bytes = _repeated_while_garbled(blob.download_as_bytes)()
         except NotFound:
             return None
         return Stored(content, str(blob.generation))
@@ -65,7 +69,7 @@ class Bucket(Files):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{uuid4().hex}{ASIDE}")
         try:
-            self._blob(name).download_to_filename(str(aside))
+            _repeated_while_garbled(self._blob(name).download_to_filename)(str(aside))
             os.replace(aside, path)
         except NotFound as error:
             raise FileNotFoundError(f"{self.location(name)} does not exist") from error
@@ -148,6 +152,15 @@ class Bucket(Files):
 
     def _blob(self, name: str) -> "storage.Blob":
         return _client().bucket(self._bucket).blob(self._key(name))
+
+
+def _repeated_while_garbled(download: Callable[P, T]) -> Callable[P, T]:
+    """`download`, made again while its checksum is wrong; google.api_core's RetryError after GARBLED_SECONDS."""
+    from google.api_core.retry import Retry, if_exception_type
+    from google.cloud.storage.exceptions import DataCorruption
+
+    retry = Retry(predicate=if_exception_type(DataCorruption), initial=0.1, maximum=5, timeout=GARBLED_SECONDS)
+    return retry(download)
 
 
 @cache

@@ -1,9 +1,10 @@
-"""A bucket's answers can be late, be refusals, or be lost: what was done is neither done twice nor called a failure."""
+"""A bucket's answers can be late, be refusals, be lost or garbled: what was done is neither done twice nor called a failure."""
 
 import http.client
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +17,9 @@ pytestmark = pytest.mark.emulator_only
 
 
 class Line(ThreadingHTTPServer):
-    """A line to the storage server on which uploads fail as told: with a status, or with the answer lost on the way."""
+    """A line to the storage server on which uploads fail as told, with a status or with the answer lost on the way, and
+    the first downloads arrive garbled.
+    """
 
     daemon_threads = True
 
@@ -25,6 +28,7 @@ class Line(ThreadingHTTPServer):
         self.onward = urlsplit(server).netloc
         self.faults: list[int] = []
         self.uploads = 0
+        self.garbled_downloads = 0
 
 
 class _Forward(BaseHTTPRequestHandler):
@@ -49,6 +53,9 @@ class _Forward(BaseHTTPRequestHandler):
         if fault == LOST:
             self.close_connection = True
             return
+        if self.path.startswith("/download") and self.server.garbled_downloads:
+            self.server.garbled_downloads -= 1
+            content = content[::-1]
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("transfer-encoding", "content-length", "connection"):
@@ -120,3 +127,27 @@ def test_who_is_refused_does_not_ask_again(line: Line, bucket_root: str) -> None
     with pytest.raises(Forbidden):
         files_at(bucket_root).create("name", b"content")
     assert line.uploads == 1
+
+
+def test_a_download_that_arrives_garbled_is_made_again(line: Line, bucket_root: str, tmp_path: Path) -> None:
+    files = files_at(bucket_root)
+    files.write("name", b"content")
+    line.garbled_downloads = 2
+    assert files.read("name").content == b"content"
+    line.garbled_downloads = 2
+    assert files.local_path("name", tmp_path).read_bytes() == b"content"
+
+
+def test_a_download_that_stays_garbled_is_told_and_leaves_no_file(
+    line: Line, bucket_root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from google.api_core.exceptions import RetryError
+
+    monkeypatch.setattr(bucket, "GARBLED_SECONDS", 0.5)
+    files_at(bucket_root).write("name", b"content")
+    line.garbled_downloads = 1000
+    with pytest.raises(RetryError, match="Checksum mismatch"):
+        files_at(bucket_root).read("name")
+    with pytest.raises(RetryError, match="Checksum mismatch"):
+        files_at(bucket_root).local_path("name", tmp_path)
+    assert list(tmp_path.iterdir()) == []
