@@ -71,12 +71,12 @@ def auto_portfolio(
     members.append(MemberSpec("logistic", "logistic", share=0.1))
     if min(n_positives, n_rows - n_positives) >= DEEP_ROWS:
         members.append(MemberSpec("lightgbm_deep", "lightgbm", DEEP, share=2.0))
-    members.append(MemberSpec("lightgbm_extra", "lightgbm", EXTRA, share=0.7))
+    members.append(MemberSpec("lightgbm_extra", "lightgbm", EXTRA, share=1.0))
     if body:
         members.append(MemberSpec("transfer", "transfer", share=4.0, needs="body"))
     if tasks:
         members.append(MemberSpec("multitask", "multitask", share=4.0, needs="tasks"))
-    members.append(MemberSpec("network", "network", share=4.5))
+    members.append(MemberSpec("network", "network", share=4.0))
     return tuple(members)
 
 

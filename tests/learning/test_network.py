@@ -56,9 +56,17 @@ def test_every_epoch_is_told_with_its_losses_its_learning_rate_and_its_speed(tab
     fitted = NetworkClassifier(**TINY, max_epochs=4).fit(table.X, table.y, table.groups, Fitting(report=told.append))
     assert [one.round for one in told] == [1, 2, 3, 4]
     assert [one.validation_loss for one in told] == fitted.history_
-    assert all(one.learning_rate == 0.003 and one.rows_per_second > 0 for one in told)
+    assert all(0 < one.learning_rate < fitted.learning_rate and one.rows_per_second > 0 for one in told)
     losses = [one.train_loss for one in told]
     assert losses == sorted(losses, reverse=True)
+
+
+def test_a_smaller_batch_learns_at_a_rate_smaller_by_the_square_root() -> None:
+    small = make_table(100)
+    told: list[Progress] = []
+    fitted = NetworkClassifier(**TINY, learning_rate=0.008, batch_size=128, unvalidated_epochs=1)
+    fitted.fit(small.X, small.y, fitting=Fitting(rounds=1, report=told.append))
+    assert told[0].learning_rate == pytest.approx(0.004)
 
 
 def test_the_epoch_that_uses_up_the_budget_is_the_last_and_the_best_so_far_is_kept(table: Table) -> None:
@@ -148,9 +156,8 @@ def test_ramps_let_a_network_see_a_bump_that_few_epochs_of_lines_do_not() -> Non
     generator = np.random.default_rng(0)
     x = generator.normal(size=(3000, 1))
     y = ((np.abs(x[:, 0]) < 0.4) | (np.abs(x[:, 0]) > 1.5)).astype(int)
-    aucs = [
-        metrics.auc(y, NetworkClassifier(bins=bins, max_epochs=4).fit(x, y).predict_proba(x)[:, 1]) for bins in (0, 16)
-    ]
+    networks = [NetworkClassifier(bins=bins, learning_rate=0.005, max_epochs=4).fit(x, y) for bins in (0, 16)]
+    aucs = [metrics.auc(y, network.predict_proba(x)[:, 1]) for network in networks]
     assert aucs[1] > aucs[0] + 0.05
 
 

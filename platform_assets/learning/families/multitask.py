@@ -35,12 +35,12 @@ class MultitaskClassifier(NetworkClassifier):
         members: int = 8,
         bins: int = 16,
         dropout: float = 0.1,
-        learning_rate: float = 0.003,
+        learning_rate: float = 0.008,
         weight_decay: float = 0.01,
         averaging: float = 0.99,
         batch_size: int = 512,
         max_epochs: int = 100,
-        patience: int = 6,
+        patience: int = 4,
         unvalidated_epochs: int = 10,
         validation_fraction: float = 0.15,
         device: str = "auto",
@@ -71,7 +71,7 @@ class MultitaskClassifier(NetworkClassifier):
         course = super()._course(rows, validating, fitting)
         own = int((rows.tasks == 0).sum())
         related = min(len(rows.labels) - own, round(self.related_rows * own))
-        return replace(course, related_rows=related, batch_size=self._batch_size(own + related))
+        return replace(course, related_rows=related, **self._pace(own + related))
 
     def _train_with(
         self,

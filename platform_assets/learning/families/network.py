@@ -42,7 +42,9 @@ class NetworkClassifier(TableClassifier):
     Fitting stops when the log loss of the inner validation part (`validation_fraction` of the entities, or of
     the rows without groups) has not improved for `patience` epochs, and keeps the best epoch. Where too few
     rows could be held out, exactly `unvalidated_epochs` are run on all rows. A batch is `batch_size` rows,
-    fewer for small tables so that an epoch has about 32 steps. `device` is "auto" (CUDA when torch finds it),
+    fewer for small tables so that an epoch has about 32 steps; `learning_rate` is that of a whole batch, and falls with the
+    square root of a smaller one (Malladi et al. 2022, "On the SDEs and scaling rules for adaptive gradient algorithms").
+    `device` is "auto" (CUDA when torch finds it),
     "cpu" or "cuda"; on a CPU the same rows and parameters give the same weights.
 
     Rows are predicted in zero-padded batches of one fixed shape on one thread: a row's float32 result does
@@ -58,13 +60,13 @@ class NetworkClassifier(TableClassifier):
         hidden_layers: int = 2,
         members: int = 8,
         bins: int = 16,
-        dropout: float = 0.1,
-        learning_rate: float = 0.003,
+        dropout: float = 0.0,
+        learning_rate: float = 0.008,
         weight_decay: float = 0.01,
         averaging: float = 0.99,
         batch_size: int = 512,
         max_epochs: int = 100,
-        patience: int = 6,
+        patience: int = 4,
         unvalidated_epochs: int = 10,
         validation_fraction: float = 0.15,
         device: str = "auto",
@@ -159,11 +161,10 @@ class NetworkClassifier(TableClassifier):
     def _course(self, rows: Rows, validating: Rows | None, fitting: Fitting) -> Course:
         epochs = self.unvalidated_epochs if validating is None else self.max_epochs
         return Course(
-            learning_rate=self.learning_rate,
+            **self._pace(len(rows.labels)),
             weight_decay=self.weight_decay,
             dropout=self.dropout,
             averaging=self.averaging,
-            batch_size=self._batch_size(len(rows.labels)),
             epochs=epochs if fitting.rounds is None else fitting.rounds,
             patience=self.patience,
             device=self.device,
@@ -171,8 +172,10 @@ class NetworkClassifier(TableClassifier):
             seed=self.random_state,
         )
 
-    def _batch_size(self, rows_an_epoch: int) -> int:
-        return min(self.batch_size, max(32, rows_an_epoch // STEPS_AN_EPOCH))
+    def _pace(self, rows_an_epoch: int) -> dict[str, Any]:
+        """The batch size and the learning rate of a `Course` with so many rows an epoch."""
+        batch_size = min(self.batch_size, max(32, rows_an_epoch // STEPS_AN_EPOCH))
+        return {"batch_size": batch_size, "learning_rate": self.learning_rate * (batch_size / self.batch_size) ** 0.5}
 
     def positive_probability(self, X: Floats) -> Floats:
         inputs = self.preprocessor_.transform(X)
