@@ -30,7 +30,7 @@ PROJECT ?=
 # Processes that run tests side by side.
 WORKERS ?= 2
 
-.PHONY: environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-pods benchmark-quality lint schema lock clean
+.PHONY: environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -111,6 +111,10 @@ programs:
 
 benchmark: $(MANIFEST)
 	$(BIN)/python -m benchmarks.orchestration
+
+# The demo's campaigns with `models: auto`: CPU-seconds against the budget of their files.
+benchmark-budget: $(MANIFEST)
+	$(BIN)/python -m benchmarks.budget
 
 # Ours against AutoGluon, which has an environment of its own (2.2 GB). Hours; cells that are kept are not run again.
 benchmark-quality: $(MANIFEST) $(AUTOGLUON)/.installed

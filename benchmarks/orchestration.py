@@ -19,6 +19,7 @@ from pathlib import Path
 
 from platform_assets.artifacts import ArtifactStore
 from platform_assets.campaigns.read import read_campaigns
+from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.components.loading import read_sources
 from platform_assets.environment import REPOSITORY, Environment, local_environment
 from platform_assets.warehouse.catalog import Catalog
@@ -26,6 +27,31 @@ from platform_assets.warehouse.opening import open_warehouse
 from platform_assets.warehouse.reading import Warehouse
 from samples.demo import QUESTIONS
 from samples.exports import write_sample_exports
+
+
+def build_marts(environment: Environment) -> Catalog:
+    """Load the exports and build every mart; what the warehouse then knows."""
+    from platform_assets.exports.discover import load_source
+    from platform_assets.exports.opening import open_raw_tables
+    from platform_assets.transform.build import build
+    from platform_assets.transform.graph import ProjectGraph
+    from platform_assets.transform.opening import open_transform
+    from platform_assets.warehouse.catalog import read_manifest
+
+    catalog = Catalog.from_manifest(environment.dbt_manifest)
+    for source, declared in read_sources(environment.sources).items():
+        load_source(declared, source, environment.exports, open_raw_tables(environment))
+    graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
+    build(open_transform(environment, graph, catalog), list(graph.models))
+    return catalog
+
+
+def campaigns_of(environment: Environment, catalog: Catalog) -> dict[str, CampaignSpec]:
+    """The demo's campaigns by name."""
+    from platform_assets.execution.profiles import read_profiles
+
+    files = read_campaigns(environment.campaigns, catalog, read_profiles(environment.profiles))
+    return {file.name: file.spec for file in files if file.spec}
 
 
 def plain(environment: Environment) -> None:
@@ -36,22 +62,10 @@ def plain(environment: Environment) -> None:
     from platform_assets.campaigns.promoted import PromotedModels
     from platform_assets.campaigns.promotion import decide_promotion
     from platform_assets.campaigns.training import train_campaign
-    from platform_assets.execution.profiles import read_profiles
-    from platform_assets.exports.discover import load_source
-    from platform_assets.exports.opening import open_raw_tables
-    from platform_assets.transform.build import build
-    from platform_assets.transform.graph import ProjectGraph
-    from platform_assets.transform.opening import open_transform
-    from platform_assets.warehouse.catalog import read_manifest
 
-    catalog = Catalog.from_manifest(environment.dbt_manifest)
+    catalog = build_marts(environment)
     store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
-    for source, declared in read_sources(environment.sources).items():
-        load_source(declared, source, environment.exports, open_raw_tables(environment))
-    graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
-    build(open_transform(environment, graph, catalog), list(graph.models))
-    files = read_campaigns(environment.campaigns, catalog, read_profiles(environment.profiles))
-    specs = {file.name: file.spec for file in files if file.spec}
+    specs = campaigns_of(environment, catalog)
 
     def warehouse() -> Warehouse:
         return open_warehouse(environment, catalog)

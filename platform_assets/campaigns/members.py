@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from platform_assets.learning.selection import FeatureSelection
 
 FAMILY = "family"
-# More rows and positives than any member waits for.
+# More rows of either class than any member waits for.
 MANY = 10**9
 # Families that look at the scores of earlier campaigns when a campaign's file names its models (docs of `past_campaigns`).
 LOOK_AT_PAST_SCORES = frozenset({"lightgbm"})
@@ -58,7 +58,7 @@ def families_of(spec: CampaignSpec) -> dict[str, str]:
     if spec.advanced.models == "auto":
         from platform_assets.learning.portfolio import auto_portfolio
 
-        everything = auto_portfolio(MANY, MANY, tasks=True, body=True, past_scores=("any",))
+        everything = auto_portfolio(2 * MANY, MANY, tasks=True, body=True, past_scores=("any",))
         return {one.name: one.family for one in everything}
     return {name: str(params.get(FAMILY, name)) for name, params in spec.advanced.models.items()}
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from platform_assets.campaigns.bundles import load_bundle
@@ -11,6 +13,7 @@ from platform_assets.campaigns.fitting import NO_USE, fit_fold_of
 from platform_assets.campaigns.gathering import folds_of
 from platform_assets.campaigns.members import families_of, members_of
 from platform_assets.campaigns.watching import FILE, event_files
+from platform_assets.learning.portfolio import auto_portfolio
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training
 from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, campaign
 
@@ -31,6 +34,22 @@ def test_auto_tries_every_member_that_has_a_use_and_tells_the_rest(own_shop: Wor
     assert all(listed[member]["fold_auc_se"] > 0 for member in used)
     spent = sum(model.metadata["cpu_seconds"] for model in made.models.values() if "cpu_seconds" in model.metadata)
     assert 0 < spent <= 44
+
+
+@given(rows=st.integers(2, 10**8), rate=st.floats(0, 1), tasks=st.booleans(), body=st.booleans(), scores=st.booleans())
+def test_auto_has_steps_for_every_member_that_any_training_set_asks_for(
+    rows: int, rate: float, tasks: bool, body: bool, scores: bool
+) -> None:
+    asked_for = auto_portfolio(rows, round(rows * rate), tasks, body, ("a past score",) if scores else ())
+    steps = families_of(campaign(advanced={"models": "auto"}))
+    assert {member.name: member.family for member in asked_for}.items() <= steps.items()
+
+
+def test_a_model_that_lightgbm_refuses_is_told_and_does_not_sink_the_run(own_shop: Workshop) -> None:
+    spec = campaign(advanced={"models": {"lightgbm": {"num_leaves": 1}, "logistic": {}}})
+    made = own_shop.train("refused", spec, PAST)
+    assert set(made.ensemble.metadata["not_fitted"]) == {"lightgbm"}
+    assert "num_leaves" in made.ensemble.metadata["not_fitted"]["lightgbm"]
 
 
 def test_a_model_that_diverges_is_told_and_does_not_sink_the_run(own_shop: Workshop) -> None:

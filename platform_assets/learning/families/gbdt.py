@@ -11,6 +11,8 @@ import itertools
 import json
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +23,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from platform_assets.learning.families.estimator import Floats, TableClassifier
-from platform_assets.learning.families.fitting import Fitting, Progress
+from platform_assets.learning.families.fitting import CannotFit, Fitting, Progress
 from platform_assets.learning.families.trees import MOST_LEAVES, SmallTrees
 from platform_assets.learning.folds import inner_validation
 
@@ -41,7 +43,7 @@ class LightGBMClassifier(TableClassifier):
     (`validation_fraction` of the entities, or of the rows without groups) has not improved for
     `early_stopping_rounds`, and keeps the best round. Where too few rows could be held out,
     `unvalidated_iterations` are fitted on all rows, fewer when no split is left. The remaining parameters are
-    LightGBM's own, by its names.
+    LightGBM's own, by its names; CannotFit says what LightGBM refuses.
 
     Rounds come in segments of 50, each a booster of its own that starts from the scores reached and draws its random
     numbers from the seed and the segment's number; the trees are joined afterwards. A fit taken up from the state kept
@@ -104,9 +106,10 @@ class LightGBMClassifier(TableClassifier):
         if held_out is None:
             ceiling = self.unvalidated_iterations if fitting.rounds is None else fitting.rounds
         rounds = (ceiling, self.early_stopping_rounds)
-        boosting = _Boosting(self._settings(), self.random_state, X, y, held_out, rounds, fitting)
-        self.ended_by_ = boosting.run(started)
-        text, self.best_iteration_ = boosting.joined()
+        with _refusals_told():
+            boosting = _Boosting(self._settings(), self.random_state, X, y, held_out, rounds, fitting)
+            self.ended_by_ = boosting.run(started)
+            text, self.best_iteration_ = boosting.joined()
         self.history_ = boosting.reached.history
         self._take_trees(text)
 
@@ -146,6 +149,19 @@ class LightGBMClassifier(TableClassifier):
         self.text_ = text
         self.__dict__.pop("booster_", None)
         self.small_trees_ = SmallTrees(text) if self.num_leaves <= MOST_LEAVES else None
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Turns LightGBM's refusals into CannotFit; a lack of memory, which another attempt may not meet, stays an error."""
+    from lightgbm.basic import LightGBMError
+
+    try:
+        yield
+    except LightGBMError as error:
+        if "alloc" in str(error):
+            raise
+        raise CannotFit(f"LightGBM refuses these rows with these parameters: {error}") from error
 
 
 @dataclass

@@ -1,0 +1,66 @@
+"""What `models: auto` spends: the demo's campaigns trained with it, every fit's CPU-seconds against the budget of their files.
+
+Each question is trained in this process after the ones before it, from an empty store, and promoted, so that later ones have
+earlier campaigns to learn from. Run with `make benchmark-budget`.
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+from benchmarks.orchestration import build_marts, campaigns_of
+from platform_assets.artifacts import Artifact, ArtifactStore
+from platform_assets.campaigns.promoted import PromotedModels
+from platform_assets.campaigns.promotion import decide_promotion
+from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.training import train_campaign
+from platform_assets.environment import local_environment
+from platform_assets.warehouse.opening import open_warehouse
+from samples.demo import QUESTIONS
+from samples.exports import write_sample_exports
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.budget", description=__doc__.splitlines()[0])
+    parser.add_argument("--refit", action="store_true", help="with `refit: true` besides")
+    refit = parser.parse_args().refit
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    with tempfile.TemporaryDirectory() as folder:
+        environment = local_environment(Path(folder, "data"))
+        write_sample_exports(environment.exports, Path(folder, "samples"), environment.teachers)
+        catalog = build_marts(environment)
+        store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
+        specs = {name: _with_auto(spec, refit) for name, spec in campaigns_of(environment, catalog).items()}
+        for question in (question for question in QUESTIONS if question.train):
+            name, spec = question.campaign, specs[question.campaign]
+            day, begun = date.fromisoformat(question.as_of), time.process_time()
+            made = train_campaign(
+                name, spec, open_warehouse(environment, catalog), store, environment.teachers, promoted, day
+            )
+            spent = time.process_time() - begun
+            decide_promotion(name, made.ensemble, made.training, store, promoted)
+            for line in _lines(f"{name} as of {day}", spec.advanced.cpu_seconds, spent, made.models):
+                print(line, flush=True)
+
+
+def _with_auto(spec: CampaignSpec, refit: bool) -> CampaignSpec:
+    advanced = spec.advanced.model_copy(update={"models": "auto", "refit": refit})
+    return spec.model_copy(update={"advanced": advanced})
+
+
+def _lines(question: str, budget: float, spent: float, models: Mapping[str, Artifact]) -> list[str]:
+    costs = {name: model.metadata["cpu_seconds"] for name, model in models.items()}
+    fits = sum(costs.values())
+    return [
+        f"{question}: fits {fits:.1f} of {budget:g} CPU-s, {fits / budget:.0%}; training set, fits and ensemble {spent:.1f}",
+        "    " + ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items() if cost),
+    ]
+
+
+if __name__ == "__main__":
+    main()
