@@ -125,6 +125,30 @@ def lightgbm_defaults(question: Question) -> Answer:
     return Answer({"lightgbm": predicted}, {"lightgbm": fitted - started}, {"lightgbm": predict_cost})
 
 
+def lightgbm_five_folds(question: Question) -> Answer:
+    """LightGBM, slow and small, stopped early by each of five folds; the mean of the five, named `lightgbm`."""
+    from lightgbm import LGBMClassifier, early_stopping
+
+    X, X_test, folds = question.X.to_numpy(), question.X_test.to_numpy(), assign_folds(question.groups, 5, seed=0)
+    started, models = time.process_time(), []
+    for fold in range(5):
+        held_out = folds == fold
+        model = LGBMClassifier(
+            n_estimators=2000, learning_rate=0.02, num_leaves=15, n_jobs=1, verbosity=-1, deterministic=True
+        )
+        model.fit(
+            X[~held_out],
+            question.y[~held_out],
+            eval_X=X[held_out],
+            eval_y=question.y[held_out],
+            callbacks=[early_stopping(100, verbose=False)],
+        )
+        models.append(model)
+    fitted = time.process_time()
+    predicted = np.mean([np.asarray(model.predict_proba(X_test))[:, 1] for model in models], axis=0)
+    return Answer({"lightgbm": predicted}, {"lightgbm": fitted - started}, {"lightgbm": time.process_time() - fitted})
+
+
 def _answer(folder: Path, request: Mapping[str, Any], command: list[str]) -> Answer:
     (folder / "request.json").write_text(json.dumps(request))
     log, started = folder / "log", time.time()

@@ -90,24 +90,25 @@ def _permuted(store: Store) -> Iterator[str]:
 def _pooling(store: Store) -> Iterator[str]:
     cells = [one for one in store.cells() if one[0].startswith(pooling.PREFIX)]
     for question in sorted({question for question, _, _ in cells}):
+        drawn = (pooling.LIGHTGBM, pooling.NEW, pooling.POOLED)
         done = [
             draw
             for draw in sorted({draw for _, draw, _ in cells})
-            if all(store.has(question, *one) for one in ((0, pooling.OLD), (draw, pooling.NEW), (draw, pooling.POOLED)))
+            if all(store.has(question, *one) for one in ((0, pooling.OLD), *((draw, name) for name in drawn)))
         ]
         if not done:
             continue
-        aucs: dict[str, list[float]] = {name: [] for name in (pooling.OLD, pooling.NEW, pooling.POOLED)}
+        aucs: dict[str, list[float]] = {name: [] for name in (pooling.OLD, *drawn)}
         old = store.read(question, 0, pooling.OLD)
         for draw in done:
             data, known = pooling.known_and_asked(question, draw)
             aucs[pooling.OLD].append(score(data.y[~known], old.predicted[~known])["auc"])
-            for name in (pooling.NEW, pooling.POOLED):
+            for name in drawn:
                 aucs[name].append(score(data.y[~known], store.read(question, draw, name).predicted)["auc"])
         yield f"{question}, {len(done)} draws: AUC " + ", ".join(
             f"{name} {np.mean(found):.4f}" for name, found in aucs.items()
         )
-        for name in (pooling.OLD, pooling.NEW):
+        for name in (pooling.OLD, pooling.LIGHTGBM, pooling.NEW):
             change = np.subtract(aucs[pooling.POOLED], aucs[name])
             yield f"- pooled minus {name}: {_signed(paired_mean(change, done))}"
     yield ""

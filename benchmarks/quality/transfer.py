@@ -26,7 +26,6 @@ from benchmarks.quality.contenders import Answer, Question
 from benchmarks.quality.datasets import census_people
 from benchmarks.quality.tables import Coding
 from platform_assets.learning.families.registry import make_estimator
-from platform_assets.learning.folds import assign_folds
 
 PREFIX = "transfer_"
 TARGETS = ("income", "dividends", "capital", "degree", "self_employed", "part_year")
@@ -131,7 +130,7 @@ def _answer(target: str, draw: int, contender: str, dealt: Deal) -> Answer:
     if contender == AUTOGLUON:
         return contenders.autogluon(alone, CPU_SECONDS, refit=False)
     if contender == LIGHTGBM:
-        return _five_folds(alone)
+        return contenders.lightgbm_five_folds(alone)
     if contender == ALONE:
         return contenders.ours(alone, CPU_SECONDS, draw, refit=True)
     return contenders.ours(_with_past(target, draw, contender == PERMUTED, dealt), CPU_SECONDS, draw, refit=True)
@@ -172,29 +171,3 @@ def _past_scores(draw: int, permuted: bool) -> pd.DataFrame:
         model.fit(floats.iloc[fitted_on], _past_labels(target, draw, permuted)[fitted_on], fitted_on)
         scores[f"past_{target}"] = model.predict_proba(floats)[:, 1]
     return pd.DataFrame(scores)
-
-
-def _five_folds(question: Question) -> Answer:
-    """LightGBM, slow and small, stopped early by each of five folds; the mean of the five."""
-    from time import process_time
-
-    from lightgbm import LGBMClassifier, early_stopping
-
-    X, X_test, folds = question.X.to_numpy(), question.X_test.to_numpy(), assign_folds(question.groups, 5, seed=0)
-    started, models = process_time(), []
-    for fold in range(5):
-        held_out = folds == fold
-        model = LGBMClassifier(
-            n_estimators=2000, learning_rate=0.02, num_leaves=15, n_jobs=1, verbosity=-1, deterministic=True
-        )
-        model.fit(
-            X[~held_out],
-            question.y[~held_out],
-            eval_X=X[held_out],
-            eval_y=question.y[held_out],
-            callbacks=[early_stopping(100, verbose=False)],
-        )
-        models.append(model)
-    fitted = process_time()
-    predicted = np.mean([np.asarray(model.predict_proba(X_test))[:, 1] for model in models], axis=0)
-    return Answer({"lightgbm": predicted}, {"lightgbm": fitted - started}, {"lightgbm": process_time() - fitted})
