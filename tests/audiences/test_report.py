@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import date
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -24,27 +23,9 @@ from tests.audiences.conftest import make
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, at, campaign, cinema, fans, write_teacher
 from tests.features.conftest import CATALOG
+from tests.pages import Page
 
 LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset"}
-
-
-class Page(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.texts.append(data.strip())
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.texts))
 
 
 def page_of(report) -> str:

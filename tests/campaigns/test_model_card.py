@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -22,28 +21,10 @@ from platform_assets.learning.ageing import ageing_columns
 from platform_assets.learning.intervals import differences_with_intervals, figures_with_intervals
 from platform_assets.learning.leaks import Finding
 from platform_assets.learning.slices import slice_report
+from tests.pages import Page
 
 PEOPLE = 700
 DATES = ("1998-01-01", "1998-04-01")
-
-
-class Page(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.texts.append(data.strip())
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.texts))
 
 
 def example() -> ModelCard:
