@@ -12,7 +12,7 @@ from platform_assets.campaigns.promoted import NothingPromoted
 from platform_assets.campaigns.promotion import DECISION_FILE, NotPromoted
 from platform_assets.features.registry import GROUPS
 from tests.campaigns.conftest import AGAIN
-from tests.campaigns.worlds import LATEST, PAST, TREES, Workshop, at, campaign, fans, write_teacher
+from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, at, campaign, fans, write_teacher
 
 # Orders of the last seven days only: better than chance here, far from enough.
 WEAK = campaign(
@@ -91,9 +91,11 @@ def test_the_champion_asked_about_again_gets_the_same_decision_and_no_second_ent
 
 
 def test_a_good_challenger_of_the_same_date_takes_its_place_and_may_lose_it_again(own_shop, trained):
-    better = own_shop.train("again", campaign(advanced={"models": {"logistic": {}}}), PAST)
-    assert better.decision.metadata["outcome"] == "promoted"
-    assert [p.ensemble for p in own_shop.promoted.all("again")] == [better.ensemble.ref]
+    as_good = {**TREES_AND_NETWORK, "network": {**TREES_AND_NETWORK["network"], "weight_decay": 0.05}}
+    other = own_shop.train("again", campaign(advanced={"models": as_good}), PAST)
+    assert other.ensemble.ref != trained.ensemble.ref
+    assert other.decision.metadata["outcome"] == "promoted"
+    assert [p.ensemble for p in own_shop.promoted.all("again")] == [other.ensemble.ref]
     back = own_shop.train("again", AGAIN, PAST)
     assert back.decision.metadata["outcome"] == "promoted"
     assert [p.ensemble for p in own_shop.promoted.all("again")] == [trained.ensemble.ref]
