@@ -22,7 +22,7 @@ from tests.storage.roots import shared_root
 
 __all__ = ["shared_root"]
 FILE = "shop/models/lightgbm/fold_0/0123456789ab/events.out.tfevents.fit"
-SECONDS = 60
+SECONDS = 180
 
 
 @contextmanager
