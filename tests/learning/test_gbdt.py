@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from platform_assets.learning import metrics
-from platform_assets.learning.families.fitting import Fitting, Progress
+from platform_assets.learning.families.fitting import CannotFit, Fitting, Progress
 from platform_assets.learning.families.gbdt import SEGMENT_ROUNDS, LightGBMClassifier
 from platform_assets.learning.families.trees import SmallTrees
 
@@ -182,3 +182,17 @@ def test_many_rows_are_predicted_as_few_are() -> None:
     for rows in (slice(0, 1), slice(1000, 1003), slice(500, 2500)):
         assert (fitted.predict_proba(large.X.iloc[rows])[:, 1] == together[rows]).all()
     assert together == pytest.approx(expit(fitted.booster_.predict(large.X.to_numpy(), raw_score=True)), abs=1e-12)
+
+
+def test_what_lightgbm_refuses_cannot_be_fitted(table: Table) -> None:
+    with pytest.raises(CannotFit, match=r"LightGBM refuses these rows with these parameters: .*num_leaves"):
+        LightGBMClassifier(num_leaves=1).fit(table.X, table.y, table.groups)
+
+
+def test_a_lack_of_memory_is_no_refusal(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    def update(_: lightgbm.Booster) -> bool:
+        raise lightgbm.basic.LightGBMError("std::bad_alloc")
+
+    monkeypatch.setattr(lightgbm.Booster, "update", update)
+    with pytest.raises(lightgbm.basic.LightGBMError, match="bad_alloc"):
+        LightGBMClassifier().fit(table.X, table.y, table.groups)

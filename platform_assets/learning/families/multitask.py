@@ -24,7 +24,8 @@ class MultitaskClassifier(NetworkClassifier):
     held to it: the loss is masked. Fitting is stopped by the own task alone, and people of the inner validation part are
     left out of every task. An epoch holds all own rows and, drawn anew, up to `related_rows` rows of other tasks for each of
     them: however much is known of other questions, the own one is heard. Prediction is the own head's, at the cost of a
-    plain network. Without tasks the family is a plain network. The other parameters are those of `NetworkClassifier`.
+    plain network. Without tasks the family is a plain network. The other parameters are those of
+    `NetworkClassifier`; `dropout` is on, because own labels are few where others help.
     """
 
     def __init__(

@@ -44,8 +44,7 @@ class NetworkClassifier(TableClassifier):
     rows could be held out, exactly `unvalidated_epochs` are run on all rows. A batch is `batch_size` rows,
     fewer for small tables so that an epoch has about 32 steps; `learning_rate` is that of a whole batch, and falls with the
     square root of a smaller one (Malladi et al. 2022, "On the SDEs and scaling rules for adaptive gradient algorithms").
-    `device` is "auto" (CUDA when torch finds it),
-    "cpu" or "cuda"; on a CPU the same rows and parameters give the same weights.
+    `device` is "auto" (CUDA when torch finds it), "cpu" or "cuda"; on a CPU the same rows and parameters give the same weights.
 
     Rows are predicted in zero-padded batches of one fixed shape on one thread: a row's float32 result does
     not depend on which rows come with it.

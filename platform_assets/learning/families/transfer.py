@@ -26,7 +26,7 @@ class TransferClassifier(NetworkClassifier):
     The head alone learns in the first `frozen_epochs`; then the body learns too, at `body_rate` times `learning_rate`
     (gradual unfreezing: Howard and Ruder 2018, "Universal language model fine-tuning"). Columns are matched to the body's by
     name, so the table has to be a data frame. The body brings its own `hidden_width`, `hidden_layers` and `members`; the
-    other parameters are those of `NetworkClassifier`.
+    other parameters are those of `NetworkClassifier`; `dropout` is on, because own labels are few where a body helps.
     """
 
     def __init__(
