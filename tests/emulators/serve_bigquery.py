@@ -34,6 +34,8 @@ from local_bigquery.sql import rules
 from sqlglot import exp
 
 HOST = "127.0.0.1"
+# Longer than any client of a test leaves a connection idle: one that is taken up again just as it is closed is reset.
+KEEP_ALIVE_SECONDS = 600
 SELECT_AS_STRUCT = re.compile(r"set\s*\(\s*(\w+)\s*\)\s*=\s*\(\s*select\s+as\s+struct\b", re.I)
 
 
@@ -220,7 +222,8 @@ def main(data: Path, endpoints: Path) -> None:
     announcement = endpoints.with_suffix(".new")
     announcement.write_text(f"http://{HOST}:{listener.getsockname()[1]}\n{HOST}:{grpc_port}\n")
     announcement.replace(endpoints)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+    config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":
