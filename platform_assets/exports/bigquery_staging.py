@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from platform_assets.exports.dynamodb import key_value_paths
 from platform_assets.exports.export import DataFile, Export, ExportedTable, ExportError
 from platform_assets.exports.lake import Lake, StoredFile
 from platform_assets.exports.staging import empty_schema
@@ -159,12 +160,11 @@ def _key_columns(export: Export, table: ExportedTable) -> list[str]:
     if export.format == "aurora_snapshot":
         return [quoted(name) for name in table.key]
 
-    def typed(attribute: str, kind: str) -> str:
-        escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
-        path = f'$."{escaped}"."{kind}"'
-        return f"'{kind}' || json_value({ITEM}, {literal(path)})"
+    def typed(attribute: str) -> str:
+        paths = key_value_paths(attribute)
+        return ", ".join(f"'{kind}' || json_value({ITEM}, {literal(path)})" for kind, path in paths.items())
 
-    return [f"coalesce({', '.join(typed(name, kind) for kind in 'NSB')})" for name in table.key]
+    return [f"coalesce({typed(name)})" for name in table.key]
 
 
 def _item_schema() -> tuple["SchemaField", ...]:

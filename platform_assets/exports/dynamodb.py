@@ -1,7 +1,7 @@
 """DynamoDB full exports: from the two manifests to an `Export`.
 
-Belongs here: the layout and manifest keys of "DynamoDB table export output format" (DynamoDB developer
-guide). Does not belong here: decoding items, and verifying data files (`staging`).
+Belongs here: the layout, manifest keys and item paths of "DynamoDB table export output format" (DynamoDB developer
+guide). Does not belong here: reading items, and verifying data files (`staging`).
 """
 
 import base64
@@ -21,6 +21,13 @@ from platform_assets.exports.spec import ExportSourceSpec
 
 HOME = "AWSDynamoDB"
 SUMMARY = "manifest-summary.json"
+
+
+def key_value_paths(attribute: str) -> dict[str, str]:
+    """JSON paths in an item at which the value of a key attribute may stand, by its type: number, string or binary
+    (the types that DynamoDB takes for keys)."""
+    escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
+    return {kind: f'$."{escaped}"."{kind}"' for kind in "NSB"}
 
 
 def export_ids(lake: Lake, spec: ExportSourceSpec) -> list[str]:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platform_assets.exports.dynamodb import key_value_paths
 from platform_assets.exports.export import DataFile, Export, ExportedTable, ExportError
 from platform_assets.exports.lake import Lake
 from platform_assets.exports.verification import (
@@ -199,12 +200,11 @@ def _key_columns(export: Export, table: ExportedTable) -> list[str]:
     if export.format == "aurora_snapshot":
         return [_name(name) for name in table.key]
 
-    def typed(attribute: str, kind: str) -> str:
-        quoted = attribute.replace("\\", "\\\\").replace('"', '\\"')
-        path = f'$."{quoted}"."{kind}"'
-        return f"'{kind}' || json_extract_string(\"Item\", {_text(path)})"
+    def typed(attribute: str) -> str:
+        paths = key_value_paths(attribute)
+        return ", ".join(f"'{kind}' || json_extract_string(\"Item\", {_text(path)})" for kind, path in paths.items())
 
-    return [f"coalesce({', '.join(typed(name, kind) for kind in 'NSB')})" for name in table.key]
+    return [f"coalesce({typed(name)})" for name in table.key]
 
 
 def _unreadable_part(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake) -> tuple[str, str] | None:
