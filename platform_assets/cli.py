@@ -203,6 +203,10 @@ def pinned(folder: Path, image: str) -> None:
 
     environment = _environment()
     files = read_campaigns(environment.campaigns, _catalog(environment), _profiles(environment))
+    broken = [str(file.error) for file in files if file.error]
+    if broken:
+        # One of them may be pinned: without its code location nothing would define it.
+        raise click.ClickException("\n".join([*broken, f"nothing was written to {folder}: mend what is wrong first"]))
     commits = pinned_commits({file.name: file.spec for file in files if file.spec})
     for path in _told(lambda: write_component(folder, commits, image), FileNotFoundError):
         click.echo(str(path))

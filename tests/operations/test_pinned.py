@@ -3,8 +3,11 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
+from click.testing import CliRunner
 
+from platform_assets.cli import main
 from platform_assets.operations.pinned import location_name, write_component
 
 IMAGE = "registry.example/p/audience-platform"
@@ -53,3 +56,17 @@ def test_names_are_dns_labels_and_stay_apart() -> None:
     names = [location_name(campaign) for campaign in long]
     assert len(set(names)) == 2
     assert all(len(name) <= 52 and "_" not in name for name in names)
+
+
+def test_nothing_is_written_while_a_campaign_file_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLATFORM_CAMPAIGNS_DIR", str(tmp_path / "campaigns"))
+    (before,) = (path for path in write_component(tmp_path / "out", {"one": COMMIT}, IMAGE) if "one" in path.name)
+    (tmp_path / "campaigns" / "one").mkdir(parents=True)
+    (tmp_path / "campaigns" / "one" / "defs.yaml").write_text("type: platform_assets.components.Campaign\n")
+    told = CliRunner().invoke(main, ["pinned", str(tmp_path / "out"), "--image", IMAGE])
+    assert told.exit_code == 1
+    assert "one/defs.yaml" in told.output
+    assert "nothing was written" in told.output
+    assert before.exists()
