@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def test_a_job_runs_to_success_and_its_log_can_be_read(cluster: Cluster, namespace: str) -> None:
     cluster.apply(job("hello", "echo first; echo second >&2; printf unfinished"), namespace=namespace)
 
-    cluster.kubectl("wait", "job/hello", "-n", namespace, "--for=condition=complete", "--timeout=30s")
+    cluster.kubectl("wait", "job/hello", "-n", namespace, "--for=condition=complete", "--timeout=120s")
     assert cluster.kubectl("logs", "job/hello", "-n", namespace).split() == ["first", "second", "unfinished"]
     assert cluster.kubectl("logs", "job/hello", "-n", namespace, "--tail=1") == "unfinished\n"
     stamped = cluster.kubectl("logs", "job/hello", "-n", namespace, "--timestamps").split()[0]
@@ -38,7 +38,7 @@ def test_a_log_can_be_followed_to_its_end(cluster: Cluster, namespace: str) -> N
 def test_a_failing_job_fails_with_its_exit_code(cluster: Cluster, namespace: str) -> None:
     cluster.apply(job("fails", "exit 7"), namespace=namespace)
 
-    cluster.kubectl("wait", "job/fails", "-n", namespace, "--for=condition=failed", "--timeout=30s")
+    cluster.kubectl("wait", "job/fails", "-n", namespace, "--for=condition=failed", "--timeout=120s")
     (failed,) = cluster.core.list_namespaced_pod(namespace).items
     assert failed.status.container_statuses[0].state.terminated.exit_code == 7
 
@@ -252,7 +252,7 @@ def test_a_service_name_leads_to_its_pod_on_the_service_port(
     server = {"image": "audience-platform:test", "command": ["python", "-m", "http.server", str(target)]}
     ready = {"readinessProbe": {"tcpSocket": {"port": target}, "periodSeconds": 1}}
     cluster.apply(service("web", port, target), deployment("web", "", container=server | ready), namespace=namespace)
-    cluster.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=30s")
+    cluster.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=120s")
     url = f"http://web.{namespace}.svc.cluster.local:{port}/"
     asks = f"import urllib.request, os; print(urllib.request.urlopen('{url}').status, os.environ['WEB_SERVICE_PORT'])"
     caller = {"image": "audience-platform:test", "command": ["python", "-c", asks]}
@@ -284,7 +284,7 @@ def test_a_readiness_probe_gates_endpoints_and_the_roll_out(cluster: Cluster, na
     cluster.wait_for("the pod is an endpoint that is not ready", lambda: subset().get("notReadyAddresses"))
     assert not cluster.apps.read_namespaced_deployment("slow", namespace).status.ready_replicas
     cluster.apply(pod("opens", "touch /gate/open", container=mount, **gate), namespace=namespace)
-    cluster.kubectl("rollout", "status", "deployment/slow", "-n", namespace, "--timeout=30s")
+    cluster.kubectl("rollout", "status", "deployment/slow", "-n", namespace, "--timeout=120s")
     cluster.wait_for("the endpoint is ready", lambda: subset().get("addresses"))
 
 
@@ -330,7 +330,7 @@ def test_a_lost_nodes_pods_move_on_and_the_node_comes_back(
     pool = {"nodeSelector": {"platform-assets/pool": "cpu"}, "tolerations": on_node("")["tolerations"]}
     nodes["cpu-spot-2"].drain()
     cluster.apply(deployment("moves", SLEEP, **pool), namespace=namespace)
-    cluster.kubectl("rollout", "status", "deployment/moves", "-n", namespace, "--timeout=30s")
+    cluster.kubectl("rollout", "status", "deployment/moves", "-n", namespace, "--timeout=120s")
     cluster.wait_for_pod(namespace, "bound", "Running")
     nodes["cpu-spot-2"].uncordon()
 
