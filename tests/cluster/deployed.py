@@ -28,7 +28,7 @@ from tests.cluster.cluster import Cluster
 OVERLAY = REPOSITORY / "deploy" / "kubernetes" / "overlays" / "test"
 NAMESPACE = "audience-platform"
 GRAPHQL = "http://127.0.0.1:3000/graphql"
-LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "platform"}
+LOCATION = "platform"
 STARTS_WITHIN = 180.0
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
@@ -94,6 +94,11 @@ def until(what: str, condition: Callable[[], Any], seconds: float, pause: float 
         time.sleep(pause)
 
 
+def repository(location: str) -> dict[str, str]:
+    """What selects a code location's definitions in GraphQL."""
+    return {"repositoryName": "__repository__", "repositoryLocationName": location}
+
+
 @dataclass
 class Deployed:
     """The platform on a cluster.
@@ -101,11 +106,13 @@ class Deployed:
     Attributes:
         environment: where its data lies, as this process sees it.
         instance: Dagster's, opened on the cluster's PostgreSQL.
+        overlay: the folder with the kustomization that was applied.
     """
 
     cluster: Cluster
     environment: Environment
     instance: dg.DagsterInstance
+    overlay: Path
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """The one answer of a GraphQL operation."""
@@ -122,12 +129,13 @@ class Deployed:
         job: str,
         partition: str | None = None,
         tags: Mapping[str, str] = MappingProxyType({}),
+        location: str = LOCATION,
         **config: Any,
     ) -> str:
-        """Launch a job through the web server, as its button does; the run's id."""
+        """Launch a job of a code location through the web server, as its button does; the run's id."""
         tags = dict(tags) | ({"dagster/partition": partition} if partition else {})
         params = {
-            "selector": {**LOCATION, "jobName": job},
+            "selector": {**repository(location), "jobName": job},
             "runConfigData": config,
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
@@ -137,7 +145,7 @@ class Deployed:
         """Materialise assets by their `a/b/c` keys, as the asset graph's button does; the run's id."""
         params = {
             "selector": {
-                **LOCATION,
+                **repository(LOCATION),
                 "jobName": "__ASSET_JOB",
                 "assetSelection": [{"path": key.split("/")} for key in keys],
             },
@@ -283,8 +291,8 @@ def deployed(
                      "deployment/dagster-daemon", "deployment/janitor"):  # fmt: skip
             cluster.kubectl("rollout", "status", what, "-n", NAMESPACE, f"--timeout={STARTS_WITHIN:g}s")
         with dg.DagsterInstance.from_config(str(_write_home(folder / "home", password))) as instance:
-            made = Deployed(cluster, environment, instance)
-            until("the web server answers", lambda: made.serves("platform"), STARTS_WITHIN)
+            made = Deployed(cluster, environment, instance, folder / "overlay")
+            until("the web server answers", lambda: made.serves(LOCATION), STARTS_WITHIN)
             yield made
     finally:
         cluster.kubectl("delete", "-k", str(folder / "overlay"), "--timeout=120s")
