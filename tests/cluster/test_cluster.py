@@ -212,6 +212,19 @@ def test_volumes_and_variables_contain_what_the_manifest_says(cluster: Cluster, 
     assert not Path("/layer-of-before").exists()
 
 
+def test_a_folder_that_a_link_leads_to_is_mounted_itself(
+    cluster: Cluster, nodes: dict[str, Node], namespace: str, cluster_folder: Path
+) -> None:
+    (cluster_folder / "folder").mkdir()
+    (cluster_folder / "link").symlink_to(cluster_folder / "folder")
+    volume = {"volumes": [{"name": "work", "hostPath": {"path": str(cluster_folder / "link")}}]}
+    mount = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
+    cluster.apply(pod("writer", "echo saved >/work/file", container=mount, **volume), namespace=namespace)
+
+    cluster.wait_for_pod(namespace, "writer", "Succeeded")
+    assert (cluster_folder / "folder" / "file").read_text() == "saved\n"
+
+
 def test_what_a_pod_lacks_is_said_in_its_status_and_mended_by_providing_it(cluster: Cluster, namespace: str) -> None:
     waits = {"envFrom": [{"configMapRef": {"name": "late"}}]}
     nowhere = {"image": "nobody.invalid/knows:1"}

@@ -61,7 +61,7 @@ class Sandbox:
         ]
 
     def _script(self) -> str:
-        layer = shlex.quote(str(self.layer))
+        layer = shlex.quote(str(self.layer.resolve()))
         lines = [
             "set -e; own_path=$PATH; PATH=/usr/sbin:/usr/bin:/sbin:/bin",
             # Overlays may not lie inside what they cover: the upper layer is memory.
@@ -78,7 +78,7 @@ class Sandbox:
         lines += [f"mkdir -p {shlex.quote(folder)}; chmod 1777 {shlex.quote(folder)}" for folder in self.writable]
         for number, (target, source) in enumerate(sorted(self.folders.items())):
             over, upper = shlex.quote(target), f"/.host{layer}/folder{number}"
-            lower = shlex.quote(f"/.host{source}")
+            lower = _of_host(Path(source))
             lines.append(f"mkdir -p {over} {upper} {upper}.work")
             lines.append(f"mount -t overlay image -o lowerdir={lower},upperdir={upper},workdir={upper}.work {over}")
         for mount in sorted(self.mounts, key=lambda mount: mount.target):
@@ -93,10 +93,15 @@ class Sandbox:
 
 
 def _bind(mount: Mount) -> str:
-    target, source = shlex.quote(mount.target), shlex.quote(f"/.host{mount.source}")
+    target, source = shlex.quote(mount.target), _of_host(mount.source)
     if mount.source.is_dir():
         made = f"mkdir -p {target}"
     else:
         made = f"mkdir -p {shlex.quote(str(Path(mount.target).parent))}; [ -e {target} ] || : >{target}"
     read_only = f"; mount -o remount,bind,ro {target}" if mount.read_only else ""
     return f"{made}; mount --bind {source} {target}{read_only}"
+
+
+def _of_host(path: Path) -> str:
+    """Where this machine's path is while a container is made. A link in it would lead into the container's own layer."""
+    return shlex.quote(f"/.host{path.resolve()}")
