@@ -43,10 +43,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
     declared = read_declarations(platform)
     campaigns = sorted(declared.campaigns.items())
     own = dg.Definitions(
-        assets=[
-            *feature_assets(environment, platform.catalog, platform.as_of),
-            *scores_of(declared.campaigns, platform),
-        ],
+        assets=scores_of(declared.campaigns, platform),
         jobs=[*scoring_jobs(declared.campaigns), *(job for item in campaigns for job in campaign_jobs(*item))],
         schedules=[
             *scoring_schedules(declared.campaigns, environment, platform.catalog),
@@ -66,10 +63,15 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
 
 
 def _shared(declared: Declarations, platform: Platform) -> Iterator[dg.Definitions]:
-    """What one code location of a deployment holds: exports to marts, what keeps them up to date, bodies over all campaigns."""
+    """What one code location of a deployment holds, because an asset may be made in one alone: exports to marts, what keeps
+    them up to date, features, bodies over all campaigns."""
     environment = platform.environment
     yield dg.Definitions(
-        assets=[transform_assets(environment), *body_assets(environment)],
+        assets=[
+            transform_assets(environment),
+            *feature_assets(environment, platform.catalog, platform.as_of),
+            *body_assets(environment),
+        ],
         jobs=[refresh_job(), *pretraining_jobs()],
         schedules=pretraining_schedules(environment.timezone),
         sensors=[new_exports_sensor(declared.sources, environment)],

@@ -71,7 +71,7 @@ def pretraining_jobs() -> list["UnresolvedAssetJobDefinition"]:
 
 
 def scoring_jobs(campaigns: Mapping[str, CampaignSpec]) -> list["UnresolvedAssetJobDefinition"]:
-    """For each entity the job from its features to the reports of its campaigns."""
+    """For each entity the job from its features, where they are defined here, to the reports of its campaigns."""
     jobs = []
     for entity in sorted({spec.entity for spec in campaigns.values()}):
         names = [name for name, spec in sorted(campaigns.items()) if spec.entity == entity]

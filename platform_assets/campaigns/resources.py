@@ -1,7 +1,7 @@
 """Which pods a campaign's steps get: its resource profile as the tags of its steps.
 
-Every step bears its campaign and its deadline, wherever it runs: the run coordinator reads them. Profile and pool are
-there only where steps have pods.
+Every step bears its campaign and its deadline, wherever it runs: the run coordinator reads them, and that its code location
+holds nothing shared. Profile and pool are there only where steps have pods.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from platform_assets.campaigns.spec import CampaignSpec
 from platform_assets.environment import Environment
 from platform_assets.execution.profiles import Profiles
-from platform_assets.execution.stamp import CAMPAIGN_TAG, DEADLINE_TAG, PRIORITY_TAG
+from platform_assets.execution.stamp import ALONE_TAG, CAMPAIGN_TAG, DEADLINE_TAG, PRIORITY_TAG
 
 CAMPAIGN_LABEL = "platform-assets/campaign"
 
@@ -30,7 +30,7 @@ def shared_step_tags(
     wanted = {_without_gpu(spec, profiles) for spec in campaigns.values()}
     profile = [name for name in profiles if name in wanted][-1]
     spot = all(spec.advanced.resources.spot for spec in campaigns.values())
-    return _identity(campaigns) | _pod(campaigns, profile, spot, environment, profiles)
+    return _identity(campaigns, environment) | _pod(campaigns, profile, spot, environment, profiles)
 
 
 def needs_gpu(spec: CampaignSpec, family: str, profiles: Profiles) -> bool:
@@ -47,7 +47,7 @@ def fold_settings(
     if not needs_gpu(spec, family, profiles) or environment.executor != "kubernetes":
         return {"tags": step_tags(name, spec, environment, profiles)}
     one, profile = {name: spec}, spec.advanced.resources.profile
-    tags = _identity(one) | _pod(one, profile, spec.advanced.resources.spot, environment, profiles)
+    tags = _identity(one, environment) | _pod(one, profile, spec.advanced.resources.spot, environment, profiles)
     # Within a pool the highest priority goes first, so campaigns of equal deadline take turns, fold by fold.
     return {"tags": tags | {PRIORITY_TAG: str(-fold)}, "pool": profiles[profile].pool}
 
@@ -57,9 +57,9 @@ def _without_gpu(spec: CampaignSpec, profiles: Profiles) -> str:
     return profiles[profile].without_gpu or profile
 
 
-def _identity(campaigns: Mapping[str, CampaignSpec]) -> dict[str, str]:
+def _identity(campaigns: Mapping[str, CampaignSpec], environment: Environment) -> dict[str, str]:
     deadlines = [spec.advanced.deadline for spec in campaigns.values() if spec.advanced.deadline]
-    tags = {CAMPAIGN_TAG: ",".join(sorted(campaigns))}
+    tags = {CAMPAIGN_TAG: ",".join(sorted(campaigns))} | ({} if environment.scope.shared else {ALONE_TAG: "true"})
     return tags | ({DEADLINE_TAG: min(deadlines).isoformat()} if deadlines else {})
 
 

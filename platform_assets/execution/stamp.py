@@ -12,6 +12,8 @@ from typing import Any
 from platform_assets.execution.profiles import K8S_TAG, PROFILE_TAG, SPOT_TAG
 
 CAMPAIGN_TAG = "campaign"
+# On the steps of a code location that defines its campaign and nothing shared; its pods define the same.
+ALONE_TAG = "platform/alone"
 DEADLINE_TAG = "platform/deadline"
 IMAGE_TAG = "platform/image"
 PRIORITY_TAG = "dagster/priority"
@@ -46,7 +48,8 @@ def stamp(
     """
     named = {name for step in steps for name in step.get(CAMPAIGN_TAG, "").split(",") if name}
     campaigns = sorted(named if selected is None else named.intersection(selected))
-    added = {K8S_TAG: json.dumps(_with_scope(tags.get(K8S_TAG), _scope(campaigns)), sort_keys=True)}
+    scope = _scope(campaigns, alone=any(ALONE_TAG in step for step in steps))
+    added = {K8S_TAG: json.dumps(_with_scope(tags.get(K8S_TAG), scope), sort_keys=True)}
     if len(campaigns) == 1:
         added[CAMPAIGN_TAG] = campaigns[0]
     priority = max((_priority(step[DEADLINE_TAG], today) for step in steps if DEADLINE_TAG in step), default=0)
@@ -58,8 +61,8 @@ def stamp(
     return added | ({IMAGE_TAG: image} if image else {})
 
 
-def _scope(campaigns: Sequence[str]) -> str:
-    return f"campaign:{','.join(campaigns)}" if campaigns else "shared"
+def _scope(campaigns: Sequence[str], alone: bool) -> str:
+    return f"{'only' if alone else 'campaign'}:{','.join(campaigns)}" if campaigns else "shared"
 
 
 def _priority(deadline: str, today: date) -> int:

@@ -99,6 +99,11 @@ def repository(location: str) -> dict[str, str]:
     return {"repositoryName": "__repository__", "repositoryLocationName": location}
 
 
+def variables(pod: Any) -> dict[str, str]:
+    """The environment that a pod's manifest gives to its container."""
+    return {item.name: item.value for item in pod.spec.containers[0].env}
+
+
 @dataclass
 class Deployed:
     """The platform on a cluster.

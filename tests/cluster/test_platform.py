@@ -11,7 +11,7 @@ import pytest
 
 from platform_assets.environment import Environment
 from tests.cluster.conftest import AS_OF, FOLDS, SHOP
-from tests.cluster.deployed import Deployed, until
+from tests.cluster.deployed import Deployed, until, variables
 from tests.parity.comparing import compare
 
 pytestmark = pytest.mark.slow
@@ -44,10 +44,6 @@ def fold_pods(platform: Deployed, run: str, campaign: str, family: str) -> list[
 def step_of(pod: Any) -> str:
     """The key of the step that a pod executes."""
     return variables(pod)["DAGSTER_RUN_STEP_KEY"]
-
-
-def variables(pod: Any) -> dict[str, str]:
-    return {item.name: item.value for item in pod.spec.containers[0].env}
 
 
 def lasted(pod: Any) -> tuple[datetime, datetime]:

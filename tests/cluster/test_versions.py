@@ -19,7 +19,7 @@ from platform_assets.environment import PACKAGE, REPOSITORY
 from platform_assets.operations.pinned import PORT
 from platform_assets.storage import files_at
 from tests.cluster.conftest import AS_OF
-from tests.cluster.deployed import LOCATION, NAMESPACE, STARTS_WITHIN, Deployed, until
+from tests.cluster.deployed import LOCATION, NAMESPACE, STARTS_WITHIN, Deployed, until, variables
 from tests.cluster.images import platform_image
 
 pytestmark = pytest.mark.slow
@@ -130,6 +130,7 @@ def test_a_pinned_campaign_is_trained_and_scored_by_its_commits_code(platform: D
         for component in ("run_worker", "step_worker"):
             pods = platform.pods(run, component)
             assert {pod.spec.containers[0].image for pod in pods} == {IMAGE}, component
+            assert {variables(pod)["PLATFORM_SCOPE"] for pod in pods} == {f"only:{CAMPAIGN}"}, component
     card = json.loads(files_at(platform.environment.audiences).read(f"{CAMPAIGN}/model_cards/{AS_OF}.json").content)
     assert card["lineage"]["Commit"] == COMMIT
     assert card["population"] == SENTENCE[1]

@@ -31,6 +31,11 @@ def test_a_step_of_many_campaigns_is_scoped_to_those_asked_for() -> None:
     assert (scope_of(stamped), stamped["campaign"]) == ("campaign:winback", "winback")
 
 
+def test_a_run_of_a_pinned_campaign_loads_nothing_that_others_share() -> None:
+    stamped = stamp({}, [{"campaign": "winback", "platform/alone": "true"}], TODAY)
+    assert (scope_of(stamped), stamped["campaign"]) == ("only:winback", "winback")
+
+
 def test_a_run_of_no_campaign_loads_none() -> None:
     assert scope_of(stamp({}, [{}], TODAY)) == "shared"
 
@@ -61,7 +66,8 @@ def test_a_re_execution_takes_the_priority_of_today_and_not_its_parents_aged_one
 
 
 TAGS = st.dictionaries(
-    st.sampled_from(["campaign", "platform/deadline", "platform/profile", "other"]), st.just("2026-12-01")
+    st.sampled_from(["campaign", "platform/alone", "platform/deadline", "platform/profile", "other"]),
+    st.just("2026-12-01"),
 )
 
 

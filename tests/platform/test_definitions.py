@@ -342,7 +342,16 @@ def test_on_kubernetes_a_pinned_campaign_is_left_to_its_own_code_location(pinned
     own = build_definitions(alone)
     assert campaigns_in(own) == {"fixed"}
     made = own.resolve_asset_graph().executable_asset_keys
-    assert {key.path[0] for key in made} == {"fixed", "features"}
+    assert {key.path[0] for key in made} == {"fixed"}
     jobs = {job.name for job in own.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
     assert jobs == {"train_fixed", "score_customer"}
     assert own.get_repository_def().sensor_defs == []
+
+
+def test_no_asset_is_made_in_two_code_locations(pinned: Environment) -> None:
+    deployed = build_definitions(replace(pinned, executor="kubernetes", commit=OTHER))
+    alone = replace(pinned, executor="kubernetes", commit=PIN, scope=Scope(frozenset({"fixed"}), shared=False))
+    of_deployed, of_pinned = (
+        loaded.resolve_asset_graph().executable_asset_keys for loaded in (deployed, build_definitions(alone))
+    )
+    assert of_deployed & of_pinned == set()
