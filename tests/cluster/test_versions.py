@@ -86,8 +86,8 @@ def image_of_commit(folder: Path) -> dict[str, Any]:
 def write_overlay(folder: Path, platform: Deployed) -> None:
     """The platform's overlay with the component that `platform-assets pinned` writes."""
     command = [str(Path(sys.executable).with_name("platform-assets")), "pinned", str(folder / "pinned")]
-    variables = os.environ | {"PLATFORM_CAMPAIGNS_DIR": str(platform.environment.campaigns)}
-    subprocess.run([*command, "--image", "audience-platform"], env=variables, check=True, capture_output=True)
+    here = os.environ | {"PLATFORM_CAMPAIGNS_DIR": str(platform.environment.campaigns)}
+    subprocess.run([*command, "--image", "audience-platform"], env=here, check=True, capture_output=True)
     for file in (folder / "pinned").glob("pinned-*.yaml"):
         file.write_text(file.read_text(encoding="utf-8").replace(str(PORT), str(PORT_HERE)), encoding="utf-8")
     workspace = folder / "pinned" / "workspace.yaml"
