@@ -131,6 +131,7 @@ lint: $(MANIFEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/platform-assets check
 
 schema: $(VENV)/.installed

@@ -14,13 +14,13 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.orchestration import build_marts, campaigns_of
-from platform_assets.artifacts import Artifact, ArtifactStore
-from platform_assets.campaigns.promoted import PromotedModels
-from platform_assets.campaigns.promotion import decide_promotion
-from platform_assets.campaigns.spec import CampaignSpec
-from platform_assets.campaigns.training import train_campaign
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.promotion.gate import decide_promotion
+from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.training.in_process import train_campaign
+from platform_assets.data.engines.opening import open_warehouse
 from platform_assets.environment import local_environment
-from platform_assets.warehouse.opening import open_warehouse
+from platform_assets.foundation.artifacts import Artifact, ArtifactStore
 from samples.demo import QUESTIONS
 from samples.exports import write_sample_exports
 

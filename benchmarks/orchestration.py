@@ -17,26 +17,26 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from platform_assets.artifacts import ArtifactStore
-from platform_assets.campaigns.read import read_campaigns
-from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.declaration.parsing import read_campaigns
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.components.loading import read_sources
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.engines.opening import open_warehouse
+from platform_assets.data.engines.reading import Warehouse
 from platform_assets.environment import REPOSITORY, Environment, local_environment
-from platform_assets.warehouse.catalog import Catalog
-from platform_assets.warehouse.opening import open_warehouse
-from platform_assets.warehouse.reading import Warehouse
+from platform_assets.foundation.artifacts import ArtifactStore
 from samples.demo import QUESTIONS
 from samples.exports import write_sample_exports
 
 
 def build_marts(environment: Environment) -> Catalog:
     """Load the exports and build every mart; what the warehouse then knows."""
-    from platform_assets.exports.discover import load_source
-    from platform_assets.exports.opening import open_raw_tables
-    from platform_assets.transform.build import build
-    from platform_assets.transform.graph import ProjectGraph
-    from platform_assets.transform.opening import open_transform
-    from platform_assets.warehouse.catalog import read_manifest
+    from platform_assets.data.catalog.catalog import read_manifest
+    from platform_assets.data.engines.opening import open_raw_tables
+    from platform_assets.data.marts.build import build
+    from platform_assets.data.marts.graph import ProjectGraph
+    from platform_assets.data.marts.opening import open_transform
+    from platform_assets.data.raw.discover import load_source
 
     catalog = Catalog.from_manifest(environment.dbt_manifest)
     for source, declared in read_sources(environment.sources).items():
@@ -48,7 +48,7 @@ def build_marts(environment: Environment) -> Catalog:
 
 def campaigns_of(environment: Environment, catalog: Catalog) -> dict[str, CampaignSpec]:
     """The demo's campaigns by name."""
-    from platform_assets.execution.profiles import read_profiles
+    from platform_assets.foundation.execution.profiles import read_profiles
 
     files = read_campaigns(environment.campaigns, catalog, read_profiles(environment.profiles))
     return {file.name: file.spec for file in files if file.spec}
@@ -56,12 +56,12 @@ def campaigns_of(environment: Environment, catalog: Catalog) -> dict[str, Campai
 
 def plain(environment: Environment) -> None:
     """The demo's work, function after function."""
-    from platform_assets.audiences.audience import build_audience
-    from platform_assets.audiences.reporting import build_report
-    from platform_assets.audiences.scoring import score_campaigns
-    from platform_assets.campaigns.promoted import PromotedModels
-    from platform_assets.campaigns.promotion import decide_promotion
-    from platform_assets.campaigns.training import train_campaign
+    from platform_assets.audiences.audience.audience import build_audience
+    from platform_assets.audiences.report.figures import build_report
+    from platform_assets.audiences.scoring.scoring import score_campaigns
+    from platform_assets.campaigns.promotion.gate import decide_promotion
+    from platform_assets.campaigns.registry.promoted import PromotedModels
+    from platform_assets.campaigns.training.in_process import train_campaign
 
     catalog = build_marts(environment)
     store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)

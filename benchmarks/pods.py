@@ -170,9 +170,9 @@ def _store_fold(folder: Path, variables: Variables) -> None:
     import dagster as dg
 
     from platform_assets.environment import environment_from_variables, local_environment
-    from platform_assets.storage import files_at
-    from tests.platform.running import Platform
-    from tests.platform.small_exports import write_small_exports
+    from platform_assets.foundation.storage import files_at
+    from tests.support.running import Platform
+    from tests.support.small_exports import write_small_exports
 
     here = local_environment(folder / "data", campaigns=_repository(folder, 1))
     write_small_exports(here)

@@ -15,9 +15,9 @@ import click
 from platform_assets.environment import Environment, EnvironmentVariableError, environment_from_variables
 
 if TYPE_CHECKING:
-    from platform_assets.campaigns.spec import CampaignSpec
-    from platform_assets.execution.profiles import Profiles
-    from platform_assets.warehouse.catalog import Catalog
+    from platform_assets.campaigns.declaration.spec import CampaignSpec
+    from platform_assets.data.catalog.catalog import Catalog
+    from platform_assets.foundation.execution.profiles import Profiles
 
 Result = TypeVar("Result")
 GOOD, BAD = click.style("ok", fg="green"), click.style("!!", fg="red")
@@ -31,7 +31,7 @@ def main() -> None:
 @main.command()
 def check() -> None:
     """Check every source and campaign file; exit 1 when one cannot be honoured."""
-    from platform_assets.campaigns.read import DeclarationError, read_campaigns
+    from platform_assets.campaigns.declaration.parsing import DeclarationError, read_campaigns
     from platform_assets.components.loading import read_sources
 
     environment = _environment()
@@ -58,16 +58,16 @@ def check() -> None:
 @click.argument("campaign")
 def preview(campaign: str) -> None:
     """How many people and positives a campaign has, and how far one column alone gets."""
-    from platform_assets.artifacts import ArtifactStore
-    from platform_assets.campaigns.label import ImmatureLabel
-    from platform_assets.campaigns.preview import preview_campaign, rendered
-    from platform_assets.campaigns.teacher import TeacherError
-    from platform_assets.campaigns.times import NotCovered
-    from platform_assets.campaigns.training_set import TooFewPositives
-    from platform_assets.features.tables import AsOfNotCovered
-    from platform_assets.quality import AuditFailed
-    from platform_assets.warehouse.opening import open_warehouse
-    from platform_assets.warehouse.published import MartMissing, MartRefused
+    from platform_assets.campaigns.training_sets.calendar import NotCovered
+    from platform_assets.campaigns.training_sets.label import ImmatureLabel
+    from platform_assets.campaigns.training_sets.preview import preview_campaign, rendered
+    from platform_assets.campaigns.training_sets.teacher import TeacherError
+    from platform_assets.campaigns.training_sets.training_set import TooFewPositives
+    from platform_assets.data.catalog.pointer import MartMissing, MartRefused
+    from platform_assets.data.engines.opening import open_warehouse
+    from platform_assets.data.features.tables import AsOfNotCovered
+    from platform_assets.data.quality import AuditFailed
+    from platform_assets.foundation.artifacts import ArtifactStore
 
     environment = _environment()
     catalog = _catalog(environment)
@@ -91,16 +91,16 @@ def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> Non
     """Train a campaign as of past dates, with what was known then, and measure it on what came true."""
     from datetime import timedelta
 
-    from platform_assets.artifacts import ArtifactStore
-    from platform_assets.audiences.backtest import backtest as replay
-    from platform_assets.audiences.backtest import backtest_dates, rendered
-    from platform_assets.campaigns.label import ImmatureLabel
-    from platform_assets.campaigns.promoted import PromotedModels
-    from platform_assets.campaigns.teacher import TeacherError
-    from platform_assets.campaigns.times import NotCovered
-    from platform_assets.quality import AuditFailed
-    from platform_assets.warehouse.opening import open_warehouse
-    from platform_assets.warehouse.published import MartMissing, MartRefused
+    from platform_assets.audiences.report.backtest import backtest as replay
+    from platform_assets.audiences.report.backtest import backtest_dates, rendered
+    from platform_assets.campaigns.registry.promoted import PromotedModels
+    from platform_assets.campaigns.training_sets.calendar import NotCovered
+    from platform_assets.campaigns.training_sets.label import ImmatureLabel
+    from platform_assets.campaigns.training_sets.teacher import TeacherError
+    from platform_assets.data.catalog.pointer import MartMissing, MartRefused
+    from platform_assets.data.engines.opening import open_warehouse
+    from platform_assets.data.quality import AuditFailed
+    from platform_assets.foundation.artifacts import ArtifactStore
 
     environment = _environment()
     catalog = _catalog(environment)
@@ -129,7 +129,7 @@ def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> Non
 @click.option("--like", required=True, help="The campaign to copy.")
 def new(campaign: str, like: str) -> None:
     """Start a campaign as a copy of another: the same as last time, then edit."""
-    from platform_assets.campaigns.read import FILE_NAME, read_campaign
+    from platform_assets.campaigns.declaration.parsing import FILE_NAME, read_campaign
 
     environment = _environment()
     catalog = _catalog(environment)
@@ -154,7 +154,7 @@ def new(campaign: str, like: str) -> None:
 @click.option("--output", type=click.Path(path_type=Path), help="File to write (default: the terminal).")
 def schema(output: Path | None) -> None:
     """JSON Schema of campaign files, for editors."""
-    from platform_assets.campaigns.spec import json_schema
+    from platform_assets.campaigns.declaration.spec import json_schema
 
     text = json.dumps(json_schema(), indent=2) + "\n"
     if output is None:
@@ -167,7 +167,7 @@ def schema(output: Path | None) -> None:
 @main.command()
 def manifest() -> None:
     """Parse the dbt project, so that definitions can load."""
-    from platform_assets.transform.dbt import DbtError, local_project, parse_project
+    from platform_assets.data.marts.dbt import DbtError, local_project, parse_project
 
     environment = _environment()
     # Whatever the environment: what definitions need of the project is the same on every engine.
@@ -178,8 +178,8 @@ def manifest() -> None:
 @main.command()
 def prepare() -> None:
     """Make the datasets and the bucket that the platform needs in Google Cloud; exit 1 when one cannot be made."""
-    from platform_assets.warehouse.bigquery.connection import BigQuery
-    from platform_assets.warehouse.bigquery.preparing import prepare as prepared
+    from platform_assets.data.engines.bigquery.connection import BigQuery
+    from platform_assets.data.engines.bigquery.preparing import prepare as prepared
 
     environment = _environment()
     if environment.cloud is None:
@@ -198,7 +198,7 @@ def prepare() -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def pinned(folder: Path, image: str) -> None:
     """Write into FOLDER the Kustomize component that serves the campaigns pinned to a commit."""
-    from platform_assets.campaigns.read import read_campaigns
+    from platform_assets.campaigns.declaration.parsing import read_campaigns
     from platform_assets.operations.pinned import pinned_commits, write_component
 
     environment = _environment()
@@ -215,7 +215,7 @@ def pinned(folder: Path, image: str) -> None:
 @main.command()
 def doctor() -> None:
     """Look at everything the platform stands on and say what to do about what is missing; exit 1 when something is."""
-    from platform_assets.diagnosis import diagnose
+    from platform_assets.operations.diagnosis import diagnose
 
     findings = diagnose(_environment())
     for finding in findings:
@@ -240,10 +240,10 @@ def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, name
 
     from dagster import DagsterInstance
 
-    from platform_assets.operations.janitor import janitor_of_this_pod
-    from platform_assets.operations.metrics import Metrics
-    from platform_assets.operations.retention import age_of
-    from platform_assets.operations.slots import declare_pools
+    from platform_assets.operations.janitor.janitor import janitor_of_this_pod
+    from platform_assets.operations.janitor.metrics import Metrics
+    from platform_assets.operations.janitor.retention import age_of
+    from platform_assets.operations.janitor.slots import declare_pools
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     keep = _told(lambda: age_of(keep_runs), ValueError)
@@ -261,20 +261,20 @@ def _environment() -> Environment:
 
 
 def _catalog(environment: Environment) -> "Catalog":
-    from platform_assets.warehouse.catalog import Catalog, CatalogError, ManifestMissing
+    from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
 
     return _told(lambda: Catalog.from_manifest(environment.dbt_manifest), CatalogError, ManifestMissing)
 
 
 def _profiles(environment: Environment) -> "Profiles":
-    from platform_assets.execution.profiles import ProfileError, read_profiles
+    from platform_assets.foundation.execution.profiles import ProfileError, read_profiles
 
     return _told(lambda: read_profiles(environment.profiles), ProfileError)
 
 
 def _campaign(environment: Environment, catalog: "Catalog", name: str) -> "CampaignSpec":
-    from platform_assets.campaigns.predicate import did_you_mean
-    from platform_assets.campaigns.read import FILE_NAME, read_campaign
+    from platform_assets.campaigns.declaration.conditions import did_you_mean
+    from platform_assets.campaigns.declaration.parsing import FILE_NAME, read_campaign
 
     path = environment.campaigns / name / FILE_NAME
     if not path.is_file():

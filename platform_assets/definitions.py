@@ -10,19 +10,19 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.artifacts.io_manager import ArtifactRefIOManager
-from platform_assets.automation.jobs import campaign_jobs, pretraining_jobs, refresh_job, scoring_jobs
-from platform_assets.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
-from platform_assets.automation.sensors import new_exports_sensor
-from platform_assets.campaigns.body_assets import body_assets
+from platform_assets.campaigns.training.body_assets import body_assets
 from platform_assets.components.campaign import Campaign, scores_of
 from platform_assets.components.export_source import ExportSource
 from platform_assets.components.loading import Declarations, broken_campaign_definitions, read_declarations
 from platform_assets.components.platform import Platform, platform_of
+from platform_assets.data.features.assets import feature_assets
+from platform_assets.data.marts.assets import transform_assets
 from platform_assets.environment import Environment, environment_from_variables
-from platform_assets.execution.executor import kubernetes_executor
-from platform_assets.features.assets import feature_assets
-from platform_assets.transform.assets import transform_assets
+from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
+from platform_assets.foundation.execution.executor import kubernetes_executor
+from platform_assets.operations.automation.jobs import campaign_jobs, pretraining_jobs, refresh_job, scoring_jobs
+from platform_assets.operations.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
+from platform_assets.operations.automation.sensors import new_exports_sensor
 
 # Outputs carry data versions, which Dagster still calls beta; the version is pinned, and the warning buries what matters.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)

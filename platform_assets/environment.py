@@ -30,7 +30,7 @@ VARIABLES = {
     "PLATFORM_SCOPE": "definitions to load: `all` (default), `campaign:<name>[,<name>…]` for these and what all "
     "share, `shared` for that alone, `only:<name>` for that campaign and nothing shared; pods get it by themselves",
     "PLATFORM_EXECUTOR": "how a run's steps are executed: `in_process` (default), or `kubernetes`, a pod each",
-    "PLATFORM_PROFILES": "file with the resource profiles of pods (default: platform_assets/execution/profiles.yaml)",
+    "PLATFORM_PROFILES": "file with the resource profiles of pods (default: platform_assets/foundation/execution/profiles.yaml)",
     "PLATFORM_SCORING_SHARDS": "into how many steps the scoring of an entity is split (default: 1)",
     "PLATFORM_COMMIT": "git commit that this code is of, 40 hex digits; images bear it. A campaign pinned to another "
     "commit is not defined",
@@ -146,7 +146,7 @@ class Environment:
     name: str = "local"
     cloud: Cloud | None = None
     executor: str = "in_process"
-    profiles: Path = PACKAGE / "execution" / "profiles.yaml"
+    profiles: Path = PACKAGE / "foundation" / "execution" / "profiles.yaml"
     scoring_shards: int = 1
     commit: str | None = None
     metrics_port: int | None = None

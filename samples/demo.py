@@ -17,7 +17,7 @@ import dagster as dg
 
 from platform_assets.definitions import build_definitions
 from platform_assets.environment import Environment, environment_from_variables
-from platform_assets.storage import files_at
+from platform_assets.foundation.storage import files_at
 from samples.exports import write_sample_exports
 
 
@@ -180,7 +180,7 @@ def _held_out_lines(held_out: dict[str, Any] | None) -> list[str]:
 def _figures(environment: Environment, question: Question) -> dict[str, Any]:
     import json
 
-    from platform_assets.audiences.publication import folder_of
+    from platform_assets.audiences.audience.publication import folder_of
 
     folder = folder_of(environment.audiences, question.campaign, date.fromisoformat(question.as_of).isoformat())
     stored = files_at(folder).read("figures.json")

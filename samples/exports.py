@@ -7,8 +7,8 @@ import argparse
 import time
 from pathlib import Path
 
+from platform_assets.data.exports.lake import file_system
 from platform_assets.environment import Place
-from platform_assets.exports.lake import file_system
 from samples.movies import write_movies_exports
 from samples.shop import write_shop_export
 from samples.teachers import SCIFI_FILE, write_scifi_teacher

@@ -15,7 +15,7 @@ import pytest
 from platform_assets.environment import REPOSITORY, Environment, local_environment
 
 if TYPE_CHECKING:
-    from tests.platform.running import Platform
+    from tests.support.running import Platform
 
 pytest_plugins = ["tests.emulators.fixtures", "tests.cluster.fixtures"]
 
@@ -23,7 +23,7 @@ pytest_plugins = ["tests.emulators.fixtures", "tests.cluster.fixtures"]
 @pytest.fixture(scope="session")
 def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the dbt project with its manifest; parsed only when the repository's is missing or old."""
-    from platform_assets.transform.dbt import local_project, parse_project
+    from platform_assets.data.marts.dbt import local_project, parse_project
 
     source, copy = REPOSITORY / "dbt_project", tmp_path_factory.mktemp("dbt") / "dbt_project"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("target", "logs"))
@@ -48,8 +48,8 @@ def small_platform(tmp_path_factory: pytest.TempPathFactory, dbt_project: Path) 
     """Cut-down sample exports, loaded, built and published. Tests leave it as they found it."""
     import dagster as dg
 
-    from tests.platform.running import Platform, failures_of
-    from tests.platform.small_exports import write_small_exports
+    from tests.support.running import Platform, failures_of
+    from tests.support.small_exports import write_small_exports
 
     environment = local_environment(tmp_path_factory.mktemp("small") / "data", dbt_project=dbt_project)
     write_small_exports(environment)
@@ -65,7 +65,7 @@ def own_platform(small_platform: "Platform", tmp_path: Path) -> Iterator["Platfo
     """A copy of the small platform to do anything with."""
     import dagster as dg
 
-    from tests.platform.running import Platform
+    from tests.support.running import Platform
 
     environment = local_environment(tmp_path / "data", dbt_project=small_platform.environment.dbt_project)
     shutil.copytree(small_platform.environment.data, environment.data)

@@ -5,18 +5,19 @@ All are partitioned by as-of date. Belongs here: keys, metadata and failures. Th
 
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from platform_assets.artifacts import ArtifactRef, ArtifactStore
-from platform_assets.audiences.score_steps import NO_TAGS, data_errors, score_assets
+from platform_assets.audiences.scoring.assets import NO_TAGS, data_errors, score_assets
 from platform_assets.campaigns.assets import output_of, shown
-from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.engines.opening import open_warehouse
+from platform_assets.data.features.spine import instant_of
 from platform_assets.environment import Environment
-from platform_assets.features.spine import instant_of
-from platform_assets.warehouse.catalog import Catalog
-from platform_assets.warehouse.opening import open_warehouse
+from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
 
 __all__ = ["audience_assets", "score_assets"]
 
@@ -53,9 +54,9 @@ def _audience(
         description=f"{spec.description}: the people to act on, ranked, with reasons and a held-out share.",
     )
     def audience(context: dg.AssetExecutionContext, scores: ArtifactRef) -> dg.Output[ArtifactRef]:
-        from platform_assets.audiences.audience import CSV_FILE, FILE, build_audience
-        from platform_assets.audiences.publication import folder_of, publish_file
-        from platform_assets.campaigns.promoted import PromotedModels
+        from platform_assets.audiences.audience.audience import CSV_FILE, FILE, build_audience
+        from platform_assets.audiences.audience.publication import folder_of, publish_file
+        from platform_assets.campaigns.registry.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)
@@ -75,13 +76,15 @@ def _audience(
             "csv": dg.MetadataValue.path(places[1].location),
         }
         if environment.cloud is not None:
-            from platform_assets.audiences.bigquery_table import publish_table
-            from platform_assets.warehouse.bigquery.connection import BigQuery
+            from platform_assets.audiences.audience.audience import MEANINGS
+            from platform_assets.data.engines.bigquery.audience_table import AudienceTable, publish_table
+            from platform_assets.data.engines.bigquery.connection import BigQuery
 
             entity = catalog.entities[spec.entity]
             instant = instant_of(day, entity.timezone)
-            bigquery, uri = BigQuery(environment.cloud), places[0].location
-            metadata["table"] = publish_table(bigquery, name, spec.description, entity.key, made, uri, instant)
+            table = AudienceTable(name, spec.description, {entity.key: "The person.", **MEANINGS})
+            file, uri = Path(made.path(FILE)), places[0].location
+            metadata["table"] = publish_table(BigQuery(environment.cloud), table, file, uri, instant)
         return output_of(made, {key: value for key, value in metadata.items() if value is not None})
 
     return audience
@@ -106,9 +109,9 @@ def _report(
         description="A page for people: the audience, what came true, how far the model can be trusted, what it was made from.",
     )
     def report(context: dg.AssetExecutionContext, audience: ArtifactRef) -> dg.Output[ArtifactRef]:
-        from platform_assets.audiences.publication import folder_of, publish_file
-        from platform_assets.audiences.reporting import FIGURES_FILE, FILE, build_report
-        from platform_assets.campaigns.promoted import PromotedModels
+        from platform_assets.audiences.audience.publication import folder_of, publish_file
+        from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, build_report
+        from platform_assets.campaigns.registry.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)

@@ -8,11 +8,12 @@ from datetime import date
 
 import dagster as dg
 
-from platform_assets.artifacts import ArtifactRef, ArtifactStore
-from platform_assets.campaigns.feature_choice import chosen_groups
-from platform_assets.campaigns.leaderboard import leaderboard_table
-from platform_assets.campaigns.members import families_of
-from platform_assets.campaigns.model_assets import (
+from platform_assets.campaigns.declaration.families import families_of
+from platform_assets.campaigns.declaration.feature_choice import chosen_groups
+from platform_assets.campaigns.declaration.resources import step_tags
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.training.leaderboard import leaderboard_table
+from platform_assets.campaigns.training.model_assets import (
     ANY_TIME,
     model_asset,
     output_of,
@@ -20,13 +21,12 @@ from platform_assets.campaigns.model_assets import (
     shown,
     verdict_table,
 )
-from platform_assets.campaigns.resources import step_tags
-from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.quality import AuditFailed, Verdicts
+from platform_assets.data.quality.assets import audit_check_result, audit_check_spec
 from platform_assets.environment import Environment
-from platform_assets.execution.profiles import Profiles
-from platform_assets.quality import AuditFailed, Verdicts
-from platform_assets.quality.assets import audit_check_result, audit_check_spec
-from platform_assets.warehouse.catalog import Catalog
+from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
+from platform_assets.foundation.execution.profiles import Profiles
 
 GATE = "promotion_gate"
 ALL_FITTED = "models_fitted"
@@ -79,15 +79,15 @@ def _training_set(
     def training_set(
         context: dg.AssetExecutionContext, config: Replay
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.inspection import LeakFound
-        from platform_assets.campaigns.label import ImmatureLabel
-        from platform_assets.campaigns.promoted import PromotedModels
-        from platform_assets.campaigns.teacher import TeacherError
-        from platform_assets.campaigns.times import NotCovered
-        from platform_assets.campaigns.training_set import TooFewPositives, build_training_set
-        from platform_assets.features.tables import AsOfNotCovered
-        from platform_assets.warehouse.opening import open_warehouse
-        from platform_assets.warehouse.published import MartMissing, MartRefused
+        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.training_sets.calendar import NotCovered
+        from platform_assets.campaigns.training_sets.inspection import LeakFound
+        from platform_assets.campaigns.training_sets.label import ImmatureLabel
+        from platform_assets.campaigns.training_sets.teacher import TeacherError
+        from platform_assets.campaigns.training_sets.training_set import TooFewPositives, build_training_set
+        from platform_assets.data.catalog.pointer import MartMissing, MartRefused
+        from platform_assets.data.engines.opening import open_warehouse
+        from platform_assets.data.features.tables import AsOfNotCovered
 
         store = ArtifactStore(environment.artifacts)
         verdicts = Verdicts(environment.verdicts)
@@ -167,9 +167,9 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Map
     def ensemble(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.ensembling import NothingFitted, build_ensemble, evaluation_of
-        from platform_assets.campaigns.fitting import NO_USE
-        from platform_assets.campaigns.training_rows import OtherTrainingSet
+        from platform_assets.campaigns.training.ensembling import NothingFitted, build_ensemble, evaluation_of
+        from platform_assets.campaigns.training.fitting import NO_USE
+        from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
@@ -209,10 +209,10 @@ def _promoted_model(
     def promoted_model(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, ensemble: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.carding import build_card, publish_card
-        from platform_assets.campaigns.promoted import PromotedModels
-        from platform_assets.campaigns.promotion import NotPromoted, decide_promotion
-        from platform_assets.campaigns.training_rows import OtherTrainingSet
+        from platform_assets.campaigns.promotion.card import build_card, publish_card
+        from platform_assets.campaigns.promotion.gate import NotPromoted, decide_promotion
+        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from platform_assets.audiences.assets import audience_assets, score_assets
 from platform_assets.campaigns.assets import campaign_assets
-from platform_assets.campaigns.check import problems_of
-from platform_assets.campaigns.resources import shared_step_tags, step_tags
-from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.declaration.check import problems_of
+from platform_assets.campaigns.declaration.resources import shared_step_tags, step_tags
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.components.platform import Platform, platform_from_variables
 
 

@@ -6,8 +6,8 @@ import dagster as dg
 from pydantic import BaseModel
 
 from platform_assets.components.platform import Platform, platform_from_variables
-from platform_assets.exports.assets import export_assets
-from platform_assets.exports.spec import ExportSourceSpec
+from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.raw.assets import export_assets
 
 
 class ExportSource(dg.Component):

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import dagster as dg
 
-from platform_assets.campaigns.read import FILE_NAME, CampaignFile, DeclarationError, parse_document, read_campaigns
-from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.declaration.parsing import (
+    FILE_NAME,
+    CampaignFile,
+    DeclarationError,
+    parse_document,
+    read_campaigns,
+)
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.components.platform import Platform
+from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.environment import Environment
-from platform_assets.exports.spec import ExportSourceSpec
 
 SOURCE_TYPE = "platform_assets.components.ExportSource"
 BROKEN_GROUP = "broken_campaigns"

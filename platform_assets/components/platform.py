@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.environment import Environment, environment_from_variables
-from platform_assets.execution.profiles import Profiles, read_profiles
-from platform_assets.warehouse.catalog import Catalog
+from platform_assets.foundation.execution.profiles import Profiles, read_profiles
 
 
 @dataclass(frozen=True)

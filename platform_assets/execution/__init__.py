@@ -1,5 +1,6 @@
-"""Where and how steps run: resource profiles, a pod a step, what every run is stamped with, surviving pre-emption.
+"""Two doors that keep their names: `dagster.yaml` names classes here, and one `dagster.yaml` serves every version of the code.
 
-Belongs here: what stands between Dagster and Kubernetes. Does not belong here: what a step does, and the manifests
-(`deploy/kubernetes`). Nothing here is imported by a step's own work but `gpu`.
+Belongs here: `launcher` and `coordinator`, under the names that pinned campaigns' pods and a rolled-back deployment, whose
+code is older than the instance's `dagster.yaml`, can import too. Does not belong here: anything they do
+(`foundation.execution`).
 """

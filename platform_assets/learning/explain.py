@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from platform_assets.learning import metrics
 from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.families.estimator import Floats, TableClassifier
+from platform_assets.learning.figures import metrics
 from platform_assets.learning.selection import SelectedColumnsClassifier
 
 PROBABILITY_FLOOR = 1e-12

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from platform_assets.learning import metrics
 from platform_assets.learning.families.estimator import TableClassifier
 from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.families.registry import check_parameters, make_estimator
+from platform_assets.learning.figures import metrics
 from platform_assets.learning.selection import (
     FeatureSelection,
     SelectedColumnsClassifier,

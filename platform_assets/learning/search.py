@@ -20,10 +20,16 @@ import pandas as pd
 from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.calibration import fit_calibrator
 from platform_assets.learning.ensemble import drop_costly, fan_in, select_ensemble
-from platform_assets.learning.evaluate import Candidate, LeaderboardRow, baseline_candidates, fold_aucs, leaderboard
 from platform_assets.learning.families.estimator import Floats, TableClassifier
 from platform_assets.learning.families.fitting import Fitting, RelatedTask
 from platform_assets.learning.families.registry import ON_GPU
+from platform_assets.learning.figures.evaluate import (
+    Candidate,
+    LeaderboardRow,
+    baseline_candidates,
+    fold_aucs,
+    leaderboard,
+)
 from platform_assets.learning.fold_fit import FoldResult, fit_fold, fit_whole, training_set_id
 from platform_assets.learning.folds import assign_folds
 from platform_assets.learning.portfolio import MemberSpec, auto_portfolio, fit_seconds, refit_seconds

@@ -19,8 +19,8 @@ import pandas as pd
 from platform_assets.learning.families.estimator import Floats, TableClassifier
 from platform_assets.learning.families.fitting import Fitting, RelatedTask
 from platform_assets.learning.families.registry import family_class, make_estimator
+from platform_assets.learning.figures.metrics import one_column_table
 from platform_assets.learning.folds import assign_folds
-from platform_assets.learning.metrics import one_column_table
 
 INNER_FOLDS = 3
 GAIN_ROUNDS = 50

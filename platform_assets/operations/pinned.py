@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.environment import REPOSITORY
 
 MANIFESTS = REPOSITORY / "deploy" / "kubernetes"

@@ -5,12 +5,12 @@ from datetime import date
 
 import pytest
 
-from platform_assets.artifacts import Artifact
-from platform_assets.audiences.audience import build_audience
-from platform_assets.audiences.reporting import build_report
-from platform_assets.audiences.scoring import score_campaigns
-from platform_assets.campaigns.promoted import Promotion
-from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.audiences.audience.audience import build_audience
+from platform_assets.audiences.report.figures import build_report
+from platform_assets.audiences.scoring.scoring import score_campaigns
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.registry.promoted import Promotion
+from platform_assets.foundation.artifacts import Artifact
 from tests.campaigns.conftest import AGAIN, own_shop, shared_shop, trained
 from tests.campaigns.worlds import LATEST, PAST, Trained, Workshop
 

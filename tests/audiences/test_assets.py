@@ -6,13 +6,13 @@ import dagster as dg
 import pytest
 
 from platform_assets.audiences.assets import audience_assets, score_assets
-from platform_assets.features.assets import feature_assets
-from platform_assets.features.registry import GROUPS
+from platform_assets.data.features.assets import feature_assets
+from platform_assets.data.features.registry import GROUPS
 from tests.audiences.conftest import Made
 from tests.campaigns.conftest import AGAIN, copy_of
 from tests.campaigns.running import environment_of, failures_of, materialized, run, run_training
 from tests.campaigns.worlds import PAST, Workshop, campaign, customers_orders
-from tests.features.conftest import CATALOG, order, publish
+from tests.data.features.conftest import CATALOG, order, publish
 
 DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
 CAMPAIGNS = {"again": AGAIN, "untrained": campaign(description="Nobody ever trained this one")}

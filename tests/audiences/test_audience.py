@@ -6,17 +6,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.audiences.audience import CSV_FILE, FILE, build_audience
-from platform_assets.audiences.reporting import build_report
-from platform_assets.audiences.scoring import OtherModel, score_campaigns
-from platform_assets.campaigns.population import everyone, with_conditions
-from platform_assets.campaigns.predicate import parse_person_condition
-from platform_assets.features.registry import GROUPS
-from platform_assets.features.spine import instant_of
+from platform_assets.audiences.audience.audience import CSV_FILE, FILE, build_audience
+from platform_assets.audiences.report.figures import build_report
+from platform_assets.audiences.scoring.scoring import OtherModel, score_campaigns
+from platform_assets.campaigns.declaration.conditions import parse_person_condition
+from platform_assets.campaigns.training_sets.population import everyone, with_conditions
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.spine import instant_of
 from tests.audiences.conftest import audience_of
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import PAST, TREES_AND_NETWORK, campaign
-from tests.features.conftest import CATALOG
+from tests.data.features.conftest import CATALOG
 
 COLUMNS = {
     "customer_id": pa.int64(), "as_of": pa.timestamp("us", "UTC"), "horizon_days": pa.int64(), "score": pa.float64(),

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from platform_assets.audiences.backtest import backtest, backtest_dates, rendered
+from platform_assets.audiences.report.backtest import backtest, backtest_dates, rendered
 from tests.campaigns.conftest import AGAIN, shared_cinema
 from tests.campaigns.worlds import Workshop, at, campaign, fans, write_teacher
 

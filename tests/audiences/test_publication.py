@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.audiences.publication import folder_of, publish_file
-from platform_assets.storage import files_at
-from tests.storage.roots import root
+from platform_assets.audiences.audience.publication import folder_of, publish_file
+from platform_assets.foundation.storage import files_at
+from tests.foundation.storage.roots import root
 
 __all__ = ["root"]
 

@@ -8,22 +8,22 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.audiences.report import render_report
-from platform_assets.audiences.reporting import FIGURES_FILE, FILE
-from platform_assets.campaigns.bundles import load_bundle
-from platform_assets.campaigns.promoted import Promotion
-from platform_assets.campaigns.training_rows import TrainingRows
-from platform_assets.campaigns.training_set import event_rows, join_features
-from platform_assets.features.registry import GROUPS
-from platform_assets.features.spine import Spine, instant_of
-from platform_assets.features.tables import feature_table
-from platform_assets.learning import metrics
+from platform_assets.audiences.report.figures import FIGURES_FILE, FILE
+from platform_assets.audiences.report.page import render_report
+from platform_assets.campaigns.registry.bundles import load_bundle
+from platform_assets.campaigns.registry.promoted import Promotion
+from platform_assets.campaigns.training_sets.training_rows import TrainingRows
+from platform_assets.campaigns.training_sets.training_set import event_rows, join_features
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.tables import feature_table
 from platform_assets.learning.families.baselines import OneColumnRule
+from platform_assets.learning.figures import metrics
 from tests.audiences.conftest import make
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, at, campaign, cinema, fans, write_teacher
-from tests.features.conftest import CATALOG
-from tests.pages import Page
+from tests.data.features.conftest import CATALOG
+from tests.support.pages import Page
 
 LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset"}
 

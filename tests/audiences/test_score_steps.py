@@ -7,20 +7,19 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from platform_assets.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.audiences.assets import audience_assets, score_assets
-from platform_assets.audiences.score_steps import MODEL_CHECK
-from platform_assets.audiences.sharding import Plan, plan_scores, shard_recipe
-from platform_assets.campaigns.promoted import PromotedModels
+from platform_assets.audiences.scoring.assets import MODEL_CHECK
+from platform_assets.audiences.scoring.sharding import Plan, plan_scores, shard_recipe
+from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.data.features.assets import feature_assets
+from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import local_environment
-from platform_assets.features.assets import feature_assets
-from platform_assets.features.registry import GROUPS
+from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
+from tests.audiences.test_sharding import BOTH, forget, in_one_step, records, unscored
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.running import environment_of, failures_of, materialized, run
 from tests.campaigns.worlds import PAST, Workshop, campaign, customers_orders
-from tests.features.conftest import CATALOG, order, publish
-
-from .test_sharding import BOTH, forget, in_one_step, records, unscored
+from tests.data.features.conftest import CATALOG, order, publish
 
 __all__ = ["unscored"]
 

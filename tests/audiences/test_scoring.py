@@ -6,16 +6,16 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.audiences.scoring import FILE, score_campaigns
-from platform_assets.campaigns.bundles import load_bundle
-from platform_assets.campaigns.population import people_asked
-from platform_assets.campaigns.promoted import NothingPromoted
-from platform_assets.features.registry import GROUPS
-from platform_assets.features.spine import Spine, instant_of
-from platform_assets.features.tables import AsOfNotCovered, feature_table
+from platform_assets.audiences.scoring.scoring import FILE, score_campaigns
+from platform_assets.campaigns.registry.bundles import load_bundle
+from platform_assets.campaigns.registry.promoted import NothingPromoted
+from platform_assets.campaigns.training_sets.population import people_asked
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.tables import AsOfNotCovered, feature_table
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, campaign, customers_orders
-from tests.features.conftest import CATALOG, WATERMARK, order, publish
+from tests.data.features.conftest import CATALOG, WATERMARK, order, publish
 
 
 def read(scores):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.audiences.selection import (
+from platform_assets.audiences.audience.selection import (
     HOLDOUT,
     TREAT,
     arm_of,
@@ -18,7 +18,7 @@ from platform_assets.audiences.selection import (
     rank_order,
     select_audience,
 )
-from platform_assets.campaigns.spec import Audience
+from platform_assets.campaigns.declaration.spec import Audience
 
 AS_OF = datetime(1998, 5, 1, tzinfo=UTC)
 KEY = "customer_id"

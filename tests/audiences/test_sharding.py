@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from platform_assets.audiences.scoring import score_campaigns
-from platform_assets.audiences.sharding import (
+from platform_assets.audiences.scoring.scoring import score_campaigns
+from platform_assets.audiences.scoring.sharding import (
     SHARD_FILE,
     Plan,
     ShardsRefused,
@@ -22,11 +22,11 @@ from platform_assets.audiences.sharding import (
     shard_recipe,
     shares,
 )
-from platform_assets.campaigns.bundles import load_bundle
+from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.learning.families.registry import FAMILIES, family_class
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, campaign, customers_orders
-from tests.features.conftest import CATALOG, publish
+from tests.data.features.conftest import CATALOG, publish
 
 SILENT = campaign(population="days_since(orders) > 30", advanced={"models": TREES_AND_NETWORK})
 BOTH = {"again": AGAIN, "silent": SILENT}

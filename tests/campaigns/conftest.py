@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.warehouse.duckdb import DuckDBWarehouse
-from platform_assets.warehouse.published import MartStore
+from platform_assets.data.catalog.pointer import MartStore
+from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.campaigns.worlds import PAST, TREES_AND_NETWORK, Trained, Workshop, campaign, cinema, shop
-from tests.features.conftest import CATALOG
+from tests.data.features.conftest import CATALOG
 
 AGAIN = campaign(advanced={"models": TREES_AND_NETWORK})
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.campaigns.assets import campaign_assets
-from platform_assets.campaigns.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.environment import Environment, local_environment
-from platform_assets.execution.profiles import read_profiles
+from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
+from platform_assets.foundation.execution.profiles import read_profiles
 from tests.campaigns.worlds import Workshop
-from tests.features.conftest import CATALOG
+from tests.data.features.conftest import CATALOG
 
 PROFILES = read_profiles(local_environment(Path("anywhere")).profiles)
 

@@ -9,12 +9,12 @@ import dagster as dg
 import pytest
 
 from platform_assets.campaigns.assets import campaign_assets
-from platform_assets.warehouse.duckdb import DuckDBWarehouse
-from platform_assets.warehouse.published import MartStore
+from platform_assets.data.catalog.pointer import MartStore
+from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.campaigns.conftest import AGAIN, copy_of
 from tests.campaigns.running import PROFILES, environment_of, failures_of, materialized, run, run_training
 from tests.campaigns.worlds import PAST, TREES, Trained, Workshop, at, campaign, customers_orders, fans, write_teacher
-from tests.features.conftest import CATALOG, order, publish
+from tests.data.features.conftest import CATALOG, order, publish
 
 STEPS = (
     "again/training_set",

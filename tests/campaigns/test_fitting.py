@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from platform_assets.campaigns.bundles import load_bundle
-from platform_assets.campaigns.ensembling import build_ensemble, evaluation_of
-from platform_assets.campaigns.fitting import fit_fold_of
-from platform_assets.campaigns.gathering import folds_of, gather_folds, out_of_fold
-from platform_assets.campaigns.promotion import decide_promotion
-from platform_assets.campaigns.training_rows import OtherTrainingSet, TrainingRows
-from platform_assets.learning import metrics
+from platform_assets.campaigns.promotion.gate import decide_promotion
+from platform_assets.campaigns.registry.bundles import load_bundle
+from platform_assets.campaigns.training.ensembling import build_ensemble, evaluation_of
+from platform_assets.campaigns.training.fitting import fit_fold_of
+from platform_assets.campaigns.training.gathering import folds_of, gather_folds, out_of_fold
+from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet, TrainingRows
 from platform_assets.learning.ensemble import IncompleteFolds
+from platform_assets.learning.figures import metrics
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import PAST, TREES, TREES_AND_NETWORK, Workshop, campaign, customers_orders, shop
-from tests.features.conftest import CATALOG, publish
+from tests.data.features.conftest import CATALOG, publish
 
 OTHER_LEAVES = campaign(advanced={"models": {"lightgbm": {"num_leaves": 5}}})
 

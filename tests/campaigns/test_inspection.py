@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_assets.campaigns.inspection import INSPECTION_FILE, LeakFound, inspect, inspected
-from platform_assets.learning.leaks import EntitiesAcrossFolds
+from platform_assets.campaigns.training_sets.inspection import INSPECTION_FILE, LeakFound, inspect, inspected
+from platform_assets.learning.data_checks.leaks import EntitiesAcrossFolds
 from tests.campaigns.running import materialized, run_training
 from tests.campaigns.worlds import PAST, Workshop, campaign
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.campaigns.label import event_labels, is_known
-from platform_assets.campaigns.population import everyone, people_asked, with_conditions
-from platform_assets.campaigns.predicate import parse_person_condition
-from platform_assets.campaigns.times import ImmatureLabel
-from platform_assets.features.spine import instant_of
-from platform_assets.warehouse.duckdb import DuckDBWarehouse
+from platform_assets.campaigns.declaration.conditions import parse_person_condition
+from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
+from platform_assets.campaigns.training_sets.label import event_labels, is_known
+from platform_assets.campaigns.training_sets.population import everyone, people_asked, with_conditions
+from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.data.features.spine import instant_of
 from tests.campaigns.worlds import campaign, fans
-from tests.features.conftest import CATALOG, START, order, publish, rating, with_lag
+from tests.data.features.conftest import CATALOG, START, order, publish, rating, with_lag
 
 DAY = date(1997, 9, 9)
 TICK = timedelta(microseconds=1)

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from platform_assets.campaigns.bundles import load_bundle
-from platform_assets.campaigns.ensembling import NothingFitted, evaluation_of
-from platform_assets.campaigns.fitting import NO_USE, fit_fold_of
-from platform_assets.campaigns.gathering import folds_of
-from platform_assets.campaigns.members import families_of, members_of
-from platform_assets.campaigns.watching import FILE, event_files
+from platform_assets.campaigns.declaration.families import families_of
+from platform_assets.campaigns.registry.bundles import load_bundle
+from platform_assets.campaigns.training.ensembling import NothingFitted, evaluation_of
+from platform_assets.campaigns.training.fitting import NO_USE, fit_fold_of
+from platform_assets.campaigns.training.gathering import folds_of
+from platform_assets.campaigns.training.members import members_of
+from platform_assets.campaigns.training.watching import FILE, event_files
 from platform_assets.learning.portfolio import auto_portfolio
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training
 from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, campaign

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from platform_assets.campaigns.model_card import (
+from platform_assets.campaigns.promotion.card_page import (
     CardFeature,
     CardFigures,
     CardMember,
@@ -16,12 +16,12 @@ from platform_assets.campaigns.model_card import (
     ModelCard,
     render_model_card,
 )
-from platform_assets.learning import metrics
-from platform_assets.learning.ageing import ageing_columns
-from platform_assets.learning.intervals import differences_with_intervals, figures_with_intervals
-from platform_assets.learning.leaks import Finding
-from platform_assets.learning.slices import slice_report
-from tests.pages import Page
+from platform_assets.learning.data_checks.ageing import ageing_columns
+from platform_assets.learning.data_checks.leaks import Finding
+from platform_assets.learning.figures import metrics
+from platform_assets.learning.figures.intervals import differences_with_intervals, figures_with_intervals
+from platform_assets.learning.figures.slices import slice_report
+from tests.support.pages import Page
 
 PEOPLE = 700
 DATES = ("1998-01-01", "1998-04-01")

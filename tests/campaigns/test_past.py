@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.special import logit
 
-from platform_assets.audiences.scoring import score_campaigns
-from platform_assets.audiences.sharding import Plan, gather_scores, plan_scores, score_shard
-from platform_assets.campaigns.bundles import load_bundle, load_bundle_alone
-from platform_assets.campaigns.gathering import folds_of
-from platform_assets.campaigns.past import Past, find_past
-from platform_assets.campaigns.promoted import PromotedModels
-from platform_assets.campaigns.training_rows import TrainingRows
-from platform_assets.campaigns.training_set import FILE, build_training_set
+from platform_assets.audiences.scoring.scoring import score_campaigns
+from platform_assets.audiences.scoring.sharding import Plan, gather_scores, plan_scores, score_shard
+from platform_assets.campaigns.registry.bundles import load_bundle, load_bundle_alone
+from platform_assets.campaigns.registry.past import Past, find_past
+from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.training.gathering import folds_of
+from platform_assets.campaigns.training_sets.training_rows import TrainingRows
+from platform_assets.campaigns.training_sets.training_set import FILE, build_training_set
 from tests.campaigns.worlds import LATEST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, fans, write_teacher
 
 EARLY = date(1997, 12, 1)

@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.campaigns.population import everyone, with_conditions
-from platform_assets.campaigns.predicate import PredicateError, parse_event_condition, parse_person_condition
-from tests.features.conftest import CATALOG, order, publish
+from platform_assets.campaigns.declaration.conditions import (
+    PredicateError,
+    parse_event_condition,
+    parse_person_condition,
+)
+from platform_assets.campaigns.training_sets.population import everyone, with_conditions
+from tests.data.features.conftest import CATALOG, order, publish
 
 ORDERS = CATALOG.marts["orders"]
 AS_OF = datetime(1998, 1, 1, tzinfo=UTC)

@@ -6,11 +6,11 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from platform_assets.campaigns.body_assets import body_assets
-from platform_assets.campaigns.members import members_of
-from platform_assets.campaigns.past import Past
-from platform_assets.campaigns.pretraining import NothingToLearnFrom, pretrain
-from platform_assets.campaigns.training_rows import related_task
+from platform_assets.campaigns.registry.past import Past
+from platform_assets.campaigns.training.body_assets import body_assets
+from platform_assets.campaigns.training.members import members_of
+from platform_assets.campaigns.training.pretraining import NothingToLearnFrom, pretrain
+from platform_assets.campaigns.training_sets.training_rows import related_task
 from tests.campaigns.running import environment_of, failures_of, run
 from tests.campaigns.test_past import EARLY, SPENDERS
 from tests.campaigns.worlds import LATEST, TREES, Workshop, campaign

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from platform_assets.campaigns.preview import preview_campaign, rendered
-from platform_assets.campaigns.training_set import TooFewPositives
-from platform_assets.learning import metrics
+from platform_assets.campaigns.training_sets.preview import preview_campaign, rendered
+from platform_assets.campaigns.training_sets.training_set import TooFewPositives
+from platform_assets.learning.figures import metrics
 from tests.campaigns.test_training_set import ONE_DATE, few, read
 from tests.campaigns.worlds import WATERMARK, Workshop, at, campaign, fans, write_teacher
 

@@ -6,10 +6,10 @@ from datetime import date
 
 import pytest
 
-from platform_assets.artifacts import ArtifactRef
-from platform_assets.campaigns.promoted import PromotedModels, Promotion
+from platform_assets.campaigns.registry.promoted import PromotedModels, Promotion
 from platform_assets.environment import REPOSITORY
-from tests.storage.roots import root, shared_root
+from platform_assets.foundation.artifacts import ArtifactRef
+from tests.foundation.storage.roots import root, shared_root
 
 __all__ = ["root", "shared_root"]
 PROMOTE = """

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.campaigns.promoted import NothingPromoted
-from platform_assets.campaigns.promotion import DECISION_FILE, NotPromoted
-from platform_assets.features.registry import GROUPS
+from platform_assets.campaigns.promotion.gate import DECISION_FILE, NotPromoted
+from platform_assets.campaigns.registry.promoted import NothingPromoted
+from platform_assets.data.features.registry import GROUPS
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, at, campaign, fans, write_teacher
 

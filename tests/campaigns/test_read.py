@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.campaigns.read import read_campaign, read_campaigns
-from platform_assets.campaigns.spec import CampaignSpec, json_schema
+from platform_assets.campaigns.declaration.parsing import read_campaign, read_campaigns
+from platform_assets.campaigns.declaration.spec import CampaignSpec, json_schema
 from platform_assets.environment import PACKAGE
-from platform_assets.execution.profiles import read_profiles
-from tests.features.conftest import CATALOG
+from platform_assets.foundation.execution.profiles import read_profiles
+from tests.data.features.conftest import CATALOG
 
-PROFILES = read_profiles(PACKAGE / "execution" / "profiles.yaml")
+PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
 MINIMAL = """\
 type: platform_assets.components.Campaign
 attributes:

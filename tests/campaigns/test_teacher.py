@@ -9,11 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.campaigns.teacher import NEGATIVES_PER_POSITIVE, TeacherError, opened_teacher, read_teacher
-from platform_assets.campaigns.times import ImmatureLabel
-from platform_assets.warehouse.duckdb import DuckDBWarehouse
+from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
+from platform_assets.campaigns.training_sets.teacher import (
+    NEGATIVES_PER_POSITIVE,
+    TeacherError,
+    opened_teacher,
+    read_teacher,
+)
+from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.campaigns.worlds import Workshop, at, fans, viewers, write_teacher
-from tests.features.conftest import CATALOG, START, WATERMARK, publish, rating, with_lag
+from tests.data.features.conftest import CATALOG, START, WATERMARK, publish, rating, with_lag
 
 ROWS = [
     {"viewer_id": 2, "as_of": "1998-01-15T12:00:00Z", "label": 1},
@@ -274,7 +279,7 @@ def test_people_named_by_text_are_read_as_text(tmp_path, teachers):
         ]
     )
     entity = replace(CATALOG.marts["viewers"], columns={field.name: str(field.type) for field in schema})
-    import tests.features.conftest as marts
+    import tests.data.features.conftest as marts
 
     schemas = {**marts.SCHEMAS, "viewers": schema}
     rows = [{"viewer_version_id": f"v{n}", "viewer_id": n, "valid_from": START, "valid_to": None} for n in ("007", "x")]

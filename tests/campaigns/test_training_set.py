@@ -6,17 +6,17 @@ from datetime import date, timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.campaigns.feature_choice import feature_names
-from platform_assets.campaigns.label import event_labels
-from platform_assets.campaigns.population import people_asked
-from platform_assets.campaigns.times import ImmatureLabel, NotCovered
-from platform_assets.campaigns.training_set import FILE, TooFewPositives
-from platform_assets.features.registry import GROUPS
-from platform_assets.features.spine import Spine, instant_of
-from platform_assets.features.tables import feature_table
-from platform_assets.quality import AuditFailed
+from platform_assets.campaigns.declaration.feature_choice import feature_names
+from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, NotCovered
+from platform_assets.campaigns.training_sets.label import event_labels
+from platform_assets.campaigns.training_sets.population import people_asked
+from platform_assets.campaigns.training_sets.training_set import FILE, TooFewPositives
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.tables import feature_table
+from platform_assets.data.quality import AuditFailed
 from tests.campaigns.worlds import PAST, Workshop, at, campaign, customers_orders, fans, shop, write_teacher
-from tests.features.conftest import CATALOG, WATERMARK, order, publish
+from tests.data.features.conftest import CATALOG, WATERMARK, order, publish
 
 DAYS = (date(1998, 1, 1), date(1998, 3, 2))
 
@@ -156,8 +156,8 @@ def test_a_failed_audit_of_its_features_publishes_nothing(tmp_path):
 
 
 def test_a_failed_audit_of_its_own_publishes_nothing(workshop, monkeypatch):
-    from platform_assets.campaigns import training_set
-    from platform_assets.quality import Allowed
+    from platform_assets.campaigns.training_sets import training_set
+    from platform_assets.data.quality import Allowed
 
     monkeypatch.setattr(training_set, "_rules", lambda *_: [Allowed("label", (0,), severity="critical")])
     with pytest.raises(AuditFailed, match="again/training_set: audit failed on 1 of 1 rules"):

@@ -15,10 +15,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from platform_assets.foundation.storage import files_at
 from platform_assets.learning.event_files import EventFile
 from platform_assets.learning.families.fitting import Progress
-from platform_assets.storage import files_at
-from tests.storage.roots import shared_root
+from tests.foundation.storage.roots import shared_root
 
 __all__ = ["shared_root"]
 FILE = "shop/models/lightgbm/fold_0/0123456789ab/events.out.tfevents.fit"

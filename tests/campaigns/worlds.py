@@ -8,14 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from platform_assets.artifacts import Artifact, ArtifactStore
-from platform_assets.campaigns.promoted import PromotedModels
-from platform_assets.campaigns.promotion import decide_promotion
-from platform_assets.campaigns.spec import CampaignSpec
-from platform_assets.campaigns.training import fit_models, train_campaign
-from platform_assets.campaigns.training_set import build_training_set
-from platform_assets.warehouse.duckdb import DuckDBWarehouse
-from tests.features.conftest import CATALOG, START, WATERMARK, order, publish, rating
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.promotion.gate import decide_promotion
+from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.training.in_process import fit_models, train_campaign
+from platform_assets.campaigns.training_sets.training_set import build_training_set
+from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.foundation.artifacts import Artifact, ArtifactStore
+from tests.data.features.conftest import CATALOG, START, WATERMARK, order, publish, rating
 
 LAST_DAY = (WATERMARK - START).days
 TREES = {"lightgbm": {"learning_rate": 0.1, "max_iterations": 60, "unvalidated_iterations": 60}}

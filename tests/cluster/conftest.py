@@ -14,10 +14,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from platform_assets.data.engines.bigquery.connection import BigQuery
+from platform_assets.data.engines.bigquery.preparing import prepare
 from platform_assets.environment import PACKAGE, Environment, environment_from_variables, local_environment
-from platform_assets.storage import files_at
-from platform_assets.warehouse.bigquery.connection import BigQuery
-from platform_assets.warehouse.bigquery.preparing import prepare
+from platform_assets.foundation.storage import files_at
 from samples.exports import copy_exports
 from samples.teachers import SCIFI_FILE
 from tests.cluster.cluster import Cluster
@@ -25,7 +25,7 @@ from tests.cluster.control_plane import STATES
 from tests.cluster.deployed import Deployed, deployed
 from tests.emulators import namespaces
 from tests.emulators.servers import Emulators
-from tests.platform.running import Platform
+from tests.support.running import Platform
 
 AS_OF = "1998-07-01"
 # On one GPU: their networks' folds take turns.

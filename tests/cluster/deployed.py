@@ -22,7 +22,7 @@ import yaml
 from dagster import DagsterEventType
 
 from platform_assets.environment import REPOSITORY, Environment
-from platform_assets.storage import files_at
+from platform_assets.foundation.storage import files_at
 from tests.cluster.cluster import Cluster
 
 OVERLAY = REPOSITORY / "deploy" / "kubernetes" / "overlays" / "test"

@@ -18,7 +18,7 @@ from tests.cluster.conftest import FOLDS
 from tests.cluster.deployed import ENDED, Deployed, until
 from tests.cluster.nodes import Node
 from tests.parity.comparing import compare
-from tests.platform.running import Platform
+from tests.support.running import Platform
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from platform_assets.environment import PACKAGE, REPOSITORY
+from platform_assets.foundation.storage import files_at
 from platform_assets.operations.pinned import PORT
-from platform_assets.storage import files_at
 from tests.cluster.conftest import AS_OF
 from tests.cluster.deployed import LOCATION, NAMESPACE, STARTS_WITHIN, Deployed, until, variables
 from tests.cluster.images import platform_image

@@ -21,16 +21,16 @@ from dagster_k8s.job import construct_dagster_k8s_job, get_user_defined_k8s_conf
 from kubernetes.client import ApiClient
 
 from platform_assets.environment import PACKAGE
-from platform_assets.execution.pod_launcher import PodRunLauncher
-from platform_assets.execution.pods import PodExecutor
-from platform_assets.execution.profiles import read_profiles
-from platform_assets.execution.stamp import stamp
+from platform_assets.foundation.execution.pod_launcher import PodRunLauncher
+from platform_assets.foundation.execution.pods import PodExecutor
+from platform_assets.foundation.execution.profiles import read_profiles
+from platform_assets.foundation.execution.stamp import stamp
 from tests.deploy.manifests import NAMESPACE, OVERLAYS, Manifest, PodTemplate, of_kind, overlay
 from tests.deploy.pod_security import house_violations, unpinned_images, violations
 from tests.deploy.test_manifests import VERSIONS
 
 IMAGE = "registry/audience-platform:" + "1" * 40
-PROFILES = read_profiles(PACKAGE / "execution" / "profiles.yaml")
+PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
 VARIABLES = {
     "DAGSTER_POSTGRES_HOST": "postgres",
     "DAGSTER_POSTGRES_USER": "dagster",

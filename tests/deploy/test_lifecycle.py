@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.artifacts.checkpoint import Checkpoint
 from platform_assets.environment import REPOSITORY, Cloud, Environment, cloud_environment
-from platform_assets.storage import files_at
+from platform_assets.foundation.artifacts.checkpoint import Checkpoint
+from platform_assets.foundation.storage import files_at
 
 BUCKET = "example-audiences-dev"
 

@@ -21,9 +21,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from platform_assets.operations.metrics import Metrics
+from platform_assets.operations.janitor.metrics import Metrics
 from tests.deploy.manifests import KUBERNETES, Manifest, kustomize
-from tests.execution.nvml_stand_in import built_in
+from tests.foundation.execution.nvml_stand_in import built_in
 
 MONITORING = KUBERNETES / "monitoring"
 CASES = Path(__file__).with_name("alert_cases.yaml")
@@ -83,7 +83,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         thread.join()
     code = """
 import socket, time, urllib.request
-from platform_assets.execution.gpu import gpu_use
+from platform_assets.foundation.execution.gpu import gpu_use
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
@@ -169,10 +169,12 @@ def test_only_the_exporter_is_privileged_and_it_has_no_rights_in_the_cluster() -
 
 def test_the_exporter_runs_where_the_profiles_have_gpus_and_tolerates_what_their_nodes_bear() -> None:
     from platform_assets.environment import PACKAGE
-    from platform_assets.execution.profiles import GPU, SPOT_TAINTS, read_profiles
+    from platform_assets.foundation.execution.profiles import GPU, SPOT_TAINTS, read_profiles
 
     pools = {
-        profile.pool for profile in read_profiles(PACKAGE / "execution" / "profiles.yaml").values() if profile.gpus
+        profile.pool
+        for profile in read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml").values()
+        if profile.gpus
     }
     pod = named("DaemonSet", "dcgm-exporter")["spec"]["template"]["spec"]
     required = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]

@@ -118,7 +118,7 @@ def viewers(variables: Variables, export_id: str) -> list[str]:
 def test_what_landed_is_an_export_that_the_platform_knows_however_often_it_is_recorded(
     landed: Variables, cloud_environment: Environment
 ) -> None:
-    from platform_assets.exports.opening import open_raw_tables
+    from platform_assets.data.engines.opening import open_raw_tables
 
     for _ in range(2):
         record(landed, "01700000000000-aaaa")

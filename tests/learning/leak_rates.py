@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
-from platform_assets.learning.leaks import ID, SURVIVOR, SUSPICIOUS, TARGET, Finding, find_leaks
+from platform_assets.learning.data_checks.leaks import ID, SURVIVOR, SUSPICIOUS, TARGET, Finding, find_leaks
 
 CleanTable = tuple[pd.DataFrame, np.ndarray, np.ndarray]
 Planted = Callable[[CleanTable, np.random.Generator], CleanTable]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from platform_assets.learning.ageing import ageing_columns
+from platform_assets.learning.data_checks.ageing import ageing_columns
 
 PEOPLE, STEP = 400, 91
 

@@ -14,8 +14,7 @@ from platform_assets.learning.calibration import fit_calibrator
 from platform_assets.learning.ensemble import fan_in
 from platform_assets.learning.fold_fit import FoldResult, fit_fold
 from platform_assets.learning.folds import assign_folds
-
-from .conftest import Table
+from tests.learning.conftest import Table
 
 WEIGHTS = {"trees": 0.5, "net": 0.3, "line": 0.2, "unused": 0.0}
 FAMILY_OF = {"trees": "lightgbm", "net": "network", "line": "logistic", "unused": "logistic"}

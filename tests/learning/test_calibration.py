@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from platform_assets.learning import metrics
 from platform_assets.learning.calibration import (
     METHODS,
     BetaCalibrator,
@@ -18,6 +17,7 @@ from platform_assets.learning.calibration import (
     calibrator_from_json,
     fit_calibrator,
 )
+from platform_assets.learning.figures import metrics
 
 every_method = pytest.mark.parametrize("kind", METHODS.values(), ids=METHODS.keys())
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.learning import metrics
 from platform_assets.learning.ensemble import IncompleteFolds, drop_costly, fan_in, select_ensemble
+from platform_assets.learning.figures import metrics
 from platform_assets.learning.folds import assign_folds
 
 

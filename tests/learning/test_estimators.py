@@ -7,7 +7,6 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
-from platform_assets.learning import metrics
 from platform_assets.learning.families.baselines import OneColumnRule, RandomOrder
 from platform_assets.learning.families.estimator import TableClassifier
 from platform_assets.learning.families.preprocessing import TablePreprocessor
@@ -18,9 +17,9 @@ from platform_assets.learning.families.registry import (
     default_parameters,
     make_estimator,
 )
+from platform_assets.learning.figures import metrics
 from platform_assets.learning.folds import assign_folds
-
-from .conftest import Table, make_table
+from tests.learning.conftest import Table, make_table
 
 # The contract is kept whatever the size, and small networks keep it in a fraction of the time.
 SMALL_NETWORK = {"hidden_width": 16, "members": 2, "learning_rate": 0.02, "max_epochs": 6}

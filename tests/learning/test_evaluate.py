@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from platform_assets.learning import evaluate, metrics
+from platform_assets.learning.figures import evaluate, metrics
 from platform_assets.learning.folds import assign_folds
-
-from .conftest import Table
+from tests.learning.conftest import Table
 
 
 def test_every_leaderboard_has_the_rule_logistic_and_chance_out_of_fold(table: Table) -> None:

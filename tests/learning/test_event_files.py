@@ -10,8 +10,7 @@ from tensorboard.backend.event_processing import event_accumulator, plugin_event
 from platform_assets.learning.event_files import PARAMETERS_TAG, EventFile
 from platform_assets.learning.families.fitting import Fitting, Progress
 from platform_assets.learning.families.registry import make_estimator
-
-from .conftest import Table
+from tests.learning.conftest import Table
 
 NAME = "events.out.tfevents.fold"
 

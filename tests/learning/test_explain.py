@@ -17,8 +17,7 @@ from platform_assets.learning.explain import (
 from platform_assets.learning.families.registry import make_estimator
 from platform_assets.learning.folds import assign_folds
 from platform_assets.learning.selection import SelectedColumnsClassifier
-
-from .conftest import Table
+from tests.learning.conftest import Table
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ from platform_assets.learning.families.fitting import Fitting, RelatedTask
 from platform_assets.learning.families.registry import FAMILIES, UnknownParameter
 from platform_assets.learning.fold_fit import REFIT_GROWTH, FoldResult, fit_fold, fit_whole, training_set_id
 from platform_assets.learning.folds import assign_folds
-
-from .conftest import Table
+from tests.learning.conftest import Table
 
 SMALL_NETWORK = {"hidden_width": 16, "members": 2, "learning_rate": 0.01, "max_epochs": 12}
 

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from platform_assets.learning import metrics
 from platform_assets.learning.families.fitting import CannotFit, Fitting, Progress
 from platform_assets.learning.families.gbdt import SEGMENT_ROUNDS, LightGBMClassifier
 from platform_assets.learning.families.trees import SmallTrees
-
-from .conftest import Table, make_table
+from platform_assets.learning.figures import metrics
+from tests.learning.conftest import Table, make_table
 
 PARAMS = {"learning_rate": 0.01, "max_iterations": 170, "early_stopping_rounds": 40}
 

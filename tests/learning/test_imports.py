@@ -5,24 +5,23 @@ import sys
 from pathlib import Path
 
 from platform_assets.learning.families.registry import make_estimator
-
-from .conftest import make_table
+from tests.learning.conftest import make_table
 
 LIGHT = [
     "families.registry",
     "ensemble",
-    "metrics",
+    "figures.metrics",
     "folds",
     "calibration",
     "bundle",
     "fold_fit",
     "explain",
-    "evaluate",
+    "figures.evaluate",
     "splits",
-    "intervals",
-    "slices",
-    "leaks",
-    "ageing",
+    "figures.intervals",
+    "figures.slices",
+    "data_checks.leaks",
+    "data_checks.ageing",
     "event_files",
     "selection",
     "portfolio",
@@ -51,7 +50,7 @@ def test_torch_and_lightgbm_are_not_loaded_by_imports_by_parameter_names_or_by_a
     imported, named, predicted = loaded_after(
         "; ".join(f"import platform_assets.learning.{name}" for name in LIGHT),
         "from platform_assets.learning.families.registry import *; [default_parameters(one) for one in FAMILIES]",
-        "import numpy, pathlib; from platform_assets.learning.families.network import NetworkClassifier; "
+        "import numpy, pathlib; from platform_assets.learning.families.networks.network import NetworkClassifier; "
         f"fitted = NetworkClassifier.load(pathlib.Path({str(tmp_path / 'network')!r})); "
         "fitted.positive_probability(numpy.zeros((3, 5)))",
     )

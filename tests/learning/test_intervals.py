@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.learning import intervals, metrics
-from platform_assets.learning.intervals import FIGURES, differences_with_intervals, figures_with_intervals
+from platform_assets.learning.figures import intervals, metrics
+from platform_assets.learning.figures.intervals import FIGURES, differences_with_intervals, figures_with_intervals
 
 
 @settings(max_examples=40, deadline=None)

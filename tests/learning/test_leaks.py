@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from platform_assets.learning.leaks import (
+from platform_assets.learning.data_checks.leaks import (
     ID,
     SURVIVOR,
     SUSPICIOUS,

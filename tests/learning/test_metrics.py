@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from platform_assets.learning import metrics
+from platform_assets.learning.figures import metrics
 
 Sample = tuple[np.ndarray, np.ndarray]
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from platform_assets.learning import metrics
 from platform_assets.learning.families.fitting import Fitting, RelatedTask
-from platform_assets.learning.families.multitask import MultitaskClassifier
-from platform_assets.learning.families.network import NetworkClassifier
+from platform_assets.learning.families.networks.multitask import MultitaskClassifier
+from platform_assets.learning.families.networks.network import NetworkClassifier
+from platform_assets.learning.figures import metrics
 from platform_assets.learning.folds import inner_validation
-
-from .conftest import Table
+from tests.learning.conftest import Table
 
 TINY = {"hidden_width": 16, "members": 2, "bins": 4}
 INFORMATIVE, COLUMNS = 4, 24

@@ -7,14 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from platform_assets.learning import metrics
-from platform_assets.learning.families.adamw import AdamW
-from platform_assets.learning.families.architecture import initial_weights, logits, piecewise_steps, ramps
 from platform_assets.learning.families.fitting import Fitting, Progress
-from platform_assets.learning.families.network import PREDICT_ROWS, NetworkClassifier
-from platform_assets.learning.families.training import TrainingDiverged
-
-from .conftest import Table, make_table
+from platform_assets.learning.families.networks.adamw import AdamW
+from platform_assets.learning.families.networks.architecture import initial_weights, logits, piecewise_steps, ramps
+from platform_assets.learning.families.networks.network import PREDICT_ROWS, NetworkClassifier
+from platform_assets.learning.families.networks.training import TrainingDiverged
+from platform_assets.learning.figures import metrics
+from tests.learning.conftest import Table, make_table
 
 TINY = {"hidden_width": 8, "members": 2, "bins": 4, "dropout": 0.2}
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from platform_assets.learning import metrics, portfolio
+from platform_assets.learning import portfolio
 from platform_assets.learning.bundle import Bundle
-from platform_assets.learning.evaluate import BASELINES
+from platform_assets.learning.figures import metrics
+from platform_assets.learning.figures.evaluate import BASELINES
 from platform_assets.learning.folds import assign_folds
 from platform_assets.learning.portfolio import MemberSpec, auto_portfolio
 from platform_assets.learning.search import ENSEMBLE, NothingFitted, SearchResult, search
 from platform_assets.learning.selection import FeatureSelection
-
-from .conftest import Table, make_table
+from tests.learning.conftest import Table, make_table
 
 TREES = MemberSpec("trees", "lightgbm", {"learning_rate": 0.1}, share=2.0)
 LINE = MemberSpec("line", "logistic")

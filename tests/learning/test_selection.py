@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
-from platform_assets.learning import metrics
 from platform_assets.learning.families.fitting import Fitting
+from platform_assets.learning.figures import metrics
 from platform_assets.learning.fold_fit import FoldResult, fit_fold
 from platform_assets.learning.folds import assign_folds
 from platform_assets.learning.selection import FeatureSelection, SelectedColumnsClassifier, load_estimator
-
-from .conftest import Table
+from tests.learning.conftest import Table
 
 SELECTIONS = {
     "all but some": FeatureSelection(excluded=("n0",)),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.learning import metrics
-from platform_assets.learning.slices import MISSING, _cut, _Judged, slice_report
+from platform_assets.learning.figures import metrics
+from platform_assets.learning.figures.slices import MISSING, _cut, _Judged, slice_report
 
 Rows = tuple[np.ndarray, np.ndarray, pd.DataFrame]
 

@@ -11,16 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.learning import metrics
-from platform_assets.learning.families.architecture import HEADS, logits
-from platform_assets.learning.families.body import Body, BodyDoesNotFit, pretrain_body
 from platform_assets.learning.families.fitting import Fitting, Progress, RelatedTask
-from platform_assets.learning.families.network import NetworkClassifier
-from platform_assets.learning.families.training import TrainingDiverged
-from platform_assets.learning.families.transfer import TransferClassifier
-
-from .conftest import Table
-from .test_multitask import COLUMNS, TINY, people
+from platform_assets.learning.families.networks.architecture import HEADS, logits
+from platform_assets.learning.families.networks.body import Body, BodyDoesNotFit, pretrain_body
+from platform_assets.learning.families.networks.network import NetworkClassifier
+from platform_assets.learning.families.networks.training import TrainingDiverged
+from platform_assets.learning.families.networks.transfer import TransferClassifier
+from platform_assets.learning.figures import metrics
+from tests.learning.conftest import Table
+from tests.learning.test_multitask import COLUMNS, TINY, people
 
 NAMES = [f"c{position}" for position in range(COLUMNS)]
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_assets.operations.queueing import (
+from platform_assets.operations.janitor.queueing import (
     BASE_PRIORITY_TAG,
     age_queued_runs,
     age_waiting_steps,
     aged_priority,
     queued_runs,
 )
-from platform_assets.operations.slots import pool_states
+from platform_assets.operations.janitor.slots import pool_states
 from tests.operations.runs import QUEUED, a_run, claim, forget
 
 DAY = 24 * 3600

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from platform_assets.operations.retention import BATCH, age_of, delete_old_runs
+from platform_assets.operations.janitor.retention import BATCH, age_of, delete_old_runs
 from tests.operations.runs import FINISHED, QUEUED, RUNNING, a_run
 
 KEEP = timedelta(days=90)

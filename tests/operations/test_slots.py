@@ -7,7 +7,7 @@ import pytest
 from dagster._core.storage.event_log.schema import PendingStepsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
-from platform_assets.operations.slots import declare_pools, free_stuck_slots, pool_states
+from platform_assets.operations.janitor.slots import declare_pools, free_stuck_slots, pool_states
 from tests.operations.runs import FINISHED, RUNNING, a_run, claim, end_step, finish, forget, start_step
 
 

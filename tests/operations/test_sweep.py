@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from platform_assets.operations.janitor import Janitor
-from platform_assets.operations.metrics import Metrics
-from platform_assets.operations.sweeping import Swept, sweep
+from platform_assets.operations.janitor.janitor import Janitor
+from platform_assets.operations.janitor.metrics import Metrics
+from platform_assets.operations.janitor.sweeping import Swept, sweep
 from tests.operations.runs import FINISHED, QUEUED, RUNNING, a_run, claim, finish, forget
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_what_is_not_dagsters_is_never_touched(jobs: Jobs, instance: dg.DagsterI
 def test_more_jobs_than_a_page_holds_are_all_seen(
     jobs: Jobs, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("platform_assets.operations.orphans.PAGE", 2)
+    monkeypatch.setattr("platform_assets.operations.janitor.orphans.PAGE", 2)
     run = a_run(instance, FINISHED[1])
     names = {jobs.job(run.run_id) for _ in range(5)}
     assert {deleted.name for deleted in jobs.sweep(instance).deleted} == names

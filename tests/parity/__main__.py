@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 
+from platform_assets.data.engines.bigquery.connection import BigQuery
+from platform_assets.data.engines.bigquery.preparing import prepare
 from platform_assets.environment import Environment, environment_from_variables, local_environment
-from platform_assets.warehouse.bigquery.connection import BigQuery
-from platform_assets.warehouse.bigquery.preparing import prepare
 from samples.datasets import user_cache
 from samples.demo import QUESTIONS, run_everything
 from samples.exports import write_sample_exports

@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from platform_assets.artifacts import ArtifactStore
-from platform_assets.audiences.publication import folder_of
+from platform_assets.audiences.audience.publication import folder_of
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.engines.opening import open_warehouse
+from platform_assets.data.engines.reading import Warehouse
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.tables import feature_group_table
 from platform_assets.environment import Environment
-from platform_assets.features.registry import GROUPS
-from platform_assets.features.spine import Spine, instant_of
-from platform_assets.features.tables import feature_group_table
-from platform_assets.storage import files_at
-from platform_assets.warehouse.catalog import Catalog
-from platform_assets.warehouse.opening import open_warehouse
-from platform_assets.warehouse.reading import Warehouse
+from platform_assets.foundation.artifacts import ArtifactStore
+from platform_assets.foundation.storage import files_at
 
 TOLERANCE = 1e-9
 EVER = "0002-01-01"

@@ -10,21 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from platform_assets.data.catalog.catalog import read_manifest
+from platform_assets.data.catalog.pointer import MartStore
+from platform_assets.data.engines.bigquery.connection import BigQuery
+from platform_assets.data.engines.bigquery.preparing import prepare
+from platform_assets.data.marts.graph import ProjectGraph
 from platform_assets.environment import PACKAGE, Environment, environment_from_variables, local_environment
-from platform_assets.storage import files_at
-from platform_assets.transform.graph import ProjectGraph
-from platform_assets.warehouse.bigquery.connection import BigQuery
-from platform_assets.warehouse.bigquery.preparing import prepare
-from platform_assets.warehouse.catalog import read_manifest
-from platform_assets.warehouse.published import MartStore
+from platform_assets.foundation.storage import files_at
 from samples import demo
 from samples.exports import copy_exports
 from samples.teachers import SCIFI_FILE
 from tests.emulators import namespaces
 from tests.emulators.servers import Emulators
 from tests.parity.comparing import Compared, compare, compared
-from tests.platform.declared import write_campaign
-from tests.platform.running import Platform
+from tests.support.declared import write_campaign
+from tests.support.running import Platform
 
 pytestmark = pytest.mark.slow
 

@@ -7,16 +7,15 @@ import dagster as dg
 import duckdb
 import pytest
 
-from platform_assets.automation.sensors import new_exports_sensor
 from platform_assets.components.loading import read_sources
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.definitions import build_definitions
 from platform_assets.environment import Environment, local_environment
-from platform_assets.warehouse.catalog import Catalog
-from platform_assets.warehouse.published import MartStore
-from tests.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
-from tests.warehouse.writing import publish_from
-
-from .declared import GOOD, write_campaign
+from platform_assets.operations.automation.sensors import new_exports_sensor
+from tests.data.engines.writing import publish_from
+from tests.data.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
+from tests.support.declared import GOOD, write_campaign
 
 WATERMARK = datetime(1998, 7, 1, 3, tzinfo=UTC)
 COLUMNS = {

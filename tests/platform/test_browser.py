@@ -17,8 +17,7 @@ import dagster as dg
 import pytest
 
 from platform_assets.environment import REPOSITORY
-
-from .running import Platform, failures_of, variables_of
+from tests.support.running import Platform, failures_of, variables_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -2,11 +2,11 @@
 
 import pytest
 
-from platform_assets.diagnosis import diagnose
+from platform_assets.data.engines.bigquery.connection import BigQuery
+from platform_assets.data.engines.bigquery.preparing import DATASETS, prepare
 from platform_assets.environment import Environment
-from platform_assets.storage import files_at
-from platform_assets.warehouse.bigquery.connection import BigQuery
-from platform_assets.warehouse.bigquery.preparing import DATASETS, prepare
+from platform_assets.foundation.storage import files_at
+from platform_assets.operations.diagnosis import diagnose
 
 
 def test_the_doctor_says_which_datasets_are_missing_until_they_are_prepared(cloud_environment: Environment) -> None:

@@ -14,13 +14,12 @@ import yaml
 from click.testing import CliRunner, Result
 
 from platform_assets.cli import main
+from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.environment import PACKAGE, REPOSITORY, Environment, local_environment
-from platform_assets.warehouse.published import MartStore
 from samples.movies import UNTIL
-
-from .declared import GOOD, write_campaign
-from .running import Platform, variables_of
-from .small_exports import NINE_STARS, small_movies, write_empty_exports, write_movies
+from tests.support.declared import GOOD, write_campaign
+from tests.support.running import Platform, variables_of
+from tests.support.small_exports import NINE_STARS, small_movies, write_empty_exports, write_movies
 
 Command = Callable[..., Result]
 
@@ -138,7 +137,7 @@ def test_new_refuses_to_copy_a_broken_campaign(campaigns: Environment) -> None:
 def test_schema_describes_every_field_and_takes_the_repository_s_files(
     environment: Environment, tmp_path: Path
 ) -> None:
-    from platform_assets.campaigns.spec import CampaignSpec
+    from platform_assets.campaigns.declaration.spec import CampaignSpec
 
     shown = on(environment)("schema")
     schema = json.loads(shown.stdout)

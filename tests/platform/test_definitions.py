@@ -12,13 +12,12 @@ import dagster as dg
 import pytest
 from dagster.components.testing import create_defs_folder_sandbox
 
-from platform_assets.campaigns.read import DeclarationError
+from platform_assets.campaigns.declaration.parsing import DeclarationError
 from platform_assets.components import Campaign, ExportSource
 from platform_assets.definitions import build_definitions
 from platform_assets.environment import PACKAGE, REPOSITORY, Environment, Scope, local_environment
-
-from .declared import GOOD, write_campaign
-from .running import Platform, failures_of
+from tests.support.declared import GOOD, write_campaign
+from tests.support.running import Platform, failures_of
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.txt"
 REGENERATE = "UPDATE_SNAPSHOTS"

@@ -12,9 +12,8 @@ import pytest
 
 from platform_assets.environment import PACKAGE, Environment, local_environment
 from samples import demo
-
-from .declared import write_campaign
-from .running import Platform
+from tests.support.declared import write_campaign
+from tests.support.running import Platform
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,8 @@ import dagster as dg
 import pytest
 
 from platform_assets.environment import Environment, local_environment
-
-from .running import Platform, failures_of
-from .small_exports import write_empty_exports
+from tests.support.running import Platform, failures_of
+from tests.support.small_exports import write_empty_exports
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from platform_assets.learning.calibration import PlattCalibrator
 from platform_assets.learning.families.estimator import Floats, TableClassifier
 from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.families.preprocessing import signed_log
-from platform_assets.learning.metrics import one_column_table
+from platform_assets.learning.figures.metrics import one_column_table
 
 
 class OneColumnRule(TableClassifier):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "lightgbm": "platform_assets.learning.families.gbdt:LightGBMClassifier",
-        "network": "platform_assets.learning.families.network:NetworkClassifier",
-        "multitask": "platform_assets.learning.families.multitask:MultitaskClassifier",
-        "transfer": "platform_assets.learning.families.transfer:TransferClassifier",
+        "network": "platform_assets.learning.families.networks.network:NetworkClassifier",
+        "multitask": "platform_assets.learning.families.networks.multitask:MultitaskClassifier",
+        "transfer": "platform_assets.learning.families.networks.transfer:TransferClassifier",
         "logistic": "platform_assets.learning.families.logistic:LogisticClassifier",
     }
 )

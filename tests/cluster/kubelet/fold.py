@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import platform_assets
-from platform_assets.artifacts import Artifact, ArtifactStore, Recipe
-from platform_assets.campaigns.fitting import fit_fold_of
-from platform_assets.campaigns.past import PAST_FILE, Past
-from platform_assets.campaigns.spec import CampaignSpec
-from platform_assets.campaigns.training_set import FILE
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.registry.past import PAST_FILE, Past
+from platform_assets.campaigns.training.fitting import fit_fold_of
+from platform_assets.campaigns.training_sets.training_set import FILE
+from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe
 
 ROWS, FOLDS, FEATURES = 3000, 3, 6
 SPEC = CampaignSpec.model_validate(

@@ -1,0 +1,133 @@
+"""A campaign as it would have been answered at past dates: trained with what was known then, measured on what came true.
+
+Nothing is promoted. Every part is cached, so that a second backtest, or the campaign itself, finds what this one made.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from platform_assets.audiences.report.measurement import enough, measure
+from platform_assets.campaigns.declaration.feature_choice import chosen_groups
+from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
+from platform_assets.campaigns.registry.bundles import load_bundle
+from platform_assets.campaigns.registry.past import Past, groups_for, with_past_scores
+from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.training.in_process import TrainedCampaign, train_campaign
+from platform_assets.campaigns.training_sets.calendar import latest_as_of, newest_with_label
+from platform_assets.campaigns.training_sets.label import label_mart
+from platform_assets.campaigns.training_sets.training_rows import TrainingRows
+from platform_assets.campaigns.training_sets.training_set import (
+    TooFewPositives,
+    event_rows,
+    join_features,
+    teacher_rows,
+    watermark_of,
+)
+from platform_assets.data.engines.reading import Warehouse
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.spine import instant_of
+from platform_assets.data.features.tables import AsOfNotCovered, feature_table
+from platform_assets.environment import Place
+from platform_assets.foundation.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One past date: the figures of `measure`, or in a sentence why there are none."""
+
+    day: date
+    figures: dict[str, Any] | None
+    why_not: str | None = None
+
+
+def backtest_dates(spec: CampaignSpec, warehouse: Warehouse, dates: int, every: timedelta) -> list[date]:
+    """The past scoring dates of a backtest, oldest first: the newest is the last whose labels are known by now."""
+    entity = warehouse.catalog.entities[spec.entity]
+    mart = label_mart(spec)
+    lag = warehouse.catalog.marts[mart].arrival_lag if mart else timedelta()
+    watermark = watermark_of(spec, warehouse)
+    newest = newest_with_label(watermark, entity.timezone, spec.horizon, lag)
+    if isinstance(spec.label, TeacherLabel):
+        # A teacher's rows are measured over a whole step, the last of which must have ended.
+        newest = latest_as_of(watermark, entity.timezone) - spec.horizon - every
+    return sorted(newest - every * index for index in range(dates))
+
+
+def backtest(
+    name: str,
+    spec: CampaignSpec,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    teachers: Place,
+    promoted: PromotedModels,
+    days: Sequence[date],
+    every: timedelta,
+) -> Iterator[Replay]:
+    """The campaign at each of `days`, in order.
+
+    A teacher file's rows from the date on are measured for the length of `every`.
+    """
+    for day in days:
+        try:
+            made = train_campaign(name, spec, warehouse, store, teachers, promoted, day)
+        except (AsOfNotCovered, TooFewPositives) as error:
+            yield Replay(day, None, str(error))
+            continue
+        yield _measured(spec, warehouse, store, teachers, made, day, every)
+
+
+def _measured(
+    spec: CampaignSpec,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    teachers: Place,
+    made: TrainedCampaign,
+    day: date,
+    every: timedelta,
+) -> Replay:
+    entity = warehouse.catalog.entities[spec.entity]
+    if isinstance(spec.label, TeacherLabel):
+        begins, ends = instant_of(day, entity.timezone), instant_of(day + every, entity.timezone)
+        rows = teacher_rows(spec, warehouse, store, teachers, lambda as_of: begins <= as_of < ends)
+    else:
+        rows = event_rows(spec, warehouse, [day])
+    table = rows.read()
+    if not enough(table):
+        return Replay(day, None, f"{table.num_rows} rows with a known label are too few to measure on")
+    bundle = load_bundle(made.ensemble)
+    past = Past.of_bundle(bundle).scores
+    groups = [GROUPS[spec.entity][group] for group in groups_for(spec.entity, chosen_groups(spec), past)]
+    features = [
+        with_past_scores(feature_table(groups, spine, warehouse, store).table, past, store) for spine in rows.spines
+    ]
+    held_out = join_features(entity.key, bundle.feature_names, table, features).to_pandas()
+    return Replay(
+        day, measure(bundle, TrainingRows.of(made.training).frame, held_out, bundle.feature_names, entity.key)
+    )
+
+
+def rendered(name: str, replays: Sequence[Replay]) -> str:
+    """A backtest as text for a terminal."""
+    lines = [
+        f"{name}: trained as of each date with what was known then, measured on what came true",
+        "  as of          rows  positives   AUC (95 %)            rule   logistic  log loss  predicted/actual  lift in top 10 %",
+    ]
+    for replay in replays:
+        figures = replay.figures
+        if figures is None:
+            lines.append(f"  {replay.day}  {replay.why_not}")
+            continue
+        auc = figures["auc"]
+        lines.append(
+            f"  {replay.day} {figures['rows']:>8,} {figures['positives']:>10,}   {auc['value']:.3f} "
+            f"({auc['low']:.3f} to {auc['high']:.3f})  {figures['rule']['auc']:.3f}  {figures['logistic_auc']:>8.3f} "
+            f"{figures['log_loss']:>9.4f} {figures['predicted_over_actual']:>17.2f} "
+            f"{figures['top_rate'] / figures['base_rate']:>17.2f}"
+        )
+    measured = [replay.figures for replay in replays if replay.figures]
+    if measured:
+        ahead = sum(figures["auc"]["value"] > figures["rule"]["auc"] for figures in measured)
+        lines.append(f"  ahead of the one-column rule on {ahead} of {len(measured)} dates")
+    return "\n".join(lines)

@@ -1,0 +1,148 @@
+"""The report of a campaign as of a date, as an artifact: figures gathered, measured where labels are known, rendered."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from platform_assets.audiences.report.measurement import enough, held_out_labels, measure
+from platform_assets.audiences.report.page import render_report
+from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.registry.bundles import load_bundle
+from platform_assets.campaigns.registry.past import Past, with_past_scores
+from platform_assets.campaigns.registry.promoted import Promotion
+from platform_assets.campaigns.training.ensembling import evaluation_of
+from platform_assets.campaigns.training_sets.training_rows import TrainingRows
+from platform_assets.campaigns.training_sets.training_set import LabelledRows, join_features, marts_of
+from platform_assets.data.engines.reading import Warehouse
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.tables import FeatureTable, feature_table
+from platform_assets.environment import Place
+from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
+
+FILE = "report.html"
+FIGURES_FILE = "figures.json"
+SHOWN_FEATURES = 12
+
+
+def build_report(
+    name: str,
+    spec: CampaignSpec,
+    audience: Artifact,
+    promotion: Promotion,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+    teachers: Place,
+    day: date,
+) -> Artifact:
+    """The report: `report.html` for people, `figures.json` with the same figures for programs.
+
+    Its metadata says what came true, under `held_out`, once enough labels from `day` on are known; null before.
+
+    Raises:
+        OtherModel: the audience comes from another model than `promotion`.
+    """
+    require_made_with(promotion, audience, day)
+    labels = held_out_labels(spec, warehouse, store, teachers, day)
+    groups = [GROUPS[spec.entity][group] for group in groups_scored(spec, promotion, store)]
+    features = [feature_table(groups, spine, warehouse, store) for spine in labels.spines] if labels else []
+    training = store.open(promotion.training_set)
+    ensemble = store.open(promotion.ensemble)
+    decision = store.open(promotion.decision)
+    recipe = Recipe(
+        key=f"{name}/report",
+        code={**code_of("platform_assets.audiences.report.figures"), "report.html": _template_hash()},
+        config={"as_of": day.isoformat(), "spec": spec.resolved()},
+        inputs={
+            "audience": audience.ref.content_hash,
+            "ensemble": ensemble.ref.content_hash,
+            "decision": decision.ref.content_hash,
+            "training_set": training.ref.content_hash,
+            **(labels.inputs if labels else {}),
+            **{f"held out: {group}": content for table in features for group, content in table.content_hashes.items()},
+        },
+    )
+
+    def build(folder: Path) -> dict[str, Any]:
+        held_out = _measured(spec, labels, features, training, ensemble, warehouse, store)
+        evaluation = evaluation_of(ensemble)
+        words = {n: f.description for group in groups for n, f in group.features.items()}
+        words |= {score.column: score.words for score in Past.of(training).scores}
+        by_time = [{**row, "part": "out of fold"} for row in evaluation["by_time"]]
+        if held_out:
+            by_time.append(_held_out_row(held_out, day))
+        figures = {
+            "campaign": {
+                "name": name,
+                "description": spec.description,
+                "owner": spec.owner,
+                "horizon_days": spec.horizon.days,
+            },
+            "audience": audience.metadata,
+            "training": training.metadata,
+            "leaderboard": evaluation["leaderboard"],
+            "by_time": by_time,
+            "importance": [
+                {**row, "words": words[row["feature"]]} for row in evaluation["importance"][:SHOWN_FEATURES]
+            ],
+            "promotion": {"decision": decision.metadata["outcome"].capitalize(), "reason": decision.metadata["reason"]},
+            "lineage": {
+                "Model version": ensemble.ref.content_hash,
+                "Training set": training.ref.content_hash,
+                **{f"Mart {mart}": _mart_version(warehouse, mart) for mart in marts_of(spec, warehouse)},
+            },
+            "held_out": held_out,
+        }
+        (folder / FILE).write_text(render_report(figures), encoding="utf-8")
+        (folder / FIGURES_FILE).write_text(json.dumps(figures, indent=1, sort_keys=True, allow_nan=False))
+        return {"held_out": held_out and {key: value for key, value in held_out.items() if not isinstance(value, list)}}
+
+    return store.get_or_build(recipe, build)
+
+
+def _measured(
+    spec: CampaignSpec,
+    labels: LabelledRows | None,
+    features: list[FeatureTable],
+    training: Artifact,
+    ensemble: Artifact,
+    warehouse: Warehouse,
+    store: ArtifactStore,
+) -> dict[str, Any] | None:
+    if labels is None:
+        return None
+    table = labels.read()
+    if not enough(table):
+        return None
+    key = warehouse.catalog.entities[spec.entity].key
+    bundle = load_bundle(ensemble)
+    past = Past.of_bundle(bundle).scores
+    known = [with_past_scores(made.table, past, store) for made in features]
+    held_out = join_features(key, bundle.feature_names, table, known).to_pandas()
+    return measure(bundle, TrainingRows.of(training).frame, held_out, bundle.feature_names, key)
+
+
+def _held_out_row(held_out: dict[str, Any], day: date) -> dict[str, Any]:
+    return {
+        "when": day.isoformat(),
+        "part": "held out",
+        "rows": held_out["rows"],
+        "positives": held_out["positives"],
+        "auc": held_out["auc"]["value"],
+        "predicted": held_out["predicted_over_actual"] * held_out["base_rate"],
+        "actual": held_out["base_rate"],
+    }
+
+
+def _mart_version(warehouse: Warehouse, mart: str) -> str:
+    published = warehouse.published(mart)
+    return f"{published.version}, exports cover everything before {published.watermark.isoformat()}"
+
+
+def _template_hash() -> str:
+    import hashlib
+
+    from platform_assets.audiences.report.page import TEMPLATE
+
+    return hashlib.sha256(TEMPLATE.read_bytes()).hexdigest()

@@ -1,0 +1,355 @@
+"""The Dagster face of scoring: `scores` of all campaigns of an entity in one pass, in one step or in shards.
+
+Sharded, an entity's scores are one graph: `plan` (which also makes the checks) → N shards, a step each → `gather`.
+Shards are static, and what was asked for is asked of Dagster inside the steps: each scores the campaigns of the plan.
+
+Belongs here: keys, steps, metadata, checks and failures. The work is in the functions these call.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from platform_assets.campaigns.assets import output_of, shown
+from platform_assets.campaigns.declaration.feature_choice import chosen_groups
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.engines.opening import open_warehouse
+from platform_assets.environment import Environment
+from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
+
+if TYPE_CHECKING:
+    from platform_assets.data.engines.reading import Warehouse
+
+MODEL_CHECK = "model_is_promoted"
+# As many as the hash behind shares (and folds) tells apart.
+MOST_SHARDS = 127
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+def score_assets(
+    campaigns: Mapping[str, CampaignSpec],
+    environment: Environment,
+    catalog: Catalog,
+    as_of: dg.PartitionsDefinition,
+    *,
+    shard_tags: Mapping[str, str] = NO_TAGS,
+    step_tags: Mapping[str, str] = NO_TAGS,
+) -> list[dg.AssetsDefinition]:
+    """One multi-asset an entity with a `scores` asset for each of its campaigns, in `environment.scoring_shards` steps.
+
+    Args:
+        shard_tags: of each shard's step.
+        step_tags: of every other step; of the only one, when there are no shards.
+
+    Raises:
+        ValueError: more shards than people can be told apart into.
+    """
+    shards = environment.scoring_shards
+    if not 1 <= shards <= MOST_SHARDS:
+        raise ValueError(f"PLATFORM_SCORING_SHARDS={shards}: takes 1 to {MOST_SHARDS}")
+    entities = sorted({spec.entity for spec in campaigns.values()})
+    scorings = [
+        _Scoring(entity, {n: s for n, s in sorted(campaigns.items()) if s.entity == entity}, environment, catalog)
+        for entity in entities
+    ]
+    if shards == 1:
+        return [_one_step(scoring, as_of, step_tags) for scoring in scorings]
+    return [_sharded(scoring, as_of, shards, shard_tags, step_tags) for scoring in scorings]
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Scoring one entity's campaigns: what both ways to do it share."""
+
+    entity: str
+    campaigns: Mapping[str, CampaignSpec]
+    environment: Environment
+    catalog: Catalog
+
+    @property
+    def name(self) -> str:
+        return f"scores_{self.entity}"
+
+    @property
+    def store(self) -> ArtifactStore:
+        return ArtifactStore(self.environment.artifacts)
+
+    @property
+    def outs(self) -> dict[str, dg.AssetOut]:
+        return {
+            name: dg.AssetOut(
+                key=[name, "scores"],
+                group_name=name,
+                owners=[spec.owner],
+                kinds={"parquet"},
+                is_required=False,
+                description="Calibrated scores of everyone the campaign asks about, from the promoted model.",
+            )
+            for name, spec in self.campaigns.items()
+        }
+
+    @property
+    def upstream(self) -> dict[str, set[dg.AssetKey]]:
+        """A campaign's scores depend on its own model only: one that cannot be trained holds up no other's."""
+        return {
+            name: {
+                dg.AssetKey([name, "promoted_model"]),
+                *(dg.AssetKey(["features", self.entity, group]) for group in chosen_groups(spec)),
+            }
+            for name, spec in self.campaigns.items()
+        }
+
+    @property
+    def deps(self) -> list[dg.AssetKey]:
+        return sorted({key for keys in self.upstream.values() for key in keys})
+
+    @property
+    def checks(self) -> list[dg.AssetCheckSpec]:
+        told = "A promoted model is good as of the date"
+        return [dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description=told) for name in self.campaigns]
+
+    def open_warehouse(self) -> "Warehouse":
+        return open_warehouse(self.environment, self.catalog, f"scores {self.entity}")
+
+    def require_features(self, day: date) -> None:
+        """Refuse a date whose newest feature audit failed, whatever was published before it."""
+        from platform_assets.data.quality import Verdicts
+        from platform_assets.data.quality.assets import require_verdict
+
+        verdicts = Verdicts(self.environment.verdicts)
+        for group in sorted({group for spec in self.campaigns.values() for group in chosen_groups(spec)}):
+            require_verdict(verdicts, f"features/{self.entity}/{group}", day.isoformat())
+
+    def judge(self, context: dg.OpExecutionContext, day: date) -> "_Judged":
+        """Which of the campaigns whose scores or checks are asked for have a model good as of `day`."""
+        from platform_assets.audiences.scoring.scoring import require_model
+        from platform_assets.campaigns.registry.promoted import NothingPromoted, PromotedModels
+
+        wanted = {key.path[0] for key in context.selected_asset_keys}
+        checked = {key.asset_key.path[0] for key in context.selected_asset_check_keys}
+        store, promoted = self.store, PromotedModels(self.environment.artifacts)
+        missing = {}
+        for name in wanted | checked:
+            try:
+                require_model(name, self.campaigns[name], store, promoted, day)
+            except NothingPromoted as error:
+                missing[name] = str(error)
+        return _Judged({name: self.campaigns[name] for name in sorted(wanted)}, sorted(checked), missing)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The campaigns whose scores and whose checks are asked for, and why some of them cannot be scored."""
+
+    wanted: Mapping[str, CampaignSpec]
+    checked: Sequence[str]
+    missing: Mapping[str, str]
+
+    def checks(self) -> Iterator[dg.AssetCheckResult]:
+        for name in self.checked:
+            yield dg.AssetCheckResult(
+                asset_key=dg.AssetKey([name, "scores"]),
+                check_name=MODEL_CHECK,
+                passed=name not in self.missing,
+                description=self.missing.get(name),
+            )
+
+    def ready(self) -> dict[str, CampaignSpec]:
+        """Those to score; none when checks alone are asked for.
+
+        A campaign that was never trained must not starve the others of their scores: only its check fails.
+
+        Raises:
+            dg.Failure: none of those asked for can be scored.
+        """
+        ready = {name: spec for name, spec in self.wanted.items() if name not in self.missing}
+        if self.wanted and not ready:
+            raise dg.Failure("\n".join(self.missing[name] for name in self.wanted), allow_retries=False)
+        return ready
+
+
+def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapping[str, str]) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=scoring.name,
+        outs=scoring.outs,
+        can_subset=True,
+        partitions_def=as_of,
+        deps=scoring.deps,
+        internal_asset_deps=scoring.upstream,
+        check_specs=scoring.checks,
+        op_tags=step_tags,
+    )
+    def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
+        from platform_assets.audiences.scoring.scoring import score_campaigns
+        from platform_assets.campaigns.registry.promoted import PromotedModels
+
+        day = date.fromisoformat(context.partition_key)
+        scoring.require_features(day)
+        judged = scoring.judge(context.op_execution_context, day)
+        yield from judged.checks()
+        if not (ready := judged.ready()):
+            return
+        warehouse = scoring.open_warehouse()
+        try:
+            promoted = PromotedModels(scoring.environment.artifacts)
+            for scored in score_campaigns(ready, warehouse, scoring.store, promoted, day):
+                yield _output_of(scored.campaign, scored.scores, warehouse.cost())
+        except data_errors() as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    return scores
+
+
+def _sharded(
+    scoring: _Scoring,
+    as_of: dg.PartitionsDefinition,
+    shards: int,
+    shard_tags: Mapping[str, str],
+    step_tags: Mapping[str, str],
+) -> dg.AssetsDefinition:
+    plan = _plan_op(scoring, shards, step_tags)
+    shard_ops = [_shard_op(scoring, shard, shard_tags) for shard in range(shards)]
+    gather = _gather_op(scoring, shards, step_tags)
+    outs, inputs = scoring.outs, {_name_of(key): key for key in scoring.deps}
+    made_by = {**dict.fromkeys(outs, gather.name), **dict.fromkeys(map(_check_output, scoring.checks), plan.name)}
+    planned = dg.DependencyDefinition(plan.name, "plan")
+    graph = dg.GraphDefinition(
+        name=scoring.name,
+        node_defs=[plan, *shard_ops, gather],
+        dependencies={
+            **{op.name: {"plan": planned} for op in shard_ops},
+            gather.name: {
+                "plan": planned,
+                **{f"shard_{i}": dg.DependencyDefinition(op.name) for i, op in enumerate(shard_ops)},
+            },
+        },
+        input_mappings=[
+            dg.InputMapping(graph_input_name=name, mapped_node_name=plan.name, mapped_node_input_name=name)
+            for name in inputs
+        ],
+        output_mappings=[
+            dg.OutputMapping(graph_output_name=name, mapped_node_name=op, mapped_node_output_name=name)
+            for name, op in made_by.items()
+        ],
+    )
+    return dg.AssetsDefinition.from_graph(
+        graph,
+        keys_by_input_name=inputs,
+        keys_by_output_name={name: dg.AssetKey([name, "scores"]) for name in outs},
+        internal_asset_deps=scoring.upstream,
+        partitions_def=as_of,
+        group_names_by_output_name={name: out.group_name for name, out in outs.items()},
+        descriptions_by_output_name={name: str(out.description) for name, out in outs.items()},
+        tags_by_output_name={name: out.tags for name, out in outs.items()},
+        owners_by_output_name={name: list(out.owners or ()) for name, out in outs.items()},
+        check_specs=scoring.checks,
+        can_subset=True,
+    )
+
+
+def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg.OpDefinition:
+    checks = {_check_output(check): dg.Out(dg.Nothing, is_required=False) for check in scoring.checks}
+
+    @dg.op(
+        name=f"{scoring.name}__plan",
+        ins={_name_of(key): dg.In(dg.Nothing) for key in scoring.deps},
+        # Not required: when checks alone are asked for, there is nothing to plan.
+        out={"plan": dg.Out(ArtifactRef, is_required=False), **checks},
+        tags=step_tags,
+    )
+    def plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
+        from platform_assets.audiences.scoring.sharding import plan_scores
+        from platform_assets.campaigns.registry.promoted import PromotedModels
+
+        day = date.fromisoformat(context.partition_key)
+        scoring.require_features(day)
+        judged = scoring.judge(context, day)
+        yield from judged.checks()
+        if not (ready := judged.ready()):
+            return
+        warehouse = scoring.open_warehouse()
+        try:
+            promoted = PromotedModels(scoring.environment.artifacts)
+            made = plan_scores(ready, shards, warehouse, scoring.store, promoted, day)
+        except data_errors() as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        metadata: dict[str, Any] = {"campaigns": list(ready), "shards": shards, **warehouse.cost()}
+        yield dg.Output(made.ref, output_name="plan", metadata=metadata)
+
+    return plan
+
+
+def _shard_op(scoring: _Scoring, shard: int, shard_tags: Mapping[str, str]) -> dg.OpDefinition:
+    @dg.op(
+        name=f"{scoring.name}__shard_{shard}",
+        ins={"plan": dg.In(ArtifactRef)},
+        out=dg.Out(ArtifactRef),
+        tags=shard_tags,
+    )
+    def score(context: dg.OpExecutionContext, plan: ArtifactRef) -> dg.Output[ArtifactRef]:
+        from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, score_shard
+
+        store = scoring.store
+        try:
+            made = score_shard(Plan.of(store.open(plan)), shard, store)
+        except ShardsRefused as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        return dg.Output(made.ref, metadata={"shard": shard, **made.dagster_metadata()})
+
+    return score
+
+
+def _gather_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg.OpDefinition:
+    @dg.op(
+        name=f"{scoring.name}__gather",
+        ins={"plan": dg.In(ArtifactRef), **{f"shard_{shard}": dg.In(ArtifactRef) for shard in range(shards)}},
+        out={name: dg.Out(ArtifactRef, is_required=False) for name in scoring.campaigns},
+        tags=step_tags,
+    )
+    def gather(
+        context: dg.OpExecutionContext, plan: ArtifactRef, **parts: ArtifactRef
+    ) -> Iterator[dg.Output[ArtifactRef]]:
+        from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, gather_scores
+
+        store = scoring.store
+        given = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
+        try:
+            for name, made in gather_scores(Plan.of(store.open(plan)), given, store):
+                yield _output_of(name, made, {"shards": shards})
+        except ShardsRefused as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    return gather
+
+
+def _output_of(name: str, scores: Artifact, more: Mapping[str, Any]) -> dg.Output[ArtifactRef]:
+    metadata = {**shown(scores, "people", "mean", "lowest", "highest", "model_good_from"), **more}
+    return output_of(scores, metadata, name=name)
+
+
+def _name_of(key: dg.AssetKey) -> str:
+    return "__".join(key.path)
+
+
+def _check_output(check: dg.AssetCheckSpec) -> str:
+    return check.get_python_identifier()
+
+
+def data_errors() -> tuple[type[Exception], ...]:
+    """What data, not code, can be wrong with when audiences are made: told in a sentence, not retried."""
+    from platform_assets.audiences.scoring.scoring import OtherModel
+    from platform_assets.campaigns.registry.promoted import NothingPromoted
+    from platform_assets.campaigns.training_sets.label import ImmatureLabel
+    from platform_assets.campaigns.training_sets.teacher import TeacherError
+    from platform_assets.data.catalog.pointer import MartMissing, MartRefused
+    from platform_assets.data.features.tables import AsOfNotCovered
+    from platform_assets.data.quality import AuditFailed
+
+    return (
+        AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NothingPromoted, OtherModel, TeacherError,
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""Which models of every campaign are promoted, from which date on each is good, and which bodies were pre-trained by when.
+
+A promoted model was made from labels known by its scoring date. Scoring as of a date takes the one with the latest scoring
+date at or before it, so a replay of the past never uses a later model.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from platform_assets.foundation.artifacts import ArtifactRef
+from platform_assets.foundation.storage import files_at
+
+FOLDER = "promoted"
+
+
+class NothingPromoted(LookupError):
+    """A campaign is to be scored as of a date for which no model is promoted."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One promoted model.
+
+    Attributes:
+        entity: whom it is about.
+        score_at: ISO date it is good from.
+        ensemble, training_set: what it is and what it was fitted on.
+        decision: the gate's decision that let it through.
+    """
+
+    entity: str
+    score_at: str
+    ensemble: ArtifactRef
+    training_set: ArtifactRef
+    decision: ArtifactRef
+
+
+@dataclass(frozen=True)
+class KeptBody:
+    """A body pre-trained on the labels of promoted models: the ISO date by which all of them were known, and the artifact."""
+
+    known_by: str
+    body: ArtifactRef
+
+
+class PromotedModels:
+    """The promoted models of every campaign and the bodies of every entity, below a folder or gs:// URL.
+
+    One file a campaign or entity, replaced whole.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self._files = files_at(root)
+
+    def campaigns(self) -> list[str]:
+        """Every campaign that has had a promoted model, by name; its file may be gone by now."""
+        return [name.removeprefix(f"{FOLDER}/").removesuffix(".json") for name in self._files.names(f"{FOLDER}/")]
+
+    def all(self, campaign: str) -> list[Promotion]:
+        """Every promotion, oldest scoring date first."""
+        stored = self._files.read(_name(campaign))
+        return _promotions(stored.content) if stored else []
+
+    def champion(self, campaign: str, as_of: date) -> Promotion | None:
+        """The promoted model that is good as of a date."""
+        good = [promotion for promotion in self.all(campaign) if promotion.score_at <= as_of.isoformat()]
+        return good[-1] if good else None
+
+    def require(self, campaign: str, as_of: date) -> Promotion:
+        """The same.
+
+        Raises:
+            NothingPromoted: there is none.
+        """
+        champion = self.champion(campaign, as_of)
+        if champion is None:
+            earliest = next((promotion.score_at for promotion in self.all(campaign)), None)
+            known = f"its first promoted model is good from {earliest} on" if earliest else "it has no promoted model"
+            raise NothingPromoted(
+                f"{campaign} cannot be scored as of {as_of}: {known}; materialise {campaign}/promoted_model with score_at {as_of}"
+            )
+        return champion
+
+    def promote(self, campaign: str, promotion: Promotion) -> None:
+        """Make `promotion` the champion from its scoring date on; another one of that date gives way."""
+
+        def add(stored: bytes | None) -> bytes:
+            others = [other for other in _promotions(stored or b"[]") if other.score_at != promotion.score_at]
+            records = [asdict(record) for record in sorted([*others, promotion], key=lambda record: record.score_at)]
+            return json.dumps(records, indent=1, sort_keys=True).encode()
+
+        self._files.update(_name(campaign), add)
+
+    def body(self, entity: str, day: date) -> ArtifactRef | None:
+        """The body of an entity with the latest date at or before `day`, or None."""
+        stored = self._files.read(_body_name(entity))
+        known = [kept for kept in _bodies(stored.content if stored else b"[]") if kept.known_by <= day.isoformat()]
+        return known[-1].body if known else None
+
+    def keep_body(self, entity: str, kept: KeptBody) -> None:
+        """Keep a body for campaigns to start from; another one of its date gives way."""
+
+        def add(stored: bytes | None) -> bytes:
+            others = [other for other in _bodies(stored or b"[]") if other.known_by != kept.known_by]
+            records = [asdict(record) for record in sorted([*others, kept], key=lambda record: record.known_by)]
+            return json.dumps(records, indent=1, sort_keys=True).encode()
+
+        self._files.update(_body_name(entity), add)
+
+
+def _body_name(entity: str) -> str:
+    return f"bodies/{entity}.json"
+
+
+def _bodies(content: bytes) -> list[KeptBody]:
+    return [KeptBody(record["known_by"], ArtifactRef.from_json(record["body"])) for record in json.loads(content)]
+
+
+def _name(campaign: str) -> str:
+    return f"{FOLDER}/{campaign}.json"
+
+
+def _promotions(content: bytes) -> list[Promotion]:
+    refs = ("ensemble", "training_set", "decision")
+    records = json.loads(content)
+    return [Promotion(r["entity"], r["score_at"], *(ArtifactRef.from_json(r[name]) for name in refs)) for r in records]

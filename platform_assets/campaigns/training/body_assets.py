@@ -1,0 +1,41 @@
+"""The Dagster face of pre-trained bodies: one asset an entity."""
+
+import dagster as dg
+
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.environment import Environment
+from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
+
+
+def body_key(entity: str) -> dg.AssetKey:
+    """The key of an entity's pre-trained body."""
+    return dg.AssetKey(["bodies", entity])
+
+
+def body_assets(environment: Environment) -> list[dg.AssetsDefinition]:
+    """The pre-trained body of every entity that has features."""
+    return [_body(entity, environment) for entity in GROUPS]
+
+
+def _body(entity: str, environment: Environment) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=body_key(entity),
+        group_name="bodies",
+        kinds={"pytorch"},
+        description=f"What networks learned about {entity} from the labels of every promoted campaign; the `transfer` family "
+        "starts from it. Trained on a cadence of its own.",
+    )
+    def body(context: dg.AssetExecutionContext) -> dg.Output[ArtifactRef]:
+        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.training.pretraining import NothingToLearnFrom, pretrain
+
+        try:
+            made = pretrain(entity, PromotedModels(environment.artifacts), ArtifactStore(environment.artifacts))
+        except NothingToLearnFrom as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        told = {name: made.metadata[name] for name in ("campaigns", "rows", "columns")}
+        return dg.Output(
+            made.ref, metadata=told | made.dagster_metadata(), data_version=dg.DataVersion(made.ref.content_hash)
+        )
+
+    return body

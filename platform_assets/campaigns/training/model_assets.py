@@ -1,0 +1,177 @@
+"""The Dagster face of a campaign's models: a graph of K fold steps each, gathered into one asset.
+
+Belongs here: the steps of one model, and what every step of a campaign shares: metadata, outputs, refusals. The work is in the
+functions these call.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.campaigns.declaration.families import families_of
+from platform_assets.campaigns.declaration.resources import fold_settings, needs_gpu, step_tags
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.training.watching import event_files, shown_where
+from platform_assets.data.quality import Verdicts
+from platform_assets.data.quality.assets import require_verdict
+from platform_assets.environment import Environment
+from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
+from platform_assets.foundation.execution.profiles import Profiles
+
+ANY_TIME = "current"
+
+
+def verdict_table(name: str) -> str:
+    """Under which name the audits of a campaign's training set are kept."""
+    return f"{name}/training_set"
+
+
+def shown(artifact: Artifact, *names: str) -> dict[str, Any]:
+    """An artifact's own metadata that people should see, and where it came from."""
+    return {
+        **{name: artifact.metadata[name] for name in names if name in artifact.metadata},
+        **artifact.dagster_metadata(),
+    }
+
+
+def output_of(artifact: Artifact, metadata: Mapping[str, Any], name: str = "result") -> dg.Output[ArtifactRef]:
+    """An artifact's reference as a step's output, with its content hash as data version."""
+    return dg.Output(
+        artifact.ref, output_name=name, metadata=dict(metadata), data_version=dg.DataVersion(artifact.ref.content_hash)
+    )
+
+
+def model_asset(
+    name: str, spec: CampaignSpec, model: str, environment: Environment, profiles: Profiles
+) -> dg.AssetsDefinition:
+    folds = range(spec.advanced.folds)
+    family = families_of(spec)[model]
+    fold_ops = [_fold_op(name, spec, model, fold, environment, profiles) for fold in folds]
+    refit_op = _refit_op(name, spec, model, environment, profiles) if spec.advanced.refit else None
+    parts_in = {f"fold_{fold}": dg.In(ArtifactRef) for fold in folds}
+
+    @dg.op(
+        name=f"{name}__{model}__gather",
+        ins={
+            **parts_in,
+            **({"refitted": dg.In(ArtifactRef)} if refit_op else {}),
+            "training_set": dg.In(ArtifactRef),
+        },
+        out=dg.Out(ArtifactRef),
+        tags=step_tags(name, spec, environment, profiles),
+    )
+    def gather(
+        context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
+    ) -> dg.Output[ArtifactRef]:
+        from platform_assets.campaigns.training.gathering import gather_folds
+
+        store = ArtifactStore(environment.artifacts)
+        ordered = [store.open(parts[f"fold_{fold}"]) for fold in folds]
+        refitted = store.open(parts["refitted"]) if "refitted" in parts else None
+        where = shown_where(f"{name}/models/{model}", environment)
+        made = gather_folds(name, model, len(folds), ordered, refitted, store.open(training_set), store)
+        return output_of(
+            made, shown(made, "not_fitted", "auc", "auc_se", "log_loss", "fold_auc", "cpu_seconds") | where
+        )
+
+    @dg.graph_asset(
+        key=[name, "models", model],
+        ins={"training_set": dg.AssetIn([name, "training_set"])},
+        group_name=name,
+        owners=[spec.owner],
+        kinds={family if family == "lightgbm" else "pytorch"},
+        description=f"{model}: {len(folds)} folds grouped by person, each a step of its own, and their out-of-fold predictions.",
+    )
+    def fitted(training_set: Any) -> Any:
+        parts = {f"fold_{fold}": op(training_set) for fold, op in zip(folds, fold_ops, strict=True)}
+        if refit_op:
+            parts["refitted"] = refit_op(training_set=training_set, **parts)
+        return gather(training_set=training_set, **parts)
+
+    return fitted
+
+
+def _fold_op(
+    name: str, spec: CampaignSpec, model: str, fold: int, environment: Environment, profiles: Profiles
+) -> dg.OpDefinition:
+    family = families_of(spec)[model]
+
+    @dg.op(
+        name=f"{name}__{model}__fold_{fold}",
+        ins={"training_set": dg.In(ArtifactRef)},
+        out=dg.Out(ArtifactRef),
+        **fold_settings(name, spec, family, fold, environment, profiles),
+    )
+    def fit(context: dg.OpExecutionContext, training_set: ArtifactRef) -> dg.Output[ArtifactRef]:
+        from platform_assets.campaigns.training.fitting import fit_fold_of
+
+        require_audited(name, training_set, environment)
+        store = ArtifactStore(environment.artifacts)
+        with _fitting(name, model, context.op.name, spec, environment, profiles) as used:
+            made = fit_fold_of(name, spec, model, fold, store.open(training_set), store, event_files(environment))
+        told = ("not_fitted", "auc", "log_loss", "best_iteration", "ended_by", "cpu_seconds")
+        where = shown_where(f"{name}/models/{model}/fold_{fold}", environment)
+        return dg.Output(made.ref, metadata=shown(made, *told) | where | used())
+
+    return fit
+
+
+def _refit_op(
+    name: str, spec: CampaignSpec, model: str, environment: Environment, profiles: Profiles
+) -> dg.OpDefinition:
+    folds = range(spec.advanced.folds)
+
+    @dg.op(
+        name=f"{name}__{model}__refit",
+        ins={"training_set": dg.In(ArtifactRef), **{f"fold_{fold}": dg.In(ArtifactRef) for fold in folds}},
+        out=dg.Out(ArtifactRef),
+        **fold_settings(name, spec, families_of(spec)[model], len(folds), environment, profiles),
+    )
+    def refit(
+        context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
+    ) -> dg.Output[ArtifactRef]:
+        from platform_assets.campaigns.training.fitting import refit_of
+
+        require_audited(name, training_set, environment)
+        store = ArtifactStore(environment.artifacts)
+        ordered = [store.open(parts[f"fold_{fold}"]) for fold in folds]
+        with _fitting(name, model, context.op.name, spec, environment, profiles) as used:
+            made = refit_of(name, spec, model, ordered, store.open(training_set), store, event_files(environment))
+        return dg.Output(made.ref, metadata=shown(made, "not_fitted", "ended_by", "cpu_seconds") | used())
+
+    return refit
+
+
+@contextmanager
+def _fitting(
+    name: str, model: str, step: str, spec: CampaignSpec, environment: Environment, profiles: Profiles
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Around a fit: refuses a GPU model that was not launched, and measures the GPU's use; the metadata of it."""
+    if not needs_gpu(spec, families_of(spec)[model], profiles):
+        yield dict
+        return
+    _require_launched(name, model, spec.advanced.resources.profile, environment)
+    if environment.executor != "kubernetes":
+        yield dict
+        return
+    from platform_assets.foundation.execution.gpu import gpu_use
+
+    with gpu_use(name, step, environment.metrics_port) as use:
+        yield use.metadata
+
+
+def require_audited(name: str, training_set: ArtifactRef, environment: Environment) -> None:
+    require_verdict(Verdicts(environment.verdicts), verdict_table(name), ANY_TIME, training_set.fingerprint)
+
+
+def _require_launched(name: str, family: str, profile: str, environment: Environment) -> None:
+    """Refuse to compute in the cloud what asks for a GPU on whatever machine the command was typed."""
+    if environment.name == "gcp" and environment.executor == "in_process":
+        raise dg.Failure(
+            f"{name}/models/{family} asks for a GPU (resource profile {profile}), and this command computes on the machine "
+            f"it is typed on. Launch it on the cluster: from the web UI, or with `kubectl exec deploy/dagster-webserver -- "
+            f"dagster job launch -w /opt/dagster/home/workspace.yaml -j train_{name}`",
+            allow_retries=False,
+        )

@@ -1,0 +1,319 @@
+"""Teacher files: labels that somebody else made, each at an as-of time of its own.
+
+Belongs here: reading them, refusing the ones that cannot be trusted, and sampling negatives for files that hold
+positives only. A file has three columns: the entity key, `as_of` and `label`.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.campaigns.declaration.conditions import did_you_mean
+from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
+from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
+from platform_assets.data.engines.reading import Warehouse
+from platform_assets.data.features.windows import Events
+from platform_assets.environment import Place
+from platform_assets.foundation.artifacts import ArtifactStore, Recipe, code_of
+from platform_assets.foundation.storage import files_at
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FILE = "teacher.parquet"
+NEGATIVES_PER_POSITIVE = 4
+
+
+class TeacherError(ValueError):
+    """A teacher file that cannot be used; the message names the file, the column and how many rows."""
+
+
+@dataclass(frozen=True)
+class TeacherRows:
+    """A teacher file, read and checked.
+
+    Attributes:
+        table: columns (entity key, as_of as UTC timestamp, label as int64), sorted by as_of and key.
+        set_aside: rows left out because the exports do not cover their horizon yet.
+        content_hash: sha256 of the file.
+    """
+
+    table: "pa.Table"
+    set_aside: int
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class TeacherFile:
+    """A teacher file: where people find it, and where this process reads it."""
+
+    location: str
+    path: Path
+
+    def __str__(self) -> str:
+        return self.location
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 of its bytes."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def opened_teacher(spec: CampaignSpec, teachers: Place) -> Iterator[TeacherFile]:
+    """A campaign's teacher file, to be read while the context lasts.
+
+    Raises:
+        TeacherError: the path leaves the teachers folder, or there is no such file.
+    """
+    assert isinstance(spec.label, TeacherLabel)
+    name = spec.label.teacher
+    if name.startswith("/") or ".." in name.split("/"):
+        raise TeacherError(f"label.teacher {name}: lies outside the teachers folder {teachers}")
+    files = files_at(teachers)
+    with TemporaryDirectory(prefix="teacher-") as downloads:
+        try:
+            path = files.local_path(name, Path(downloads))
+        except FileNotFoundError as error:
+            there = [other for other in files.names() if other.endswith((".csv", ".parquet"))]
+            raise TeacherError(
+                f"label.teacher {name}: no such file in {teachers}{did_you_mean(name, there)}"
+            ) from error
+        if not path.is_relative_to(downloads) and not path.resolve().is_relative_to(Path(teachers).resolve()):
+            raise TeacherError(f"label.teacher {name}: lies outside the teachers folder {teachers}")
+        yield TeacherFile(files.location(name), path)
+
+
+def read_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Place) -> TeacherRows:
+    """A campaign's teacher file with everything checked that can be.
+
+    Raises:
+        TeacherError: columns, types, labels, duplicates, unknown ids, one class only.
+        ImmatureLabel: rows whose horizon the exports do not cover, when the campaign refuses them.
+    """
+    with opened_teacher(spec, teachers) as file:
+        return _checked(file, spec, warehouse)
+
+
+def _checked(file: TeacherFile, spec: CampaignSpec, warehouse: Warehouse) -> TeacherRows:
+    assert isinstance(spec.label, TeacherLabel)
+    key = warehouse.catalog.entities[spec.entity].key
+    table = _typed(file, key, warehouse)
+    _refuse_duplicates(file, key, table)
+    _refuse_unknown(file, key, table, spec, warehouse)
+    named = table.select([key])
+    table, set_aside = _known_rows(file, table, spec, warehouse)
+    if spec.label.negatives == "sample_population":
+        table = _with_sampled_negatives(file, key, table, named, spec, warehouse)
+    _refuse_one_class(file, table)
+    return TeacherRows(table.sort_by([("as_of", "ascending"), (key, "ascending")]), set_aside, file.content_hash)
+
+
+def kept_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Place, store: ArtifactStore) -> TeacherRows:
+    """The same, read and checked once for what it depends on: file, settings, people, and how far the exports reach.
+
+    Raises:
+        TeacherError, ImmatureLabel: as `read_teacher`; nothing is kept then.
+    """
+    import pyarrow.parquet as pq
+
+    assert isinstance(spec.label, TeacherLabel)
+    entity = warehouse.catalog.entities[spec.entity]
+    with opened_teacher(spec, teachers) as file:
+        file_hash = file.content_hash
+        recipe = Recipe(
+            key=f"teachers/{spec.label.teacher}",
+            code=code_of("platform_assets.campaigns.training_sets.teacher"),
+            config={
+                "label": spec.label.model_dump(mode="json"),
+                "entity": [entity.name, entity.key, entity.timezone],
+                "seed": spec.advanced.seed,
+                "watermark": warehouse.watermark(entity.population).isoformat(),
+            },
+            inputs={
+                "teacher file": file_hash,
+                **{mart: warehouse.published(mart).content_hash for mart in (entity.mart, entity.population)},
+            },
+        )
+
+        def build(folder: Path) -> dict[str, int]:
+            teacher = _checked(file, spec, warehouse)
+            pq.write_table(teacher.table, folder / FILE)
+            return {"set_aside": teacher.set_aside}
+
+        made = store.get_or_build(recipe, build)
+    return TeacherRows(pq.ParquetFile(made.path(FILE)).read(), made.metadata["set_aside"], file_hash)
+
+
+def _typed(file: TeacherFile, key: str, warehouse: Warehouse) -> "pa.Table":
+    """The file's three columns in their types; text that is none is refused with its row."""
+    import duckdb
+
+    reader = "read_csv(?, all_varchar=true, header=true)" if file.path.suffix == ".csv" else "read_parquet(?)"
+    try:
+        raw = _query(f"select * from {reader}", params=[str(file.path)])  # noqa: S608 - one of two constants
+    except duckdb.Error as error:
+        raise TeacherError(f"{file}: cannot be read as {file.path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+    wanted = [key, "as_of", "label"]
+    for name in wanted:
+        if name not in raw.column_names:
+            raise TeacherError(
+                f"{file}: has no column {name}; it needs {', '.join(wanted)} and has {', '.join(raw.column_names)}"
+            )
+    entity = next(e for e in warehouse.catalog.entities.values() if e.key == key)
+    by_text = warehouse.table(entity.mart).schema()[key].is_string()
+    person = f'cast("{key}" as varchar)' if by_text else _whole(key, raw.schema)
+    as_of, zoneless = _instant(raw.schema, entity.timezone)
+    read = _query(
+        f'select {person} as "{key}", {as_of} as as_of, {_whole("label", raw.schema)} as label, {zoneless} as zoneless from teacher_raw',  # noqa: S608
+        teacher_raw=raw,
+    )
+    bare = [row for row, value in enumerate(read["zoneless"].to_pylist()) if value]
+    if bare:
+        raise TeacherError(
+            f"{file}:{bare[0] + 2}: as_of has no time zone in {len(bare)} rows; write 1998-01-31T12:00:00Z, or a date alone"
+        )
+    typed = read.select(wanted)
+    for name in wanted:
+        bad = [row for row, value in enumerate(typed[name].to_pylist()) if value is None]
+        if bad:
+            raise TeacherError(f"{file}:{bad[0] + 2}: {name} is empty or unreadable in {len(bad)} rows")
+    strange = [row for row, value in enumerate(typed["label"].to_pylist()) if value not in (0, 1)]
+    if strange:
+        raise TeacherError(f"{file}:{strange[0] + 2}: label is neither 0 nor 1 in {len(strange)} rows")
+    return typed
+
+
+def _query(sql: str, params: Sequence[Any] = (), **tables: "pa.Table") -> "pa.Table":
+    """The rows of a query over Arrow tables, or over the file it names, in UTC."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set timezone='UTC'")
+        for name, table in tables.items():
+            connection.register(name, table)
+        return connection.sql(sql, params=list(params)).to_arrow_table()
+
+
+def _whole(column: str, schema: "pa.Schema") -> str:
+    """SQL for a column of whole numbers; null where there is none. A plain cast would round 0.6 to 1."""
+    import pyarrow as pa
+
+    if pa.types.is_boolean(schema.field(column).type):
+        return f'cast("{column}" as bigint)'
+    return f"""case when regexp_full_match(trim(cast("{column}" as varchar)), '[+-]?[0-9]+([.]0*)?') then try_cast("{column}" as bigint) end"""
+
+
+def _instant(schema: "pa.Schema", timezone: str) -> tuple[str, str]:
+    """SQL for `as_of` as an instant, and for whether it is a time of which nobody can say when it was.
+
+    A date stands for its first moment in `timezone`.
+    """
+    import pyarrow as pa
+
+    kind = schema.field("as_of").type
+    midnight = f"timezone('{timezone}', try_cast(as_of as timestamp))"
+    if pa.types.is_date(kind):
+        return midnight, "false"
+    if pa.types.is_timestamp(kind):
+        return "cast(as_of as timestamptz)", "false" if kind.tz else "as_of is not null"
+    text = "trim(cast(as_of as varchar))"
+    is_date = f"regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
+    has_zone = f"regexp_matches({text}, '[0-9]:[0-9]{{2}}.*(Z|UTC|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
+    instant = f"case when {is_date} then {midnight} when {has_zone} then try_cast(as_of as timestamptz) end"
+    return instant, f"not {is_date} and not {has_zone} and try_cast(as_of as timestamp) is not null"
+
+
+def _refuse_duplicates(file: TeacherFile, key: str, table: "pa.Table") -> None:
+    pairs = table.select([key, "as_of"]).group_by([key, "as_of"]).aggregate([([], "count_all")])
+    twice = table.num_rows - pairs.num_rows
+    if twice:
+        raise TeacherError(
+            f"{file}: {twice} rows repeat a ({key}, as_of) that stands in the file already; keep one of each"
+        )
+
+
+def _refuse_unknown(file: TeacherFile, key: str, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse) -> None:
+    mart = warehouse.catalog.entities[spec.entity].mart
+    rows = warehouse.memtable(table.select([key]))
+    unknown = warehouse.value(rows.anti_join(warehouse.table(mart).select(key).distinct(), key).count())
+    if unknown:
+        raise TeacherError(
+            f"{file}: {unknown} of {table.num_rows} rows name a {key} that {mart} does not hold; remove them or load the export they come from"
+        )
+
+
+def _known_rows(
+    file: TeacherFile, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
+) -> tuple["pa.Table", int]:
+    import pyarrow.compute as pc
+
+    assert isinstance(spec.label, TeacherLabel)
+    population = warehouse.catalog.entities[spec.entity].population
+    watermark = warehouse.watermark(population)
+    known = pc.less_equal(table["as_of"], _timestamp(watermark - spec.horizon))
+    immature = table.num_rows - pc.sum(pc.cast(known, "int64")).as_py() if table.num_rows else 0
+    if immature and spec.label.immature == "refuse":
+        raise ImmatureLabel(
+            f"{file}: as_of of {immature} rows is later than {(watermark - spec.horizon).isoformat()}: their {spec.horizon.days} days "
+            f"(label.within) end after the watermark {watermark.isoformat()}, so nobody can know their label; remove them, "
+            f"or say `immature: set_aside` to leave them out"
+        )
+    return table.filter(known), immature
+
+
+def _timestamp(instant: datetime) -> "pa.Scalar":
+    import pyarrow as pa
+
+    return pa.scalar(instant.astimezone(UTC), pa.timestamp("us", "UTC"))
+
+
+def _refuse_one_class(file: TeacherFile, table: "pa.Table") -> None:
+    labels = set(table["label"].to_pylist())
+    if labels == {1}:
+        raise TeacherError(
+            f"{file}: label is 1 in every row; add negatives, or say `negatives: sample_population` under `label`"
+        )
+    if labels != {0, 1}:
+        raise TeacherError(f"{file}: label is never 1, so there is nothing to learn; add positives")
+
+
+def _with_sampled_negatives(
+    file: TeacherFile, key: str, table: "pa.Table", named: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
+) -> "pa.Table":
+    """Positives and, at each positive's as-of time, people of the population whom the file does not name (`named`).
+
+    The choice is by a hash of seed, person and time: the same file and data give the same negatives.
+    """
+    import pyarrow as pa
+
+    entity = warehouse.catalog.entities[spec.entity]
+    mart = warehouse.catalog.marts[entity.population]
+    if 0 in table["label"].to_pylist():
+        raise TeacherError(f"{file}: holds negatives of its own; leave out `negatives: sample_population`")
+    assert mart.entity_key is not None
+    assert mart.event_time is not None
+    events = Events(warehouse.table(mart.name), mart.entity_key, mart.event_time).before(warehouse.watermark(mart.name))
+    seen = events.table.group_by(person=events.person).aggregate(first_event=events.table[events.time].min())
+    sampled = _query(
+        f"""
+        with times as (select as_of, count(*) * {NEGATIVES_PER_POSITIVE} as wanted from teacher_positives group by all),
+        candidates as (
+            select seen.person, times.as_of, times.wanted,
+                row_number() over (partition by times.as_of order by hash(?, seen.person, epoch_us(times.as_of)), seen.person) as place
+            from times join seen on seen.first_event < times.as_of - to_seconds({int(mart.arrival_lag / timedelta(seconds=1))})
+            where seen.person not in (select "{key}" from teacher_named)
+        )
+        select person as "{key}", as_of, 0::bigint as label from candidates where place <= wanted
+        """,  # noqa: S608 - names from the catalog, numbers of our own
+        params=[spec.advanced.seed],
+        seen=warehouse.to_arrow(seen),
+        teacher_positives=table,
+        teacher_named=named,
+    )
+    return pa.concat_tables([table, sampled.cast(table.schema)])

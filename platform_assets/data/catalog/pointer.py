@@ -1,0 +1,153 @@
+"""Which version of each mart is current: one small file, `current.json`, switched in one step.
+
+Belongs here: the pointer, what it records of each table, refusals, and the errors a reader gets. Does not
+belong here: how tables are written or queried. Only the standard library and `storage` are imported: definitions load this
+module.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from platform_assets.foundation.storage import files_at
+
+POINTER = "current.json"
+_FORMAT = 1
+_TIMES = ("watermark", "first_event", "last_event")
+
+
+class MartMissing(LookupError):
+    """A mart was never published here."""
+
+
+class MartRefused(RuntimeError):
+    """A mart's newest build failed its audit; what was published before it must not be read as current."""
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """One immutable version of a mart.
+
+    Attributes:
+        name: the mart.
+        version: names this version; equal content has equal versions.
+        location: where the engine keeps it: a folder below the marts (DuckDB), or a table's full name (BigQuery).
+        rows: row count.
+        watermark: UTC; the exports it was made from cover everything before this instant.
+        first_event, last_event: UTC; None on marts without event time, and on empty ones.
+        days: UTC day (ISO) → content hash of that day's rows; {} on marts without event time.
+        content_hash: of all rows, schema and engine version; independent of row order.
+    """
+
+    name: str
+    version: str
+    location: str
+    rows: int
+    watermark: datetime
+    first_event: datetime | None
+    last_event: datetime | None
+    days: dict[str, str]
+    content_hash: str
+
+    def to_json(self) -> dict[str, Any]:
+        record = asdict(self)
+        for name in _TIMES:
+            record[name] = None if record[name] is None else record[name].isoformat()
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "PublishedTable":
+        times = {name: None if record[name] is None else datetime.fromisoformat(record[name]) for name in _TIMES}
+        return cls(**{**record, **times})
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What `current.json` says at one moment: the tables, and why some are refused."""
+
+    tables: dict[str, PublishedTable]
+    refused: dict[str, str]
+
+    def require(self, name: str) -> PublishedTable:
+        """The published table of a mart.
+
+        Raises:
+            MartRefused: its newest build failed its audit.
+            MartMissing: it was never published.
+        """
+        if name in self.refused:
+            raise MartRefused(f"mart {name}: {self.refused[name]}; fix its cause and materialise marts/{name} again")
+        if name not in self.tables:
+            raise MartMissing(f"mart {name} has not been published yet; materialise marts/{name} first")
+        return self.tables[name]
+
+
+class MartStore:
+    """Which marts are published, in a folder or a bucket.
+
+    Readers take no lock: `current.json` is replaced as a whole, so one read of it names one consistent set of
+    tables. Writers read, change and swap it, so that none undoes another's change.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = root
+        self._files = files_at(root)
+
+    def pointer(self) -> Pointer:
+        """The whole pointer as of now."""
+        stored = self._files.read(POINTER)
+        return self._parsed(None if stored is None else stored.content)
+
+    def read(self) -> dict[str, PublishedTable]:
+        """All published tables, those that are refused included."""
+        return self.pointer().tables
+
+    def require(self, name: str) -> PublishedTable:
+        """See `Pointer.require`."""
+        return self.pointer().require(name)
+
+    def refusals(self) -> dict[str, str]:
+        """Mart → why it is refused."""
+        return self.pointer().refused
+
+    def publish(self, tables: Iterable[PublishedTable]) -> None:
+        """Make these versions, which are written, current; all in one step; and clear their refusals."""
+        new = {table.name: table for table in tables}
+
+        def accept(content: bytes | None) -> bytes:
+            old = self._parsed(content)
+            refused = {name: reason for name, reason in old.refused.items() if name not in new}
+            return _rendered(Pointer({**old.tables, **new}, refused))
+
+        self._files.update(POINTER, accept)
+
+    def refuse(self, names: Iterable[str], reason: str) -> None:
+        """Record that the newest build of these marts failed; readers that `require` them get `reason`."""
+        refused = dict.fromkeys(names, reason)
+
+        def mark(content: bytes | None) -> bytes:
+            old = self._parsed(content)
+            return _rendered(Pointer(old.tables, {**old.refused, **refused}))
+
+        self._files.update(POINTER, mark)
+
+    def _parsed(self, content: bytes | None) -> Pointer:
+        if content is None:
+            return Pointer({}, {})
+        record = json.loads(content)
+        if record["format"] != _FORMAT:
+            raise ValueError(
+                f"{self._files.location(POINTER)} has format {record['format']} where this version reads {_FORMAT}; "
+                f"remove it and materialise the marts again"
+            )
+        tables = {name: PublishedTable.from_json(table) for name, table in record["tables"].items()}
+        return Pointer(tables, record["refused"])
+
+
+def _rendered(pointer: Pointer) -> bytes:
+    tables = {name: table.to_json() for name, table in pointer.tables.items()}
+    record = {"format": _FORMAT, "tables": tables, "refused": pointer.refused}
+    return json.dumps(record, indent=1, sort_keys=True).encode()

@@ -1,0 +1,124 @@
+"""Making what the platform needs in Google Cloud before its first run: the datasets and the bucket.
+
+Belongs here: their names, settings and order, and saying what is missing to make them. Does not belong here: projects, roles
+and policy tags, which whoever owns the project gives (`deploy/`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from platform_assets.data.engines.bigquery.connection import BigQuery, retrying
+from platform_assets.data.engines.bigquery.slices import DAY_MS
+from platform_assets.environment import Cloud
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket, Client
+
+DATASETS = {
+    "raw": "AWS exports as exported, one beside the other.",
+    "staging": "Views that give raw tables names and types; dbt makes them.",
+    "build": "Where dbt builds and tests marts before they are published.",
+    "marts": "Published versions of marts, and a view of the current one of each.",
+    "scratch": "Tables of a step that is running; each goes away after a day.",
+    "audiences": "Published audiences, a table a campaign.",
+}
+# What a step leaves behind when it is killed is gone a day later.
+SCRATCH_EXPIRY_MS = DAY_MS
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What came of one dataset or bucket.
+
+    Attributes:
+        good: whether the platform can work with it.
+        found: made, found, changed, or what is wrong and what to do.
+    """
+
+    what: str
+    good: bool
+    found: str
+
+
+def prepare(bigquery: BigQuery) -> Iterator[Prepared]:
+    """Make the datasets and the bucket that are missing, and say of each what was done; safe to repeat."""
+    for purpose, description in DATASETS.items():
+        name = f"{bigquery.cloud.project}.{bigquery.cloud.dataset(purpose)}"
+        make = partial(_dataset, bigquery, name, description, SCRATCH_EXPIRY_MS if purpose == "scratch" else None)
+        yield _attempt(f"dataset {name}", "BigQuery User (roles/bigquery.user)", make)
+    bucket = f"bucket gs://{bigquery.cloud.bucket}"
+    yield _attempt(bucket, "Storage Admin (roles/storage.admin)", partial(_bucket, bigquery))
+
+
+def _attempt(what: str, role: str, make: Callable[[], str]) -> Prepared:
+    from google.api_core.exceptions import Conflict, Forbidden
+
+    try:
+        return Prepared(what, True, make())
+    except Forbidden as error:
+        reason = error.errors[0].get("message", error.message) if error.errors else error.message
+        remedy = f"Ask for the role {role} on the project, or let somebody who has it run this"
+        return Prepared(what, False, f"not allowed: {reason.rstrip('.')}. {remedy}.")
+    except Conflict:
+        return Prepared(what, False, "the name is taken by somebody else's bucket; choose another: PLATFORM_BUCKET.")
+    except _Elsewhere as error:
+        return Prepared(what, False, str(error))
+
+
+class _Elsewhere(Exception):
+    """Something has the right name in the wrong location."""
+
+
+def _dataset(bigquery: BigQuery, name: str, description: str, expiry: int | None) -> str:
+    from google.api_core.exceptions import NotFound
+    from google.cloud.bigquery import Dataset
+
+    try:
+        dataset = bigquery.client.get_dataset(name, retry=retrying())
+    except NotFound:
+        dataset = Dataset(name)
+        dataset.location = bigquery.cloud.location
+        dataset.description = description
+        dataset.labels = bigquery.labels("platform")
+        dataset.default_table_expiration_ms = expiry
+        bigquery.client.create_dataset(dataset, exists_ok=True, retry=retrying())
+        return "made"
+    _require_location(dataset.location, bigquery.cloud)
+    if expiry and dataset.default_table_expiration_ms is None:
+        dataset.default_table_expiration_ms = expiry
+        bigquery.client.update_dataset(dataset, ["default_table_expiration_ms"], retry=retrying())
+        return "found, and its tables now go away after a day"
+    return "found"
+
+
+def _bucket(bigquery: BigQuery) -> str:
+    cloud = bigquery.cloud
+    client = _storage(cloud)
+    found = client.lookup_bucket(cloud.bucket)
+    if found is not None:
+        _require_location(found.location, cloud)
+        return "found"
+    bucket: Bucket = client.bucket(cloud.bucket)
+    bucket.labels = bigquery.labels("platform")
+    bucket.iam_configuration.uniform_bucket_level_access_enabled = True
+    bucket.iam_configuration.public_access_prevention = "enforced"
+    client.create_bucket(bucket, location=cloud.location)
+    return "made"
+
+
+def _storage(cloud: Cloud) -> "Client":
+    from google.cloud import storage
+
+    # With STORAGE_EMULATOR_HOST set it talks to an emulator without credentials.
+    return storage.Client(project=cloud.project)
+
+
+def _require_location(location: str, cloud: Cloud) -> None:
+    # An emulator puts everything where it likes.
+    if location.upper() != cloud.location.upper() and cloud.bigquery_endpoint is None:
+        raise _Elsewhere(
+            f"found in {location}, but PLATFORM_LOCATION is {cloud.location}: datasets and bucket must lie in one location, "
+            f"which cannot be changed. Set PLATFORM_LOCATION={location}, or remove it and prepare again."
+        )

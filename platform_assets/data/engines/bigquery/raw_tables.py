@@ -1,0 +1,248 @@
+"""Raw tables in BigQuery: when a verified table of an export becomes visible, and what is loaded already.
+
+Belongs here: the layout of raw tables, the record of loaded exports, idempotence by export id, and the order verify – all,
+then publish – each in one transaction. Does not belong here: how a table is loaded aside and verified
+(`bigquery_staging`), and which exports there are (`discover`).
+
+A raw table `<stage>_raw.<source>__<table>` holds all exports of a table, a slice each; `<stage>_raw._exports` has a row for
+each slice, written in the slice's own transaction.
+"""
+# ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
+
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted, retrying
+from platform_assets.data.engines.bigquery.slices import ColumnChanged, Layout, make_table, replace_slice, widened
+from platform_assets.data.engines.bigquery.staging import Aside, stage
+from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
+from platform_assets.data.exports.export import Export, ExportError
+from platform_assets.data.exports.lake import Lake
+
+if TYPE_CHECKING:
+    from google.cloud.bigquery import SchemaField, Table
+
+EXPORTS = "_exports"
+_AT_ONCE = 4
+# How often a load begins again because another one of the same exports overtook it.
+_OVERTAKEN = 5
+
+Wanted = tuple[Export, str]
+# (table, export id) → what is loaded of it.
+_Done = dict[tuple[str, str], RawTable]
+
+
+class BigQueryTables:
+    """Raw tables in BigQuery, loaded from a lake in GCS; implements `RawTables`."""
+
+    kinds = frozenset({"bigquery", "gcs"})
+
+    def __init__(self, bigquery: BigQuery) -> None:
+        self._bigquery = bigquery
+
+    def load(self, wanted: Iterable[Wanted]) -> list[RawTable]:
+        """See `RawTables.load`; a table is verified in the scratch dataset, and published by one transaction.
+
+        Several processes may load the same exports at once: one of them publishes each, the others find it done. What a
+        killed one leaves in the scratch dataset goes away after a day.
+        """
+        from google.api_core.exceptions import NotFound
+
+        wanted = list(wanted)
+        if not wanted:
+            return []
+        self._require_places(wanted)
+        done: _Done = {}
+        for overtaken in range(_OVERTAKEN):
+            missing = self._not_loaded(wanted, done)
+            try:
+                self._load(missing, done)
+                break
+            except NotFound:
+                # Another process published these exports and took their asides away: what it left is loaded here.
+                if overtaken == _OVERTAKEN - 1:
+                    raise
+        return [done[table, export.export_id] for export, table in wanted]
+
+    def loaded(self, source: str, tables: Collection[str]) -> dict[str, list[RawTable]]:
+        """See `RawTables.loaded`; one query whatever the number of tables."""
+        found: dict[str, list[RawTable]] = {table: [] for table in tables}
+        record = self._bigquery.name("raw", EXPORTS)
+        if self._bigquery.find(record) is None:
+            return found
+        rows = self._bigquery.values(
+            f"select table_name, export_id, exported_at, content_hash, row_count from {quoted(record)} "
+            f"where source_name = {literal(source)}",
+            source,
+        )
+        for table, export_id, exported_at, content_hash, count in rows:
+            if table in found:
+                location = self.location(source, table)
+                found[table].append(RawTable(source, table, export_id, exported_at, content_hash, count, location))
+        return {table: in_order(exports) for table, exports in found.items()}
+
+    def location(self, source: str, table: str) -> str:
+        """See `RawTables.location`."""
+        return self._bigquery.name("raw", f"{source}__{table}")
+
+    def _require_places(self, wanted: Iterable[Wanted]) -> None:
+        from google.api_core.exceptions import NotFound
+
+        for export, table in wanted:
+            require_table(export, table)
+            if not export.lake.startswith("gs://"):
+                raise ExportError(
+                    f"{export.lake}: BigQuery loads exports from gs:// only. Copy them to a bucket, for instance with "
+                    f"Storage Transfer Service, and name its folder in PLATFORM_EXPORTS."
+                )
+        for purpose in ("raw", "scratch"):
+            dataset = f"{self._bigquery.cloud.project}.{self._bigquery.cloud.dataset(purpose)}"
+            try:
+                self._bigquery.client.get_dataset(dataset, retry=retrying())
+            except NotFound as error:
+                raise ExportError(
+                    f"BigQuery has no dataset {dataset}. Create what the platform needs with: platform-assets prepare"
+                ) from error
+
+    def _not_loaded(self, wanted: Sequence[Wanted], done: _Done) -> list[Wanted]:
+        """What is not loaded; adds to `done` what is."""
+        loaded = self.loaded(wanted[0][0].source, {table for _, table in wanted})
+        for export, table in wanted:
+            for before in loaded[table]:
+                if before.export_id == export.export_id:
+                    self._require_same(export, before)
+                    done.setdefault((table, export.export_id), before)
+        return [(export, table) for export, table in wanted if (table, export.export_id) not in done]
+
+    def _require_same(self, export: Export, before: RawTable) -> None:
+        record = self._bigquery.name("raw", EXPORTS)
+        rows = f"with _export_id = {literal(before.export_id)}"
+        require_same(export, before, f"delete its rows {rows} from there and its row from {record}")
+
+    def _load(self, missing: Sequence[Wanted], done: _Done) -> None:
+        """Loads what is missing; adds each to `done` when it is published."""
+        if not missing:
+            return
+        names: list[str] = []
+        try:
+            asides = self._asides(missing, names)
+            targets = self._targets(missing, asides)
+        except ExportError:
+            self._remove(names)
+            raise
+        record = self._record(missing[0][0].source)
+        for (export, table), aside in zip(missing, asides, strict=True):
+            raw = RawTable(
+                source=export.source,
+                table=table,
+                export_id=export.export_id,
+                exported_at=export.exported_at,
+                content_hash=export.table_hash(table),
+                rows=aside.rows,
+                location=self.location(export.source, table),
+            )
+            new = self._publish(export, raw, aside, targets[table], record)
+            done[table, export.export_id] = replace(raw, new=new)
+            if new and aside.name:
+                self._remove([aside.name])
+
+    def _asides(self, missing: Sequence[Wanted], names: list[str]) -> list[Aside]:
+        """All tables, verified in the scratch dataset; `names` gets each as soon as it may be there."""
+        lakes = {export.lake: Lake(export.lake) for export, _ in missing}
+
+        def one(wanted: Wanted) -> Aside:
+            export, table = wanted
+            return stage(self._bigquery, export, export.tables[table], lakes[export.lake], names.append)
+
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            return list(pool.map(one, missing))
+
+    def _remove(self, asides: Iterable[str]) -> None:
+        for name in asides:
+            self._bigquery.client.delete_table(name, not_found_ok=True, retry=retrying())
+
+    def _targets(self, missing: Sequence[Wanted], asides: Sequence[Aside]) -> dict[str, "Table"]:
+        """The raw tables, made or widened, once it is known that all exports fit into them."""
+        layouts: dict[str, tuple[Export, tuple[SchemaField, ...]]] = {}
+        for (export, table), aside in zip(missing, asides, strict=True):
+            there = self._bigquery.find(self.location(export.source, table))
+            before = layouts[table][1] if table in layouts else tuple(there.schema) if there else ()
+            try:
+                layouts[table] = export, tuple(widened(before, aside.schema))
+            except ColumnChanged as changed:
+                raise ExportError(
+                    f"{export.lake}/{export.folder}: column {changed.column} of {table} is {changed.wanted} in this "
+                    f"export, but {changed.there} in {self.location(export.source, table)}, from exports before. Give the "
+                    f"table another `name` in the source's defs.yaml, so that both can be read."
+                ) from changed
+        return {table: self._target(export, table, schema) for table, (export, schema) in layouts.items()}
+
+    def _target(self, export: Export, table: str, schema: Iterable["SchemaField"]) -> "Table":
+        from google.cloud.bigquery import SchemaField
+
+        provenance = (
+            SchemaField("_export_id", "STRING", description="The export that the row was read from."),
+            SchemaField("_exported_at", "TIMESTAMP", description="The instant at which the export shows the table."),
+        )
+        ours = {field.name for field in provenance}
+        exported = export.tables[table].export_table
+        layout = Layout(
+            description=f"{exported} of {export.source}, as exported: all exports, one beside the other.",
+            schema=(*(field for field in schema if field.name not in ours), *provenance),
+            partitioned_by="_exported_at",
+            expiry_days=self._bigquery.cloud.raw_expiry_days,
+            clustered_by=("_export_id",),
+        )
+        return make_table(self._bigquery, self.location(export.source, table), layout, export.source)
+
+    def _record(self, source: str) -> str:
+        """The name of the record of loaded exports, made if it is not there."""
+        from google.cloud.bigquery import SchemaField
+
+        columns = (
+            ("source_name", "STRING", "The source, as its folder of declarations is called."),
+            ("table_name", "STRING", "The table, as the source declares it."),
+            ("export_id", "STRING", "The export, as AWS called it."),
+            ("exported_at", "TIMESTAMP", "The instant at which the export shows the table."),
+            ("content_hash", "STRING", "sha256 of the export's manifests and the table's files."),
+            ("row_count", "INTEGER", "Rows of the table in this export."),
+            ("loaded_at", "TIMESTAMP", "When it was loaded."),
+        )
+        name = self._bigquery.name("raw", EXPORTS)
+        schema = tuple(SchemaField(column, kind, description=meaning) for column, kind, meaning in columns)
+        make_table(self._bigquery, name, Layout("The exports that were loaded, a row a table.", schema), source)
+        return name
+
+    def _publish(self, export: Export, raw: RawTable, aside: Aside, target: "Table", record: str) -> bool:
+        """Whether this call published the slice, rather than another process."""
+
+        def stands() -> bool:
+            loaded = self.loaded(raw.source, [raw.table])[raw.table]
+            before = next((other for other in loaded if other.export_id == raw.export_id), None)
+            if before is not None:
+                self._require_same(export, before)
+            return before is not None
+
+        row = {
+            "source_name": literal(raw.source),
+            "table_name": literal(raw.table),
+            "export_id": literal(raw.export_id),
+            "exported_at": f"timestamp {literal(raw.exported_at.isoformat())}",
+            "content_hash": literal(raw.content_hash),
+            "row_count": str(raw.rows),
+            "loaded_at": "current_timestamp()",
+        }
+        same = " and ".join(f"{column} = {row[column]}" for column in ("source_name", "table_name", "export_id"))
+        return replace_slice(
+            self._bigquery,
+            target,
+            shared={"_export_id": row["export_id"], "_exported_at": row["exported_at"]},
+            aside=aside.name,
+            schema=aside.schema,
+            source=raw.source,
+            stands=stands,
+            also=f"delete from {quoted(record)} where {same};\n"
+            f"insert into {quoted(record)} ({', '.join(row)}) values ({', '.join(row.values())})",
+        )

@@ -1,0 +1,220 @@
+"""One table of one export, loaded into a BigQuery table aside and verified there in SQL; nothing here publishes.
+
+Belongs here: the schema that the files are loaded with, and the query that counts what is wrong with them. Does not belong
+here: what must hold (`verification`), jobs and transactions (`warehouse.bigquery.slices`), and when a raw table becomes
+visible (`bigquery_tables`).
+
+Rows never pass through Python, and data files are not downloaded: GCS knows their checksums, and Parquet's footers, some
+kilobytes a part, tell columns and rows. What a load job cannot tell apart, rows by file, is not compared for DynamoDB:
+there each file's checksum is what AWS stated.
+"""
+# ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platform_assets.data.engines.bigquery.columns import NoSuchType, fields_of
+from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted
+from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed, load_files
+from platform_assets.data.exports.dynamodb import key_value_paths
+from platform_assets.data.exports.empty_tables import empty_schema
+from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError
+from platform_assets.data.exports.lake import Lake, StoredFile
+from platform_assets.data.exports.verification import (
+    check_columns,
+    check_files,
+    check_items,
+    check_key,
+    check_md5,
+    check_rows,
+    check_size,
+    check_unique,
+    unreadable_items,
+    unreadable_part,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from google.cloud.bigquery import SchemaField
+    from pyarrow.parquet import FileMetaData
+
+ITEM = "Item"
+_FOOTER = 64 * 1024
+_FOOTERS_AT_ONCE = 8
+# Reasons of a failed load job that lie in the files themselves.
+_FAULTY_FILES = {"invalid", "invalidQuery"}
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A verified table of an export.
+
+    Attributes:
+        name: the BigQuery table that holds its rows; None when the export has no data files.
+        schema: its columns.
+    """
+
+    name: str | None
+    schema: tuple["SchemaField", ...]
+    rows: int
+
+
+def stage(
+    bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake, loading: Callable[[str], None]
+) -> Aside:
+    """Loads the files that the manifests name into a table aside, and verifies everything declared of the table.
+
+    Args:
+        loading: told the name of the table aside before it is loaded.
+
+    Raises:
+        ExportError: a data file is absent, truncated, changed or unreadable, a count or the columns differ from the
+            manifest's, or two rows share the declared key.
+    """
+    stored = lake.stored(file.key for file in table.files)
+    check_files(export, table, lake, stored.__contains__)
+    for file in table.files:
+        check_size(lake, file, stored[file.key].size)
+    if export.format == "dynamodb_full":
+        for file in table.files:
+            check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
+        schema, in_files = _item_schema(), None
+    elif table.files:
+        arrow, in_files = _parquet_schema(table, lake, stored)
+        check_columns(export, table, lake, arrow.names)
+        schema = _schema(export, table, lake, arrow)
+    else:
+        schema, in_files = _schema(export, table, lake, empty_schema(export, table, lake)), 0
+    if not table.files:
+        check_rows(export, table, lake, 0)
+        return Aside(None, schema, 0)
+    aside = bigquery.name("scratch", _name(export, table, stored))
+    loading(aside)
+    _load(bigquery, export, table, lake, aside, schema)
+    rows = _verify(bigquery, export, table, lake, aside)
+    if in_files is not None and rows != in_files:
+        raise ExportError(
+            f"{lake.location(export.folder)}: the footers of the files of {table.export_table} state {in_files} rows, but "
+            f"BigQuery loaded {rows}. The files changed meanwhile: load the export again."
+        )
+    return Aside(aside, schema, rows)
+
+
+def _name(export: Export, table: ExportedTable, stored: Mapping[str, StoredFile]) -> str:
+    """The name of the table aside: another one when any file was written anew."""
+    files = [f"{file.key} {stored[file.key].generation}" for file in table.files]
+    parts = [export.lake, export.export_id, export.table_hash(table.name), *files]
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return f"{export.source}__{table.name}_{digest[:24]}"
+
+
+def _load(
+    bigquery: BigQuery,
+    export: Export,
+    table: ExportedTable,
+    lake: Lake,
+    aside: str,
+    schema: tuple["SchemaField", ...],
+) -> None:
+    items = export.format == "dynamodb_full"
+    file_format: FileFormat = "NEWLINE_DELIMITED_JSON" if items else "PARQUET"
+    uris = [lake.location(file.key) for file in table.files]
+    try:
+        load_files(bigquery, aside, uris, schema, file_format, export.source)
+    except LoadFailed as failure:
+        where = ", ".join(failure.files[:3]) or lake.location(export.folder)
+        if failure.reason in _FAULTY_FILES:
+            raise (unreadable_items if items else unreadable_part)(where, str(failure)) from failure
+        raise ExportError(
+            f"{where}: BigQuery could not load {table.export_table} ({failure.reason}: {failure}). Loading takes the roles "
+            f"BigQuery Job User on the project, BigQuery Data Editor on {bigquery.cloud.dataset('scratch')}, and Storage "
+            f"Object Viewer on the bucket; load again when the reason is gone."
+        ) from failure
+
+
+def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake, aside: str) -> int:
+    """One query, one scan; returns the number of rows."""
+    key = {f"key_{number}": column for number, column in enumerate(_key_columns(export, table))}
+    missing = " or ".join(f"{name} is null" for name in key)
+    no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if export.format == "dynamodb_full" else "false"
+    keys = ", ".join(f"{column} as {name}" for name, column in key.items())
+    found = bigquery.values(
+        f"select sum(row_count), sum(unread), sum(if({missing}, row_count, 0)), countif(row_count > 1) "
+        f"from (select {keys}, count(*) as row_count, countif({no_item}) as unread from {quoted(aside)} "
+        f"group by {', '.join(key)})",
+        export.source,
+    )
+    count, unread, absent, shared = (int(value or 0) for value in found[0])
+    check_items(lake.location(export.folder), unread, count)
+    check_rows(export, table, lake, count)
+    check_key(export, table, lake, absent)
+    check_unique(lake.location(export.folder), table, shared)
+    return count
+
+
+def _key_columns(export: Export, table: ExportedTable) -> list[str]:
+    """SQL of each key column; the type of a DynamoDB key attribute (string, number, binary) is part of it."""
+    if export.format == "aurora_snapshot":
+        return [quoted(name) for name in table.key]
+
+    def typed(attribute: str) -> str:
+        paths = key_value_paths(attribute)
+        return ", ".join(f"'{kind}' || json_value({ITEM}, {literal(path)})" for kind, path in paths.items())
+
+    return [f"coalesce({typed(name)})" for name in table.key]
+
+
+def _item_schema() -> tuple["SchemaField", ...]:
+    from google.cloud.bigquery import SchemaField
+
+    return (SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON."),)
+
+
+def _parquet_schema(table: ExportedTable, lake: Lake, stored: Mapping[str, StoredFile]) -> tuple["pa.Schema", int]:
+    """The columns that all parts have alike, and the rows of all parts, from their footers."""
+
+    def footer(file: DataFile) -> "FileMetaData":
+        return _footer(lake, file.key, stored[file.key].size)
+
+    with ThreadPoolExecutor(max_workers=_FOOTERS_AT_ONCE) as pool:
+        footers = list(pool.map(footer, table.files))
+    schemas = [found.schema.to_arrow_schema().remove_metadata() for found in footers]
+    for file, schema in zip(table.files, schemas, strict=True):
+        if schema != schemas[0]:
+            raise unreadable_part(lake.location(file.key), "its columns differ from those of the table's first part")
+    return schemas[0], sum(found.num_rows for found in footers)
+
+
+def _footer(lake: Lake, key: str, size: int) -> "FileMetaData":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tail = lake.tail(key, size, _FOOTER)
+    # The file ends with the footer, its length in 4 bytes, and 4 bytes by which Parquet is known.
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if tail.endswith(b"PAR1") and len(tail) < length <= size:
+        tail = lake.tail(key, size, length)
+    try:
+        return pq.read_metadata(pa.BufferReader(tail))
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable_part(lake.location(key), str(error).splitlines()[0]) from error
+
+
+def _schema(export: Export, table: ExportedTable, lake: Lake, arrow: "pa.Schema") -> tuple["SchemaField", ...]:
+    """BigQuery's columns for Parquet's."""
+    source_types = dict(table.columns)
+    meanings = {
+        name: f"{name} of {table.export_table}"
+        + (f", {source_types[name]} at its source." if name in source_types else ".")
+        for name in arrow.names
+    }
+    try:
+        return fields_of(arrow, meanings)
+    except NoSuchType as error:
+        raise ExportError(
+            f"{lake.location(export.folder)}: {table.export_table} has a column that raw tables in BigQuery do not hold: "
+            f"{error}. Leave the column out of the export."
+        ) from error

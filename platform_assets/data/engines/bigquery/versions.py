@@ -1,0 +1,186 @@
+"""BigQuery's side of writing mart versions: what dbt built, copied into a table of its own and fingerprinted.
+
+A version is `<stage>_marts.<mart>__<version>`. Its table is made through the API with everything declared (partitioning,
+clustering, descriptions, policy tags, labels), then filled by one copy job, which costs nothing, and only then marked
+complete: a table without the mark is somebody's crash and is made again. The view `<stage>_marts.<mart>` follows the
+pointer, for people who write SQL.
+
+Belongs here: copies, content hashes, views. Does not belong here: when to publish (`transform`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_assets.data.catalog.catalog import Mart
+from platform_assets.data.catalog.pointer import PublishedTable
+from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted, retrying
+from platform_assets.foundation.storage import Lease, files_at
+
+if TYPE_CHECKING:
+    from google.cloud.bigquery import SchemaField, Table
+
+VERSION_LENGTH = 16
+# Readers that began before a version was superseded still read it; features made from it are kept elsewhere.
+SUPERSEDED_DAYS = 30
+_COMPLETE = "complete"
+
+
+class BigQueryVersions:
+    """Versions of marts in BigQuery."""
+
+    def __init__(self, bigquery: BigQuery, marts: str | Path, lease_seconds: float = 30.0) -> None:
+        """`lease_seconds`: how long the next build waits for one that was killed."""
+        self.bigquery = bigquery
+        self._lease_seconds = lease_seconds
+        self._files = files_at(marts)
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """See `warehouse.versions.Versions`.
+
+        Raises:
+            LeaseLost: another build began meanwhile, so what was built may be a mixture; nothing was published.
+        """
+        with Lease(self._files, "leases/building.json", self._lease_seconds, what="the dbt build") as lease:
+            yield
+            lease.require()
+
+    def write(self, marts: Iterable[Mart], watermarks: Mapping[str, datetime]) -> list[PublishedTable]:
+        """See `warehouse.versions.Versions`."""
+        return [self._write(mart, watermarks[mart.name]) for mart in marts]
+
+    def is_written(self, table: PublishedTable) -> bool:
+        """See `warehouse.versions.Versions`."""
+        return _is_complete(self.bigquery.find(table.location))
+
+    def where(self, table: PublishedTable) -> str:
+        """See `warehouse.versions.Versions`."""
+        return table.location
+
+    def published(self, tables: Iterable[PublishedTable]) -> None:
+        """Let the views show these versions, keep them, and let the ones before expire."""
+        for table in tables:
+            self._show(table)
+            self._let_others_expire(table)
+
+    def _write(self, mart: Mart, watermark: datetime) -> PublishedTable:
+        built = self.bigquery.client.get_table(self.bigquery.name("build", mart.name), retry=retrying())
+        days, content_hash, rows, first_event, last_event = self._fingerprint(mart, built)
+        version = content_hash[:VERSION_LENGTH]
+        location = self.bigquery.name("marts", f"{mart.name}__{version}")
+        if not _is_complete(found := self.bigquery.find(location)):
+            if found is not None:
+                self.bigquery.client.delete_table(location, not_found_ok=True, retry=retrying())
+            self._copy(mart, built, location)
+        return PublishedTable(
+            name=mart.name,
+            version=version,
+            location=location,
+            rows=rows,
+            watermark=watermark,
+            first_event=first_event,
+            last_event=last_event,
+            days=days,
+            content_hash=content_hash,
+        )
+
+    def _fingerprint(
+        self, mart: Mart, built: "Table"
+    ) -> tuple[dict[str, str], str, int, datetime | None, datetime | None]:
+        """(UTC day → hash, hash of everything, row count, first and last event); equal for equal rows in any order."""
+        schema = json.dumps([mart.name, [(field.name, field.field_type, field.mode) for field in built.schema]])
+        time = None if mart.event_time is None else quoted(mart.event_time)
+        day = "cast(null as date)" if time is None else f"date({time}, 'UTC')"
+        bounds = "null, null" if time is None else f"min({time}), max({time})"
+        md5 = "to_hex(md5(to_json_string(built)))"
+        wide, narrow = (f"cast(concat('0x', substr({md5}, {place})) as int64)" for place in ("1, 15", "25, 8"))
+        # xor alone would not see a pair of duplicates, a sum alone is weaker against chance: the two together are neither.
+        # The sum is over 32 bits, so that two thousand million rows a day fit.
+        found = self.bigquery.values(
+            f"select {day} as day, count(*), bit_xor({wide}), sum({narrow}), {bounds} "  # noqa: S608
+            f"from {quoted(self.bigquery.name('build', mart.name))} as built group by day order by day",
+            source=f"publish {mart.name}",
+        )
+        rows = sum(row[1] for row in found)
+        if mart.event_time is None:
+            return {}, _digest(schema, *(found[0][1:4] if found else (0,))), rows, None, None
+        undated = sum(row[1] for row in found if row[0] is None)
+        if undated:
+            raise ValueError(
+                f"mart {mart.name}: {undated} rows have no {mart.event_time}; "
+                f"add a not_null test to that column and mend the staging model"
+            )
+        days = {row[0].isoformat(): _digest(schema, *row[1:4]) for row in found}
+        first, last = (found[0][4], found[-1][5]) if found else (None, None)
+        return days, _digest(schema, *sorted(days.items())), rows, first, last
+
+    def _copy(self, mart: Mart, built: "Table", location: str) -> None:
+        from google.cloud import bigquery
+
+        client = self.bigquery.client
+        target = bigquery.Table(location, schema=[_described(field, mart) for field in built.schema])
+        target.description = mart.description
+        target.labels = self.bigquery.labels(mart.name)
+        target.time_partitioning = built.time_partitioning
+        target.clustering_fields = built.clustering_fields
+        if mart.require_partition_filter:
+            target.require_partition_filter = True
+        # Until it is complete, it is nobody's: an abandoned one goes away by itself.
+        target.expires = datetime.now(UTC) + timedelta(days=1)
+        client.create_table(target, retry=retrying())
+        config = bigquery.CopyJobConfig(write_disposition="WRITE_APPEND", labels=target.labels)
+        client.copy_table(self.bigquery.name("build", mart.name), location, job_config=config, retry=retrying()).result(
+            retry=retrying()
+        )
+        made = client.get_table(location, retry=retrying())
+        made.labels = {**made.labels, _COMPLETE: "true"}
+        made.expires = None
+        client.update_table(made, ["labels", "expires"], retry=retrying())
+
+    def _show(self, table: PublishedTable) -> None:
+        name, query = self.bigquery.name("marts", table.name), f"select * from {quoted(table.location)}"  # noqa: S608
+        found = self.bigquery.find(name)
+        if found is not None and found.view_query == query:
+            return
+        described = self.bigquery.client.get_table(table.location, retry=retrying()).description or ""
+        labels = ", ".join(f"({literal(k)}, {literal(v)})" for k, v in self.bigquery.labels(table.name).items())
+        self.bigquery.run(
+            f"create or replace view {quoted(name)} "
+            f"options (description = {literal(described)}, labels = [{labels}]) as {query}",
+            source=f"publish {table.name}",
+        )
+
+    def _let_others_expire(self, current: PublishedTable) -> None:
+        client = self.bigquery.client
+        dataset = f"{self.bigquery.cloud.project}.{self.bigquery.cloud.dataset('marts')}"
+        for listed in client.list_tables(dataset, retry=retrying()):
+            if not listed.table_id.startswith(f"{current.name}__"):
+                continue
+            is_current = listed.table_id == f"{current.name}__{current.version}"
+            if is_current == (listed.expires is None):
+                continue
+            table = client.get_table(listed.reference, retry=retrying())
+            table.expires = None if is_current else datetime.now(UTC) + timedelta(days=SUPERSEDED_DAYS)
+            client.update_table(table, ["expires"], retry=retrying())
+
+
+def _is_complete(table: "Table | None") -> bool:
+    return table is not None and table.labels.get(_COMPLETE) == "true"
+
+
+def _described(field: "SchemaField", mart: Mart) -> "SchemaField":
+    """A column as it was built, policy tags included, with its description when dbt wrote none."""
+    from google.cloud.bigquery import SchemaField
+
+    record = field.to_api_repr()
+    record.setdefault("description", mart.descriptions.get(field.name, ""))
+    return SchemaField.from_api_repr(record)
+
+
+def _digest(schema: str, *parts: object) -> str:
+    return hashlib.sha256(json.dumps([schema, [str(part) for part in parts]]).encode()).hexdigest()

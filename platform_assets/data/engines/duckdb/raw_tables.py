@@ -1,0 +1,144 @@
+"""Raw tables in a folder: when a verified table of an export becomes visible, and what is loaded already.
+
+Belongs here: the folder of a loaded export, idempotence by export id, and the order verify – all, then
+publish – all. Does not belong here: how a table is verified and decoded (`staging`), and which exports there
+are (`discover`).
+
+On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet` and `_export.json`; the folder appears by one
+rename.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from platform_assets.data.engines.duckdb.staging import stage
+from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
+from platform_assets.data.exports.export import Export, ExportError
+from platform_assets.data.exports.lake import Lake
+
+_ASIDE = ".aside"
+_MARK = "_export.json"
+
+
+class FolderTables:
+    """Raw tables as Parquet below a folder; implements `RawTables`."""
+
+    kinds = frozenset({"parquet"})
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(root)
+
+    def load(self, wanted: Iterable[tuple[Export, str]]) -> list[RawTable]:
+        """See `RawTables.load`; a table is verified by writing it aside, and published by one rename."""
+        wanted = list(wanted)
+        if not wanted:
+            return []
+        with self._only_loader(wanted[0][0].source) as aside:
+            done = [self._loaded_before(export, table) for export, table in wanted]
+            staged: dict[int, tuple[Path, RawTable]] = {}
+            for number, (export, table) in enumerate(wanted):
+                if done[number] is None:
+                    staged[number] = self._stage_aside(export, table, aside / str(number))
+            for folder, raw in staged.values():
+                target = Path(raw.location)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(folder, target)
+                _sync(target.parent)
+            return [before or staged[number][1] for number, before in enumerate(done)]
+
+    def loaded(self, source: str, tables: Collection[str]) -> dict[str, list[RawTable]]:
+        """See `RawTables.loaded`."""
+        return {
+            table: in_order(_read_mark(folder) for folder in (self._root / source / table).glob("*") if folder.is_dir())
+            for table in tables
+        }
+
+    def location(self, source: str, table: str) -> str:
+        """See `RawTables.location`."""
+        return str(self._root / source / table)
+
+    def _loaded_before(self, export: Export, table: str) -> RawTable | None:
+        require_table(export, table)
+        folder = self._root / export.source / table / export.export_id
+        if not folder.exists():
+            return None
+        before = _read_mark(folder)
+        require_same(export, before, f"delete {folder}")
+        return before
+
+    def _stage_aside(self, export: Export, table: str, folder: Path) -> tuple[Path, RawTable]:
+        folder.mkdir(parents=True)
+        rows = stage(export, export.tables[table], Lake(export.lake), folder)
+        raw = RawTable(
+            source=export.source,
+            table=table,
+            export_id=export.export_id,
+            exported_at=export.exported_at,
+            content_hash=export.table_hash(table),
+            rows=rows,
+            location=str(self._root / export.source / table / export.export_id),
+            new=True,
+        )
+        mark = {
+            "source": raw.source,
+            "table": raw.table,
+            "export_id": raw.export_id,
+            "exported_at": raw.exported_at.isoformat(),
+            "format": export.format,
+            "content_hash": raw.content_hash,
+            "rows": raw.rows,
+        }
+        (folder / _MARK).write_text(json.dumps(mark, indent=2) + "\n", encoding="utf-8")
+        for path in [*folder.iterdir(), folder]:
+            _sync(path)
+        return folder, raw
+
+    @contextmanager
+    def _only_loader(self, source: str) -> Iterator[Path]:
+        """An empty folder to write aside in, while no other process loads this source.
+
+        What a killed process left there is removed: its lock went with it.
+        """
+        home = self._root / _ASIDE
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / f"{source}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            aside = home / source
+            _remove(aside)
+            try:
+                yield aside
+            finally:
+                _remove(aside)
+
+
+def _read_mark(folder: Path) -> RawTable:
+    try:
+        mark: dict[str, Any] = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+        mark["exported_at"] = datetime.fromisoformat(mark["exported_at"])
+        del mark["format"]
+        return RawTable(**mark, location=str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"{folder / _MARK}: not a readable record of a loaded export ({type(error).__name__}). "
+            f"Delete {folder} to load the export anew."
+        ) from error
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,60 @@
+"""DuckDB's side of reading the published marts: Parquet files through an in-memory database in UTC.
+
+Belongs here: DuckDB's reader. Does not belong here: writing marts (`duckdb_versions`), or anything that opens dbt's
+database.
+"""
+
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.catalog.pointer import MartStore
+from platform_assets.data.engines.duckdb.versions import mart_file
+from platform_assets.data.engines.reading import Warehouse
+
+if TYPE_CHECKING:
+    import ibis
+    import pyarrow as pa
+    from ibis.backends.duckdb import Backend
+
+
+class DuckDBWarehouse(Warehouse):
+    """The published marts below a folder."""
+
+    def __init__(self, catalog: Catalog, marts: MartStore) -> None:
+        super().__init__(catalog, marts)
+        self._views: dict[str, str] = {}
+
+    @property
+    def engine(self) -> str:
+        return f"duckdb {version('duckdb')}"
+
+    def table(self, mart: str) -> "ibis.Table":
+        published = self.published(mart)
+        if mart not in self._views:
+            name = f"{mart}__{published.version}"
+            file = str(mart_file(Path(self.marts.root), published))
+            self._backend.read_parquet(file, table_name=name, hive_partitioning=False)
+            self._views[mart] = name
+        return self._backend.table(self._views[mart])
+
+    def memtable(self, table: "pa.Table") -> "ibis.Table":
+        import ibis
+
+        return ibis.memtable(table)
+
+    def to_arrow(self, expression: "ibis.Expr") -> "pa.Table":
+        return self._backend.to_pyarrow(expression)
+
+    def sql(self, expression: "ibis.Expr") -> str:
+        return str(self._backend.compile(expression))
+
+    @cached_property
+    def _backend(self) -> "Backend":
+        import ibis
+
+        backend = ibis.duckdb.connect()
+        backend.raw_sql("set timezone='UTC'")
+        return backend

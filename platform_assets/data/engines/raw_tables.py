@@ -1,0 +1,87 @@
+"""Raw tables, wherever they are kept: what is known of a loaded export, and what every way of keeping them promises.
+
+Belongs here: `RawTable`, the interface `RawTables`, and when an export counts as loaded. Does not belong here: an engine.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from platform_assets.data.exports.export import Export, ExportError
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A loaded table of one export.
+
+    Attributes:
+        location: the folder of its parts, or the BigQuery table that holds it beside other exports.
+        new: whether this call loaded it.
+    """
+
+    source: str
+    table: str
+    export_id: str
+    exported_at: datetime
+    content_hash: str
+    rows: int
+    location: str
+    new: bool = field(default=False, compare=False)
+
+
+class RawTables(Protocol):
+    """Where the tables of exports are kept as they were exported, one export beside the other.
+
+    Attributes:
+        kinds: what Dagster shows them as.
+    """
+
+    kinds: frozenset[str]
+
+    def load(self, wanted: Iterable[tuple[Export, str]]) -> list[RawTable]:
+        """Loads tables of exports of one source: verifies all of them, then publishes each as a whole.
+
+        What is loaded already is not read again. Killed at any point, it leaves an export's table as it was or loaded;
+        called again, it loads the rest.
+
+        Raises:
+            ExportError: something declared does not hold, an export does not hold the table, or it was loaded before
+                with other content; nothing is published then.
+        """
+        ...
+
+    def loaded(self, source: str, tables: Collection[str]) -> dict[str, list[RawTable]]:
+        """What is loaded of each of the tables, oldest export first."""
+        ...
+
+    def location(self, source: str, table: str) -> str:
+        """The folder or BigQuery table in which all exports of a table are."""
+        ...
+
+
+def require_table(export: Export, table: str) -> None:
+    """Raises ExportError when the export does not hold the table."""
+    if table not in export.tables:
+        held = ", ".join(sorted(export.tables)) or "none of the declared tables"
+        raise ExportError(f"{export.folder}: the export holds no table {table}; it holds {held}.")
+
+
+def require_same(export: Export, before: RawTable, remedy: str) -> None:
+    """Raises ExportError when what was loaded under the export's id had other content.
+
+    Args:
+        remedy: how to load the export anew.
+    """
+    now = export.table_hash(before.table)
+    if before.content_hash != now:
+        raise ExportError(
+            f"{export.folder}: {before.table} of this export was loaded before into {before.location} with other content "
+            f"(hash {before.content_hash[:12]}, now {now[:12]}). An export never changes under its id: put the original "
+            f"files back, or {remedy} to load it anew."
+        )
+
+
+def in_order(raw: Iterable[RawTable]) -> list[RawTable]:
+    """Oldest export first."""
+    return sorted(raw, key=lambda table: (table.exported_at, table.export_id))

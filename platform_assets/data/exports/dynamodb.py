@@ -1,0 +1,137 @@
+"""DynamoDB full exports: from the two manifests to an `Export`.
+
+Belongs here: the layout, manifest keys and item paths of "DynamoDB table export output format" (DynamoDB developer
+guide). Does not belong here: reading items, and verifying data files (`staging`).
+"""
+
+import base64
+import hashlib
+
+from platform_assets.data.exports.export import (
+    DataFile,
+    Export,
+    ExportedTable,
+    ExportError,
+    ExportInProgress,
+    sha256,
+)
+from platform_assets.data.exports.lake import Lake
+from platform_assets.data.exports.manifest import entry, instant, parse_json
+from platform_assets.data.exports.spec import ExportSourceSpec
+
+HOME = "AWSDynamoDB"
+SUMMARY = "manifest-summary.json"
+
+
+def key_value_paths(attribute: str) -> dict[str, str]:
+    """JSON paths in an item at which the value of a key attribute may stand, by its type: number, string or binary
+    (the types that DynamoDB takes for keys)."""
+    escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
+    return {kind: f'$."{escaped}"."{kind}"' for kind in "NSB"}
+
+
+def export_ids(lake: Lake, spec: ExportSourceSpec) -> list[str]:
+    """Ids of the exports below the source's path, begun or finished (the shared `data` folder is none)."""
+    folders = lake.folders(f"{spec.path}/{HOME}")
+    return [name for name in folders if name != "data"]
+
+
+def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export_id: str) -> Export:
+    """The export `export_id` of the source; its `tables` is empty when it is of a table the source does not
+    declare.
+
+    Raises ExportInProgress until the summary manifest is there, ExportError when a manifest is damaged,
+    incomplete, contradicts itself or is of an export that is not full DynamoDB JSON.
+    """
+    folder = f"{spec.path}/{HOME}/{export_id}"
+    summary_key = f"{folder}/{SUMMARY}"
+    if not lake.exists(summary_key):
+        raise ExportInProgress(f"{lake.location(folder)}: {SUMMARY} is not there yet")
+    where = lake.location(summary_key)
+    summary_text = _verified(lake, summary_key)
+    summary = parse_json(summary_text, where)
+    for key, expected in (("outputFormat", "DYNAMODB_JSON"), ("exportType", "FULL_EXPORT")):
+        # Exports from before incremental ones existed state no type, and are full.
+        if summary.get(key, expected) != expected:
+            raise ExportError(
+                f"{where}: key {key!r} is {summary[key]!r}, but a dynamodb_full source reads {expected} "
+                f"only. "
+                f"Move this export out of {spec.path}/, or export the table in full as DynamoDB JSON."
+            )
+    table_name = entry(summary, "tableArn", str, where).rsplit("table/", 1)[-1]
+    exported_at = instant(summary, "exportTime", where)
+    declared = next((table for table in spec.tables if table.export_table == table_name), None)
+
+    prefix = summary.get("s3Prefix") or ""
+    files_key = _lake_key(entry(summary, "manifestFilesS3Key", str, where), prefix, spec.path, where)
+    if not lake.exists(files_key):
+        raise ExportError(
+            f"{lake.location(files_key)}: the file that key 'manifestFilesS3Key' of {where} names is absent. "
+            f"Copy the export again."
+        )
+    files_text = _verified(lake, files_key)
+    files = _data_files(files_text, prefix, spec.path, lake.location(files_key))
+    items = entry(summary, "itemCount", int, where)
+    listed = sum(file.rows or 0 for file in files)
+    if listed != items:
+        raise ExportError(
+            f"{where}: key 'itemCount' is {items}, but the data files listed in {lake.location(files_key)} "
+            f"sum to {listed}. A manifest is damaged: copy the export again."
+        )
+    tables = {}
+    if declared is not None:
+        tables[declared.name] = ExportedTable(declared.name, table_name, tuple(declared.key), tuple(files), rows=items)
+    content = sha256(*(hashlib.sha256(text).hexdigest() for text in (summary_text, files_text)))
+    return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables)
+
+
+def _verified(lake: Lake, key: str) -> bytes:
+    """A manifest's text, checked against the checksum file beside it when there is one."""
+    text = lake.read(key)
+    for ending in (".md5", ".checksum"):
+        beside = key.removesuffix(".json") + ending
+        if lake.exists(beside):
+            stated = lake.read(beside).decode("utf-8", "replace").strip()
+            found = base64.b64encode(hashlib.md5(text, usedforsecurity=False).digest()).decode()
+            if stated != found:
+                raise ExportError(
+                    f"{lake.location(key)}: its MD5 is {found}, but {beside.rsplit('/', 1)[-1]} says "
+                    f"{stated[:40]}. "
+                    f"The manifest was changed or did not arrive whole: copy the export again."
+                )
+    return text
+
+
+def _data_files(text: bytes, prefix: str, path: str, where: str) -> list[DataFile]:
+    files: dict[str, DataFile] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        at = f"{where}:{number}"
+        document = parse_json(line, at)
+        key = _lake_key(entry(document, "dataFileS3Key", str, at), prefix, path, at)
+        if key in files:
+            raise ExportError(f"{at}: key 'dataFileS3Key' names {key} a second time. Copy the export again.")
+        files[key] = DataFile(
+            key, rows=entry(document, "itemCount", int, at), md5=entry(document, "md5Checksum", str, at)
+        )
+    return list(files.values())
+
+
+def _lake_key(s3_key: str, prefix: str, path: str, where: str) -> str:
+    """Where a key of the bucket lies below the exports root: what was `prefix` there is `path` here."""
+    prefix = prefix.strip("/")
+    if f"/{path}".endswith(f"/{prefix}") or not prefix:
+        bucket = path.removesuffix(prefix).rstrip("/") if prefix else path
+        key = f"{bucket}/{s3_key}" if bucket else s3_key
+    elif s3_key.startswith(f"{prefix}/"):
+        key = f"{path}/{s3_key.removeprefix(f'{prefix}/')}"
+    else:
+        raise ExportError(
+            f"{where}: key {s3_key!r} lies outside the export prefix {prefix!r}, and the export was copied "
+            f"to {path}/, "
+            f"so the file cannot be found. Copy the bucket's folders under their own names."
+        )
+    if ".." in key.split("/") or s3_key.startswith("/"):
+        raise ExportError(f"{where}: key {s3_key!r} leads out of the exports root. Correct the manifest.")
+    return key

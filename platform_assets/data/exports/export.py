@@ -1,0 +1,78 @@
+"""The common shape of a finished export, whatever wrote it, and the errors of reading one.
+
+Belongs here: `Export`, its tables and data files, `ExportError` and `ExportInProgress`.
+Does not belong here: how a layout is read.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from platform_assets.data.exports.spec import ExportFormat
+
+
+class ExportError(Exception):
+    """An export cannot be used. The message names the file and key that are wrong and says what to do."""
+
+
+class ExportInProgress(Exception):
+    """AWS has not finished this export, or it has not wholly arrived; nothing is wrong yet."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A data file by its key below the exports root, with what is declared of it (None where nothing is)."""
+
+    key: str
+    size: int | None = None
+    rows: int | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportedTable:
+    """One declared table in one export.
+
+    rows: the number of rows the export states, None when it states none. columns: (name, type in the source)
+    as the export's schema metadata gives them, empty when it gives none.
+    """
+
+    name: str
+    export_table: str
+    key: tuple[str, ...]
+    files: tuple[DataFile, ...]
+    rows: int | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+
+    def content_hash(self, manifests: str) -> str:
+        """sha256 over the export's manifest hash and this table's files: what idempotence compares."""
+        files = [(file.key.rsplit("/", 1)[-1], file.size, file.rows, file.md5) for file in self.files]
+        return sha256(manifests, self.export_table, json.dumps(files))
+
+
+@dataclass(frozen=True)
+class Export:
+    """A finished export: where it lies, when the data was as it says, and the declared tables it holds.
+
+    content_hash: sha256 over the manifests. exported_at: the instant (UTC) the data stands at; everything
+    before it is covered. lake: the exports root that all file keys are relative to.
+    """
+
+    source: str
+    format: ExportFormat
+    export_id: str
+    exported_at: datetime
+    content_hash: str
+    lake: str
+    folder: str
+    tables: Mapping[str, ExportedTable] = field(default_factory=dict)
+
+    def table_hash(self, table: str) -> str:
+        return self.tables[table].content_hash(self.content_hash)
+
+
+def sha256(*parts: str) -> str:
+    """One hex digest of several texts, kept apart from each other."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

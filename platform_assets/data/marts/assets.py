@@ -1,0 +1,175 @@
+"""The Dagster face of the dbt project: models and tests as assets and checks, built and published by one op.
+
+Belongs here: asset keys, groups, metadata, and handing the op's outcome to Dagster. Does not belong here: any
+decision (`build`). `dagster_dbt` runs dbt (`dbt`) but does not declare the assets: importing it takes longer than all
+other definitions together, and its assets publish before their tests, where these are held back until all passed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.data.catalog.catalog import Catalog, read_manifest
+from platform_assets.data.marts.graph import Model, ProjectGraph, Test
+from platform_assets.environment import Environment, EnvironmentVariableError
+
+OP_NAME = "dbt_build"
+
+
+def transform_assets(environment: Environment) -> dg.AssetsDefinition:
+    """All models as assets (`staging/<model>`, `marts/<mart>`) and their tests as checks, in one op that can
+    be subset.
+
+    Raises:
+        ManifestMissing: dbt has not parsed its project yet; says which command does.
+        CatalogError, ProjectError: a model's declaration cannot be worked with.
+        EnvironmentVariableError: a class of sensitive columns has no policy tag in Google Cloud.
+    """
+    manifest = read_manifest(environment.dbt_manifest)
+    graph = ProjectGraph.from_manifest(manifest)
+    _require_policy_tags(environment, graph)
+    catalog = Catalog.from_nodes(manifest)
+
+    @dg.multi_asset(
+        name=OP_NAME,
+        specs=[_asset_spec(model, graph, environment) for model in graph.models.values()],
+        check_specs=[_check_spec(test, graph) for model in graph.models.values() for test in model.tests],
+        can_subset=True,
+    )
+    def dbt_build(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        yield from _run(context, graph, catalog, environment)
+
+    return dbt_build
+
+
+def _require_policy_tags(environment: Environment, graph: ProjectGraph) -> None:
+    """Refuse to build sensitive columns in Google Cloud that nothing would protect."""
+    if environment.name != "gcp" or environment.cloud is None:
+        return
+    named = {tag for tag, _ in environment.cloud.policy_tags}
+    for model in graph.models.values():
+        for column in model.columns:
+            if unnamed := [tag for tag in column.policy_tags if tag not in named]:
+                raise EnvironmentVariableError(
+                    f"PLATFORM_POLICY_TAGS names no policy tag for {unnamed[0]!r}, the class of {model.name}.{column.name}; "
+                    f"add {unnamed[0]}=projects/…/locations/…/taxonomies/…/policyTags/…"
+                )
+
+
+def model_key(model: Model) -> dg.AssetKey:
+    """The asset key of a model."""
+    return dg.AssetKey([model.layer, model.name])
+
+
+def _run(
+    context: dg.AssetExecutionContext, graph: ProjectGraph, catalog: Catalog, environment: Environment
+) -> Iterator[Any]:
+    from platform_assets.data.marts.build import CheckOutcome, TransformFailed, build
+    from platform_assets.data.marts.dbt import DbtError
+    from platform_assets.data.marts.exports_record import RawTableEmpty
+    from platform_assets.data.marts.opening import open_transform
+
+    checks = context.op_execution_context.selected_asset_check_keys
+    assets = context.selected_asset_keys
+    transform = open_transform(environment, graph, catalog)
+
+    def selected(outcomes: list[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
+        for outcome in outcomes:
+            key = model_key(graph.models[outcome.model])
+            if dg.AssetCheckKey(key, outcome.name) in checks and outcome.status != "skipped":
+                yield _check_result(key, outcome)
+
+    try:
+        chosen = [model.name for model in graph.models.values() if model_key(model) in assets]
+        outcomes = build(transform, chosen)
+        # Checks started without their model: the model is built and tested aside, and stays unpublished.
+        alone = {key.asset_key.path[-1] for key in checks} - set(chosen)
+        tested = build(transform, alone, publish=False)
+    except TransformFailed as error:
+        yield from selected(list(error.checks.values()))
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except (DbtError, RawTableEmpty) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    for outcome in outcomes.values():
+        yield dg.MaterializeResult(
+            asset_key=model_key(graph.models[outcome.name]),
+            metadata=_metadata(outcome, transform.versions),
+            data_version=dg.DataVersion(outcome.data_version),
+        )
+    yield from selected([check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks])
+
+
+def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment) -> dg.AssetSpec:
+    parents = [model_key(graph.models[name]) for name in sorted(model.models)]
+    raw = [dg.AssetKey(["raw", source, table]) for source, table in sorted(model.sources)]
+    return dg.AssetSpec(
+        key=model_key(model),
+        deps=[*raw, *parents],
+        description=model.description,
+        group_name=model.layer,
+        kinds={"dbt", "bigquery" if environment.cloud else "duckdb"},
+        owners=[model.owner],
+        code_version=model.code_version,
+        skippable=True,
+        metadata={
+            "dagster/column_schema": dg.TableSchema(
+                [
+                    dg.TableColumn(
+                        column.name,
+                        column.type or "unspecified",
+                        column.description,
+                        tags={"policy_tag": ", ".join(column.policy_tags)} if column.policy_tags else None,
+                    )
+                    for column in model.columns
+                ]
+            ),
+            "sql": dg.MetadataValue.path(str(environment.dbt_project / model.path)),
+        },
+    )
+
+
+def _check_spec(test: Test, graph: ProjectGraph) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        name=test.name,
+        asset=model_key(graph.models[test.model]),
+        description=test.description or None,
+        blocking=test.severity == "error",
+        metadata={"severity": test.severity},
+    )
+
+
+def _check_result(key: dg.AssetKey, outcome: Any) -> dg.AssetCheckResult:
+    found: dict[str, Any] = {"status": outcome.status, "seconds": round(outcome.seconds, 3)}
+    if outcome.failures is not None:
+        found["failing_rows"] = outcome.failures
+    if not outcome.passed and outcome.message:
+        found["message"] = outcome.message
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=outcome.name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN,
+        metadata=found,
+    )
+
+
+def _metadata(outcome: Any, versions: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "cache": "hit" if outcome.hit else "miss",
+        "cache_reason": outcome.reason,
+        "seconds_saved" if outcome.hit else "seconds_spent": round(outcome.seconds, 3),
+    }
+    table = outcome.table
+    if table is None:
+        return found
+    found |= {
+        "dagster/row_count": table.rows,
+        "version": table.version,
+        "location": dg.MetadataValue.path(versions.where(table)),
+        "watermark": dg.MetadataValue.timestamp(table.watermark),
+    }
+    for name, instant in (("first_event", table.first_event), ("last_event", table.last_event)):
+        if instant is not None:
+            found[name] = dg.MetadataValue.timestamp(instant)
+    return found

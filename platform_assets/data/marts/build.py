@@ -1,0 +1,316 @@
+"""Building models: which are unchanged, one dbt run for the others, the audit, and publishing in one step.
+
+Belongs here: the decision what to build and what to publish, as plain functions. Does not belong here:
+Dagster (`assets`), the dbt process (`dbt`), how versions are written (`warehouse.versions`).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.catalog.pointer import MartStore, PublishedTable
+from platform_assets.data.engines.versions import Versions
+from platform_assets.data.marts.dbt import DbtProject, DbtRun, NodeResult, project_hash, run_build
+from platform_assets.data.marts.exports_record import RawTable
+from platform_assets.data.marts.graph import Model, ProjectGraph, Severity, Test
+from platform_assets.foundation.artifacts import ArtifactStore, Recipe, code_of
+
+RECORD = "model.json"
+RawRecords = Callable[[Iterable[tuple[str, str]]], Mapping[tuple[str, str], RawTable]]
+
+
+class TransformFailed(RuntimeError):
+    """The audit of a build failed: nothing was published, and the marts concerned are refused to readers.
+
+    Attributes:
+        checks: what came of every test that belongs to a model asked for, by (model, test).
+    """
+
+    def __init__(self, message: str, checks: Mapping[tuple[str, str], "CheckOutcome"]) -> None:
+        super().__init__(message)
+        self.checks = dict(checks)
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """What came of one test.
+
+    Attributes:
+        status: pass | warn | fail | error | skipped.
+        failures: rows that failed it; None for unit tests and tests that did not run.
+    """
+
+    model: str
+    name: str
+    severity: Severity
+    status: str
+    failures: int | None
+    seconds: float
+    message: str
+
+    @property
+    def passed(self) -> bool:
+        return self.status == "pass"
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it keeps its model from being published."""
+        return self.severity == "error" and not self.passed
+
+
+@dataclass(frozen=True)
+class ModelOutcome:
+    """What came of one model that was asked for.
+
+    Attributes:
+        name: the model.
+        data_version: changes with its content (marts) or with its SQL and raw tables (staging views).
+        hit: whether it was found as recorded, with its tests, rather than built.
+        reason: why, in words.
+        seconds: what building and testing it took, when that was done.
+        checks: its tests.
+        table: the published version; None for staging views.
+    """
+
+    name: str
+    data_version: str
+    hit: bool
+    reason: str
+    seconds: float
+    checks: tuple[CheckOutcome, ...]
+    table: PublishedTable | None
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Everything a build works with.
+
+    Attributes:
+        raw: the exports loaded of each of these raw tables.
+        versions: how the engine writes versions of marts.
+    """
+
+    graph: ProjectGraph
+    catalog: Catalog
+    project: DbtProject
+    raw: RawRecords
+    versions: Versions
+    marts: MartStore
+    artifacts: ArtifactStore
+
+
+def build(transform: Transform, selection: Iterable[str], publish: bool = True) -> dict[str, ModelOutcome]:
+    """Bring models up to date and publish the marts among them.
+
+    Models whose project, raw tables and engine are as recorded are not built again. The others are built and
+    tested in one dbt run, together with what stands upstream of them. Unless a test of severity `error`
+    fails, all marts asked for become current in one step.
+
+    Args:
+        transform: what to work with.
+        selection: names of models.
+        publish: False builds and tests, and leaves what is published, and what is refused, as it is.
+
+    Returns:
+        Model name → what came of it.
+
+    Raises:
+        TransformFailed: a model or a test of severity `error` failed; no mart was published, those concerned
+        are
+            refused to readers.
+        RawTableEmpty: a raw table was never loaded.
+        DbtError: dbt could not run at all.
+    """
+    wanted = set(selection)
+    models = [model for name, model in transform.graph.models.items() if name in wanted]
+    raw = _raw_tables(transform, models)
+    recipes = _recipes(transform, models, raw)
+    outcomes = {
+        name: outcome
+        for name, recipe in recipes.items()
+        if (outcome := _recall(transform, recipe)) is not None and _is_written(transform, outcome)
+    }
+    misses = [model for model in models if model.name not in outcomes]
+    if misses:
+        outcomes |= _make(transform, misses, raw, recipes, publish)
+    if publish:
+        _publish(transform, [outcome.table for outcome in outcomes.values() if outcome.table is not None])
+    return {model.name: outcomes[model.name] for model in models}
+
+
+def watermarks_of(
+    catalog: Catalog, raw: Mapping[tuple[str, str], RawTable], marts: Iterable[str]
+) -> dict[str, datetime]:
+    """Mart → UTC instant before which the exports of every raw table upstream of it cover everything."""
+    return {name: min(raw[source].watermark for source in catalog.mart(name).sources) for name in marts}
+
+
+def _raw_tables(transform: Transform, models: Iterable[Model]) -> Mapping[tuple[str, str], RawTable]:
+    sources = frozenset().union(*(transform.graph.upstream_sources(model.name) for model in models))
+    return transform.raw(sorted(sources)) if sources else {}
+
+
+def _recipes(
+    transform: Transform, models: Iterable[Model], raw: Mapping[tuple[str, str], RawTable]
+) -> dict[str, Recipe]:
+    code = code_of(__name__) | {name: metadata.version(name) for name in transform.project.distributions}
+    project = project_hash(transform.project.folder)
+    return {
+        model.name: Recipe(
+            key=f"transform/{model.layer}/{model.name}",
+            code=code,
+            config={"model": model.name, **transform.project.settings},
+            inputs={
+                "dbt project": project,
+                **{
+                    f"raw/{source}/{table}": raw[source, table].content_hash
+                    for source, table in transform.graph.upstream_sources(model.name)
+                },
+            },
+        )
+        for model in models
+    }
+
+
+def _make(
+    transform: Transform,
+    models: list[Model],
+    raw: Mapping[tuple[str, str], RawTable],
+    recipes: Mapping[str, Recipe],
+    publish: bool,
+) -> dict[str, ModelOutcome]:
+    names = [model.name for model in models]
+    with transform.versions.building():
+        run = run_build(transform.project, transform.graph.closure(names))
+        checks = {model.name: _checks(model, run) for model in models}
+        _audit(transform, models, run, checks, publish)
+        marts = [transform.catalog.mart(model.name) for model in models if model.layer == "marts"]
+        watermarks = watermarks_of(transform.catalog, raw, [mart.name for mart in marts])
+        written = transform.versions.write(marts, watermarks)
+    tables = {table.name: table for table in written}
+    made: dict[str, ModelOutcome] = {}
+    for model in models:
+        result = run.results[model.unique_id]
+        table = tables.get(model.name)
+        outcome = ModelOutcome(
+            name=model.name,
+            data_version=table.content_hash if table else _version_of_view(result, recipes[model.name]),
+            hit=False,
+            reason="",
+            seconds=result.seconds + sum(check.seconds for check in checks[model.name]),
+            checks=checks[model.name],
+            table=table,
+        )
+        made[model.name] = _record(transform.artifacts, recipes[model.name], outcome)
+    return made
+
+
+def _audit(
+    transform: Transform,
+    models: Iterable[Model],
+    run: DbtRun,
+    checks: Mapping[str, tuple[CheckOutcome, ...]],
+    publish: bool,
+) -> None:
+    reasons = {
+        model.name: reason for model in models if (reason := _why_not(transform.graph, model, run, checks[model.name]))
+    }
+    if not reasons:
+        return
+    if publish:
+        for model in models:
+            if model.layer == "marts" and model.name in reasons:
+                transform.marts.refuse([model.name], reasons[model.name])
+    sentences = "\n".join(f"{name}: {reason}" for name, reason in reasons.items())
+    of_tests = {(check.model, check.name): check for model in models for check in checks[model.name]}
+    raise TransformFailed(f"nothing was published, because of {len(reasons)} models:\n{sentences}", of_tests)
+
+
+def _why_not(graph: ProjectGraph, model: Model, run: DbtRun, checks: Iterable[CheckOutcome]) -> str:
+    """Why a model must not be published; empty when it may be."""
+    failed = [check for check in checks if check.blocks and check.status != "skipped"]
+    if failed:
+        rows = f" ({failed[0].failures} failing rows)" if failed[0].failures else ""
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        return f"its last build failed dbt test {failed[0].name}{rows}{more}"
+    result = run.results[model.unique_id]
+    if result.status == "error":
+        return f"its last build failed: {result.message.strip()}"
+    if result.status == "success":
+        unrun = [check.name for check in checks if check.blocks]
+        return f"dbt test {unrun[0]} did not run in its last build" if unrun else ""
+    for name in graph.closure([model.name]):
+        ancestor = graph.models[name]
+        if name != model.name and (reason := _why_not(graph, ancestor, run, _checks(ancestor, run))):
+            return f"its last build stopped at {name}: {reason}"
+    return f"dbt skipped it in its last build: {result.message}"
+
+
+def _checks(model: Model, run: DbtRun) -> tuple[CheckOutcome, ...]:
+    return tuple(_check(test, run.results.get(test.unique_id)) for test in model.tests)
+
+
+def _check(test: Test, result: NodeResult | None) -> CheckOutcome:
+    if result is None:
+        return CheckOutcome(test.model, test.name, test.severity, "skipped", None, 0.0, "dbt did not run it")
+    return CheckOutcome(
+        test.model, test.name, test.severity, result.status, result.failures, result.seconds, result.message
+    )
+
+
+def _version_of_view(result: NodeResult, recipe: Recipe) -> str:
+    inputs = sorted((name, value) for name, value in recipe.inputs.items() if name.startswith("raw/"))
+    return hashlib.sha256(json.dumps([result.compiled, inputs]).encode()).hexdigest()
+
+
+def _record(artifacts: ArtifactStore, recipe: Recipe, outcome: ModelOutcome) -> ModelOutcome:
+    record = {
+        "data_version": outcome.data_version,
+        "seconds": outcome.seconds,
+        "checks": [asdict(check) for check in outcome.checks],
+        "table": outcome.table.to_json() if outcome.table else None,
+    }
+
+    def write(folder: Path) -> Mapping[str, Any]:
+        (folder / RECORD).write_text(json.dumps({"model": outcome.name, "data_version": outcome.data_version}))
+        return record
+
+    artifact = artifacts.get_or_build(recipe, write)
+    reason = "its published files were missing" if artifact.hit else artifact.reason
+    return replace(outcome, reason=reason)
+
+
+def _recall(transform: Transform, recipe: Recipe) -> ModelOutcome | None:
+    artifact = transform.artifacts.find(recipe.fingerprint)
+    if artifact is None:
+        return None
+    record = artifact.metadata
+    table = PublishedTable.from_json(record["table"]) if record["table"] else None
+    return ModelOutcome(
+        name=artifact.ref.key.rpartition("/")[2],
+        data_version=record["data_version"],
+        hit=True,
+        reason=artifact.reason,
+        seconds=record["seconds"],
+        checks=tuple(CheckOutcome(**check) for check in record["checks"]),
+        table=table,
+    )
+
+
+def _is_written(transform: Transform, outcome: ModelOutcome) -> bool:
+    return outcome.table is None or transform.versions.is_written(outcome.table)
+
+
+def _publish(transform: Transform, tables: Iterable[PublishedTable]) -> None:
+    tables = list(tables)
+    pointer = transform.marts.pointer()
+    changed = [table for table in tables if pointer.tables.get(table.name) != table or table.name in pointer.refused]
+    if changed:
+        transform.marts.publish(changed)
+    transform.versions.published(tables)

@@ -1,0 +1,42 @@
+"""Auditing a table before it is published, and remembering the verdict.
+
+Belongs here: rules about tables as data, judging a table by them, the verdict on a table that readers ask
+for, and how an audit looks as a Dagster check. Does not belong here: which rules a particular table has; its
+publisher states them.
+"""
+
+from platform_assets.data.quality.auditing import AuditFailed, AuditResult, Check, audit
+from platform_assets.data.quality.rules import (
+    Allowed,
+    Bounds,
+    Columns,
+    Key,
+    Monotone,
+    NullShare,
+    Pattern,
+    RowCount,
+    Rule,
+    Severity,
+    ShareBounds,
+)
+from platform_assets.data.quality.verdicts import Refused, Verdicts
+
+__all__ = [
+    "Allowed",
+    "AuditFailed",
+    "AuditResult",
+    "Bounds",
+    "Check",
+    "Columns",
+    "Key",
+    "Monotone",
+    "NullShare",
+    "Pattern",
+    "Refused",
+    "RowCount",
+    "Rule",
+    "Severity",
+    "ShareBounds",
+    "Verdicts",
+    "audit",
+]

@@ -1,0 +1,97 @@
+"""The last verdict on a published table, kept where every reader can ask for it.
+
+A blocking check stops its own run only; a run started later would still find the older version and go green
+on it. So the publisher records each verdict here, and a reader that holds a reference asks `require` before
+it uses it.
+Belongs here: verdicts. Does not belong here: the audit that leads to one.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from platform_assets.foundation.storage import files_at
+
+
+class Refused(RuntimeError):
+    """The last audit of a table failed, or what the reader holds is not what the last audit passed."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the last audit said of one slot (a partition) of a table.
+
+    Attributes:
+        fingerprint: what was judged: the recipe of the table's content.
+        reason: why it was refused; empty when it passed.
+        at: when, ISO 8601 in UTC.
+    """
+
+    state: Literal["passed", "refused"]
+    fingerprint: str
+    reason: str
+    at: str
+
+
+class Verdicts:
+    """Verdicts below `root`, a folder or gs:// URL: one small file a table and slot, replaced whole."""
+
+    def __init__(self, root: str | Path) -> None:
+        self._files = files_at(root)
+
+    def passed(self, table: str, slot: str, fingerprint: str) -> None:
+        """Record that the audit of `fingerprint` passed; clears an earlier refusal."""
+        self._write(table, slot, Verdict("passed", fingerprint, "", _now()))
+
+    def refuse(self, table: str, slot: str, fingerprint: str, reason: str) -> None:
+        """Record that the table must not be read at `slot` until a later audit passes."""
+        self._write(table, slot, Verdict("refused", fingerprint, reason, _now()))
+
+    def last(self, table: str, slot: str) -> Verdict | None:
+        """The last verdict, or None when there was no audit."""
+        stored = self._files.read(_name(table, slot))
+        if stored is None:
+            return None
+        try:
+            return Verdict(**json.loads(stored.content))
+        except (ValueError, TypeError) as error:
+            place = self._files.location(_name(table, slot))
+            raise Refused(
+                f"{table} at {slot}: its verdict {place} is not readable; materialise {table} again"
+            ) from error
+
+    def require(self, table: str, slot: str, fingerprint: str | None = None) -> None:
+        """Return when `table` may be read at `slot`.
+
+        Args:
+            fingerprint: what the reader holds; None asks only whether the table is refused.
+
+        Raises:
+            Refused: the last audit failed, or passed something else than the reader holds.
+        """
+        verdict = self.last(table, slot)
+        if verdict is None:
+            return
+        if verdict.state == "refused":
+            raise Refused(
+                f"{table} at {slot} must not be read: its audit failed at {verdict.at}: {verdict.reason} "
+                f"Materialise {table} at {slot} again, then this"
+            )
+        if fingerprint is not None and fingerprint != verdict.fingerprint:
+            raise Refused(
+                f"{table} at {slot}: the reference held is to {fingerprint[:12]}, the last audit passed "
+                f"{verdict.fingerprint[:12]}; materialise {table} at {slot} again, then this"
+            )
+
+    def _write(self, table: str, slot: str, verdict: Verdict) -> None:
+        self._files.write(_name(table, slot), json.dumps(asdict(verdict), indent=1, sort_keys=True).encode())
+
+
+def _name(table: str, slot: str) -> str:
+    return f"{table}/{slot}.json"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

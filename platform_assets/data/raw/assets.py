@@ -1,0 +1,81 @@
+"""The Dagster face of loading exports: one multi-asset a source, an asset a raw table.
+
+Belongs here: keys, groups, kinds, metadata and failures. Does not belong here: any reading or writing of
+exports.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from platform_assets.data.engines.opening import open_raw_tables
+from platform_assets.data.engines.raw_tables import RawTables
+from platform_assets.data.exports.export import ExportError
+from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.raw.discover import LoadedSource, load_source
+
+if TYPE_CHECKING:
+    from platform_assets.environment import Environment
+
+GROUP = "raw"
+_KINDS = {"aurora_snapshot": "aurora", "dynamodb_full": "dynamodb"}
+
+
+def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment") -> list[dg.AssetsDefinition]:
+    """The assets `raw/<name>/<table>` of a source, loaded together and selectable one by one."""
+    keys = {table.name: dg.AssetKey(["raw", name, table.name]) for table in spec.tables}
+    raw = open_raw_tables(environment)
+
+    @dg.multi_asset(
+        name=f"raw_{name}",
+        can_subset=True,
+        specs=[
+            dg.AssetSpec(
+                keys[table.name],
+                description=f"{spec.description} Table {table.export_table} as exported, one export beside the other.",
+                group_name=GROUP,
+                kinds={_KINDS[spec.format], *raw.kinds},
+                owners=[spec.owner],
+                metadata={"export_table": table.export_table, "key": ", ".join(table.key)},
+            )
+            for table in spec.tables
+        ],
+    )
+    def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        wanted = [table for table, key in keys.items() if key in context.selected_asset_keys]
+        try:
+            loaded = load_source(spec, name, environment.exports, raw, wanted)
+        except ExportError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        for table in wanted:
+            yield dg.MaterializeResult(
+                asset_key=keys[table],
+                metadata=_metadata(loaded, table, raw),
+                data_version=dg.DataVersion(loaded.tables[table].data_version),
+            )
+
+    return [load]
+
+
+def _metadata(loaded: LoadedSource, table: str, raw_tables: RawTables) -> dict[str, dg.MetadataValue]:
+    exports = loaded.tables[table].exports
+    newest = exports[-1]
+    location = raw_tables.location(newest.source, table)
+    new = loaded.tables[table].new
+    metadata: dict[str, dg.MetadataValue] = {
+        "dagster/row_count": dg.MetadataValue.int(newest.rows),
+        "exports": dg.MetadataValue.int(len(exports)),
+        "new": dg.MetadataValue.int(new),
+        "hit": dg.MetadataValue.bool(new == 0),
+        "rows_of_all_exports": dg.MetadataValue.int(sum(raw.rows for raw in exports)),
+        "exported_at": dg.MetadataValue.timestamp(newest.exported_at),
+        "export_id": dg.MetadataValue.text(newest.export_id),
+    }
+    if "bigquery" in raw_tables.kinds:
+        metadata["dagster/table_name"] = dg.MetadataValue.text(location)
+    else:
+        metadata["folder"] = dg.MetadataValue.path(location)
+    if loaded.in_progress:
+        metadata["in_progress"] = dg.MetadataValue.text("\n".join(loaded.in_progress))
+    return metadata

@@ -1,0 +1,261 @@
+"""The store itself, in a folder or bucket: content under its hash, and one small record that makes it visible.
+
+Layout below the root:
+    content/<content hash>/<file>   the bytes, shared by recipes that make the same ones
+    recipes/<fingerprint>.json      created after it, once: recipe, files, content hash, metadata, seconds
+    latest/<key>.json               the newest record of a key, only to say in words why something was made again
+    leases/<fingerprint>.json       there while a process builds it
+
+A process killed at any point leaves content that no record names; the same recipe overwrites it. Readers go by records.
+
+One process at a time builds a fingerprint, and the others wait for its record: a lease saves them the work. What keeps
+the store right is that a record is created once and never replaced. Should two processes build after all (one was
+stopped so long that its lease lapsed), the first record stands, and whoever comes later takes that artifact for its
+own: both were made by the same code from the same inputs.
+"""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from platform_assets.foundation.artifacts.checkpoint import Checkpoint
+from platform_assets.foundation.artifacts.recipe import ArtifactRef, Recipe, sha256_of
+from platform_assets.foundation.storage import Lease, files_at
+
+# What the calling thread is building, by the location of its record.
+_building: ContextVar[frozenset[str]] = ContextVar("building", default=frozenset())
+
+
+class ArtifactMissing(LookupError):
+    """A reference names an artifact that the store does not hold."""
+
+
+class ArtifactCorrupt(ValueError):
+    """A stored file is not what its record says."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A stored result and how it came about.
+
+    Attributes:
+        ref: its name.
+        metadata: what the build returned.
+        seconds: wall seconds the build took, when it ran.
+        hit: whether this call found it rather than built it.
+        reason: why it was found or built, in words.
+    """
+
+    ref: ArtifactRef
+    metadata: dict[str, Any]
+    seconds: float
+    hit: bool
+    reason: str
+    files: Mapping[str, str]
+    store: "ArtifactStore"
+
+    def path(self, name: str) -> str:
+        """A local path to one of its files, its checksum verified once per process."""
+        return self.store.local_path(self.ref, name, self.files)
+
+    def folder(self) -> Path:
+        """A local folder with all of its files, every checksum verified once per process."""
+        paths = {name: Path(self.path(name)) for name in sorted(self.files)}
+        first = next(iter(paths))
+        return paths[first].parents[first.count("/")]
+
+    def dagster_metadata(self) -> dict[str, Any]:
+        """What a person should see of any artifact: hit or miss and why, seconds spent or saved, its identity."""
+        cost = "seconds_saved" if self.hit else "seconds_spent"
+        return {
+            "cache": "hit" if self.hit else "miss",
+            "cache_reason": self.reason,
+            cost: round(self.seconds, 3),
+            "fingerprint": self.ref.fingerprint,
+            "content_hash": self.ref.content_hash,
+        }
+
+
+class ArtifactStore:
+    """Artifacts below `root`, a folder or gs:// URL.
+
+    Args:
+        lease_seconds: how long others wait for a builder that has fallen silent before one of them takes over.
+    """
+
+    def __init__(self, root: str | Path, lease_seconds: float = 30.0) -> None:
+        self._files = files_at(root)
+        self._lease_seconds = lease_seconds
+        self._verified: dict[str, str] = {}
+
+    def find(self, fingerprint: str) -> Artifact | None:
+        """The artifact of a fingerprint, or None."""
+        record = self._read_json(_record_of(fingerprint))
+        if record is None:
+            return None
+        return self._artifact(record, hit=True, reason="same code, settings and inputs")
+
+    def open(self, ref: ArtifactRef) -> Artifact:
+        """The artifact that `ref` names.
+
+        Raises:
+            ArtifactMissing: it is not here, or holds other content than the reference says.
+        """
+        artifact = self.find(ref.fingerprint)
+        if artifact is None or artifact.ref.content_hash != ref.content_hash:
+            raise ArtifactMissing(
+                f"{ref.key}: artifact {ref.fingerprint[:12]} is not in {self._files.location()}; "
+                f"materialise {ref.key} again"
+            )
+        return artifact
+
+    def get_or_build(self, recipe: Recipe, build: Callable[[Path], Mapping[str, Any]]) -> Artifact:
+        """The recipe's artifact: found, or made by `build(folder)` and published.
+
+        `build` writes its files into the empty local folder it is given and returns JSON metadata. When it raises,
+        nothing is published. While another process or thread builds the same recipe this call waits: for its artifact,
+        or until it has fallen silent. `build` may ask for other recipes.
+
+        Raises:
+            RecursionError: `build` asks for the recipe it is building.
+        """
+        found = self.find(recipe.fingerprint)
+        if found is not None:
+            return found
+        with self._turn(recipe) as found:
+            return found or self._build(recipe, build)
+
+    def checkpoint(self, recipe: Recipe) -> Checkpoint:
+        """Where the build of a recipe leaves its state, to be taken up when it is interrupted."""
+        return Checkpoint(self._files, recipe.fingerprint)
+
+    def local_path(self, ref: ArtifactRef, name: str, files: Mapping[str, str]) -> str:
+        """See `Artifact.path`."""
+        if name not in files:
+            raise ArtifactMissing(f"{ref.key} holds no file {name}; it holds {', '.join(sorted(files))}")
+        stored = f"content/{ref.content_hash}/{name}"
+        if stored in self._verified:
+            return self._verified[stored]
+        downloads = Path(_downloads().name, sha256_of(self._files.location()))
+        path = downloads / stored
+        if not _holds(path, files[name]):
+            with suppress(FileNotFoundError):
+                path = self._files.local_path(stored, downloads)
+            if not _holds(path, files[name]):
+                raise ArtifactCorrupt(
+                    f"{ref.key}: {self._files.location(stored)} is missing or not what was stored; delete "
+                    f"{self._files.location(_record_of(ref.fingerprint))} and materialise {ref.key} again"
+                )
+        self._verified[stored] = str(path)
+        return self._verified[stored]
+
+    def _artifact(self, record: Mapping[str, Any], hit: bool, reason: str) -> Artifact:
+        ref = ArtifactRef(record["recipe"]["key"], record["fingerprint"], record["content_hash"])
+        return Artifact(ref, record["metadata"], record["seconds"], hit, reason, record["files"], self)
+
+    @contextmanager
+    def _turn(self, recipe: Recipe) -> Iterator[Artifact | None]:
+        """Be the one who builds the recipe; or get the artifact, when another made it meanwhile."""
+        record = self._files.location(_record_of(recipe.fingerprint))
+        if record in _building.get():
+            raise RecursionError(f"{recipe.key}: its build asks for {recipe.key} itself, with the same code and inputs")
+        lease = Lease(self._files, f"leases/{recipe.fingerprint}.json", self._lease_seconds, what=recipe.key)
+        made = lease.wait(instead=lambda: self._made_meanwhile(recipe))
+        if made is not None:
+            yield made
+            return
+        building = _building.set(_building.get() | {record})
+        try:
+            # The one before may have published and let go since this one looked.
+            yield self._made_meanwhile(recipe)
+        finally:
+            _building.reset(building)
+            lease.release()
+
+    def _made_meanwhile(self, recipe: Recipe) -> Artifact | None:
+        found = self.find(recipe.fingerprint)
+        return replace(found, reason="another process made it meanwhile") if found else None
+
+    def _build(self, recipe: Recipe, build: Callable[[Path], Mapping[str, Any]]) -> Artifact:
+        reason = self._why_not_found(recipe)
+        with tempfile.TemporaryDirectory(prefix="artifact-") as folder:
+            started = time.perf_counter()
+            metadata = dict(build(Path(folder)))
+            seconds = time.perf_counter() - started
+            return self._publish(recipe, Path(folder), metadata, seconds, reason)
+
+    def _publish(
+        self, recipe: Recipe, folder: Path, metadata: Mapping[str, Any], seconds: float, reason: str
+    ) -> Artifact:
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = {path.relative_to(folder).as_posix(): _sha256_file(path) for path in paths}
+        content_hash = sha256_of(files)
+        self._files.put_files({f"content/{content_hash}/{name}": folder / name for name in files})
+        record = {
+            "fingerprint": recipe.fingerprint,
+            "content_hash": content_hash,
+            "recipe": recipe.to_json(),
+            "files": files,
+            "metadata": metadata,
+            "seconds": seconds,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        while not self._files.create(_record_of(recipe.fingerprint), _json(record)):
+            first = self.find(recipe.fingerprint)
+            if first is not None:
+                return replace(first, hit=False, reason="another process published the same first; its artifact stands")
+        self._files.write(f"latest/{recipe.key}.json", _json({"recipe": recipe.to_json()}), durable=False)
+        return self._artifact(record, hit=False, reason=reason)
+
+    def _why_not_found(self, recipe: Recipe) -> str:
+        try:
+            latest = self._read_json(f"latest/{recipe.key}.json")
+        except ArtifactCorrupt:
+            # A power cut may tear it; only these words depend on it.
+            return "what it was made from last is not known"
+        if latest is None:
+            return "first time"
+        return recipe.difference(latest["recipe"]) or "the stored record was removed"
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        stored = self._files.read(name)
+        if stored is None:
+            return None
+        try:
+            return cast(dict[str, Any], json.loads(stored.content))
+        except ValueError as error:
+            raise ArtifactCorrupt(
+                f"{self._files.location(name)} is not readable JSON; delete it, its content will be made again"
+            ) from error
+
+
+def _record_of(fingerprint: str) -> str:
+    return f"recipes/{fingerprint}.json"
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode()
+
+
+@cache
+def _downloads() -> tempfile.TemporaryDirectory[str]:
+    """Copies from buckets, kept as long as the process: a path that was handed out outlives its store."""
+    return tempfile.TemporaryDirectory(prefix="artifacts-")
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    return path.is_file() and _sha256_file(path) == sha256
+
+
+def _sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

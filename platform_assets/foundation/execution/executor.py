@@ -1,0 +1,52 @@
+"""The executor that gives each step of a run a pod of its own, and a new pod when one is lost.
+
+Built on dagster-k8s, with three differences. A lost pod (pre-empted, evicted, its node gone) is not the step's failure:
+the step is started again, whatever its retry policy says about errors of its code; so is one that was told to stop,
+which Dagster calls failed, while its run goes on. Kubernetes may replace a deleted pod
+by itself, and the replacement does the step; dagster-k8s has it leave without a word, and the run waits for ever
+(dagster-io/dagster#33755). And while the API server is away a launch waits for it.
+
+kubernetes is imported when a run's executor is made, not when definitions load: step pods never need it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
+
+from platform_assets.foundation.execution.stamp import SCOPE_VARIABLE
+
+if TYPE_CHECKING:
+    from dagster import Executor, InitExecutorContext
+
+LOST_PODS_FORGIVEN = 20
+STEP_SERVICE_ACCOUNT = "platform-step"
+HEALTH_INTERVAL_SECONDS = 5
+
+
+def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
+    """The executor of a code location on Kubernetes.
+
+    Args:
+        scope: value of PLATFORM_SCOPE in step pods: what the process that runs the executor defines itself.
+    """
+
+    @dg.executor(
+        name="kubernetes",
+        config_schema={"max_concurrent": dg.Field(dg.Noneable(int), default_value=None, is_required=False)},
+        requirements=multiple_process_executor_requirements(),
+    )
+    def executor(context: "InitExecutorContext") -> "Executor":
+        from platform_assets.foundation.execution.pods import PodExecutor
+
+        settings: dict[str, Any] = dict(context.executor_config)
+        return PodExecutor.on(
+            context.instance,
+            env_vars=[f"{SCOPE_VARIABLE}={scope}"],
+            service_account=STEP_SERVICE_ACCOUNT,
+            max_concurrent=settings.get("max_concurrent"),
+            lost_pods_forgiven=LOST_PODS_FORGIVEN,
+            health_interval_seconds=HEALTH_INTERVAL_SECONDS,
+        )
+
+    return executor

@@ -1,0 +1,239 @@
+"""A step's pod: made, watched and given up for lost. What `executor.py` says, done; imports kubernetes.
+
+Belongs here: what differs from dagster-k8s' own executor and step handler.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster._check as check
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from dagster._core.events import StepRetryData
+from dagster._core.execution.context.system import IStepContext
+from dagster._core.execution.plan.active import ActiveExecution
+from dagster._core.execution.plan.objects import ErrorSource
+from dagster._core.execution.plan.state import KnownExecutionState
+from dagster._core.execution.plan.step import ExecutionStep
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.step_delegating import (
+    CheckStepHealthResult,
+    StepDelegatingExecutor,
+    StepHandler,
+    StepHandlerContext,
+    step_delegating_executor,
+)
+from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._utils.error import SerializableErrorInfo
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.executor import K8sStepHandler
+from dagster_k8s.job import UserDefinedDagsterK8sConfig
+from dagster_k8s.launcher import K8sRunLauncher
+from kubernetes.client import V1JobStatus
+
+from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
+from platform_assets.foundation.execution.stamp import PRIORITY_TAG
+
+if TYPE_CHECKING:
+    from dagster._core.executor.base import Executor
+
+log = logging.getLogger(__name__)
+_LAUNCHED = DagsterEventType.STEP_WORKER_STARTING
+_ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
+
+
+class PodStepHandler(K8sStepHandler):
+    """dagster-k8s' step handler, which also notices a pod that left without a word."""
+
+    def __init__(self, launcher: K8sRunLauncher, context: K8sContainerContext) -> None:
+        super().__init__(
+            image=None,
+            container_context=context,
+            load_incluster_config=launcher.load_incluster_config,
+            kubeconfig_file=launcher.kubeconfig_file,
+        )
+        self._launcher = launcher
+        self._api_client = PatientClient.production()
+        self.lost: set[str] = set()
+
+    def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
+        before = self._attempts(step_handler_context)
+        if before:
+            # What is left of the attempt before would go on beside this one.
+            job = self._get_k8s_step_job_name(step_handler_context).removesuffix(f"-{before}")
+            self._api_client.delete_in_background(f"{job}-{before - 1}" if before > 1 else job, self._namespace())
+        yield from super().launch_step(step_handler_context)
+
+    def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
+        step = self._get_step_key(step_handler_context)
+        job = self._get_k8s_step_job_name(step_handler_context)
+        try:
+            status = self._api_client.get_job_status(job_name=job, namespace=self._namespace())
+        except UNREACHABLE as error:
+            log.warning("%s: the Kubernetes API server does not answer, its pod is taken to run: %s", step, error)
+            return CheckStepHealthResult.healthy()
+        why = _why_over(status)
+        if why is None or self._has_ended(step, step_handler_context):
+            return CheckStepHealthResult.healthy()
+        self.lost.add(step)
+        return CheckStepHealthResult.unhealthy(f"The pod of {step} is lost: {why} (Job {job}).")
+
+    def _namespace(self) -> str:
+        return self._launcher.job_namespace
+
+    def _attempts(self, context: StepHandlerContext) -> int:
+        """How often the step was tried before."""
+        known = check.not_none(context.execute_step_args.known_state)
+        return known.get_retry_state().get_attempt_count(self._get_step_key(context))
+
+    def _has_ended(self, step: str, context: StepHandlerContext) -> bool:
+        """Whether the log says how this attempt ended: then the executor is about to read it, and nothing was lost."""
+        events = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=_ENDED).records
+        return sum(record.event_log_entry.step_key == step for record in events) > self._attempts(context)
+
+
+def _why_over(status: V1JobStatus | None) -> str | None:
+    """Why a step's Job can no longer bring it to an end, or None."""
+    if status is None:
+        return "its Job is gone"
+    ended = ended_as(status)
+    if ended == "Failed":
+        return "it was deleted or killed, or its node went away"
+    return "it left without a word" if ended == "Complete" else None
+
+
+class ResumableExecution(ActiveExecution):
+    """Dagster's account of a run's steps, which can be rebuilt while others hold the pools of its steps.
+
+    Dagster replays a run's events by asking for slots again, of steps that ended long ago too; without a free one it
+    takes their ends for impossible. Here nothing is asked for while events are replayed. Afterwards steps that ended give
+    their slots back, those that a worker had launched keep theirs, and those that were still waiting wait again.
+    """
+
+    def rebuild_from_events(self, dagster_events: Sequence[DagsterEvent]) -> Sequence[ExecutionStep]:
+        slots, self._instance_concurrency_context = self._instance_concurrency_context, None
+        try:
+            in_flight = super().rebuild_from_events(dagster_events)
+        finally:
+            self._instance_concurrency_context = slots
+        if slots is None:
+            return in_flight
+        launched, ended = set[str | None](), set[str | None]()
+        for event in dagster_events:
+            if event.event_type == _LAUNCHED:
+                launched.add(event.step_key)
+            elif event.event_type in _ENDED:
+                launched.discard(event.step_key)
+                ended.add(event.step_key)
+        running = []
+        for step in in_flight:
+            if step.pool is None:
+                running.append(step)
+            elif step.key in launched:
+                slots.claim(step.pool, step.key, int(step.tags.get(PRIORITY_TAG, 0)))
+                running.append(step)
+            else:
+                self._in_flight.remove(step.key)
+                self._executable.append(step.key)
+        for key in ended - {step.key for step in running}:
+            slots._instance.event_log_storage.free_concurrency_slot_for_step(slots._run_id, str(key))
+        return running
+
+
+# The executor below makes it by this name.
+step_delegating_executor.ActiveExecution = ResumableExecution  # type: ignore[misc]
+
+
+class PodExecutor(StepDelegatingExecutor):
+    """Starts a step again whose pod was lost, up to a number of times a step.
+
+    Kubernetes may run two pods of one Job at once, the one that is being deleted and its replacement. Both may do the
+    step, because they come to the same artifact and the second waits for the first. The end that is told first counts.
+    """
+
+    def __init__(self, step_handler: StepHandler, lost_pods_forgiven: int, **settings: Any) -> None:
+        super().__init__(step_handler, **settings)
+        self._lost_pods_forgiven = lost_pods_forgiven
+        self._under_way: set[str | None] = set()
+
+    @classmethod
+    def on(
+        cls,
+        instance: DagsterInstance,
+        env_vars: Sequence[str],
+        service_account: str,
+        max_concurrent: int | None,
+        lost_pods_forgiven: int,
+        health_interval_seconds: int,
+    ) -> "Executor":
+        """The executor of runs that `instance` launches.
+
+        Raises:
+            TypeError: its run launcher launches no pods, so there is nothing to make step pods like.
+        """
+        launcher = instance.run_launcher
+        if not isinstance(launcher, K8sRunLauncher):
+            raise TypeError(
+                f"PLATFORM_EXECUTOR=kubernetes, but this Dagster instance launches runs with {type(launcher).__name__}; "
+                "use the dagster.yaml of deploy/kubernetes, or unset PLATFORM_EXECUTOR"
+            )
+        context = K8sContainerContext(
+            env_vars=env_vars,
+            service_account_name=service_account,
+            # Retries are Dagster's; a Job that tries again by itself would run beside them.
+            run_k8s_config=UserDefinedDagsterK8sConfig(
+                job_spec_config={"backoff_limit": 0},
+                pod_spec_config={"automount_service_account_token": False},
+            ),
+        )
+        return cls(
+            PodStepHandler(launcher, context),
+            lost_pods_forgiven,
+            retries=RetryMode.ENABLED,
+            check_step_health_interval_seconds=health_interval_seconds,
+            max_concurrent=max_concurrent,
+            should_verify_step=False,
+        )
+
+    def _pop_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> Sequence[DagsterEvent]:
+        events = [event for event in super()._pop_events(instance, run_id, seen_storage_ids) if self._counts(event)]
+        if not any(_was_told_to_stop(event) for event in events) or _is_cancelled(instance, run_id):
+            return events
+        return [_another_attempt(event) if _was_told_to_stop(event) else event for event in events]
+
+    def _counts(self, event: DagsterEvent) -> bool:
+        """Whether an event is not the second end of one attempt."""
+        if event.event_type == _LAUNCHED:
+            self._under_way.add(event.step_key)
+        elif event.event_type in _ENDED:
+            if event.step_key not in self._under_way:
+                return False
+            self._under_way.remove(event.step_key)
+        return True
+
+    def log_failure_or_retry_event_after_error(
+        self, step_context: IStepContext, err_info: SerializableErrorInfo, known_state: KnownExecutionState
+    ) -> DagsterEvent:
+        step = step_context.step.key
+        handler = check.inst(self._step_handler, PodStepHandler)
+        before = known_state.get_retry_state().get_attempt_count(step)
+        if step not in handler.lost or before >= self._lost_pods_forgiven:
+            return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
+        handler.lost.discard(step)
+        return DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=0))
+
+
+def _was_told_to_stop(event: DagsterEvent) -> bool:
+    """Whether a step failed because its pod got SIGTERM: of a drained node, or of a spot machine about to go."""
+    return event.is_step_failure and event.step_failure_data.error_source == ErrorSource.INTERRUPT
+
+
+def _another_attempt(event: DagsterEvent) -> DagsterEvent:
+    """The event that a step is to be tried again, in place of the one that it failed."""
+    again = StepRetryData(error=event.step_failure_data.error, seconds_to_wait=0)
+    return event._replace(event_type_value=DagsterEventType.STEP_UP_FOR_RETRY.value, event_specific_data=again)
+
+
+def _is_cancelled(instance: DagsterInstance, run_id: str) -> bool:
+    run = check.not_none(instance.get_run_by_id(run_id))
+    return run.status in (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED)

@@ -1,0 +1,11 @@
+"""Small whole files in a folder or in a bucket, and locks made of them.
+
+Belongs here: reading and writing files whole, once, or only over the version that was read, and leases. Does not belong
+here: what the files mean, tables, and anything that is read in parts.
+"""
+
+from platform_assets.foundation.storage.files import Contended, Files, Stored
+from platform_assets.foundation.storage.lease import Lease, LeaseLost
+from platform_assets.foundation.storage.places import files_at
+
+__all__ = ["Contended", "Files", "Lease", "LeaseLost", "Stored", "files_at"]

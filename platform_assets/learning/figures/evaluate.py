@@ -1,0 +1,181 @@
+"""Tables over models: the leaderboard with its baselines, and figures per as-of date.
+
+Belongs here: comparing out-of-fold predictions on the same rows and folds. Does not belong here: single
+figures (`metrics`), choosing weights (`ensemble`), pages for people.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from platform_assets.learning.families.baselines import OneColumnRule, RandomOrder
+from platform_assets.learning.families.estimator import Floats, TableClassifier
+from platform_assets.learning.families.logistic import LogisticClassifier
+from platform_assets.learning.figures import metrics
+
+ONE_COLUMN, LOGISTIC, RANDOM = "one-column rule", "logistic regression", "random"
+BASELINES: Mapping[str, type[TableClassifier]] = {
+    ONE_COLUMN: OneColumnRule,
+    LOGISTIC: LogisticClassifier,
+    RANDOM: RandomOrder,
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to list: its out-of-fold probabilities (n,), weight in the ensemble (None: not a member),
+    CPU-seconds its folds took to fit, rows predicted a CPU-second (None: not measured), family and parameters, and the
+    AUC of each fold's held-out rows (empty: not known).
+    """
+
+    predictions: Floats
+    weight: float | None = None
+    fit_seconds: float | None = None
+    predict_rows_per_cpu_second: float | None = None
+    note: str = ""
+    family: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    fold_aucs: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """One line: what the model is, its out-of-fold AUC and log loss, and what it costs.
+
+    `auc` with `auc_se` is of all rows pooled, `fold_auc` with `fold_auc_se` the mean over folds and its standard error
+    (None when fewer than two folds' are known). `note` names the one-column rule's columns, or what was odd about a fit.
+    """
+
+    model: str
+    auc: float
+    auc_se: float
+    log_loss: float
+    weight: float | None
+    fit_seconds: float | None
+    predict_rows_per_cpu_second: float | None
+    note: str
+    family: str
+    parameters: Mapping[str, Any]
+    fold_auc: float | None
+    fold_auc_se: float | None
+
+
+def leaderboard(y: npt.ArrayLike, candidates: Mapping[str, Candidate]) -> list[LeaderboardRow]:
+    """The candidates by log loss, best first. AUC over folds and snapshots pooled; errors as
+    `metrics.auc_interval`.
+    """
+    rows = []
+    for name, candidate in candidates.items():
+        area = metrics.auc_interval(y, candidate.predictions)
+        rows.append(
+            LeaderboardRow(
+                name,
+                area.auc,
+                area.standard_error,
+                metrics.log_loss(y, candidate.predictions),
+                candidate.weight,
+                candidate.fit_seconds,
+                candidate.predict_rows_per_cpu_second,
+                candidate.note,
+                candidate.family,
+                candidate.parameters,
+                *_mean_and_error(candidate.fold_aucs),
+            )
+        )
+    return sorted(rows, key=lambda row: row.log_loss)
+
+
+def _mean_and_error(values: Sequence[float]) -> tuple[float | None, float | None]:
+    if len(values) < 2:
+        return None, None
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def fold_aucs(y: npt.ArrayLike, predictions: npt.ArrayLike, fold_ids: npt.ArrayLike) -> list[float]:
+    """The AUC of each fold's held-out rows, in order of fold; a fold with one class is left out."""
+    target, given, folds = np.asarray(y), np.asarray(predictions), np.asarray(fold_ids)
+    parts = [folds == fold for fold in np.unique(folds)]
+    return [metrics.auc(target[rows], given[rows]) for rows in parts if 0 < target[rows].sum() < rows.sum()]
+
+
+def baseline_candidates(
+    X: pd.DataFrame | npt.NDArray[np.float64], y: npt.ArrayLike, fold_ids: npt.ArrayLike, seed: int = 0
+) -> dict[str, Candidate]:
+    """The one-column rule, logistic regression and chance, out of fold on the same fold ids as the models.
+
+    `X` (n, d), `y` (n,) coded 0/1, `fold_ids` (n,). The rule may choose another column in another fold; its
+    probabilities make the folds comparable. Raises ValueError when a fold's complement has one class.
+    """
+    target, folds = np.asarray(y), np.asarray(fold_ids)
+    found = {}
+    for name, kind in BASELINES.items():
+        oof = np.empty(len(target))
+        seconds, chosen = 0.0, []
+        for fold in np.unique(folds):
+            held_out = folds == fold
+            start = time.process_time()
+            fitted = kind(random_state=seed).fit(X[~held_out], target[~held_out])
+            seconds += time.process_time() - start
+            oof[held_out] = fitted.predict_proba(X[held_out])[:, 1]
+            if isinstance(fitted, OneColumnRule):
+                chosen.append(f"{fitted.column_name_} {'high' if fitted.direction_ == 1 else 'low'}")
+        speed = predict_speed(fitted.predict_proba, X)
+        found[name] = Candidate(
+            oof, None, seconds, speed, ", ".join(dict.fromkeys(chosen)), name, {}, fold_aucs(target, oof, folds)
+        )
+    return found
+
+
+def predict_speed(
+    predict: Callable[[Any], Floats], X: pd.DataFrame | npt.NDArray[np.float64], max_rows: int = 5000
+) -> float:
+    """Rows predicted a CPU-second of this process, on the first `max_rows` rows of `X` and after one warm-up
+    call.
+    """
+    sample = X[:max_rows]
+    predict(sample[:1])
+    start = time.process_time()
+    predict(sample)
+    return len(sample) / max(time.process_time() - start, 1e-6)
+
+
+def metrics_by_as_of(y: npt.ArrayLike, probabilities: npt.ArrayLike, as_of: npt.ArrayLike) -> pd.DataFrame:
+    """One row an as-of date, in order: `as_of`, `rows`, `positives`, `base_rate`, `auc`, `auc_se`,
+    `log_loss`, `brier`, `average_precision`, `lift_at_10`, `predicted_over_actual`.
+
+    Figures that need both classes are NaN on a date that has one. Raises ValueError when lengths differ.
+    """
+    target, given, dates = np.asarray(y), np.asarray(probabilities, dtype=np.float64), np.asarray(as_of)
+    if not len(target) == len(given) == len(dates):
+        raise ValueError(f"There are {len(target)} labels, {len(given)} probabilities and {len(dates)} dates.")
+    rows = []
+    for date in np.unique(dates):
+        labels, scores = target[dates == date], given[dates == date]
+        row = {
+            "as_of": date,
+            "rows": len(labels),
+            "positives": int(labels.sum()),
+            "base_rate": float(labels.mean()),
+            "log_loss": metrics.log_loss(labels, scores),
+            "brier": metrics.brier(labels, scores),
+            "predicted_over_actual": metrics.predicted_over_actual(labels, scores),
+        }
+        if 0 < labels.sum() < len(labels):
+            area = metrics.auc_interval(labels, scores)
+            row |= {
+                "auc": area.auc,
+                "auc_se": area.standard_error,
+                "average_precision": metrics.average_precision(labels, scores),
+                "lift_at_10": metrics.lift_at(labels, scores, 0.1),
+            }
+        rows.append(row)
+    columns = ["as_of", "rows", "positives", "base_rate", "auc", "auc_se", "log_loss", "brier"]
+    columns += ["average_precision", "lift_at_10", "predicted_over_actual"]
+    return pd.DataFrame(rows).reindex(columns=columns)

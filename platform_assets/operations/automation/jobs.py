@@ -1,0 +1,88 @@
+"""Jobs: the assets that are run together.
+
+A campaign's job ends at its promoted model: one failed training must not starve the scores of the others. Scores,
+audiences and reports of all campaigns of an entity are a job of their own, over one as-of date.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from platform_assets.campaigns.declaration.families import families_of
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.training.body_assets import body_key
+from platform_assets.data.features.registry import GROUPS
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+REFRESH_JOB = "refresh_marts"
+
+
+def train_job_name(campaign: str) -> str:
+    return f"train_{campaign}"
+
+
+def score_job_name(entity: str) -> str:
+    return f"score_{entity}"
+
+
+def campaign_jobs(name: str, spec: CampaignSpec) -> list["UnresolvedAssetJobDefinition"]:
+    """The job that trains one campaign, from its training set to its promoted model."""
+    steps = [
+        [name, "training_set"],
+        *([name, "models", member] for member in families_of(spec)),
+        [name, "ensemble"],
+        [name, "promoted_model"],
+    ]
+    selection = dg.AssetSelection.assets(*(dg.AssetKey(key) for key in steps))
+    return [
+        dg.define_asset_job(
+            train_job_name(name),
+            selection=selection,
+            description=f"Train and, if it holds, promote: {spec.description}",
+            tags={"campaign": name},
+        )
+    ]
+
+
+def refresh_job() -> "UnresolvedAssetJobDefinition":
+    """The job from exports to marts."""
+    marts = dg.AssetSelection.groups("raw", "staging", "marts")
+    return dg.define_asset_job(REFRESH_JOB, selection=marts, description="Load new exports and rebuild the marts")
+
+
+def pretraining_job_name(entity: str) -> str:
+    return f"pretrain_{entity}"
+
+
+def pretraining_jobs() -> list["UnresolvedAssetJobDefinition"]:
+    """For each entity the job that pre-trains the body its networks may start from."""
+    return [
+        dg.define_asset_job(
+            pretraining_job_name(entity),
+            selection=dg.AssetSelection.assets(body_key(entity)),
+            description=f"Pre-train a body on the labels of every promoted campaign of {entity}",
+            tags={"entity": entity},
+        )
+        for entity in GROUPS
+    ]
+
+
+def scoring_jobs(campaigns: Mapping[str, CampaignSpec]) -> list["UnresolvedAssetJobDefinition"]:
+    """For each entity the job from its features, where they are defined here, to the reports of its campaigns."""
+    jobs = []
+    for entity in sorted({spec.entity for spec in campaigns.values()}):
+        names = [name for name, spec in sorted(campaigns.items()) if spec.entity == entity]
+        results = [dg.AssetKey([name, step]) for name in names for step in ("scores", "audience", "report")]
+        selection = dg.AssetSelection.key_prefixes(["features", entity]) | dg.AssetSelection.assets(*results)
+        jobs.append(
+            dg.define_asset_job(
+                score_job_name(entity),
+                selection=selection,
+                description=f"Score every campaign of {entity} as of one date, and pick their audiences",
+                tags={"entity": entity},
+            )
+        )
+    return jobs

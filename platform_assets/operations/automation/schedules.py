@@ -1,0 +1,96 @@
+"""Schedules: training by the campaign's clock, scoring once a day for each entity.
+
+A scoring tick asks for the latest as-of date that the exports cover: on a day without a new export that is
+the date of the day before, and what has not changed since is found rather than made.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.environment import Environment
+from platform_assets.operations.automation.jobs import pretraining_job_name, score_job_name, train_job_name
+
+if TYPE_CHECKING:
+    from platform_assets.data.engines.reading import Warehouse
+
+CRON = {"day": "0 4 * * *", "week": "0 4 * * 1", "month": "0 4 1 * *"}
+SCORING_CRON = "0 6 * * *"
+
+
+def campaign_schedules(name: str, spec: CampaignSpec, timezone: str) -> list[dg.ScheduleDefinition]:
+    """The campaign's training schedule, when its file states one."""
+    if spec.schedule is None:
+        return []
+    return [
+        dg.ScheduleDefinition(
+            name=f"{train_job_name(name)}_{spec.schedule.every}ly".replace("dayly", "daily"),
+            job_name=train_job_name(name),
+            cron_schedule=CRON[spec.schedule.every],
+            execution_timezone=spec.schedule.timezone or timezone,
+            description=f"Train {name} again every {spec.schedule.every}",
+        )
+    ]
+
+
+def pretraining_schedules(timezone: str) -> list[dg.ScheduleDefinition]:
+    """A monthly schedule for each entity's pre-trained body, off until somebody turns it on."""
+    return [
+        dg.ScheduleDefinition(
+            name=f"{pretraining_job_name(entity)}_monthly",
+            job_name=pretraining_job_name(entity),
+            cron_schedule=CRON["month"],
+            execution_timezone=timezone,
+            description=f"Pre-train the body of {entity} again every month",
+        )
+        for entity in GROUPS
+    ]
+
+
+def scoring_schedules(
+    campaigns: Mapping[str, CampaignSpec], environment: Environment, catalog: Catalog
+) -> list[dg.ScheduleDefinition]:
+    """One daily schedule for each entity that has campaigns."""
+    specs: dict[str, list[CampaignSpec]] = {}
+    for spec in campaigns.values():
+        specs.setdefault(spec.entity, []).append(spec)
+    return [_scoring_schedule(entity, specs[entity], environment, catalog) for entity in sorted(specs)]
+
+
+def _scoring_schedule(
+    entity: str, specs: list[CampaignSpec], environment: Environment, catalog: Catalog
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{score_job_name(entity)}_daily",
+        job_name=score_job_name(entity),
+        cron_schedule=SCORING_CRON,
+        execution_timezone=environment.timezone,
+        description=f"Score all campaigns of {entity} as of the latest date the exports cover",
+    )
+    def scoring(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        from platform_assets.campaigns.training_sets.calendar import latest_as_of
+        from platform_assets.data.catalog.pointer import MartMissing, MartRefused
+        from platform_assets.data.engines.opening import open_warehouse
+
+        warehouse = open_warehouse(environment, catalog, f"schedule {entity}")
+        try:
+            watermark = warehouse.watermark(*_marts_read(entity, specs, warehouse))
+        except (MartMissing, MartRefused) as error:
+            return dg.SkipReason(str(error))
+        as_of = latest_as_of(watermark, catalog.entities[entity].timezone).isoformat()
+        return dg.RunRequest(run_key=as_of, partition_key=as_of)
+
+    return scoring
+
+
+def _marts_read(entity: str, specs: list[CampaignSpec], warehouse: "Warehouse") -> list[str]:
+    """Every mart that the scoring job of an entity reads, for its feature groups or for a campaign."""
+    from platform_assets.campaigns.training_sets.training_set import marts_of
+
+    groups = GROUPS.get(entity, {}).values()
+    of_groups = {mart for group in groups for mart in group.marts}
+    return sorted(of_groups.union(*(marts_of(spec, warehouse) for spec in specs)))

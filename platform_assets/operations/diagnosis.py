@@ -1,0 +1,204 @@
+"""What `platform-assets doctor` looks at: everything the platform stands on, and what to do when it is not there."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_assets.environment import Environment
+
+if TYPE_CHECKING:
+    from platform_assets.data.catalog.pointer import PublishedTable
+
+NEEDED_FREE_BYTES = 2 * 1024**3
+STEP_LIBRARIES = ("lightgbm", "torch", "great-expectations", "dbt-duckdb", "ibis-framework", "scikit-learn")
+CLOUD_LIBRARIES = ("dbt-bigquery", "dagster-gcp", "gcsfs", "google-cloud-bigquery-storage")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is as it should be, what was found, and what to do otherwise."""
+
+    what: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+
+def diagnose(environment: Environment) -> list[Finding]:
+    """Look at everything once; looks only, changes nothing."""
+    return [
+        *_places(environment),
+        *_libraries(environment),
+        _manifest(environment),
+        *_in_places(environment),
+    ]
+
+
+def _in_places(environment: Environment) -> list[Finding]:
+    """What lies where the environment says; in the cloud, only once the places themselves can be reached."""
+    places = list(_cloud_places(environment))
+    if not all(finding.good for finding in places):
+        return places
+    return [*places, *_exports(environment), *_marts(environment), *_campaigns(environment)]
+
+
+def _cloud_places(environment: Environment) -> Iterator[Finding]:
+    if environment.cloud is None:
+        return
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
+    from platform_assets.data.engines.bigquery.connection import BigQuery, retrying
+    from platform_assets.data.engines.bigquery.preparing import DATASETS
+    from platform_assets.foundation.storage import files_at
+
+    bigquery = BigQuery(environment.cloud)
+    looks: dict[str, Callable[[], object]] = {
+        f"dataset {environment.cloud.dataset(purpose)}": partial(
+            lambda name: bigquery.client.get_dataset(name, retry=retrying()), environment.cloud.dataset(purpose)
+        )
+        for purpose in DATASETS
+    }
+    looks[f"bucket {environment.cloud.bucket}"] = lambda: files_at(environment.marts).names("current.json")
+    for what, look in looks.items():
+        try:
+            look()
+        except GoogleAuthError as error:
+            yield Finding("credentials", False, str(error), "run `gcloud auth application-default login`")
+            return
+        except (FileNotFoundError, GoogleAPICallError) as error:
+            yield Finding(what, False, str(error), "run `platform-assets prepare`, which says what it may not do")
+        else:
+            yield Finding(what, True, "found")
+
+
+def _places(environment: Environment) -> Iterator[Finding]:
+    folder = _nearest_existing(environment.data)
+    writable = os.access(folder, os.W_OK)
+    yield Finding(
+        "data folder", writable, str(environment.data), "make it writable, or set PLATFORM_DATA to a folder that is"
+    )
+    free = shutil.disk_usage(folder).free
+    yield Finding(
+        "free space",
+        free >= NEEDED_FREE_BYTES,
+        f"{free / 1024**3:.0f} GiB",
+        "free at least 2 GiB, or set PLATFORM_DATA to another disk",
+    )
+    home = os.environ.get("DAGSTER_HOME", "")
+    yield Finding(
+        "DAGSTER_HOME",
+        bool(home) and Path(home).is_dir(),
+        home or "not set",
+        "set it to a folder, or start with `make ui`, which does",
+    )
+
+
+def _libraries(environment: Environment) -> Iterator[Finding]:
+    for name in (*STEP_LIBRARIES, *(CLOUD_LIBRARIES if environment.cloud else ())):
+        try:
+            yield Finding(name, True, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, False, "not installed", "run `make environment`")
+
+
+def _manifest(environment: Environment) -> Finding:
+    manifest = environment.dbt_manifest
+    if not manifest.is_file():
+        return Finding("dbt manifest", False, f"{manifest} is not there", "run `make manifest`")
+    newest = max(
+        path.stat().st_mtime
+        for path in environment.dbt_project.rglob("*")
+        if path.suffix in (".sql", ".yml") and "target" not in path.parts
+    )
+    stale = newest > manifest.stat().st_mtime
+    return Finding(
+        "dbt manifest", not stale, "older than the project" if stale else "as new as the project", "run `make manifest`"
+    )
+
+
+def _exports(environment: Environment) -> Iterator[Finding]:
+    from platform_assets.campaigns.declaration.parsing import DeclarationError
+    from platform_assets.components.loading import read_sources
+    from platform_assets.data.exports.export import ExportError
+    from platform_assets.data.raw.discover import discover
+
+    try:
+        sources = read_sources(environment.sources)
+    except DeclarationError as error:
+        yield Finding("sources", False, str(error), "correct the file")
+        return
+    for name, spec in sources.items():
+        try:
+            found = discover(spec, name, environment.exports)
+        except ExportError as error:
+            yield Finding(f"exports of {name}", False, str(error), "export again, or remove the broken export")
+            continue
+        newest = found.complete[-1].exported_at.isoformat() if found.complete else "none"
+        told = f"{len(found.complete)} complete, newest {newest}; {len(found.in_progress)} in progress"
+        yield Finding(
+            f"exports of {name}", bool(found.complete), told, f"put an export below {environment.exports}/{spec.path}"
+        )
+
+
+def _marts(environment: Environment) -> Iterator[Finding]:
+    from platform_assets.data.catalog.pointer import MartStore
+
+    pointer = MartStore(environment.marts).pointer()
+    if not pointer.tables:
+        yield Finding("marts", False, "none published", "materialise the job refresh_marts")
+    for name in sorted({*pointer.tables, *pointer.refused}):
+        refused = pointer.refused.get(name)
+        yield Finding(
+            f"mart {name}",
+            refused is None,
+            refused or _told(pointer.tables[name]),
+            f"correct the cause, then materialise marts/{name}",
+        )
+
+
+def _told(table: "PublishedTable") -> str:
+    return f"{table.rows:,} rows, exports cover everything before {table.watermark.isoformat()}"
+
+
+def _campaigns(environment: Environment) -> Iterator[Finding]:
+    from platform_assets.campaigns.declaration.parsing import read_campaigns
+    from platform_assets.campaigns.registry.promoted import PromotedModels
+    from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
+    from platform_assets.foundation.execution.profiles import ProfileError, read_profiles
+
+    try:
+        catalog = Catalog.from_manifest(environment.dbt_manifest)
+    except (CatalogError, ManifestMissing) as error:
+        yield Finding("campaigns", False, str(error), "correct the model, then run `make manifest`")
+        return
+    try:
+        profiles = read_profiles(environment.profiles)
+    except ProfileError as error:
+        yield Finding("resource profiles", False, str(error), "correct the file, or unset PLATFORM_PROFILES")
+        return
+    promoted = PromotedModels(environment.artifacts)
+    for file in read_campaigns(environment.campaigns, catalog, profiles):
+        good_from = [promotion.score_at for promotion in promoted.all(file.name)]
+        told = (
+            str(file.error)
+            if file.error
+            else f"promoted model good from {good_from[-1]}"
+            if good_from
+            else "no promoted model yet"
+        )
+        yield Finding(
+            f"campaign {file.name}",
+            file.error is None,
+            told,
+            "correct the file; `platform-assets check` shows every mistake",
+        )
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(candidate for candidate in (path, *path.parents) if candidate.exists())

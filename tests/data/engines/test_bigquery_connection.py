@@ -1,0 +1,159 @@
+"""What a query may cost, what is tried again, and what a reader without a policy-tag right is told."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from google.api_core.exceptions import Forbidden, GoogleAPICallError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from platform_assets.data.engines.bigquery.connection import (
+    BigQuery,
+    ColumnsDenied,
+    QueryTooDear,
+    denied_columns,
+    literal,
+    quoted,
+)
+from platform_assets.environment import Cloud, Environment
+
+# As BigQuery words it: https://cloud.google.com/bigquery/docs/column-level-security#query_failures
+DENIED = (
+    "Access Denied: BigQuery BigQuery: User has neither fine-grained reader nor masked get permission to get data protected by "
+    'policy tag "people : personal" on columns my-project.dev_marts.viewers__1a.age, my-project.dev_marts.viewers__1a.zip_code.'
+)
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers every request to run a query with the next of the server's answers, the last one again and again."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        server = self.server
+        server.asked += 1  # type: ignore[attr-defined]
+        status, body = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]  # type: ignore[attr-defined]
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def answering(*answers: tuple[int, dict]) -> Iterator[tuple[BigQuery, ThreadingHTTPServer]]:
+    """The real client, against a server that answers as BigQuery's front end does."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.answers, server.asked = list(answers), 0  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    cloud = Cloud("my-project", "bucket", bigquery_endpoint=f"http://127.0.0.1:{server.server_port}")
+    try:
+        yield BigQuery(cloud), server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def refusal(status: int, reason: str, message: str) -> tuple[int, dict]:
+    error = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}], "status": "ERROR"}
+    return status, {"error": error}
+
+
+def test_a_reader_without_the_policy_tag_right_is_told_which_columns() -> None:
+    with (
+        answering(refusal(403, "accessDenied", DENIED)) as (bigquery, server),
+        pytest.raises(ColumnsDenied, match=r"viewers__1a\.age, viewers__1a\.zip_code.*Fine-Grained Reader") as denied,
+    ):
+        bigquery.run("select age, zip_code from viewers", "features/viewer/age")
+    assert isinstance(denied.value.__cause__, Forbidden)
+    assert server.asked == 1  # type: ignore[attr-defined]
+
+
+def test_another_refusal_is_passed_on_as_it_is() -> None:
+    message = "Access Denied: Project my-project: User does not have bigquery.jobs.create permission"
+    with (
+        answering(refusal(403, "accessDenied", message)) as (bigquery, _),
+        pytest.raises(Forbidden, match=r"jobs\.create"),
+    ):
+        bigquery.run("select 1", "x")
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"), [("column p.d.t.a", ["t.a"]), ("columns p.d.t.b, p.d.t.a", ["t.a", "t.b"])]
+)
+def test_denied_columns_are_read_out_of_the_message(columns: str, found: list[str]) -> None:
+    assert denied_columns(f'protected by policy tag "x : y" on {columns}.') == found
+    assert denied_columns("Access Denied: Table p:d.t") == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_passes_by_itself_is_tried_again(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    again = refusal(status, "backendError", "try again")
+    with (
+        answering(again, again, refusal(400, "invalidQuery", "enough")) as (bigquery, server),
+        pytest.raises(GoogleAPICallError, match="enough"),
+    ):
+        bigquery.run("select 1", "x")
+    assert server.asked == 3  # type: ignore[attr-defined]
+    assert len(slept) == 2
+    assert all(pause >= 0 for pause in slept)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409])
+def test_what_does_not_pass_by_itself_is_not_tried_again(status: int) -> None:
+    with (
+        answering(refusal(status, "invalid", "no")) as (bigquery, server),
+        pytest.raises(GoogleAPICallError),
+    ):
+        bigquery.run("select 1", "x")
+    assert server.asked == 1  # type: ignore[attr-defined]
+
+
+class Estimating(BigQuery):
+    """The emulator estimates nothing, so here the estimate is given."""
+
+    estimated = 0
+
+    def estimate(self, sql: str) -> int:
+        return self.estimated
+
+
+def test_a_query_over_the_limit_is_refused_before_it_runs(cloud_environment: Environment) -> None:
+    assert cloud_environment.cloud is not None
+    bigquery = Estimating(replace(cloud_environment.cloud, max_bytes_billed=1_000))
+    bigquery.client.create_dataset(bigquery.cloud.dataset("scratch"))
+    bigquery.estimated = 1_001
+    with pytest.raises(QueryTooDear, match=r"features/x: .* 1,001 bytes, .* 1,000 \(PLATFORM_MAX_BYTES_BILLED\)"):
+        bigquery.ask("select 1 as one", "features/x")
+    assert not list(bigquery.client.list_jobs()), "nothing ran"
+    bigquery.estimated = 1_000
+    answer = bigquery.ask("select 1 as one", "features/x")
+    assert (answer.table.to_pylist(), answer.estimated_bytes) == ([{"one": 1}], 1_000)
+    job = next(iter(bigquery.client.list_jobs()))
+    assert job.maximum_bytes_billed == 1_000
+    assert job.labels == {"environment": "dev", "source": "features_x"}
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_literal_of_one_line(text: str) -> None:
+    import sqlglot
+
+    written = literal(text)
+    assert "\n" not in written
+    parsed = sqlglot.parse_one(f"select {written}", dialect="bigquery").expressions[0]
+    assert parsed.this == text
+
+
+@pytest.mark.parametrize("name", ["a`b", "a\\b", "a\nb"])
+def test_a_name_that_could_end_its_quotes_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be the name"):
+        quoted(name)

@@ -1,0 +1,66 @@
+"""The Dagster face of a source."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from platform_assets.data.raw.assets import export_assets
+from platform_assets.environment import local_environment
+from tests.data.exports.breaking import LATER, SHOP, edit_json, export_info, part, truncate, write_shop
+
+
+def materialize(data: Path, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    assets = export_assets(SHOP, "shop", local_environment(data))
+    return dg.materialize(assets, instance=instance, raise_on_error=False)
+
+
+def name(event: dg.DagsterEvent) -> str:
+    assert event.asset_key
+    return event.asset_key.path[-1]
+
+
+def test_a_source_becomes_raw_assets_with_what_they_hold(tmp_path: Path) -> None:
+    exports = local_environment(tmp_path).exports
+    write_shop(exports)
+    edit_json(export_info(write_shop(exports, LATER)), lambda info: info.update(status="IN_PROGRESS"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(tmp_path, instance)
+        assert result.success
+        made = {name(event): event for event in result.get_asset_materialization_events()}
+        assert set(made) == {"customers", "orders"}
+        metadata = made["orders"].step_materialization_data.materialization.metadata
+        assert metadata["dagster/row_count"].value == 20
+        assert metadata["exports"].value == 1
+        assert metadata["new"].value == 1
+        assert metadata["hit"].value is False
+        assert "IN_PROGRESS" in str(metadata["in_progress"].value)
+
+        again = materialize(tmp_path, instance).get_asset_materialization_events()
+        assert len(again) == 2
+        for event in again:
+            before, after = (one.step_materialization_data.materialization for one in (made[name(event)], event))
+            assert before.tags
+            assert after.tags
+            assert after.tags["dagster/data_version"] == before.tags["dagster/data_version"]
+            assert after.metadata["hit"].value is True
+
+
+def test_a_refused_export_fails_the_asset_with_its_sentence_and_publishes_nothing(tmp_path: Path) -> None:
+    truncate(part(write_shop(local_environment(tmp_path).exports)))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(tmp_path, instance)
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    described = failure.step_failure_data.user_failure_data
+    assert described is not None
+    assert "not readable as Parquet" in str(described.description)
+    assert not result.get_asset_materialization_events()
+    assert not list((tmp_path / "raw").glob("shop/**/*.parquet"))
+
+
+def test_assets_are_found_by_key_group_kind_and_owner(tmp_path: Path) -> None:
+    (assets,) = export_assets(SHOP, "shop", local_environment(tmp_path))
+    specs = {spec.key.to_user_string(): spec for spec in assets.specs}
+    assert set(specs) == {"raw/shop/customers", "raw/shop/orders"}
+    assert {(spec.group_name, frozenset(spec.kinds), tuple(spec.owners)) for spec in specs.values()} == {
+        ("raw", frozenset({"aurora", "parquet"}), ("team:shop",))
+    }

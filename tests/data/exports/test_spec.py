@@ -1,0 +1,51 @@
+"""What a source may declare."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+import platform_assets
+from platform_assets.data.exports.spec import ExportSourceSpec
+from tests.data.exports.breaking import FILMS, SHOP
+
+SOURCES = Path(platform_assets.__file__).parent / "defs" / "sources"
+
+
+@pytest.mark.parametrize("name", ["shop", "movies"])
+def test_the_declared_sources_are_valid(name: str) -> None:
+    document = yaml.safe_load((SOURCES / name / "defs.yaml").read_text())
+    assert document["type"] == "platform_assets.components.ExportSource"
+    ExportSourceSpec(**document["attributes"])
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "sentence"),
+    [
+        (SHOP, {"retention": "30d"}, "Extra inputs are not permitted"),
+        (SHOP, {"database": None}, "an aurora_snapshot source names its database"),
+        (FILMS, {"database": "shop"}, "a dynamodb_full source has none"),
+        (SHOP, {"owner": "someone"}, "write an e-mail address"),
+        (SHOP, {"path": "../elsewhere"}, "below the exports root"),
+        (SHOP, {"tables": []}, "at least 1 item"),
+        (SHOP, {"tables": [{"name": "a", "export_table": "orders", "key": ["id"]}]}, "form schema.table"),
+        (FILMS, {"tables": [{"name": "a", "export_table": "A", "key": []}]}, "at least 1 item"),
+        (FILMS, {"tables": [{"name": "a", "export_table": "A", "key": ["b", "b"]}]}, "each key column once"),
+        (
+            FILMS,
+            {"tables": [{"name": "a", "export_table": t, "key": ["b"]} for t in "AB"]},
+            "name a is given more than once",
+        ),
+    ],
+)
+def test_a_mistaken_declaration_is_refused(base: ExportSourceSpec, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        ExportSourceSpec(**(base.model_dump() | changes))
+
+
+def test_every_field_is_described() -> None:
+    schema = ExportSourceSpec.model_json_schema()
+    objects = [schema, *schema["$defs"].values()]
+    assert all("description" in field for kind in objects for field in kind["properties"].values())

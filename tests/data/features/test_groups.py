@@ -1,0 +1,209 @@
+"""Every group, whoever adds it: it knows the past only, bears little data, and both kinds of spine agree."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.data.features.group import Feature, FeatureGroup
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.spine import Spine
+from platform_assets.data.features.tables import MartNotUsable, audit_rules, compute_features
+from platform_assets.data.quality import audit
+from tests.data.features.conftest import (
+    AS_OF,
+    CATALOG,
+    INSTANT,
+    ORDERS,
+    RATINGS,
+    START,
+    Platform,
+    order,
+    publish,
+    rating,
+    with_lag,
+)
+
+ALL = [group for groups in GROUPS.values() for group in groups.values()]
+each_group = pytest.mark.parametrize("group", ALL, ids=lambda group: f"{group.entity}-{group.name}")
+
+
+def population(group: FeatureGroup, as_of: datetime = AS_OF) -> Spine:
+    return Spine.of_population(CATALOG.entities[group.entity], as_of)
+
+
+def own_dates(group: FeatureGroup, rows: Sequence[tuple[int, datetime]]) -> Spine:
+    entity = CATALOG.entities[group.entity]
+    people, instants = zip(*rows, strict=True)
+    return Spine.of_rows(
+        entity, pa.table({entity.key: pa.array(people, pa.int64()), "as_of": pa.array(instants, INSTANT)})
+    )
+
+
+def holds(group: FeatureGroup, spine: Spine, warehouse: DuckDBWarehouse) -> pa.Table:
+    """The table, audited by the group's own rules."""
+    table = compute_features(group, spine, warehouse)
+    rules = audit_rules(group, spine.entity.key, spine.rows(warehouse).num_rows)
+    audit(table, rules, name=group.key, personal=[spine.entity.key]).raise_if_failed()
+    return table
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
+    return publish(tmp_path_factory.mktemp("marts"), CATALOG, {"orders": ORDERS, "ratings": RATINGS})
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
+    return publish(tmp_path_factory.mktemp("marts"), CATALOG, {"orders": [], "ratings": []})
+
+
+@pytest.fixture(scope="module")
+def single_event(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
+    return publish(tmp_path_factory.mktemp("marts"), CATALOG, {"orders": ORDERS[:1], "ratings": RATINGS[:1]})
+
+
+def test_each_entity_has_at_least_three_groups_with_words_for_every_feature() -> None:
+    assert {entity: len(groups) >= 3 for entity, groups in GROUPS.items()} == {
+        "customer": True,
+        "viewer": True,
+    }
+    for group in ALL:
+        assert all(len(feature.description) > 8 for feature in group.features.values()), group.key
+        assert all(name in group.features for along in group.monotone for name in along), group.key
+
+
+@each_group
+def test_a_population_equals_the_same_people_each_with_that_as_of(group: FeatureGroup, shared: DuckDBWarehouse) -> None:
+    whole = holds(group, population(group), shared)
+    people = whole[CATALOG.entities[group.entity].key].to_pylist()
+    later = AS_OF + timedelta(days=30)
+    own = holds(group, own_dates(group, [*((person, AS_OF) for person in people), (people[0], later)]), shared)
+    assert whole.column_names == [CATALOG.entities[group.entity].key, "as_of", *group.features]
+    assert {whole.schema.field(name).type for name in group.features} == {pa.float64()}
+    assert people == sorted(people)
+    assert own.filter(pc.equal(own["as_of"], pa.scalar(AS_OF, INSTANT))).equals(whole)
+
+
+@each_group
+def test_no_events_make_an_empty_population_and_undefined_rows(group: FeatureGroup, bare: DuckDBWarehouse) -> None:
+    assert compute_features(group, population(group), bare).num_rows == 0
+    row = compute_features(group, own_dates(group, [(1, AS_OF), (1, AS_OF + timedelta(days=1))]), bare).to_pylist()[0]
+    assert all(row[name] is None if feature.nullable else row[name] == 0 for name, feature in group.features.items())
+
+
+@each_group
+def test_one_event_is_enough(group: FeatureGroup, single_event: DuckDBWarehouse) -> None:
+    assert holds(group, population(group), single_event).num_rows == 1
+
+
+@cache
+def undisturbed(entity: str, name: str, lag: timedelta, together: bool, folder: Path) -> pa.Table:
+    catalog = with_lag(with_lag(CATALOG, "orders", lag), "ratings", lag)
+    return asked(GROUPS[entity][name], together, publish(folder, catalog, {"orders": ORDERS, "ratings": RATINGS}))
+
+
+def asked(group: FeatureGroup, together: bool, warehouse: DuckDBWarehouse) -> pa.Table:
+    own = own_dates(group, [(1, AS_OF), (2, AS_OF), (2, AS_OF - timedelta(days=20))])
+    return compute_features(group, population(group) if together else own, warehouse)
+
+
+@pytest.mark.slow
+@each_group
+@settings(max_examples=2, deadline=None)
+@given(
+    planted=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 10**6)), min_size=1, max_size=4),
+    lag=st.sampled_from([timedelta(0), timedelta(days=2)]),
+    together=st.booleans(),
+)
+def test_a_planted_future_event_moves_no_feature(
+    tmp_path_factory: pytest.TempPathFactory,
+    group: FeatureGroup,
+    planted: list[tuple[int, int]],
+    lag: timedelta,
+    together: bool,
+) -> None:
+    catalog = with_lag(with_lag(CATALOG, "orders", lag), "ratings", lag)
+    # The first falls exactly on as_of − lag, from which on nothing counts as arrived.
+    first = (AS_OF - lag - START) / timedelta(days=1)
+    when = [(person, first + n * seconds / 86_400) for n, (person, seconds) in enumerate(planted)]
+    orders = [order(100 + n, person, day, 9, "9999") for n, (person, day) in enumerate(when)]
+    ratings = [rating(100 + n, person, day, 5, ("Western",), 1900) for n, (person, day) in enumerate(when)]
+    marts = {"orders": ORDERS + orders, "ratings": RATINGS + ratings}
+    after = asked(group, together, publish(tmp_path_factory.mktemp("planted"), catalog, marts))
+    assert after.equals(
+        undisturbed(group.entity, group.name, lag, together, tmp_path_factory.getbasetemp() / f"{lag.days}")
+    )
+
+
+def features_of(warehouse: DuckDBWarehouse, entity: str, group: str, person: int = 1) -> dict[str, float | None]:
+    table = compute_features(GROUPS[entity][group], population(GROUPS[entity][group]), warehouse)
+    return next(row for row in table.to_pylist() if row[CATALOG.entities[entity].key] == person)
+
+
+def test_customer_features_are_what_they_say(shared: DuckDBWarehouse) -> None:
+    counted = features_of(shared, "customer", "order_windows")
+    assert [counted[f"orders_{w}"] for w in ("7d", "28d", "90d", "all")] == [1, 1, 2, 4]
+    assert [counted[f"amount_{w}"] for w in ("7d", "all")] == [99.99, 132.49]
+    worth = features_of(shared, "customer", "order_value")
+    assert (worth["days_since_last_order"], worth["days_since_first_order"]) == (4.5, 100)
+    assert worth["mean_order_amount"] == pytest.approx(132.49 / 4)
+    assert worth["orders_per_month"] == pytest.approx(1.2)
+    pauses = features_of(shared, "customer", "order_regularity")
+    assert (pauses["mean_gap_days"], pauses["longest_gap_days"]) == (47.5, 65)
+    assert pauses["std_gap_days"] == pytest.approx(24.748737)
+    assert pauses["recency_in_mean_gaps"] == pytest.approx(4.5 / 47.5)
+    baskets = features_of(shared, "customer", "order_variety")
+    assert (baskets["visits_all"], baskets["multi_item_share_all"], baskets["order_values_all"]) == (
+        3,
+        0.5,
+        3,
+    )
+
+
+def test_viewer_features_are_what_they_say(shared: DuckDBWarehouse) -> None:
+    genres = features_of(shared, "viewer", "genres")
+    assert (genres["sci_fi_share"], genres["sci_fi_liked_share"], genres["western_share"]) == (0.5, 0.25, 0)
+    variety = features_of(shared, "viewer", "variety")
+    assert (variety["genres_all"], variety["films_all"], variety["genres_28d"]) == (3, 4, 1)
+    assert variety["mean_film_age"] == pytest.approx((7 + 7 - 2) / 3)
+    taste = features_of(shared, "viewer", "taste")
+    assert (taste["mean_rating_all"], taste["liked_share_all"], taste["liked_share_28d"]) == (3, 0.5, 0)
+    activity = features_of(shared, "viewer", "rating_activity")
+    assert (activity["days_since_last_rating"], activity["rating_days"]) == (1, 3)
+
+
+AGE = FeatureGroup(
+    "age", "viewer", "Their age", ("viewers",), {"age": Feature("age in years", nullable=True)},
+    lambda marts, spine: marts["viewers"], __name__,
+)  # fmt: skip
+
+
+def test_a_changing_attribute_is_read_as_it_was(tmp_path: Path) -> None:
+    def version(age: int, since: int, until: int | None) -> dict:
+        end = None if until is None else START + timedelta(days=until)
+        return {
+            "viewer_version_id": f"v{since}",
+            "viewer_id": 1,
+            "age": age,
+            "valid_from": START + timedelta(days=since),
+            "valid_to": end,
+        }
+
+    warehouse = publish(tmp_path, CATALOG, {"viewers": [version(30, 10, 50), version(31, 50, None)]})
+    days = (5, 10, 11, 50, 51, 200)
+    table = compute_features(AGE, own_dates(AGE, [(1, START + timedelta(days=day)) for day in days]), warehouse)
+    assert table["age"].to_pylist() == [None, None, 30, 30, 31, 31]
+
+
+def test_events_of_other_people_cannot_be_a_groups_input(platform: Platform) -> None:
+    odd = FeatureGroup("odd", "viewer", "Odd", ("orders",), {"n": Feature("orders")}, AGE.build, __name__)
+    with pytest.raises(MartNotUsable, match="mart orders holds events of customer, not of viewer"):
+        compute_features(odd, own_dates(odd, [(1, AS_OF)]), platform.warehouse)

@@ -1,0 +1,283 @@
+"""Building: what the marts hold, what is built again, and what a failed test keeps from readers."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from platform_assets.data.catalog.pointer import MartRefused, MartStore
+from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.data.marts.build import TransformFailed, build
+from platform_assets.data.marts.dbt import DbtError, local_project, project_hash
+from platform_assets.data.marts.exports_record import RawTableEmpty, raw_tables_in_folder
+from platform_assets.environment import Environment
+from tests.data.marts.conftest import World
+from tests.data.marts.raw import (
+    MOVIES_EXPORTED_AT,
+    SHOP_EXPORTED_AT,
+    film,
+    order,
+    viewer,
+    write_empty_world,
+)
+
+MARTS = {"customers", "orders", "viewers", "films", "ratings"}
+
+
+def rows(world: World, mart: str, order_by: str) -> list[dict[str, Any]]:
+    warehouse = DuckDBWarehouse(world.transform.catalog, world.transform.marts)
+    return warehouse.to_arrow(warehouse.table(mart).order_by(order_by)).to_pylist()
+
+
+def view(world: World, name: str, columns: str = "*") -> dict[str, Any]:
+    with duckdb.connect(str(world.environment.dbt_database), read_only=True) as connection:
+        connection.execute("set timezone='UTC'")
+        cursor = connection.execute(f"select {columns} from staging.{name}")
+        assert cursor.description is not None
+        names = [column[0] for column in cursor.description]
+        found = cursor.fetchone()
+    assert found is not None
+    return dict(zip(names, found, strict=True))
+
+
+def test_the_project_parses_without_a_warning(parsed: Environment) -> None:
+    log = (parsed.dbt_database.parent / "target" / "dbt.log").read_text()
+    assert "succeeded" in log
+    assert not [line for line in log.splitlines() if "[warn " in line or "[error" in line]
+
+
+def test_every_mart_is_built_tested_and_published(world: World) -> None:
+    assert set(world.transform.marts.read()) == MARTS
+    assert not any(outcome.hit for outcome in world.first.values())
+    checks = [check for outcome in world.first.values() for check in outcome.checks]
+    assert len(checks) > 30
+    assert all(check.passed for check in checks)
+
+
+def test_orders_that_agree_in_everything_but_their_id_are_all_kept(world: World) -> None:
+    found = rows(world, "orders", "order_id")
+    assert [row["order_id"] for row in found] == [1, 2, 3, 4]
+    assert found[0]["ordered_at"] == found[1]["ordered_at"] == datetime(1998, 1, 5, 12, tzinfo=UTC)
+    assert found[3]["amount"] == Decimal("12345678.990000000")
+
+
+def test_an_export_that_is_still_being_loaded_does_not_count(world: World) -> None:
+    with duckdb.connect(str(world.environment.dbt_database), read_only=True) as connection:
+        found = connection.execute("select count(*) from staging.stg_exports where export_id = 'aside'").fetchone()
+    assert found == (0,)
+    assert world.transform.marts.require("orders").rows == 4
+
+
+def test_ratings_carry_what_does_not_change_about_their_film(world: World) -> None:
+    found = rows(world, "ratings", "rating_id")
+    assert [(row["genres"], row["released"]) for row in found] == [
+        (["Action", "Sci-Fi"], 1990),
+        ([], None),
+        (["Action", "Sci-Fi"], 1990),
+    ]
+
+
+def test_viewers_have_a_row_for_each_version(world: World) -> None:
+    february, april = datetime(1998, 2, 1, tzinfo=UTC), MOVIES_EXPORTED_AT
+    found = [
+        (row["viewer_id"], row["occupation"], row["valid_from"], row["valid_to"])
+        for row in rows(world, "viewers", "viewer_version_id")
+    ]
+    assert sorted(found, key=lambda row: row[:3]) == [
+        (1, "artist", february, april),
+        (1, "writer", april, None),
+        (2, "artist", february, april),
+        (3, "artist", april, None),
+    ]
+
+
+def test_columns_have_the_types_their_contract_states(world: World) -> None:
+    with duckdb.connect(str(world.environment.dbt_database), read_only=True) as connection:
+        for name, mart in world.transform.catalog.marts.items():
+            described = connection.execute(f"describe marts.{name}").fetchall()
+            stated = ", ".join(f"null::{data_type} as {column}" for column, data_type in mart.columns.items())
+            promised = connection.execute(f"describe select {stated}").fetchall()
+            assert [row[:2] for row in described] == [row[:2] for row in promised]
+
+
+def test_a_mart_is_complete_up_to_the_oldest_of_its_latest_exports(world: World) -> None:
+    published = world.transform.marts.read()
+    assert published["orders"].watermark == SHOP_EXPORTED_AT
+    assert published["ratings"].watermark == MOVIES_EXPORTED_AT
+
+
+def test_typed_json_reads_exactly(world: World) -> None:
+    found = view(world, "stg_probe")
+    digits = "12345678901234567890123456789012345678"
+    assert found == {
+        "text_value": "a.b",
+        "exact_text": digits,
+        "exact_number": Decimal(digits),
+        "fraction": Decimal("-0.123456789"),
+        "small": 7,
+        "yes": True,
+        "epoch_is_right": True,
+        "iso_is_right": True,
+        "naive_is_right": True,
+        "words": ["a", "b"],
+        "numbers": [Decimal("9.5"), Decimal("10.0")],
+        "plan": "pro",
+        "dotted": "dotted",
+        "plan_in_map": "pro",
+        "first_visit": 1,
+        "second_page": "home",
+        "visits": 2,
+        "has_nothing": True,
+        "nothing_is_null": True,
+        "has_absent": False,
+        "absent_is_null": False,
+        "null_text": None,
+        "absent_number": None,
+        "absent_words": [],
+    }
+
+
+@pytest.mark.parametrize("column", ["tenth", "half", "huge"])
+def test_a_number_that_its_type_cannot_hold_stops_instead_of_being_rounded(world: World, column: str) -> None:
+    with pytest.raises(duckdb.Error, match=f"attribute {column} holds a number that"):
+        view(world, "stg_probe_inexact", column)
+
+
+@pytest.mark.usefixtures("no_dbt")
+def test_an_unchanged_rerun_does_not_start_dbt(world: World) -> None:
+    again = build(world.transform, world.transform.graph.models)
+    assert all(outcome.hit for outcome in again.values())
+    for name, outcome in world.first.items():
+        assert (again[name].table, again[name].checks) == (outcome.table, outcome.checks)
+        assert again[name].data_version == outcome.data_version
+
+
+@pytest.mark.usefixtures("no_dbt")
+def test_a_kill_before_the_switch_is_made_good_by_the_next_run(world: World) -> None:
+    undisturbed = world.transform.marts.read()
+    (world.environment.marts / "current.json").unlink()
+    build(world.transform, world.transform.graph.models)
+    assert world.transform.marts.read() == undisturbed
+
+
+@pytest.mark.usefixtures("no_dbt")
+def test_only_marts_asked_for_are_published(world: World, tmp_path: Path) -> None:
+    copy = MartStore(tmp_path / "marts")
+    shutil.copytree(world.environment.marts, copy.root, ignore=shutil.ignore_patterns("current.json"))
+    build(replace(world.transform, marts=copy), ["orders", "stg_shop__orders"])
+    assert set(copy.read()) == {"orders"}
+
+
+@pytest.mark.usefixtures("no_dbt")
+def test_building_without_publishing_leaves_the_pointer(world: World, tmp_path: Path) -> None:
+    copy = MartStore(tmp_path / "marts")
+    shutil.copytree(world.environment.marts, copy.root, ignore=shutil.ignore_patterns("current.json"))
+    build(replace(world.transform, marts=copy), ["orders"], publish=False)
+    assert copy.read() == {}
+
+
+def test_a_new_export_remakes_what_reads_it_and_nothing_else(
+    world: World, extra_exports: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra_exports("movies", "films", [film(10, ["Sci-Fi", "Action"])], datetime(1998, 5, 1, tzinfo=UTC))
+    asked: list[list[str]] = []
+
+    def stop(_: object, models: list[str]) -> None:
+        asked.append(models)
+        raise DbtError("not now")
+
+    monkeypatch.setattr("platform_assets.data.marts.build.run_build", stop)
+    with pytest.raises(DbtError):
+        build(world.transform, ["customers", "orders", "viewers", "films", "ratings"])
+    assert "films" in asked[0]
+    assert "ratings" in asked[0]
+    assert not {"customers", "orders", "stg_shop__orders", "viewers"} & set(asked[0])
+
+
+def test_a_change_anywhere_in_the_project_is_seen(world: World, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(world.environment.dbt_project, project)
+    before = project_hash(project)
+    assert before == project_hash(world.environment.dbt_project)
+    (project / "target" / "anything").write_text("dbt's own output does not count")
+    assert project_hash(project) == before
+    macro = project / "macros" / "engine.sql"
+    macro.write_text(macro.read_text() + "{# more #}")
+    assert project_hash(project) != before
+
+
+def test_a_raw_table_that_was_never_loaded_is_named(world: World, tmp_path: Path) -> None:
+    empty = replace(world.transform, raw=partial(raw_tables_in_folder, tmp_path))
+    with pytest.raises(
+        RawTableEmpty, match=r"raw table shop\.customers: no export in .*materialise raw/shop/customers"
+    ):
+        build(empty, ["customers"])
+
+
+def test_every_model_and_column_is_described(world: World) -> None:
+    models = [model for name, model in world.transform.graph.models.items() if "probe" not in name]
+    assert not [model.name for model in models if not model.description]
+    assert not [f"{model.name}.{c.name}" for model in models for c in model.columns if not c.description]
+
+
+def test_every_mart_tests_its_key(world: World) -> None:
+    for name, mart in world.transform.catalog.marts.items():
+        tests = {test.name for test in world.transform.graph.models[name].tests if test.severity == "error"}
+        assert {f"unique_{name}_{mart.key}", f"not_null_{name}_{mart.key}"} <= tests
+
+
+@pytest.mark.slow
+def test_a_failed_test_publishes_nothing_and_refuses_readers(world: World, extra_exports: Callable[..., Path]) -> None:
+    before = world.transform.marts.read()
+    doubled = [
+        order(1, 1, datetime(1998, 7, 1)),
+        order(1, 1, datetime(1998, 7, 2)),
+        order(2, 2, datetime(1998, 7, 3)),
+    ]
+    later = datetime(1998, 8, 1, tzinfo=UTC)
+    bad_export = extra_exports("shop", "orders", doubled, later)
+    extra_exports("movies", "viewers", [viewer(1, age=200)], datetime(1998, 5, 1, tzinfo=UTC))
+    with pytest.raises(
+        TransformFailed, match=r"orders: its last build failed dbt test unique_orders_order_id"
+    ) as failed:
+        build(world.transform, world.transform.graph.models)
+
+    assert world.transform.marts.read() == before
+    with pytest.raises(MartRefused, match=r"mart orders: .*unique_orders_order_id \(1 failing rows\)"):
+        DuckDBWarehouse(world.transform.catalog, world.transform.marts).table("orders")
+    assert set(world.transform.marts.refusals()) == {"orders"}
+    outcome = failed.value.checks["orders", "unique_orders_order_id"]
+    assert (outcome.status, outcome.failures) == ("fail", 1)
+    warned = failed.value.checks["viewers", "age_is_plausible"]
+    assert (warned.status, warned.blocks) == ("warn", False)
+
+    shutil.rmtree(bad_export)
+    build(world.transform, ["orders"])
+    assert world.transform.marts.refusals() == {}
+    assert world.transform.marts.read() == before
+
+
+@pytest.mark.slow
+def test_empty_raw_tables_build_empty_marts(world: World, tmp_path: Path) -> None:
+    write_empty_world(tmp_path / "raw")
+    transform = replace(
+        world.transform,
+        project=local_project(world.environment.dbt_project, tmp_path / "raw", world.environment.dbt_database),
+        raw=partial(raw_tables_in_folder, tmp_path / "raw"),
+        marts=MartStore(tmp_path / "marts"),
+    )
+    build(transform, world.transform.graph.models)
+    assert {name: table.rows for name, table in transform.marts.read().items()} == dict.fromkeys(MARTS, 0)
+
+
+def test_records_of_builds_hold_no_values(world: World) -> None:
+    records = (world.environment.artifacts / "recipes").glob("*.json")
+    assert not [path for path in records if "12345678.99" in json.dumps(json.loads(path.read_text()))]

@@ -1,0 +1,39 @@
+"""What a verdict promises: a refused table stays refused until a later audit passes, in any process."""
+
+from pathlib import Path
+
+import pytest
+
+from platform_assets.data.quality import Refused, Verdicts
+from platform_assets.foundation.storage import files_at
+from tests.foundation.storage.roots import root
+
+__all__ = ["root"]
+
+TABLE, SLOT = "features/customer/order_windows", "1998-01-01"
+
+
+def test_a_table_never_audited_is_not_refused(tmp_path: Path) -> None:
+    Verdicts(tmp_path).require(TABLE, SLOT)
+
+
+def test_a_refusal_holds_for_every_reader_until_an_audit_passes(root: str) -> None:
+    Verdicts(root).refuse(TABLE, SLOT, "f1", "orders_7d below 0 in 3 rows.")
+    with pytest.raises(Refused, match=r"order_windows at 1998-01-01 must not be read: .* 3 rows\. Materialise"):
+        Verdicts(root).require(TABLE, SLOT, "f0")
+    Verdicts(root).require(TABLE, "1998-01-02", "f0")
+    Verdicts(root).passed(TABLE, SLOT, "f2")
+    Verdicts(root).require(TABLE, SLOT, "f2")
+
+
+def test_a_reference_older_than_the_last_verdict_is_refused(tmp_path: Path) -> None:
+    Verdicts(tmp_path).passed(TABLE, SLOT, "f2")
+    with pytest.raises(Refused, match="the last audit passed f2"):
+        Verdicts(tmp_path).require(TABLE, SLOT, "f0")
+
+
+def test_an_unreadable_verdict_refuses(root: str) -> None:
+    Verdicts(root).passed(TABLE, SLOT, "f2")
+    files_at(root).write(f"{TABLE}/{SLOT}.json", b"{")
+    with pytest.raises(Refused, match=f"its verdict {root}/{TABLE}/{SLOT}.json is not readable"):
+        Verdicts(root).require(TABLE, SLOT)

@@ -1,0 +1,55 @@
+"""References between steps arrive from any place, also in a run of the next step alone."""
+
+import dagster as dg
+import pytest
+
+from platform_assets.foundation.artifacts import ArtifactRef
+from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
+from platform_assets.foundation.storage import files_at
+
+REF = ArtifactRef("some/thing", "f" * 64, "c" * 64)
+DAYS = dg.StaticPartitionsDefinition(["1998-05-01", "1998-05-02"])
+
+
+@dg.asset(key=["shop", "made"], partitions_def=DAYS)
+def made(context: dg.AssetExecutionContext) -> ArtifactRef:
+    return ArtifactRef(f"some/thing of {context.partition_key}", REF.fingerprint, REF.content_hash)
+
+
+@dg.asset(key=["shop", "used"], partitions_def=DAYS, ins={"made": dg.AssetIn(["shop", "made"])})
+def used(context: dg.AssetExecutionContext, made: ArtifactRef) -> ArtifactRef:
+    assert made.key == f"some/thing of {context.partition_key}"
+    return REF
+
+
+def materialised(root: str, *selection: dg.AssetsDefinition, **options: bool) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [made, used],
+        selection=list(selection),
+        resources={"io_manager": ArtifactRefIOManager(root=root)},
+        partition_key="1998-05-01",
+        **options,
+    )
+
+
+def test_a_reference_written_in_one_run_is_read_in_another(root: str) -> None:
+    assert materialised(root, made).success
+    assert materialised(root, used).success
+    assert files_at(root).names() == ["assets/shop/made/1998-05-01.json", "assets/shop/used/1998-05-01.json"]
+
+
+def test_a_reference_never_written_is_told_with_what_to_do(root: str) -> None:
+    result = materialised(root, used, raise_on_error=False)
+    [failure] = result.get_step_failure_events()
+    told = str(failure.event_specific_data.error)
+    assert "shop/made partition 1998-05-01 has not been materialised yet; materialise it first" in told
+
+
+def test_what_is_no_reference_is_refused(root: str) -> None:
+    @dg.asset
+    def bulk() -> dict[str, int]:
+        return {}
+
+    with pytest.raises(dg.DagsterInvariantViolationError, match="bulk returned dict; steps hand on an ArtifactRef"):
+        dg.materialize([bulk], resources={"io_manager": ArtifactRefIOManager(root=root)})
+    assert files_at(root).names() == []

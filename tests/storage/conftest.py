@@ -1,5 +1,0 @@
-"""Fixtures of the storage tests."""
-
-from tests.storage.roots import bucket_root, root, shared_root
-
-__all__ = ["bucket_root", "root", "shared_root"]
