@@ -45,17 +45,3 @@ def test_a_baselines_own_fold_does_not_reach_it(table: Table) -> None:
         for one in evaluate.baseline_candidates(table.X, shuffled, folds).values()
     ]
     assert np.abs(np.asarray(areas) - 0.5).max() < 0.06
-
-
-def test_figures_by_as_of_date_are_those_of_its_rows(table: Table) -> None:
-    as_of = np.repeat(["1997-10-01", "1998-01-01", "1998-04-01"], 400)
-    p = np.linspace(0.1, 0.9, 1200)
-    y = np.where(as_of == "1998-04-01", 0, table.y)
-    found = evaluate.metrics_by_as_of(y, p, as_of)
-    assert found["as_of"].tolist() == ["1997-10-01", "1998-01-01", "1998-04-01"]
-    assert found["rows"].tolist() == [400, 400, 400]
-    assert found["auc"][1] == pytest.approx(metrics.auc(y[400:800], p[400:800]))
-    assert np.isnan(found["auc"][2])
-    assert np.isnan(found["predicted_over_actual"][2])
-    with pytest.raises(ValueError, match="3 dates"):
-        evaluate.metrics_by_as_of(y, p, as_of[:3])

@@ -17,7 +17,6 @@ LIGHT = [
     "fold_fit",
     "explain",
     "figures.evaluate",
-    "splits",
     "figures.intervals",
     "figures.slices",
     "data_checks.leaks",

@@ -1,4 +1,4 @@
-"""Tables over models: the leaderboard with its baselines, and figures per as-of date.
+"""Tables over models: the leaderboard with its baselines.
 
 Belongs here: comparing out-of-fold predictions on the same rows and folds. Does not belong here: single
 figures (`metrics`), choosing weights (`ensemble`), pages for people.
@@ -144,38 +144,3 @@ def predict_speed(
     start = time.process_time()
     predict(sample)
     return len(sample) / max(time.process_time() - start, 1e-6)
-
-
-def metrics_by_as_of(y: npt.ArrayLike, probabilities: npt.ArrayLike, as_of: npt.ArrayLike) -> pd.DataFrame:
-    """One row an as-of date, in order: `as_of`, `rows`, `positives`, `base_rate`, `auc`, `auc_se`,
-    `log_loss`, `brier`, `average_precision`, `lift_at_10`, `predicted_over_actual`.
-
-    Figures that need both classes are NaN on a date that has one. Raises ValueError when lengths differ.
-    """
-    target, given, dates = np.asarray(y), np.asarray(probabilities, dtype=np.float64), np.asarray(as_of)
-    if not len(target) == len(given) == len(dates):
-        raise ValueError(f"There are {len(target)} labels, {len(given)} probabilities and {len(dates)} dates.")
-    rows = []
-    for date in np.unique(dates):
-        labels, scores = target[dates == date], given[dates == date]
-        row = {
-            "as_of": date,
-            "rows": len(labels),
-            "positives": int(labels.sum()),
-            "base_rate": float(labels.mean()),
-            "log_loss": metrics.log_loss(labels, scores),
-            "brier": metrics.brier(labels, scores),
-            "predicted_over_actual": metrics.predicted_over_actual(labels, scores),
-        }
-        if 0 < labels.sum() < len(labels):
-            area = metrics.auc_interval(labels, scores)
-            row |= {
-                "auc": area.auc,
-                "auc_se": area.standard_error,
-                "average_precision": metrics.average_precision(labels, scores),
-                "lift_at_10": metrics.lift_at(labels, scores, 0.1),
-            }
-        rows.append(row)
-    columns = ["as_of", "rows", "positives", "base_rate", "auc", "auc_se", "log_loss", "brier"]
-    columns += ["average_precision", "lift_at_10", "predicted_over_actual"]
-    return pd.DataFrame(rows).reindex(columns=columns)
