@@ -24,6 +24,7 @@ from scipy.special import expit, logit
 
 from platform_assets.learning.families.estimator import Floats, TableClassifier
 from platform_assets.learning.families.fitting import CannotFit, Fitting, Progress
+from platform_assets.learning.families.parameters.lightgbm import Parameters
 from platform_assets.learning.families.trees import MOST_LEAVES, SmallTrees
 from platform_assets.learning.folds import inner_validation
 
@@ -36,7 +37,7 @@ REPORT_ROUNDS = 10
 PROBABILITY_FLOOR = 1e-15
 
 
-class LightGBMClassifier(TableClassifier):
+class LightGBMClassifier(TableClassifier, Parameters):
     """LightGBM on binary log loss; the same rows, parameters and thread count give the same trees.
 
     `max_iterations` is a ceiling: fitting stops when the log loss of the inner validation part
@@ -52,38 +53,6 @@ class LightGBMClassifier(TableClassifier):
 
     text_: str
     small_trees_: SmallTrees | None
-
-    def __init__(
-        self,
-        learning_rate: float = 0.06,
-        num_leaves: int = 8,
-        extra_trees: bool = False,
-        min_data_in_leaf: int = 20,
-        feature_fraction: float = 0.5,
-        bagging_fraction: float = 0.7,
-        lambda_l2: float = 1.0,
-        max_bin: int = 255,
-        max_iterations: int = 2000,
-        early_stopping_rounds: int = 40,
-        unvalidated_iterations: int = 100,
-        validation_fraction: float = 0.1,
-        num_threads: int = 1,
-        random_state: int = 0,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.extra_trees = extra_trees
-        self.min_data_in_leaf = min_data_in_leaf
-        self.feature_fraction = feature_fraction
-        self.bagging_fraction = bagging_fraction
-        self.lambda_l2 = lambda_l2
-        self.max_bin = max_bin
-        self.max_iterations = max_iterations
-        self.early_stopping_rounds = early_stopping_rounds
-        self.unvalidated_iterations = unvalidated_iterations
-        self.validation_fraction = validation_fraction
-        self.num_threads = num_threads
-        self.random_state = random_state
 
     @cached_property
     def booster_(self) -> Booster:

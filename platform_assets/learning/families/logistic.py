@@ -16,19 +16,16 @@ from sklearn.linear_model import LogisticRegression
 
 from platform_assets.learning.families.estimator import Floats, TableClassifier
 from platform_assets.learning.families.fitting import Fitting
+from platform_assets.learning.families.parameters.logistic import Parameters
 from platform_assets.learning.families.preprocessing import TablePreprocessor
 
 
-class LogisticClassifier(TableClassifier):
+class LogisticClassifier(TableClassifier, Parameters):
     """Ridge-penalised logistic regression (`C` is the inverse penalty) on a `TablePreprocessor`'s columns."""
 
     preprocessor_: TablePreprocessor
     coefficients_: Floats
     intercept_: float
-
-    def __init__(self, C: float = 1.0, random_state: int = 0) -> None:
-        self.C = C
-        self.random_state = random_state
 
     def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         self.preprocessor_ = TablePreprocessor().fit(X)

@@ -1,23 +1,22 @@
 """The estimator families by name, each imported when first asked for.
 
 Belongs here: names, default parameters, and refusing names that do not exist. Does not belong here: any
-family's work. Adding a family is one file with a `TableClassifier` and one line in `FAMILIES`.
+family's work. Adding a family is a file with a `TableClassifier`, one in `parameters/` and a line in `FAMILIES`.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib
-import importlib.util
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from platform_assets.learning.families.estimator import TableClassifier
 
+PARAMETERS = "platform_assets.learning.families.parameters"
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "lightgbm": "platform_assets.learning.families.gbdt:LightGBMClassifier",
@@ -68,17 +67,11 @@ def family_class(family: str) -> type[TableClassifier]:
 def default_parameters(family: str) -> dict[str, Any]:
     """Every parameter that may be set for `family`, with its default; the seed is not one of them.
 
-    Read from the family's source: naming a parameter imports none of its libraries.
+    Naming a parameter imports none of the family's libraries.
     """
-    spec = importlib.util.find_spec(family_module(family))
-    assert spec is not None
-    assert spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    name = FAMILIES[family].split(":")[1]
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    made = next(node.args for node in body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
-    parameters = zip(made.args[1:], made.defaults, strict=True)
-    return {one.arg: ast.literal_eval(default) for one, default in parameters if one.arg != SEED_PARAMETER}
+    family_module(family)
+    parameters = importlib.import_module(f"{PARAMETERS}.{family}").Parameters
+    return {field.name: field.default for field in fields(parameters) if field.name != SEED_PARAMETER}
 
 
 def check_parameters(family: str, params: Mapping[str, Any]) -> None:

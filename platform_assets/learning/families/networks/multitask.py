@@ -15,9 +15,10 @@ from platform_assets.learning.families.estimator import Floats
 from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.families.networks.network import NetworkClassifier
 from platform_assets.learning.families.networks.training import Course, Rows, Trained
+from platform_assets.learning.families.parameters.multitask import Parameters
 
 
-class MultitaskClassifier(NetworkClassifier):
+class MultitaskClassifier(NetworkClassifier, Parameters):
     """`NetworkClassifier` with one head for each task on a shared bottom (Caruana 1997, "Multitask learning").
 
     The tasks are the table's own label and `Fitting.tasks`. A row has a label for one task, and only that task's head is
@@ -27,46 +28,6 @@ class MultitaskClassifier(NetworkClassifier):
     plain network. Without tasks the family is a plain network. The other parameters are those of
     `NetworkClassifier`; `dropout` is on, because own labels are few where others help.
     """
-
-    def __init__(
-        self,
-        related_rows: float = 2.0,
-        hidden_width: int = 32,
-        hidden_layers: int = 2,
-        members: int = 8,
-        bins: int = 16,
-        dropout: float = 0.1,
-        learning_rate: float = 0.008,
-        weight_decay: float = 0.01,
-        averaging: float = 0.99,
-        batch_size: int = 512,
-        max_epochs: int = 100,
-        patience: int = 4,
-        unvalidated_epochs: int = 10,
-        validation_fraction: float = 0.15,
-        device: str = "auto",
-        num_threads: int = 1,
-        random_state: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden_width,
-            hidden_layers,
-            members,
-            bins,
-            dropout,
-            learning_rate,
-            weight_decay,
-            averaging,
-            batch_size,
-            max_epochs,
-            patience,
-            unvalidated_epochs,
-            validation_fraction,
-            device,
-            num_threads,
-            random_state,
-        )
-        self.related_rows = related_rows
 
     def _course(self, rows: Rows, validating: Rows | None, fitting: Fitting) -> Course:
         course = super()._course(rows, validating, fitting)

@@ -27,6 +27,7 @@ from platform_assets.learning.families.networks.architecture import (
     piecewise_steps,
 )
 from platform_assets.learning.families.networks.training import Course, Rows, Trained, train
+from platform_assets.learning.families.parameters.network import Parameters
 from platform_assets.learning.families.preprocessing import TablePreprocessor
 from platform_assets.learning.folds import inner_validation
 
@@ -36,7 +37,7 @@ PREDICT_ROWS = 1024
 STEPS_AN_EPOCH = 32
 
 
-class NetworkClassifier(TableClassifier):
+class NetworkClassifier(TableClassifier, Parameters):
     """A TabM-mini on a `TablePreprocessor`'s columns and their piecewise linear encoding, by AdamW on log loss.
 
     `members` perceptrons of `hidden_layers` ReLU layers of `hidden_width` share all weights but the scales of their inputs
@@ -58,42 +59,6 @@ class NetworkClassifier(TableClassifier):
 
     preprocessor_: TablePreprocessor
     weights_: Weights
-
-    def __init__(
-        self,
-        hidden_width: int = 32,
-        hidden_layers: int = 2,
-        members: int = 8,
-        bins: int = 16,
-        dropout: float = 0.0,
-        learning_rate: float = 0.008,
-        weight_decay: float = 0.01,
-        averaging: float = 0.99,
-        batch_size: int = 512,
-        max_epochs: int = 100,
-        patience: int = 4,
-        unvalidated_epochs: int = 10,
-        validation_fraction: float = 0.15,
-        device: str = "auto",
-        num_threads: int = 1,
-        random_state: int = 0,
-    ) -> None:
-        self.hidden_width = hidden_width
-        self.hidden_layers = hidden_layers
-        self.members = members
-        self.bins = bins
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.averaging = averaging
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.unvalidated_epochs = unvalidated_epochs
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.num_threads = num_threads
-        self.random_state = random_state
 
     def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         cpu_from = time.process_time()

@@ -17,10 +17,11 @@ from platform_assets.learning.families.networks.architecture import Weights
 from platform_assets.learning.families.networks.body import Body, BodyDoesNotFit
 from platform_assets.learning.families.networks.network import NetworkClassifier
 from platform_assets.learning.families.networks.training import Course, Rows
+from platform_assets.learning.families.parameters.transfer import Parameters
 from platform_assets.learning.families.preprocessing import TablePreprocessor
 
 
-class TransferClassifier(NetworkClassifier):
+class TransferClassifier(NetworkClassifier, Parameters):
     """`NetworkClassifier` that starts from `Fitting.body` with a fresh head; without a body, from scratch.
 
     The head alone learns in the first `frozen_epochs`; then the body learns too, at `body_rate` times `learning_rate`
@@ -28,48 +29,6 @@ class TransferClassifier(NetworkClassifier):
     name, so the table has to be a data frame. The body brings its own `hidden_width`, `hidden_layers` and `members`; the
     other parameters are those of `NetworkClassifier`; `dropout` is on, because own labels are few where a body helps.
     """
-
-    def __init__(
-        self,
-        body_rate: float = 0.3,
-        frozen_epochs: int = 2,
-        hidden_width: int = 32,
-        hidden_layers: int = 2,
-        members: int = 8,
-        bins: int = 16,
-        dropout: float = 0.1,
-        learning_rate: float = 0.008,
-        weight_decay: float = 0.01,
-        averaging: float = 0.99,
-        batch_size: int = 512,
-        max_epochs: int = 100,
-        patience: int = 4,
-        unvalidated_epochs: int = 10,
-        validation_fraction: float = 0.15,
-        device: str = "auto",
-        num_threads: int = 1,
-        random_state: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden_width,
-            hidden_layers,
-            members,
-            bins,
-            dropout,
-            learning_rate,
-            weight_decay,
-            averaging,
-            batch_size,
-            max_epochs,
-            patience,
-            unvalidated_epochs,
-            validation_fraction,
-            device,
-            num_threads,
-            random_state,
-        )
-        self.body_rate = body_rate
-        self.frozen_epochs = frozen_epochs
 
     def _start(self, X: Floats, base_rates: Sequence[float], fitting: Fitting) -> tuple[TablePreprocessor, Weights]:
         if fitting.body is None:
