@@ -160,18 +160,34 @@ def test_ramps_let_a_network_see_a_bump_that_few_epochs_of_lines_do_not() -> Non
     assert aucs[1] > aucs[0] + 0.05
 
 
-def test_our_adamw_steps_as_torchs_does() -> None:
+def test_adamw_steps_as_torchs_own_does_to_the_last_bit() -> None:
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(50, generator=generator)
-    ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
-    optimizer, reference = AdamW({"one": ours}, 0.1), torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.1)
+    start = {name: torch.randn(size, generator=generator) for name, size in (("body", 50), ("head", 7))}
+    ours, theirs = ({name: part.clone().requires_grad_() for name, part in start.items()} for _ in range(2))
+    rates = {"body": 0.003, "head": 0.01}
+    optimizer = AdamW(ours, 0.1)
+    groups = [{"params": [theirs[name]], "lr": rate} for name, rate in rates.items()]
+    reference = torch.optim.AdamW(groups, weight_decay=0.1, fused=True)
     for _ in range(100):
-        for weight in (ours, theirs):
-            ((weight - 1.0) ** 4).sum().backward()
-        optimizer.step({"one": 0.01})
+        for weights in (ours, theirs):
+            sum(((part - 1.0) ** 4).sum() for part in weights.values()).backward()
+        optimizer.step(rates)
         reference.step()
         reference.zero_grad()
-    assert (ours - start).abs().max() > 0.1
-    torch.testing.assert_close(ours, theirs)
+    for name, part in start.items():
+        assert (ours[name] - part).abs().max() > 0.1
+        assert torch.equal(ours[name], theirs[name])
+
+
+def test_a_weight_whose_rate_is_zero_stays() -> None:
+    import torch
+
+    start = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    frozen, moving = start.clone().requires_grad_(), start.clone().requires_grad_()
+    optimizer = AdamW({"body": frozen, "head": moving}, 0.1)
+    ((frozen + moving) ** 2).sum().backward()
+    optimizer.step({"body": 0.0, "head": 0.01})
+    assert torch.equal(frozen, start)
+    assert not torch.equal(moving, start)
