@@ -1,7 +1,8 @@
 """Predicting with many small trees at once, in NumPy.
 
 Belongs here: reading the trees of a LightGBM model text and summing the leaves that rows fall into. Does not belong here:
-fitting trees.
+fitting trees. It is our own because most CPU-seconds of scoring are spent in it: LightGBM predicts the same trees to within
+1e-15 of a probability at a sixth of the rows a CPU-second in batches (`python -m benchmarks.libraries trees`).
 """
 
 from __future__ import annotations
