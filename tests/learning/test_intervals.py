@@ -18,7 +18,7 @@ def test_a_draw_s_figures_are_those_of_the_rows_written_out(seed: int, ticks: in
     y, p = generator.integers(0, 2, 40).astype(float), generator.integers(1, ticks + 1, 40) / (ticks + 1)
     codes = np.unique(generator.integers(0, 15, 40), return_inverse=True)[1]
     found = intervals._resampled(y, p, codes, 6, seed)
-    times = metrics._draws(np.random.default_rng(seed), 6, int(codes.max()) + 1)
+    times = intervals._draws(np.random.default_rng(seed), 6, int(codes.max()) + 1)
     for draw in range(6):
         rows = np.repeat(np.arange(40), times[draw][codes])
         for name, figure in FIGURES.items():

@@ -56,6 +56,7 @@ def measure(
     from platform_assets.learning.families.baselines import OneColumnRule
     from platform_assets.learning.families.registry import make_estimator
     from platform_assets.learning.figures import metrics
+    from platform_assets.learning.figures.intervals import differences_with_intervals
 
     names = list(features)
     truth = held_out["label"].to_numpy()
@@ -66,7 +67,7 @@ def measure(
     regressed = logistic.predict_proba(held_out[names])[:, 1]
     hindsight = metrics.one_column_table(held_out[names], truth).iloc[0]
     estimate = metrics.auc_interval(truth, score)
-    gained = metrics.auc_difference(truth, score, ruled)
+    gained = differences_with_intervals(truth, score, ruled, held_out[key])["auc"]
     shared = set(training[key]) & set(held_out[key])
     return {
         "rows": len(truth),
@@ -82,7 +83,7 @@ def measure(
         "logistic_auc": metrics.auc(truth, regressed),
         "rule": {"column": rule.column_name_, "direction": rule.direction_, "auc": metrics.auc(truth, ruled)},
         "best_column_in_hindsight": {"column": str(hindsight["column"]), "auc": float(hindsight["auc"])},
-        "auc_over_rule": {"value": gained.difference, "low": gained.low, "high": gained.high},
+        "auc_over_rule": {"value": gained.value, "low": gained.low, "high": gained.high},
         "top": TOP,
         "top_rate": metrics.rate_at(truth, score, TOP),
         "rule_top_rate": metrics.rate_at(truth, ruled, TOP),

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaln
+from scipy.stats import spearmanr
 
 from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.families.registry import make_estimator
@@ -272,9 +273,10 @@ def _alike(one: Floats, two: Floats) -> bool:
     known = ~np.isnan(one) & ~np.isnan(two)
     if known.sum() < 2:
         return False
-    first, second = metrics._ranks(one[known]), metrics._ranks(two[known])
-    spread = first.std() * second.std()
-    return bool(spread > 0 and abs(np.mean((first - first.mean()) * (second - second.mean())) / spread) >= SAME_RANKS)
+    first, second = one[known], two[known]
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return False
+    return bool(abs(spearmanr(first, second).statistic) >= SAME_RANKS)
 
 
 def _survivors(columns: dict[str, Floats], target: Floats) -> Iterator[Finding]:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtri, xlogy
+from scipy.special import ndtri
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import log_loss as log_loss_score
 
 Floats = npt.NDArray[np.float64]
 PROBABILITY_FLOOR = 1e-15
-DRAWS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -30,25 +32,11 @@ class AucEstimate:
     high: float
 
 
-@dataclass(frozen=True)
-class AucDifference:
-    """AUC of `first` minus AUC of `second` on the same rows, with its bootstrap error, interval and two-sided
-    p.
-    """
-
-    difference: float
-    standard_error: float
-    low: float
-    high: float
-    p_value: float
-
-
 def auc(y: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """Probability that a positive row scores above a negative one, ties counting half. Raises ValueError on
     one class.
     """
-    target, given = _checked(y, scores)
-    return float(_auc_of_ranks(target == 1, _ranks(given)))
+    return float(roc_auc_score(*_checked(y, scores)))
 
 
 def auc_interval(y: npt.ArrayLike, scores: npt.ArrayLike, level: float = 0.95) -> AucEstimate:
@@ -60,10 +48,10 @@ def auc_interval(y: npt.ArrayLike, scores: npt.ArrayLike, level: float = 0.95) -
     target, given = _checked(y, scores)
     positive = target == 1
     m, n = int(positive.sum()), int((~positive).sum())
-    ranks = _ranks(given)
+    ranks = rankdata(given)
     area = _auc_of_ranks(positive, ranks)
-    above_negatives = (ranks[positive] - _ranks(given[positive])) / n
-    below_positives = 1.0 - (ranks[~positive] - _ranks(given[~positive])) / m
+    above_negatives = (ranks[positive] - rankdata(given[positive])) / n
+    below_positives = 1.0 - (ranks[~positive] - rankdata(given[~positive])) / m
     if min(m, n) < 2:
         return AucEstimate(float(area), float("nan"), float("nan"), float("nan"))
     error = float(np.sqrt(above_negatives.var(ddof=1) / m + below_positives.var(ddof=1) / n))
@@ -75,25 +63,17 @@ def log_loss(y: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
     """Mean of -ln(probability given to what happened); probabilities are kept 1e-15 away from 0 and 1."""
     target, given = _checked(y, probabilities, both_classes=False, probabilities=True)
     kept = np.clip(given, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    return float(-np.mean(xlogy(target, kept) + xlogy(1 - target, 1 - kept)))
+    return float(log_loss_score(target, kept, labels=[0, 1]))
 
 
 def brier(y: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
     """Mean squared difference between probability and outcome."""
-    target, given = _checked(y, probabilities, both_classes=False, probabilities=True)
-    return float(np.mean(np.square(given - target)))
+    return float(brier_score_loss(*_checked(y, probabilities, both_classes=False, probabilities=True)))
 
 
 def average_precision(y: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Sum of precision times gain in recall down the list, tied scores entering together (scikit-learn's
-    definition).
-    """
-    target, given = _checked(y, scores)
-    order = np.argsort(-given, kind="stable")
-    found = np.cumsum(target[order])
-    ends = np.append(np.flatnonzero(np.diff(given[order])), len(given) - 1)
-    recall = found[ends] / found[-1]
-    return float(np.sum(np.diff(recall, prepend=0.0) * found[ends] / (ends + 1)))
+    """Sum of precision times gain in recall down the list, tied scores entering together. Raises ValueError on one class."""
+    return float(average_precision_score(*_checked(y, scores)))
 
 
 def rate_at(y: npt.ArrayLike, scores: npt.ArrayLike, fraction: float) -> float:
@@ -151,44 +131,6 @@ def predicted_over_actual(y: npt.ArrayLike, probabilities: npt.ArrayLike) -> flo
     return float(given.sum() / target.sum()) if target.any() else float("nan")
 
 
-def auc_difference(
-    y: npt.ArrayLike,
-    first: npt.ArrayLike,
-    second: npt.ArrayLike,
-    resamples: int = 300,
-    level: float = 0.95,
-    seed: int = 0,
-) -> AucDifference:
-    """Paired bootstrap of the difference of two AUCs: rows redrawn within each class, both scores on the same
-    draw.
-
-    Interval by percentiles; `p_value` doubles the share of resamples on the far side of zero, at least 1 /
-    resamples. Raises ValueError when `y` has one class or lengths differ.
-    """
-    target, one = _checked(y, first)
-    _, two = _checked(y, second)
-    positive = target == 1
-    generator = np.random.default_rng(seed)
-    at_once = max(1, DRAWS_AT_ONCE // len(target))
-    parts = []
-    for start in range(0, resamples, at_once):
-        count = min(at_once, resamples - start)
-        times = [_draws(generator, count, int(side.sum())) for side in (positive, ~positive)]
-        parts.append(_drawn_aucs(one, positive, *times) - _drawn_aucs(two, positive, *times))
-    differences = np.concatenate(parts)
-    point = auc(target, one) - auc(target, two)
-    edge = (1 - level) / 2
-    bounds = np.quantile(differences, [edge, 1 - edge])
-    beyond = float(min((differences <= 0).mean(), (differences >= 0).mean()))
-    return AucDifference(
-        float(point),
-        float(differences.std(ddof=1)),
-        float(bounds[0]),
-        float(bounds[1]),
-        min(1.0, max(2 * beyond, 1 / resamples)),
-    )
-
-
 def one_column_table(
     X: pd.DataFrame | npt.ArrayLike, y: npt.ArrayLike, names: Sequence[str] | None = None
 ) -> pd.DataFrame:
@@ -209,49 +151,13 @@ def one_column_table(
     rows = []
     for name, column in zip(names, values.T, strict=True):
         missing = np.isnan(column)
-        rising = _auc_of_ranks(positive, _ranks(np.where(missing, -np.inf, column)))
-        falling = _auc_of_ranks(positive, _ranks(np.where(missing, -np.inf, -column))) if missing.any() else 1 - rising
+        rising = _auc_of_ranks(positive, rankdata(np.where(missing, -np.inf, column)))
+        falling = (
+            _auc_of_ranks(positive, rankdata(np.where(missing, -np.inf, -column))) if missing.any() else 1 - rising
+        )
         best = (rising, 1) if rising >= falling else (falling, -1)
         rows.append({"column": name, "auc": best[0], "direction": best[1]})
     return pd.DataFrame(rows).sort_values("auc", ascending=False, kind="stable", ignore_index=True)
-
-
-def _draws(generator: np.random.Generator, resamples: int, count: int) -> npt.NDArray[np.int32]:
-    """How often each of `count` rows is drawn in each resample, shape (resamples, count)."""
-    drawn = generator.integers(0, count, size=(resamples, count), dtype=np.int64)
-    drawn += (np.arange(resamples, dtype=np.int64) * count)[:, None]
-    times = np.bincount(drawn.ravel(), minlength=resamples * count)
-    return times.reshape(resamples, count).astype(np.int32)
-
-
-def _drawn_aucs(
-    scores: Floats,
-    positive: npt.NDArray[np.bool_],
-    positive_times: npt.NDArray[np.int32],
-    negative_times: npt.NDArray[np.int32],
-) -> Floats:
-    """The AUC of every resample, shape (resamples,): weighted pairs won, from running totals of sorted
-    negatives.
-    """
-    high, low = scores[positive], scores[~positive]
-    order = np.argsort(low, kind="stable")
-    below = np.zeros((len(negative_times), len(low) + 1), dtype=np.int32)
-    np.cumsum(negative_times[:, order], axis=1, out=below[:, 1:])
-    beaten = below[:, np.searchsorted(low[order], high, side="left")]
-    beaten += below[:, np.searchsorted(low[order], high, side="right")]
-    won = np.einsum("ij,ij->i", beaten, positive_times, dtype=np.float64)
-    return won / (2.0 * len(high) * len(low))
-
-
-def _ranks(values: Floats) -> Floats:
-    """Ranks from 1, tied values sharing their mean; infinities allowed."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    sizes = np.diff(np.append(starts, len(values)))
-    ranks = np.empty(len(values))
-    ranks[order] = np.repeat(starts + (sizes + 1) / 2, sizes)
-    return ranks
 
 
 def _auc_of_ranks(positive: npt.NDArray[np.bool_], ranks: Floats) -> float:
