@@ -4,14 +4,13 @@ folder.
 Belongs here: predicting with what was fitted, and storing it so that it loads anywhere to the same last bit.
 Does not belong here: fitting, choosing weights, deciding which bundle is promoted.
 
-A folder holds `bundle.json` (format, columns in order, members, calibration, metadata, the SHA-256 of every
-other file and of itself) and `members/<number>/<fold>/`, which the estimator's family writes. JSON, text and
-safetensors; no pickle.
+A folder holds `bundle.json` (format, columns in order, members, calibration, metadata) and `members/<number>/<fold>/`, which
+the estimator's family writes. JSON, text and safetensors; no pickle, so that a folder from anywhere can do no more than
+predict wrongly. That its bytes are those saved is for whoever keeps it to check; the artifact store does so for every file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -34,7 +33,7 @@ FORMAT = 1
 
 
 class BundleDamaged(ValueError):
-    """A bundle's folder does not hold what was saved; the message names the file."""
+    """A folder holds no bundle, or one that cannot be read; the message names the file."""
 
 
 class WrongColumns(ValueError):
@@ -134,9 +133,8 @@ class Bundle:
             raise ValueError(f"Columns {', '.join(columns)} hold infinities; leave missing values null.")
         return values
 
-    def save(self, folder: Path) -> str:
-        """Write the bundle into `folder`, which must be empty or absent, all at once; returns the content
-        hash.
+    def save(self, folder: Path) -> None:
+        """Write the bundle into `folder`, which must be empty or absent, all at once.
 
         Raises FileExistsError when `folder` holds anything.
         """
@@ -159,58 +157,48 @@ class Bundle:
                 "members": members,
                 "calibrator": None if self.calibrator is None else self.calibrator.to_json(),
                 "metadata": dict(self.metadata),
-                "files": {
-                    path.relative_to(aside).as_posix(): _file_hash(path)
-                    for path in sorted(aside.rglob("*"))
-                    if path.is_file()
-                },
             }
-            content["content_hash"] = _content_hash(content)
             (aside / BUNDLE_FILE).write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False))
             aside.chmod(0o755)
             os.replace(aside, folder)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
-        return str(content["content_hash"])
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The bundle saved in `folder`. Raises BundleDamaged when a file is absent or differs from what was
-        saved.
-        """
+        """The bundle saved in `folder`. Raises BundleDamaged when it is none, or lacks what it needs."""
         folder = Path(folder)
         described = folder / BUNDLE_FILE
         if not described.is_file():
             raise BundleDamaged(f"{described} does not exist; this folder holds no bundle.")
         try:
             content = json.loads(described.read_text())
-            recorded = content.pop("content_hash")
-        except (ValueError, KeyError, AttributeError) as error:
+            if content["format"] != FORMAT:
+                raise BundleDamaged(f"{described} has format {content['format']}; this version reads format {FORMAT}.")
+            calibrator = None if content["calibrator"] is None else calibrator_from_json(content["calibrator"])
+            names, metadata = tuple(content["feature_names"]), content["metadata"]
+            members = [(each["name"], each["family"], each["weight"], each["models"]) for each in content["members"]]
+        except BundleDamaged:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
             raise BundleDamaged(
-                f"{described} is not a bundle's description ({error}); save the bundle again."
+                f"{described} is not a bundle's description ({error}); train or restore the model again."
             ) from error
-        if recorded != _content_hash(content):
-            raise BundleDamaged(f"{described} was changed after it was saved; train or restore the model again.")
-        if content["format"] != FORMAT:
-            raise BundleDamaged(f"{described} has format {content['format']}; this version reads format {FORMAT}.")
-        for name, digest in content["files"].items():
-            path = folder / name
-            if not path.is_file():
-                raise BundleDamaged(f"{path} is missing from the bundle; train or restore the model again.")
-            if _file_hash(path) != digest:
-                raise BundleDamaged(f"{path} differs from what was saved (SHA-256); train or restore the model again.")
-        members = tuple(
-            Member(
-                each["name"],
-                each["family"],
-                each["weight"],
-                tuple(load_estimator(each["family"], folder / path) for path in each["models"]),
-            )
-            for each in content["members"]
+        fitted = (
+            Member(name, family, weight, tuple(_model(family, folder / path) for path in paths))
+            for name, family, weight, paths in members
         )
-        calibrator = None if content["calibrator"] is None else calibrator_from_json(content["calibrator"])
-        return cls(members, calibrator, tuple(content["feature_names"]), content["metadata"])
+        return cls(tuple(fitted), calibrator, names, metadata)
+
+
+def _model(family: str, folder: Path) -> TableClassifier:
+    try:
+        return load_estimator(family, folder)
+    except Exception as error:
+        raise BundleDamaged(
+            f"{folder} holds no {family} model that can be read ({error!r}); train or restore the model again."
+        ) from error
 
 
 def _values_and_names(X: Any, feature_names: Sequence[str] | None) -> tuple[Floats, list[str]]:
@@ -247,13 +235,3 @@ def _require_columns(given: Sequence[str] | npt.NDArray[Any], wanted: Sequence[s
     raise WrongColumns(
         f"The columns of {whose} are not the bundle's: {'; '.join(faults)}. Give them by name, in order."
     )
-
-
-def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _content_hash(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(
-        json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-    ).hexdigest()

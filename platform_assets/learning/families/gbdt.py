@@ -112,7 +112,11 @@ class LightGBMClassifier(TableClassifier, Parameters):
         return {}
 
     def _read(self, folder: Path, fitted: dict[str, Any]) -> None:
-        self._take_trees((folder / BOOSTER_FILE).read_text())
+        text = (folder / BOOSTER_FILE).read_text()
+        # A text cut short is a model of fewer trees.
+        if "\nend of trees\n" not in text:
+            raise ValueError(f"{folder / BOOSTER_FILE} is cut short")
+        self._take_trees(text)
 
     def _take_trees(self, text: str) -> None:
         self.text_ = text
