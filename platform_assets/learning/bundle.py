@@ -103,13 +103,12 @@ class Bundle:
             members.append(Member(name, family, weight / total, tuple(fitted)))
         return cls(tuple(members), calibrator, tuple(feature_names), dict(metadata or {}))
 
-    def predict(self, X: Any, feature_names: Sequence[str] | None = None) -> Floats:
-        """Calibrated probabilities (n,) for a data frame, an Arrow table, or an array (n, d) with
-        `feature_names`.
+    def predict(self, X: Any) -> Floats:
+        """Calibrated probabilities (n,) for a data frame or an Arrow table.
 
         Raises WrongColumns unless the columns are the bundle's in its order, and ValueError on infinities.
         """
-        return self.predict_values(self.values(X, feature_names))
+        return self.predict_values(self.values(X))
 
     def predict_values(self, values: Floats) -> Floats:
         """As `predict`, for a float64 array (n, d) that `values` returned or whose columns are known to be
@@ -122,11 +121,11 @@ class Bundle:
             raw += member.weight * member.predict(values)
         return raw if self.calibrator is None else self.calibrator.predict(np.clip(raw, 0.0, 1.0))
 
-    def values(self, X: Any, feature_names: Sequence[str] | None = None) -> Floats:
+    def values(self, X: Any) -> Floats:
         """`X` as a float64 array (n, d), NaN for missing, once its columns are found to be the bundle's, in
         order.
         """
-        values, names = _values_and_names(X, feature_names)
+        values, names = _values_and_names(X)
         _require_columns(names, self.feature_names, "the table")
         if np.isinf(values).any():
             columns = [names[position] for position in np.flatnonzero(np.isinf(values).any(axis=0))]
@@ -201,23 +200,14 @@ def _model(family: str, folder: Path) -> TableClassifier:
         ) from error
 
 
-def _values_and_names(X: Any, feature_names: Sequence[str] | None) -> tuple[Floats, list[str]]:
+def _values_and_names(X: Any) -> tuple[Floats, list[str]]:
     if isinstance(X, pd.DataFrame):
-        values, own = X.to_numpy(dtype=np.float64, na_value=np.nan), [str(name) for name in X.columns]
-    elif hasattr(X, "column_names"):
-        own = list(X.column_names)
-        columns = [np.asarray(X.column(i).to_numpy(zero_copy_only=False), dtype=np.float64) for i in range(len(own))]
-        values = np.column_stack(columns) if columns else np.empty((X.num_rows, 0))
+        values, names = X.to_numpy(dtype=np.float64, na_value=np.nan), [str(name) for name in X.columns]
     else:
-        values = np.asarray(X, dtype=np.float64)
-        if feature_names is None:
-            raise WrongColumns("An array has no column names; pass feature_names with it.")
-        own = list(feature_names)
-    if values.ndim != 2 or values.shape[1] != len(own):
-        raise WrongColumns(f"The array has shape {values.shape}, for {len(own)} column names.")
-    if feature_names is not None:
-        _require_columns(own, feature_names, "feature_names")
-    return np.ascontiguousarray(values), own
+        names = list(X.column_names)
+        columns = [np.asarray(X.column(i).to_numpy(zero_copy_only=False), dtype=np.float64) for i in range(len(names))]
+        values = np.column_stack(columns) if columns else np.empty((X.num_rows, 0))
+    return np.ascontiguousarray(values), names
 
 
 def _require_columns(given: Sequence[str] | npt.NDArray[Any], wanted: Sequence[str], whose: str) -> None:

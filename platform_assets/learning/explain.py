@@ -25,18 +25,7 @@ PREDICT_AT_ONCE = 65_536
 MOST_ROWS = 10_000
 ENOUGH_EXPLAINED = 0.5
 
-
-@dataclass(frozen=True)
-class Reasons:
-    """The features (or sets) that raise each row most: `names` (n, top), None where fewer raise it; `drops` (n, top)
-    in log-odds, 0 there; `predictions`, the number of rows the bundle had to predict; `method`, "contributions" or
-    "occlusion".
-    """
-
-    names: npt.NDArray[np.object_]
-    drops: Floats
-    predictions: int
-    method: str = "occlusion"
+Names = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -44,18 +33,14 @@ class Contributions:
     """What each feature adds to each row's log-odds, by the members that are trees.
 
     Attributes:
-        values: (n, d) in log-odds; a row's values and `base` add up to the mean log-odds of the tree members,
-            weighted as the bundle weighs them and before calibration. The bundle itself averages probabilities, which
-            is near but not equal.
-        base: the log-odds of an average training row.
+        values: (n, d) in log-odds; a row's values and one number for all rows add up to the mean log-odds of the tree
+            members, weighted as the bundle weighs them and before calibration. The bundle itself averages probabilities,
+            which is near but not equal.
         explained_share: weight of the members explained, 0 to 1.
-        unexplained: names of the others.
     """
 
     values: Floats
-    base: float
     explained_share: float
-    unexplained: tuple[str, ...]
 
 
 def tree_contributions(bundle: Bundle, X: Any, max_rows: int = MOST_ROWS) -> Contributions:
@@ -67,19 +52,14 @@ def tree_contributions(bundle: Bundle, X: Any, max_rows: int = MOST_ROWS) -> Con
     values = bundle.values(X)
     if len(values) > max_rows:
         raise ValueError(f"Contributions of {len(values)} rows were asked for, more than {max_rows}; explain a sample.")
-    total, share, left = np.zeros((len(values), len(bundle.feature_names) + 1)), 0.0, []
+    total, share = np.zeros(values.shape), 0.0
     for member in bundle.members:
         parts = [_contributions(model, values) for model in member.models]
         explained = [part for part in parts if part is not None]
-        if len(explained) < len(parts):
-            left.append(member.name)
-            continue
-        total += member.weight * np.mean(explained, axis=0)
-        share += member.weight
-    total /= share or 1.0
-    # The last column holds each row's base, the same in every row.
-    base = float(total[0, -1]) if len(total) else float("nan")
-    return Contributions(total[:, :-1], base, share, tuple(left))
+        if len(explained) == len(parts):
+            total += member.weight * np.mean(explained, axis=0)
+            share += member.weight
+    return Contributions(total / (share or 1.0), share)
 
 
 def reasons(
@@ -89,9 +69,9 @@ def reasons(
     feature_sets: Mapping[str, Sequence[str]] | None = None,
     top: int = 3,
     max_predictions: int = 1_000_000,
-) -> Reasons:
-    """The features, or sets, that raise each row's score most: by contributions of trees where trees hold at least
-    half of the bundle's weight, by occlusion otherwise.
+) -> Names:
+    """The features, or sets, that raise each row's score most (n, top), None where fewer raise it: by contributions of
+    trees where trees hold at least half of the bundle's weight, by occlusion otherwise.
 
     Parameters and errors are those of `occlusion_reasons`; contributions are given for at most 10,000 rows.
     """
@@ -101,7 +81,7 @@ def reasons(
     found = tree_contributions(bundle, X).values
     sets = _positions(bundle, feature_sets)
     together = np.column_stack([found[:, where].sum(axis=1) for where in sets.values()])
-    return _highest(together, list(sets), top, len(found), "contributions")
+    return _highest(together, list(sets), top)
 
 
 def _booster(model: TableClassifier) -> Any:
@@ -111,16 +91,16 @@ def _booster(model: TableClassifier) -> Any:
 
 
 def _contributions(model: TableClassifier, values: Floats) -> Floats | None:
-    """Contributions of every column and the base (n, d + 1), in log-odds; None when the model is no trees."""
+    """Contributions of every column (n, d), in log-odds; None when the model is no trees."""
     booster = _booster(model)
     if booster is None:
         return None
-    if not len(values):
-        return np.zeros((0, values.shape[1] + 1))
-    seen = model.positions_ if isinstance(model, SelectedColumnsClassifier) else np.arange(values.shape[1])
-    found = np.zeros((len(values), values.shape[1] + 1))
-    told = booster.predict(np.ascontiguousarray(values[:, seen]), pred_contrib=True, num_threads=1)
-    found[:, [*seen, -1]] = told
+    found = np.zeros(values.shape)
+    if len(values):
+        seen = model.positions_ if isinstance(model, SelectedColumnsClassifier) else np.arange(values.shape[1])
+        told = booster.predict(np.ascontiguousarray(values[:, seen]), pred_contrib=True, num_threads=1)
+        # The last column holds the log-odds of an average training row, the same in every row.
+        found[:, seen] = told[:, :-1]
     return found
 
 
@@ -131,9 +111,9 @@ def occlusion_reasons(
     feature_sets: Mapping[str, Sequence[str]] | None = None,
     top: int = 3,
     max_predictions: int = 1_000_000,
-) -> Reasons:
-    """How far each row's log-odds drop when a feature, or a set of features together, is put at its
-    population median.
+) -> Names:
+    """The features, or sets, for which each row's log-odds drop most when they are put at their population median (n,
+    top), None where fewer make them drop.
 
     `X` as for `Bundle.predict`; `medians` as `population_medians` returns them; `feature_sets` names the sets
     to occlude, by default every feature alone. Features that move together hide behind each other alone:
@@ -157,25 +137,22 @@ def occlusion_reasons(
     base = _log_odds(bundle.predict_values(values))
     drops = np.zeros((len(values), len(sets)))
     same = (values == typical) | (np.isnan(values) & np.isnan(typical))
-    jobs = [(column, np.flatnonzero(~same[:, where].all(axis=1)), where) for column, where in enumerate(sets.values())]
-    cost = len(values)
-    for column, rows, where in jobs:
+    for column, where in enumerate(sets.values()):
+        rows = np.flatnonzero(~same[:, where].all(axis=1))
         for start in range(0, len(rows), PREDICT_AT_ONCE):
             some = rows[start : start + PREDICT_AT_ONCE]
             occluded = values[some]
             occluded[:, where] = typical[where]
             drops[some, column] = base[some] - _log_odds(bundle.predict_values(occluded))
-            cost += len(some)
-    return _highest(drops, list(sets), top, cost, "occlusion")
+    return _highest(drops, list(sets), top)
 
 
-def _highest(raised: Floats, sets: Sequence[str], top: int, cost: int, method: str) -> Reasons:
+def _highest(raised: Floats, sets: Sequence[str], top: int) -> Names:
     """The `top` sets that raise each row most, of what every set (n, sets) raises it by."""
     order = np.argsort(-raised, axis=1, kind="stable")[:, :top]
-    highest = np.take_along_axis(raised, order, axis=1)
     names = np.asarray(sets, dtype=object)[order]
-    names[highest <= 0] = None
-    return Reasons(names, np.where(highest > 0, highest, 0.0), cost, method)
+    names[np.take_along_axis(raised, order, axis=1) <= 0] = None
+    return names
 
 
 def population_medians(X: pd.DataFrame) -> dict[str, float | None]:
@@ -188,15 +165,14 @@ def permutation_importance(
     bundle: Bundle,
     X: Any,
     y: npt.ArrayLike,
-    feature_sets: Mapping[str, Sequence[str]] | None = None,
     max_rows: int = 2000,
     repeats: int = 2,
     seed: int = 0,
 ) -> pd.DataFrame:
     """How much worse the bundle gets when a feature's values are dealt out anew among rows (Breiman 2001).
 
-    Returns one row a feature (or set), most important first: `feature`, `log_loss_increase`, `auc_drop`,
-    means over `repeats`. At most `max_rows` rows, drawn by `seed`, are used: rows x sets x repeats
+    Returns one row a feature, most important first: `feature`, `log_loss_increase`, `auc_drop`,
+    means over `repeats`. At most `max_rows` rows, drawn by `seed`, are used: rows x features x repeats
     predictions. On rows the bundle was fitted on the figures flatter what it over-fitted. Raises ValueError
     when `y` has one class on the rows used.
     """
@@ -207,7 +183,7 @@ def permutation_importance(
     base = bundle.predict_values(values)
     base_loss, base_auc = metrics.log_loss(target, base), metrics.auc(target, base)
     found = []
-    for name, where in _positions(bundle, feature_sets).items():
+    for where, name in enumerate(bundle.feature_names):
         losses, areas = [], []
         for _ in range(repeats):
             dealt = values.copy()
@@ -235,7 +211,7 @@ def importance_over_folds(
     """
     tables = []
     for number, (bundle, X, y) in enumerate(folds):
-        table = permutation_importance(bundle, X, y, None, max_rows, repeats, seed + number).set_index("feature")
+        table = permutation_importance(bundle, X, y, max_rows, repeats, seed + number).set_index("feature")
         values = bundle.values(X)
         rows = np.sort(np.random.default_rng(seed + number).permutation(len(values))[:max_rows])
         told = tree_contributions(bundle, pd.DataFrame(values[rows], columns=list(bundle.feature_names)), max_rows)

@@ -69,14 +69,12 @@ def test_a_prediction_is_the_calibrated_weighted_mean_of_fold_models(
     assert bundle.predict(table.X) == pytest.approx(bundle.calibrator.predict(raw), abs=1e-12)
 
 
-def test_a_frame_an_arrow_table_and_an_array_predict_alike(bundle: Bundle, table: Table) -> None:
+def test_a_frame_and_an_arrow_table_predict_alike(bundle: Bundle, table: Table) -> None:
     expected = bundle.predict(table.X)
-    names = list(table.X.columns)
     arrow = pa.Table.from_pandas(table.X, preserve_index=False)
     assert arrow["spent"].null_count > 0
     assert (bundle.predict(arrow) == expected).all()
     assert (bundle.predict(arrow.to_batches()[0]) == expected).all()
-    assert (bundle.predict(table.X.to_numpy(), names) == expected).all()
     assert (bundle.predict(table.X.iloc[5:9]) == expected[5:9]).all()
     assert bundle.predict(table.X.iloc[:0]).shape == (0,)
 
@@ -103,8 +101,6 @@ def test_missing_extra_and_reordered_columns_are_refused_by_name(bundle: Bundle,
         bundle.predict(table.X.assign(tenure=1.0))
     with pytest.raises(WrongColumns, match='position 0 is "recency" and should be "orders"'):
         bundle.predict(table.X[["recency", "orders", "spent", "n0", "n1"]])
-    with pytest.raises(WrongColumns, match="pass feature_names"):
-        bundle.predict(table.X.to_numpy())
     with pytest.raises(WrongColumns, match="position 1"):
         bundle.predict(pd.concat([table.X.iloc[:, :1], table.X], axis=1))
     with pytest.raises(ValueError, match="Columns spent hold infinities"):

@@ -40,7 +40,7 @@ def reasons_in_words(
     values = {name: rows[name].to_pylist() for name in leaning}
     return [
         "; ".join(_said(words[name], values[name][row]) for name in best if name is not None) or None
-        for row, best in enumerate(found.names)
+        for row, best in enumerate(found)
     ]
 
 

@@ -1,13 +1,10 @@
 """What a model must beat: the best single column, and chance. Logistic regression is a family of its own.
 
-Belongs here: classifiers too simple to join an ensemble. Does not belong here: the leaderboard they appear
-in.
+Belongs here: classifiers too simple to join an ensemble, which are therefore never saved. Does not belong here: the
+leaderboard they appear in.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,22 +57,6 @@ class OneColumnRule(TableClassifier):
     def _signed(self, X: Floats) -> Floats:
         return self.direction_ * signed_log(X[:, self.column_])
 
-    def _write(self, folder: Path) -> dict[str, Any]:
-        return {
-            "column": self.column_,
-            "direction": self.direction_,
-            "lowest": self.lowest_,
-            "mean": self.mean_,
-            "scale": self.scale_,
-            "platt": self.platt_.coefficients_.tolist(),
-        }
-
-    def _read(self, folder: Path, fitted: dict[str, Any]) -> None:
-        self.column_, self.direction_ = fitted["column"], fitted["direction"]
-        self.lowest_, self.mean_, self.scale_ = fitted["lowest"], fitted["mean"], fitted["scale"]
-        self.platt_ = PlattCalibrator()
-        self.platt_.coefficients_ = np.asarray(fitted["platt"], dtype=np.float64)
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
@@ -105,12 +86,6 @@ class RandomOrder(TableClassifier):
             mixed = pd.util.hash_array(mixed * np.uint64(0x9E3779B97F4A7C15) + column)
         nudge = (pd.util.hash_array(mixed) >> np.uint64(11)).astype(np.float64) / 2**53 - 0.5
         return expit(self.log_odds_ + 0.001 * nudge)
-
-    def _write(self, folder: Path) -> dict[str, Any]:
-        return {"log_odds": self.log_odds_}
-
-    def _read(self, folder: Path, fitted: dict[str, Any]) -> None:
-        self.log_odds_ = fitted["log_odds"]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

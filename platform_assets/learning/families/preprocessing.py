@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -67,11 +67,6 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     def n_features_out_(self) -> int:
         """Number of columns `transform` returns."""
         return self.n_features_in_ + len(self.flagged_)
-
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
-        """The input's names, then `<name>_missing` for the flagged columns."""
-        names = OneToOneFeatureMixin.get_feature_names_out(self, input_features)
-        return np.concatenate([names, np.asarray([f"{names[i]}_missing" for i in self.flagged_], dtype=object)])
 
     def to_json(self) -> dict[str, Any]:
         """What was learned, as plain values, floats to the last bit; a constant column's scale is None."""
