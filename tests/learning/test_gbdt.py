@@ -99,6 +99,18 @@ def test_a_state_of_another_fit_is_ignored(other: str, table: Table) -> None:
     assert made.fit(X, y, fitting=Fitting(rounds=rounds, checkpoints=kept)).text_ == fresh
 
 
+def test_a_damaged_state_is_left_alone_and_says_so(table: Table) -> None:
+    kept = Kept()
+    whole = LightGBMClassifier().fit(
+        table.X, table.y, fitting=Fitting(rounds=60, checkpoints=kept, checkpoint_seconds=0)
+    )
+    with pytest.warns(UserWarning, match=r"checkpoint of this fit is damaged.*starts anew"):
+        again = LightGBMClassifier().fit(
+            table.X, table.y, fitting=Fitting(rounds=60, checkpoints=Kept(kept.states[-1][:-1]))
+        )
+    assert again.text_ == whole.text_
+
+
 def test_a_fit_without_cpu_left_ends_after_the_round_that_finds_out(table: Table) -> None:
     fitted = LightGBMClassifier().fit(table.X, table.y, table.groups, Fitting(cpu_seconds=0.0))
     assert (fitted.best_iteration_, fitted.ended_by_, len(fitted.history_)) == (1, "budget", 1)

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from platform_assets.learning.families.checkpoint import DamagedState, pack, unpack
 from platform_assets.learning.families.fitting import Fitting, RelatedTask
 from platform_assets.learning.families.networks.body import pretrain_body
-from platform_assets.learning.families.networks.checkpoint import DamagedState, pack, unpack
 from platform_assets.learning.families.networks.network import NetworkClassifier
 from platform_assets.learning.families.registry import make_estimator
 from tests.learning.conftest import Table, make_table

@@ -6,14 +6,13 @@ features, folds, ensembles, calibration.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
+from platform_assets.learning.families import checkpoint
 from platform_assets.learning.families.estimator import Floats, TableClassifier
-from platform_assets.learning.families.fitting import CannotFit, Fitting, Progress
+from platform_assets.learning.families.fitting import CannotFit, Checkpoints, Fitting, Progress
 from platform_assets.learning.families.parameters.lightgbm import Parameters
 from platform_assets.learning.families.trees import MOST_LEAVES, SmallTrees
 from platform_assets.learning.folds import inner_validation
@@ -152,28 +152,17 @@ class _Reached:
     cpu_seconds: float = 0.0
 
     def to_bytes(self, fingerprint: str) -> bytes:
-        from safetensors.numpy import save
-
-        plain = {
-            "fingerprint": fingerprint,
-            "texts": self.texts,
-            "trees": self.trees,
-            "history": self.history,
-            "best": self.best,
-            "cpu_seconds": self.cpu_seconds,
-        }
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "scores"}
         arrays = {f"scores_{part}": values for part, values in enumerate(self.scores)}
-        return bytes(save({**arrays, "plain": np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)}))
+        return checkpoint.pack(arrays, plain | {"fingerprint": fingerprint})
 
     @classmethod
-    def from_bytes(cls, state: bytes, fingerprint: str) -> Self | None:
-        """What `to_bytes` kept, or None when it belongs to another fit."""
-        from safetensors.numpy import load
-
-        arrays = load(state)
-        plain = json.loads(arrays.pop("plain").tobytes())
-        if plain.pop("fingerprint") != fingerprint:
-            return None
+    def taken_up(cls, checkpoints: Checkpoints, fingerprint: str) -> Self:
+        """What `to_bytes` kept of the same fit, or the start."""
+        state = checkpoint.take_up(checkpoints, fingerprint)
+        if state is None:
+            return cls()
+        arrays, plain = state
         return cls(**plain, scores=[arrays[name] for name in sorted(arrays)])
 
 
@@ -202,10 +191,9 @@ class _Boosting:
             self.data.append(lightgbm.Dataset(X[held_out], y[held_out], reference=self.data[0]))
         self.reached = _Reached()
         if fitting.checkpoints is not None:
-            described = json.dumps([settings, seed, rounds, SEGMENT_ROUNDS, X.shape], sort_keys=True)
-            self.fingerprint = _fingerprint(described, X, y, trained)
-            state = fitting.checkpoints.load()
-            self.reached = (None if state is None else _Reached.from_bytes(state, self.fingerprint)) or self.reached
+            described = json.dumps([settings, seed, rounds, SEGMENT_ROUNDS], sort_keys=True)
+            self.fingerprint = checkpoint.fingerprint(described, X, y, trained)
+            self.reached = _Reached.taken_up(fitting.checkpoints, self.fingerprint)
 
     def run(self, started: float) -> str:
         """Boost until the validation loss, the ceiling or the budget ends it; returns which (`ended_by_`).
@@ -314,10 +302,3 @@ def _join(texts: list[str]) -> str:
     trees = "".join(text[text.index("Tree=0\n") : text.index("end of trees")] for text in texts)
     numbers = itertools.count()
     return head + re.sub(r"(?m)^Tree=\d+$", lambda _: f"Tree={next(numbers)}", trees) + "end of trees\n"
-
-
-def _fingerprint(settings: str, *arrays: npt.NDArray[Any]) -> str:
-    digest = hashlib.sha256(settings.encode())
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

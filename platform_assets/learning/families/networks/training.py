@@ -6,9 +6,7 @@ starts its weights. torch is imported when a training starts, so that a process 
 
 from __future__ import annotations
 
-import hashlib
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from platform_assets.learning.families import checkpoint
 from platform_assets.learning.families.fitting import CannotFit, Fitting, Progress
-from platform_assets.learning.families.networks import checkpoint
 from platform_assets.learning.families.networks.adamw import AdamW
 from platform_assets.learning.families.networks.architecture import HEADS, STEPS, Weights, logits
 
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
 # Mean log loss, in nats, that no fit passes on its way to a good one: chance is below 0.7.
 DIVERGED = 20.0
 VALIDATE_ROWS = 8192
@@ -265,7 +262,6 @@ class _Training:
             arrays |= {f"kept/{name}": self.kept[name]}
             arrays |= {f"first/{name}": self.optimizer.first[name], f"second/{name}": self.optimizer.second[name]}
         values = {
-            "format": FORMAT,
             "fingerprint": self.fingerprint,
             "epoch": self.epoch,
             "next_row": self.next_row,
@@ -279,19 +275,9 @@ class _Training:
 
     def take_up(self) -> None:
         """Go on from the checkpoint of the same fit, if there is one."""
-        state = self.fitting.checkpoints.load() if self.fitting.checkpoints is not None else None
-        if state is None:
-            return
-        try:
-            arrays, values = checkpoint.unpack(state)
-        except checkpoint.DamagedState as damage:
-            warnings.warn(
-                f"The checkpoint of this fit is damaged ({damage}): it is left alone and the fit starts anew.",
-                stacklevel=2,
-            )
-            return
-        if (values["format"], values["fingerprint"]) == (FORMAT, self.fingerprint):
-            self._restore(arrays, values)
+        state = checkpoint.take_up(self.fitting.checkpoints, self.fingerprint)
+        if state is not None:
+            self._restore(*state)
 
     def _restore(self, arrays: checkpoint.Arrays, values: dict[str, Any]) -> None:
         import torch
@@ -320,12 +306,9 @@ def _own(every: torch.Tensor, tasks: torch.Tensor) -> torch.Tensor:
 
 
 def _fingerprint(weights: Weights, rows: Rows, validating: Rows | None, course: Course) -> str:
-    digest = hashlib.sha256(repr(course).encode())
     parts = [rows] if validating is None else [rows, validating]
-    for array in (*weights.values(), *(one for part in parts for one in (part.inputs, part.labels, part.tasks))):
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    arrays = (one for part in parts for one in (part.inputs, part.labels, part.tasks))
+    return checkpoint.fingerprint(repr(course), *weights.values(), *arrays)
 
 
 def _device(wanted: str) -> str:
