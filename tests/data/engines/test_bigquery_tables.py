@@ -20,6 +20,7 @@ from platform_assets.data.exports.export import ExportError
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.discover import load_source
+from tests.data.engines.source_in_bigquery import Source, in_order, load_in_child, rows_in_folder
 from tests.data.exports.breaking import (
     AT,
     FILMS,
@@ -32,7 +33,6 @@ from tests.data.exports.breaking import (
     write_films,
     write_shop,
 )
-from tests.data.exports.in_bigquery import Source, in_order, load_in_child, rows_in_folder
 from tests.emulators.killing_proxy import When, killing_proxy
 
 ORDERS = SHOP.model_copy(update={"tables": SHOP.tables[1:]})
@@ -247,7 +247,7 @@ def test_a_load_killed_at_any_change_leaves_an_export_out_or_in_and_the_rerun_co
     source = make_source(ORDERS)
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(
-        ["tests.data.exports.in_bigquery", "google.cloud.bigquery", "pyarrow.parquet", "gcsfs"]
+        ["tests.data.engines.source_in_bigquery", "google.cloud.bigquery", "pyarrow.parquet", "gcsfs"]
     )
     with killing_proxy(variables["BIGQUERY_EMULATOR_HOST"]) as proxy:
         through_proxy = variables | {"BIGQUERY_EMULATOR_HOST": proxy.url}

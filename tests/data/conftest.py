@@ -1,11 +1,13 @@
-"""Fixtures of the export tests."""
+"""Fixtures that more than one room of data tests with: a lake, raw tables, built marts, and a project in BigQuery."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.preparing import prepare
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
@@ -13,7 +15,8 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.environment import Environment, environment_from_variables
 from samples.datasets import user_cache
 from samples.exports import write_sample_exports
-from tests.data.exports.in_bigquery import Source
+from tests.data.engines.source_in_bigquery import Source
+from tests.data.small_catalog import FIRST, Order
 from tests.emulators import namespaces
 from tests.emulators.fixtures import EMULATOR_VARIABLES
 from tests.emulators.servers import Emulators
@@ -33,6 +36,34 @@ def raw(tmp_path: Path) -> Path:
 def tables(raw: Path) -> FolderTables:
     """Raw tables in the folder `raw`."""
     return FolderTables(raw)
+
+
+@pytest.fixture
+def marts(tmp_path: Path) -> MartStore:
+    return MartStore(tmp_path / "marts")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a database file with both marts from rows of orders."""
+
+    def make(orders: Sequence[Order] = FIRST, customers: Sequence[int] = (1, 2)) -> Path:
+        path = tmp_path / "dbt.duckdb"
+        path.unlink(missing_ok=True)
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("set timezone='UTC'")
+            connection.execute("create schema marts")
+            connection.execute("create table marts.customers (customer_id bigint)")
+            connection.execute(
+                "create table marts.orders (order_id bigint, customer_id bigint, ordered_at timestamptz)"
+            )
+            for customer in customers:
+                connection.execute("insert into marts.customers values (?)", [customer])
+            for order in orders:
+                connection.execute("insert into marts.orders values (?, ?, cast(? as timestamptz))", list(order))
+        return path
+
+    return make
 
 
 @pytest.fixture(scope="session")

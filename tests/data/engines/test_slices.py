@@ -7,8 +7,8 @@ import pytest
 from platform_assets.data.engines.bigquery.connection import literal, quoted
 from platform_assets.data.engines.bigquery.slices import Layout, load_files, make_table, replace_slice, without_values
 from platform_assets.data.exports.spec import ExportSourceSpec
+from tests.data.engines.source_in_bigquery import Source
 from tests.data.exports.breaking import FILMS
-from tests.data.exports.in_bigquery import Source
 
 MakeSource = Callable[[ExportSourceSpec], Source]
 

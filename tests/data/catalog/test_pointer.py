@@ -12,8 +12,8 @@ import pytest
 
 from platform_assets.data.catalog.pointer import MartMissing, MartRefused, MartStore
 from platform_assets.data.engines.duckdb.versions import mart_file
-from tests.data.engines.conftest import CUSTOMERS, FIRST, ORDERS, WATERMARK, WATERMARKS
 from tests.data.engines.writing import publish_from, write_versions
+from tests.data.small_catalog import CUSTOMERS, FIRST, ORDERS, WATERMARK, WATERMARKS
 
 LATER = (*FIRST, (4, 2, "1998-06-30 23:59:59+00"))
 
@@ -116,7 +116,7 @@ import os, signal, sys
 from pathlib import Path
 from platform_assets.data.catalog.pointer import MartStore
 from tests.data.engines.writing import write_versions
-from tests.data.engines.conftest import CUSTOMERS, ORDERS, WATERMARKS
+from tests.data.small_catalog import CUSTOMERS, ORDERS, WATERMARKS
 
 store = MartStore(Path(sys.argv[1]))
 write_versions(store, Path(sys.argv[2]), [CUSTOMERS, ORDERS], WATERMARKS)

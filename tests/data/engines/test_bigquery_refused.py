@@ -13,6 +13,7 @@ import pytest
 from platform_assets.data.exports.export import ExportError
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
+from tests.data.engines.source_in_bigquery import Source
 from tests.data.exports.breaking import (
     FILMS,
     SHOP,
@@ -25,7 +26,6 @@ from tests.data.exports.breaking import (
     write_films,
     write_shop,
 )
-from tests.data.exports.in_bigquery import Source
 
 MakeSource = Callable[[ExportSourceSpec], Source]
 

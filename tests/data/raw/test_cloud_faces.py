@@ -14,8 +14,8 @@ from platform_assets.data.marts.exports_record import RawTableEmpty, raw_tables_
 from platform_assets.data.raw.assets import export_assets
 from platform_assets.data.raw.discover import content_key, load_source
 from samples.exports import copy_exports, write_sample_exports
+from tests.data.engines.source_in_bigquery import Source
 from tests.data.exports.breaking import FILMS, LATER, SHOP, data_file, truncate, write_films, write_shop
-from tests.data.exports.in_bigquery import Source
 
 MakeSource = Callable[[ExportSourceSpec], Source]
 
