@@ -42,7 +42,9 @@ ORDER = {
 }
 
 
-def manifest(customer: dict[str, Any] | None = CUSTOMER, order: dict[str, Any] | None = ORDER) -> dict[str, Any]:
+def manifest(
+    customer: dict[str, Any] | None = CUSTOMER, order: dict[str, Any] | None = ORDER, versions: bool = False
+) -> dict[str, Any]:
     staging = {
         "name": "stg_orders",
         "resource_type": "model",
@@ -50,9 +52,10 @@ def manifest(customer: dict[str, Any] | None = CUSTOMER, order: dict[str, Any] |
         "depends_on": {"nodes": ["source.orders"]},
     }
     order_columns = {"order_id": "bigint", "customer_id": "bigint", "ordered_at": "timestamptz"}
+    valid = {"valid_from": "timestamptz", "valid_to": "timestamptz"} if versions else {}
     nodes = {
         "stg_orders": staging,
-        "customers": model("customers", customer, {"customer_id": "bigint"}, "source.customers"),
+        "customers": model("customers", customer, {"customer_id": "bigint"} | valid, "source.customers"),
         "orders": model("orders", order, order_columns, "stg_orders"),
     }
     sources = {f"source.{name}": {"source_name": "shop", "name": name} for name in ("customers", "orders")}
@@ -120,6 +123,25 @@ REFUSED = {
     "a lag that is none": (
         manifest(order={**ORDER, "arrival_lag": "soon"}),
         r"mart orders: .*'soon' is not a duration",
+    ),
+    "a person of several rows without a name": (
+        manifest(customer={**CUSTOMER, "history": "scd2"}, versions=True),
+        r"mart customers: with history scd2 .* name the person's column in config\.meta\.platform\.entity_key",
+    ),
+    "another kind": (
+        manifest(order={**ORDER, "kind": "events"}),
+        r"mart orders: config\.meta\.platform\.kind is 'events'; did you mean 'event'\?; it takes entity, event, dimension",
+    ),
+    "no kind": (manifest(order=without(ORDER, "kind")), r"mart orders: .*kind is None; it takes entity, event"),
+    "a key left empty": (manifest(order={**ORDER, "key": ""}), r"mart orders: a mart of kind event needs .*\.key"),
+    "a key that is no text": (manifest(order={**ORDER, "key": 5}), r"mart orders: .*\.key is 5; it takes text"),
+    "a flag that is none": (
+        manifest(order={**ORDER, "require_partition_filter": "yes"}),
+        r"mart orders: .*require_partition_filter is 'yes'; it takes true or false",
+    ),
+    "several at once": (
+        manifest(order={**without(ORDER, "event_time"), "arrival_lag": "soon"}),
+        r"mart orders: .*'soon' is not a duration.*\nmart orders: .*needs .*event_time",
     ),
     "a person named by two columns": (
         manifest(order={**ORDER, "entity_key": "order_id"}),
