@@ -1,7 +1,7 @@
 """Aurora (RDS) snapshot exports: from the export's JSON files and its folders to an `Export`.
 
 Belongs here: the layout and manifest keys of "Exporting DB cluster snapshot data to Amazon S3" (Aurora user
-guide). Does not belong here: reading the Parquet parts and verifying them (`staging`).
+guide). Does not belong here: reading the Parquet parts and verifying them (`engines`).
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """DynamoDB full exports: from the two manifests to an `Export`.
 
 Belongs here: the layout, manifest keys and item paths of "DynamoDB table export output format" (DynamoDB developer
-guide). Does not belong here: reading items, and verifying data files (`staging`).
+guide). Does not belong here: reading items, and verifying data files (`engines`).
 """
 
 import base64

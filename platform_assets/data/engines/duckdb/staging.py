@@ -43,9 +43,8 @@ end"""
 def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int:
     """Verifies everything declared of the table and writes `part-NNNNN.parquet` into the empty `folder`.
 
-    Returns the number of rows. Raises ExportError when a data file is absent, truncated, changed or
-    unreadable, when a count or the columns differ from the manifest's, or when two rows share the declared
-    key.
+    Returns the number of rows. Raises ExportError when a data file is absent, truncated, changed or unreadable, when a
+    count or the columns differ from the manifest's, or when two rows share the declared key.
     """
     import duckdb
 
