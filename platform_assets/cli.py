@@ -7,6 +7,7 @@ Google Cloud, the doctor, and the janitor of a deployed platform. What runs asse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -167,29 +168,27 @@ def schema(output: Path | None) -> None:
 @main.command()
 def manifest() -> None:
     """Parse the dbt project, so that definitions can load."""
-    from platform_assets.data.marts.dbt import DbtError, local_project, parse_project
+    from platform_assets.data.engines.opening import open_engine
+    from platform_assets.data.marts.dbt import DbtError, parse_project
 
-    environment = _environment()
     # Whatever the environment: what definitions need of the project is the same on every engine.
-    project = local_project(environment.dbt_project, environment.raw, environment.dbt_database)
+    project = open_engine(replace(_environment(), cloud=None)).dbt
     click.echo(str(_told(lambda: parse_project(project), DbtError)))
 
 
 @main.command()
 def prepare() -> None:
     """Make the datasets and the bucket that the platform needs in Google Cloud; exit 1 when one cannot be made."""
-    from platform_assets.data.engines.bigquery.connection import BigQuery
-    from platform_assets.data.engines.bigquery.preparing import prepare as prepared
+    from platform_assets.data.engines.opening import open_engine
 
     environment = _environment()
-    if environment.cloud is None:
+    places = []
+    for place in open_engine(environment).prepare():
+        places.append(place)
+        click.echo(f"{GOOD if place.good else BAD} {place.what}: {place.found}")
+    if not places:
         click.echo(f"PLATFORM_ENV={environment.name}: nothing to prepare; folders are made when they are needed")
-        return
-    complete = True
-    for made in prepared(BigQuery(environment.cloud)):
-        complete &= made.good
-        click.echo(f"{GOOD if made.good else BAD} {made.what}: {made.found}")
-    if not complete:
+    if not all(place.good for place in places):
         sys.exit(1)
 
 

@@ -14,7 +14,8 @@ from platform_assets.audiences.scoring.assets import NO_TAGS, data_errors, score
 from platform_assets.campaigns.assets import output_of, shown
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog
-from platform_assets.data.engines.opening import open_warehouse
+from platform_assets.data.engines.engine import AudienceTable
+from platform_assets.data.engines.opening import open_engine, open_warehouse
 from platform_assets.data.features.spine import instant_of
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
@@ -54,13 +55,14 @@ def _audience(
         description=f"{spec.description}: the people to act on, ranked, with reasons and a held-out share.",
     )
     def audience(context: dg.AssetExecutionContext, scores: ArtifactRef) -> dg.Output[ArtifactRef]:
-        from platform_assets.audiences.audience.audience import CSV_FILE, FILE, build_audience
+        from platform_assets.audiences.audience.audience import CSV_FILE, FILE, MEANINGS, build_audience
         from platform_assets.audiences.audience.publication import folder_of, publish_file
         from platform_assets.campaigns.registry.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         store = ArtifactStore(environment.artifacts)
-        warehouse = open_warehouse(environment, catalog, f"{name} audience")
+        engine = open_engine(environment)
+        warehouse = engine.warehouse(catalog, f"{name} audience")
         try:
             promotion = PromotedModels(environment.artifacts).require(name, day)
             made = build_audience(name, spec, store.open(scores), promotion, warehouse, store, day)
@@ -75,16 +77,10 @@ def _audience(
             "audience": dg.MetadataValue.path(places[0].location),
             "csv": dg.MetadataValue.path(places[1].location),
         }
-        if environment.cloud is not None:
-            from platform_assets.audiences.audience.audience import MEANINGS
-            from platform_assets.data.engines.bigquery.audience_table import AudienceTable, publish_table
-            from platform_assets.data.engines.bigquery.connection import BigQuery
-
-            entity = catalog.entities[spec.entity]
-            instant = instant_of(day, entity.timezone)
-            table = AudienceTable(name, spec.description, {entity.key: "The person.", **MEANINGS})
-            file, uri = Path(made.path(FILE)), places[0].location
-            metadata["table"] = publish_table(BigQuery(environment.cloud), table, file, uri, instant)
+        entity = catalog.entities[spec.entity]
+        table = AudienceTable(name, spec.description, {entity.key: "The person.", **MEANINGS})
+        instant = instant_of(day, entity.timezone)
+        metadata["table"] = engine.publish_audience(table, Path(made.path(FILE)), places[0].location, instant)
         return output_of(made, {key: value for key, value in metadata.items() if value is not None})
 
     return audience

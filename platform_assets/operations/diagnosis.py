@@ -2,9 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,40 +40,12 @@ def diagnose(environment: Environment) -> list[Finding]:
 
 def _in_places(environment: Environment) -> list[Finding]:
     """What lies where the environment says; in the cloud, only once the places themselves can be reached."""
-    places = list(_cloud_places(environment))
+    from platform_assets.data.engines.opening import open_engine
+
+    places = [Finding(place.what, place.good, place.found, place.remedy) for place in open_engine(environment).places()]
     if not all(finding.good for finding in places):
         return places
     return [*places, *_exports(environment), *_marts(environment), *_campaigns(environment)]
-
-
-def _cloud_places(environment: Environment) -> Iterator[Finding]:
-    if environment.cloud is None:
-        return
-    from google.api_core.exceptions import GoogleAPICallError
-    from google.auth.exceptions import GoogleAuthError
-
-    from platform_assets.data.engines.bigquery.connection import BigQuery, retrying
-    from platform_assets.data.engines.bigquery.preparing import DATASETS
-    from platform_assets.foundation.storage import files_at
-
-    bigquery = BigQuery(environment.cloud)
-    looks: dict[str, Callable[[], object]] = {
-        f"dataset {environment.cloud.dataset(purpose)}": partial(
-            lambda name: bigquery.client.get_dataset(name, retry=retrying()), environment.cloud.dataset(purpose)
-        )
-        for purpose in DATASETS
-    }
-    looks[f"bucket {environment.cloud.bucket}"] = lambda: files_at(environment.marts).names("current.json")
-    for what, look in looks.items():
-        try:
-            look()
-        except GoogleAuthError as error:
-            yield Finding("credentials", False, str(error), "run `gcloud auth application-default login`")
-            return
-        except (FileNotFoundError, GoogleAPICallError) as error:
-            yield Finding(what, False, str(error), "run `platform-assets prepare`, which says what it may not do")
-        else:
-            yield Finding(what, True, "found")
 
 
 def _places(environment: Environment) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Which exports of a source there are, complete or in progress, and loading those that are not loaded yet.
 
-Belongs here: listing, the key a sensor compares, and the choice of what to load.
-Does not belong here: layouts, verification, and publishing.
+Belongs here: listing, the key a sensor compares, and the choice of what to load. Does not belong here: layouts,
+verification, and publishing.
 """
 
 from collections.abc import Collection
@@ -105,7 +105,7 @@ def load_source(
     done = raw.load(wanted)
     loaded = {
         name: LoadedTable(name, tuple(exports), sum(table.new for table in done if table.table == name))
-        for name, exports in raw.loaded(source, names).items()
+        for (_, name), exports in raw.loaded((source, name) for name in names).items()
     }
     return LoadedSource(loaded, found.in_progress)
 

@@ -76,7 +76,7 @@ class Source:
         return self.query(f"select * from `{name}`") if self.bigquery.find(name) else []
 
     def recorded(self) -> list[RawTable]:
-        loaded = self.tables.loaded(self.name, [table.name for table in self.spec.tables])
+        loaded = self.tables.loaded((self.name, table.name) for table in self.spec.tables)
         return [raw for exports in loaded.values() for raw in exports]
 
     def scratch(self) -> list[str]:

@@ -52,7 +52,7 @@ def rows(raw: RawTable, columns: str) -> list[tuple[Any, ...]]:
 
 
 def all_loaded(raw: Path, table: str) -> list[RawTable]:
-    return FolderTables(raw).loaded("shop", [table])[table]
+    return FolderTables(raw).loaded([("shop", table)])["shop", table]
 
 
 def bytes_below(folder: Path) -> dict[str, bytes]:

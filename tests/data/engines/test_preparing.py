@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from platform_assets.cli import main
 from platform_assets.data.engines.bigquery.connection import BigQuery
-from platform_assets.data.engines.bigquery.preparing import DATASETS, Prepared, prepare
+from platform_assets.data.engines.bigquery.preparing import DATASETS, prepare
+from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Cloud, environment_from_variables
 
 DENIED = "Access Denied: Project kept: User does not have bigquery.datasets.create permission in project kept."
@@ -82,7 +83,7 @@ def test_a_missing_permission_is_told_with_the_role_to_ask_for(denying: str, mon
     came = list(prepare(BigQuery(cloud)))
     assert len(came) == len(DATASETS) + 1
     assert not any(made.good for made in came)
-    assert came[0] == Prepared(
+    assert came[0] == Readiness(
         "dataset kept.dev_raw",
         False,
         f"not allowed: {DENIED} Ask for the role BigQuery User (roles/bigquery.user) on the project, or let somebody who "
