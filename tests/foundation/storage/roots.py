@@ -1,4 +1,4 @@
-"""The places every promise about stored files is tested in: a folder, this process's memory, a bucket."""
+"""The places every promise about stored files is tested in: a folder, and a bucket."""
 
 from pathlib import Path
 
@@ -12,14 +12,12 @@ def _root(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
     if kind == "folder":
         return str(tmp_path / "stored")
-    if kind == "memory":
-        return f"memory://{tmp_path.name}"
     cloud = environment_from_variables(request.getfixturevalue("cloud_variables")).cloud
     assert cloud is not None
     return cloud.place("stored")
 
 
-@pytest.fixture(params=["folder", "memory", BUCKET])
+@pytest.fixture(params=["folder", BUCKET])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty place of each kind."""
     return _root(request.param, request, tmp_path)
