@@ -92,9 +92,8 @@ def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
     unknown = [model for model in models if model not in built]
     if unknown:
         raise DbtError(
-            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. "
-            f"Run `dbt parse --project-dir {project.folder.name} --profiles-dir {project.folder.name}` "
-            f"in {project.folder.parent}"
+            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. Run `dbt parse "
+            f"--project-dir {project.folder.name} --profiles-dir {project.folder.name}` in {project.folder.parent}"
         )
     return DbtRun(results, seconds)
 

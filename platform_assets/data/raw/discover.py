@@ -120,13 +120,11 @@ def _require_export(spec: ExportSourceSpec, found: Discovered, exports_root: str
         other = ", ".join(sorted({table.export_table for export in found.complete for table in export.tables.values()}))
         held = f" Finished exports hold: {other}." if other else ""
         raise ExportError(
-            f"{where}: there is no finished export of table {exported_name}.{waiting}{held} "
-            f"Wait for AWS to finish, start an export, or correct `path` and `export_table` in the source's "
-            f"defs.yaml."
+            f"{where}: there is no finished export of table {exported_name}.{waiting}{held} Wait for AWS to finish, "
+            "start an export, or correct `path` and `export_table` in the source's defs.yaml."
         )
     if spec.format == "aurora_snapshot" and name not in found.complete[-1].tables:
         raise ExportError(
-            f"{where}: the newest export, {found.complete[-1].export_id}, does not hold table "
-            f"{exported_name}, which "
+            f"{where}: the newest export, {found.complete[-1].export_id}, does not hold table {exported_name}, which "
             f"{len(holding)} older ones do. Export the table again, or remove the partial export."
         )
