@@ -60,13 +60,13 @@ def _audience(
         question = work.question(name, spec, date.fromisoformat(context.partition_key))
         try:
             promotion = work.promoted.require(name, question.as_of)
-            made = build_audience(question, work.store.open(scores), promotion, work)
+            answer = build_audience(question, work.store.open(scores), promotion, work)
         except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
-        places = [publish_file(made.path(file), folder, file) for file in (FILE, CSV_FILE)]
+        places = [publish_file(answer.path(file), folder, file) for file in (FILE, CSV_FILE)]
         metadata = shown(
-            made, "people", "eligible", "selected", "treat", "holdout", "mean_score", "expected_value", "why_not"
+            answer, "people", "eligible", "selected", "treat", "holdout", "mean_score", "expected_value", "why_not"
         )
         metadata |= {
             "audience": dg.MetadataValue.path(places[0].location),
@@ -78,9 +78,9 @@ def _audience(
             from platform_assets.data.engines.bigquery.connection import BigQuery
 
             table = AudienceTable(name, spec.description, {question.entity.key: "The person.", **MEANINGS})
-            file, uri = Path(made.path(FILE)), places[0].location
+            file, uri = Path(answer.path(FILE)), places[0].location
             metadata["table"] = publish_table(BigQuery(environment.cloud), table, file, uri, question.instant)
-        return output_of(made, {key: value for key, value in metadata.items() if value is not None})
+        return output_of(answer, {key: value for key, value in metadata.items() if value is not None})
 
     return audience
 
@@ -112,20 +112,20 @@ def _report(
         question = work.question(name, spec, date.fromisoformat(context.partition_key))
         try:
             promotion = work.promoted.require(name, question.as_of)
-            made = build_report(question, work.store.open(audience), promotion, work)
+            page = build_report(question, work.store.open(audience), promotion, work)
         except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
-        publish_file(made.path(FIGURES_FILE), folder, FIGURES_FILE)
-        place = publish_file(made.path(FILE), folder, FILE)
+        publish_file(page.path(FIGURES_FILE), folder, FIGURES_FILE)
+        place = publish_file(page.path(FILE), folder, FILE)
         metadata = {
-            **shown(made),
+            **shown(page),
             "report": dg.MetadataValue.path(place.location),
             "open": dg.MetadataValue.url(place.link),
         }
-        if made.metadata["held_out"]:
-            metadata["held_out"] = dg.MetadataValue.md(_held_out_table(made.metadata["held_out"]))
-        return output_of(made, metadata)
+        if page.metadata["held_out"]:
+            metadata["held_out"] = dg.MetadataValue.md(_held_out_table(page.metadata["held_out"]))
+        return output_of(page, metadata)
 
     return report
 
