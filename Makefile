@@ -116,7 +116,7 @@ benchmark: $(MANIFEST)
 benchmark-budget: $(MANIFEST)
 	$(BIN)/python -m benchmarks.budget
 
-# Ours against AutoGluon, which has an environment of its own (2.2 GB). Hours; cells that are kept are not run again.
+# Ours against AutoGluon, which has an environment of its own (2.2 GB), into benchmarks/quality/figures.md. Hours; cells that are kept are not run again.
 benchmark-quality: $(MANIFEST) $(AUTOGLUON)/.installed
 	$(BIN)/python -m benchmarks.quality run
 	$(BIN)/python -m benchmarks.quality table
