@@ -34,11 +34,11 @@ WORKERS ?= 2
 
 environment: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.lock deploy/bootstrap.lock pyproject.toml
+$(VENV)/.installed: requirements.lock requirements-dev.lock deploy/bootstrap.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r deploy/bootstrap.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(UV) --no-deps --require-hashes -r requirements.lock
+	$(UV) --no-deps --require-hashes -r requirements.lock -r requirements-dev.lock
 	$(UV) --no-deps --no-build-isolation --editable .
 	touch $@
 
