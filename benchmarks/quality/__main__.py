@@ -26,14 +26,18 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="main and permuted")
     run.add_argument("--draws", type=int, help="pooling (default: 10) and transfer (default: 20)")
     run.add_argument("--contenders", nargs="+", help=f"main: such as {', '.join(CONTENDERS)}; transfer: its own")
-    table = commands.add_parser("table", help=f"print the figures of all kept cells, and write them to {report.FIGURES.name}")
+    table = commands.add_parser(
+        "table", help=f"print the figures of all kept cells, and write them to {report.FIGURES.name}"
+    )
     table.add_argument("--resamples", type=int, default=1000)
     commands.add_parser("cell", help="the small cell that CI runs; needs no AutoGluon")
     given = parser.parse_args(arguments)
     if given.command == "table":
         store = Store()
         if not store.cells():
-            print(f"There is no cell in {store.folder}: `python -m benchmarks.quality run` makes them.", file=sys.stderr)
+            print(
+                f"There is no cell in {store.folder}: `python -m benchmarks.quality run` makes them.", file=sys.stderr
+            )
             return 1
         lines = []
         for line in report.lines(store, given.resamples):
