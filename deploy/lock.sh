@@ -21,7 +21,7 @@ done
 
 compile+=(--constraint "$torch")
 images=(--extra gcp --extra kubernetes "${without_cuda[@]}")
-"${compile[@]}" "${images[@]}" --extra dev pyproject.toml --output-file requirements.lock
+"${compile[@]}" "${images[@]}" --extra dev --extra docs pyproject.toml --output-file requirements.lock
 "${compile[@]}" "${images[@]}" --constraint requirements.lock pyproject.toml --output-file deploy/docker/requirements.lock
 "${compile[@]}" "${only_cuda[@]}" "$torch" --output-file deploy/docker/cuda.lock
 echo uv | "${compile[@]}" - --output-file deploy/bootstrap.lock
