@@ -30,7 +30,7 @@ PROJECT ?=
 # Processes that run tests side by side.
 WORKERS ?= 2
 
-.PHONY: environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint schema lock clean
+.PHONY: environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint docs schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -133,6 +133,11 @@ lint: $(MANIFEST)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/platform-assets check
+
+## the documentation as a site, built strictly: what warns, fails
+docs: $(VENV)/.installed
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 schema: $(VENV)/.installed
 	$(BIN)/platform-assets schema --output platform_assets/defs/campaign.schema.json
