@@ -35,7 +35,7 @@ help:
 	@awk '/^## / {about = substr($$0, 4)} !/^#/ {if (about) {sub(":.*", ""); printf "make %-22s %s\n", $$0, about}; about = ""}' \
 	    $(firstword $(MAKEFILE_LIST))
 
-.PHONY: help environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint schema lock clean
+.PHONY: help environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint docs schema lock clean
 
 ## the environment for all else, in .venv, as the locks have it
 environment: $(VENV)/.installed
@@ -159,6 +159,11 @@ lint: $(MANIFEST)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/platform-assets check
+
+## the documentation as a site, built strictly: what warns, fails
+docs: $(VENV)/.installed
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 ## the JSON Schema of a campaign file, for editors
 schema: $(VENV)/.installed

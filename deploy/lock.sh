@@ -22,7 +22,7 @@ done
 compile+=(--constraint "$torch")
 runtime=(--extra gcp --extra kubernetes)
 # Extras that no image holds.
-development=(--extra dev)
+development=(--extra dev --extra docs)
 "${compile[@]}" "${runtime[@]}" "${without_cuda[@]}" pyproject.toml --output-file requirements.lock
 mapfile -t locked < <(grep -oE '^[a-z0-9-]+' requirements.lock)
 "${compile[@]}" "${runtime[@]}" "${development[@]}" --constraint requirements.lock "${without_cuda[@]}" \
