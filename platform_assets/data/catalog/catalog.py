@@ -7,10 +7,11 @@ the keys of one declaration (`declaration`), data, versions, connections. Defini
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.catalog.declaration import (
     DECLARED_AT,
     SCD2_COLUMNS,
@@ -82,6 +83,10 @@ class Entity:
     key: str
     timezone: str
     population: str
+
+    def instant_of(self, day: date) -> datetime:
+        """The UTC instant that a business date of theirs stands for."""
+        return instant_of(day, self.timezone)
 
 
 @dataclass(frozen=True)
