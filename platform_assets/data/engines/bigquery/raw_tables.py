@@ -78,9 +78,10 @@ class BigQueryTables:
             f"where source_name in ({', '.join(map(literal, sources))})",
             " ".join(sources),
         )
-        for source, table, *export in rows:
+        for source, table, export_id, at, content_hash, count in rows:
             if (source, table) in loaded:
-                loaded[source, table].append(RawTable(source, table, *export, self.location(source, table)))
+                location = self.location(source, table)
+                loaded[source, table].append(RawTable(source, table, export_id, at, content_hash, count, location))
         return {table: in_order(exports) for table, exports in loaded.items()}
 
     def location(self, source: str, table: str) -> str:
