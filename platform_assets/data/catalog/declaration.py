@@ -5,22 +5,13 @@ the model's columns or other marts to judge (`catalog`). Definitions load this m
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
 from pydantic_core import ErrorDetails
 
 Kind = Literal["entity", "event", "dimension"]
@@ -91,12 +82,12 @@ class DimensionDeclaration(Declaration):
 
 
 AnyDeclaration = EntityDeclaration | EventDeclaration | DimensionDeclaration
-_ADAPTER: TypeAdapter[AnyDeclaration] = TypeAdapter(Annotated[AnyDeclaration, Field(discriminator="kind")])
-_KEYS = tuple(
-    dict.fromkeys(
-        key for kind in (EntityDeclaration, EventDeclaration, DimensionDeclaration) for key in kind.model_fields
-    )
-)
+KINDS: dict[str, type[AnyDeclaration]] = {
+    "entity": EntityDeclaration,
+    "event": EventDeclaration,
+    "dimension": DimensionDeclaration,
+}
+_KEYS = tuple(dict.fromkeys(key for kind in KINDS.values() for key in kind.model_fields))
 
 
 def declaration_of(node: Mapping[str, Any]) -> AnyDeclaration:
@@ -110,10 +101,13 @@ def declaration_of(node: Mapping[str, Any]) -> AnyDeclaration:
         raise CatalogError(
             f"mart {name}: declare what it is (kind, key, …) under {DECLARED_AT}, beside {node['original_file_path']}"
         )
+    kind = meta.get("kind")
+    if kind not in tuple(KINDS):
+        raise CatalogError(f"mart {name}: {DECLARED_AT}.kind is {_not_among(kind, KINDS)}")
     try:
-        return _ADAPTER.validate_python(meta)
+        return KINDS[kind].model_validate(meta)
     except ValidationError as error:
-        raise CatalogError("\n".join(f"mart {name}: {_sentence(found)}" for found in error.errors())) from error
+        raise CatalogError("\n".join(f"mart {name}: {_sentence(wrong, kind)}" for wrong in error.errors())) from error
 
 
 def nearest(word: object, words: Iterable[str]) -> str:
@@ -122,16 +116,15 @@ def nearest(word: object, words: Iterable[str]) -> str:
     return f"; did you mean {match[0]!r}?" if match else ""
 
 
-def _sentence(error: ErrorDetails) -> str:
-    """What is wrong, for people. An error is located at (kind, key), or nowhere when the kind itself is wrong."""
-    kind, *rest = error["loc"] or ("",)
-    key = str(rest[0]) if rest else "kind"
-    at, value, wrong = f"{DECLARED_AT}.{key}", error["input"], error["type"]
-    if wrong == "extra_forbidden" and key in _KEYS:
-        return f"{at} means nothing on a mart of kind {kind}; remove it"
+def _sentence(error: ErrorDetails, kind: str) -> str:
+    """What is wrong with a key, for people."""
+    key, value, wrong = str(error["loc"][0]), error["input"], error["type"]
+    at = f"{DECLARED_AT}.{key}"
+    absent = wrong == "missing" or value in (None, "")
     if wrong == "extra_forbidden":
+        if key in _KEYS:
+            return f"{at} means nothing on a mart of kind {kind}; remove it"
         return f"{at} is not a key here{nearest(key, _KEYS)}; it takes {', '.join(_KEYS)}"
-    absent = wrong == "missing" or (key != "kind" and value in (None, ""))
     if absent and key == "history":
         return (
             f"say {at}: immutable (no column of a row ever changes) or scd2 (one row per version, with "
@@ -141,8 +134,10 @@ def _sentence(error: ErrorDetails) -> str:
         return f"a mart of kind {kind} needs {at}"
     if wrong == "value_error":
         return f"{at} {error['ctx']['error']}"
-    allowed = {"kind": Kind, "history": History}.get(key)
-    if allowed is None:
-        return f"{at} is {value!r}; it takes {'true or false' if wrong.startswith('bool') else 'text'}"
-    chosen = value.get("kind") if key == "kind" else value
-    return f"{at} is {chosen!r}{nearest(chosen, allowed.__args__)}; it takes {', '.join(allowed.__args__)}"
+    if wrong == "literal_error":
+        return f"{at} is {_not_among(value, get_args(History))}"
+    return f"{at} is {value!r}; it takes {'true or false' if wrong.startswith('bool') else 'text'}"
+
+
+def _not_among(value: object, words: Collection[str]) -> str:
+    return f"{value!r}{nearest(value, words)}; it takes {', '.join(words)}"
