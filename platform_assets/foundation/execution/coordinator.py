@@ -6,9 +6,7 @@ where every run passes: from the UI, a schedule, a sensor, a back-fill, an autom
 
 from datetime import UTC, datetime
 
-from dagster import DagsterRun
-from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
-from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster import DagsterRun, DagsterRunStatus, QueuedRunCoordinator, SubmitRunContext
 
 from platform_assets.foundation.execution.stamp import stamp
 

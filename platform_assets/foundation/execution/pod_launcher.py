@@ -5,13 +5,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import dagster._check as check
 from dagster import DagsterRun
-from dagster._core.launcher import CheckRunHealthResult, ResumeRunContext, WorkerStatus
-from dagster_k8s.job import get_job_name_from_run_id
-from dagster_k8s.launcher import K8sRunLauncher
+from dagster_k8s import K8sRunLauncher
 
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
+from platform_assets.foundation.execution.dagster_internals.core import (
+    CheckRunHealthResult,
+    ResumeRunContext,
+    WorkerStatus,
+)
+from platform_assets.foundation.execution.dagster_internals.on_kubernetes import get_job_name_from_run_id
 
 log = logging.getLogger(__name__)
 # More than a pod's grace. A pod on a node that went away without a word stays in the list for minutes, and does nothing.
@@ -85,4 +88,6 @@ class PodRunLauncher(K8sRunLauncher):
         )
 
     def _namespace_of(self, run: DagsterRun) -> str:
-        return check.not_none(self.get_container_context_for_run(run).namespace)
+        namespace = self.get_container_context_for_run(run).namespace
+        assert namespace is not None
+        return namespace

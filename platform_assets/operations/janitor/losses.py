@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from dagster import DagsterEventType, DagsterExecutionInterruptedError, DagsterInstance
-from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._utils.error import SerializableErrorInfo
+from dagster import (
+    DagsterEventType,
+    DagsterExecutionInterruptedError,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RunsFilter,
+)
 
+from platform_assets.foundation.execution.dagster_internals.core import SerializableErrorInfo
 from platform_assets.operations.janitor.orphans import RUN_LABEL
 
 STEP_LABEL = "dagster/op"
@@ -163,6 +169,6 @@ def gpus_by_step(pods: list[Any], plans: Plans) -> dict[Step, float]:
 
 
 def _label(step_key: str) -> str:
-    from dagster_k8s.utils import sanitize_k8s_label
+    from platform_assets.foundation.execution.dagster_internals.on_kubernetes import sanitize_k8s_label
 
     return str(sanitize_k8s_label(step_key))

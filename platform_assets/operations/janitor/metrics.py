@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
-from dagster import DagsterInstance
-from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from platform_assets.operations.janitor.losses import NOT_KNOWN, LossWatch, Plans, gpus_by_step
 from platform_assets.operations.janitor.queueing import queued_runs, waited_seconds

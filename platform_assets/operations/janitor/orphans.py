@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dagster import DagsterInstance
-from dagster._core.storage.dagster_run import RunRecord, RunsFilter
+from dagster import DagsterInstance, RunRecord, RunsFilter
 
 RUN_LABEL = "dagster/run-id"
 # A run's record is written before its Job, so a Job without one was deleted; the grace is for clocks that differ.

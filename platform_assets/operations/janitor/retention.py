@@ -10,10 +10,23 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogEntry
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES, DagsterRun, RunsFilter
-from dagster._core.storage.tags import BACKFILL_ID_TAG
+from dagster import (
+    AssetCheckKey,
+    AssetKey,
+    AssetRecordsFilter,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    EventLogEntry,
+    RunsFilter,
+)
+
+from platform_assets.foundation.execution.dagster_internals.core import (
+    BACKFILL_ID_TAG,
+    FINISHED_STATUSES,
+    NOT_FINISHED_STATUSES,
+)
+from platform_assets.foundation.execution.dagster_internals.storage import BulkActionsFilter, BulkActionStatus
 
 BATCH = 25
 MADE, SEEN = DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION

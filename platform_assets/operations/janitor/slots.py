@@ -15,11 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dagster import DagsterInstance
-from dagster._core.execution.stats import StepEventStatus
-from dagster._core.storage.dagster_run import RunRecord
-from dagster._utils.concurrency import ConcurrencyKeyInfo
+from dagster import DagsterInstance, RunRecord
 
+from platform_assets.foundation.execution.dagster_internals.core import ConcurrencyKeyInfo, StepEventStatus
+from platform_assets.foundation.execution.dagster_internals.storage import assign_pending_steps
 from platform_assets.operations.janitor.orphans import records_of
 
 # A step's run gives its slot back within seconds; one whose pod died does when it is resumed, which takes minutes.
@@ -125,7 +124,6 @@ def _handed_on(instance: DagsterInstance, now: datetime) -> list[Freed]:
         overdue = [waiting for waiting in unassigned if now - waiting.enqueued_timestamp > WAITING_GRACE]
         names = [pool.concurrency_key] * min(free, len(overdue))
         if names:
-            # Not in Dagster's interface for storages, but every SQL storage has it; a test holds it to what it does.
-            instance.event_log_storage.assign_pending_steps(names)  # type: ignore[attr-defined]
+            assign_pending_steps(instance, names)
             handed += [Freed(name, "handed on") for name in names]
     return handed

@@ -1,0 +1,268 @@
+"""What an upgrade of Dagster must check: each promise here is one that a module of ours stands on.
+
+Run against the Dagster that is installed. A test that fails names our module; what Dagster does with the calls is held by the
+tests of that module (`test_resuming`, `tests/operations`, `tests/cluster`).
+"""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import dagster as dg
+import dagster_k8s
+import pytest
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+from dagster._core.executor.step_delegating import step_delegating_executor
+from dagster._core.storage.event_log.schema import PendingStepsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster_k8s import K8sRunLauncher
+
+from platform_assets.environment import PACKAGE, REPOSITORY
+from platform_assets.foundation.execution import api_server, coordinator, launcher, pod_launcher, pods, stamp
+from platform_assets.foundation.execution.dagster_internals import core, on_kubernetes
+
+INTERNALS = PACKAGE / "foundation" / "execution" / "dagster_internals"
+# Methods of ours that Dagster calls in place of its own: it must go on calling them by these names.
+OVERRIDDEN: list[tuple[type, str]] = [
+    (coordinator.StampingRunCoordinator, "submit_run"),
+    (launcher.PlatformRunLauncher, "launch_run"),
+    (launcher.PlatformRunLauncher, "terminate"),
+    (launcher.PlatformRunLauncher, "config_type"),
+    (launcher.PlatformRunLauncher, "from_config_value"),
+    (launcher.PlatformRunLauncher, "inst_data"),
+    (launcher.PlatformRunLauncher, "supports_resume_run"),
+    (pod_launcher.PodRunLauncher, "from_config_value"),
+    (pod_launcher.PodRunLauncher, "resume_run"),
+    (pod_launcher.PodRunLauncher, "terminate"),
+    (pod_launcher.PodRunLauncher, "check_run_worker_health"),
+    (pods.PodStepHandler, "launch_step"),
+    (pods.PodStepHandler, "check_step_health"),
+    (pods.ResumableExecution, "rebuild_from_events"),
+    (pods.PodExecutor, "_pop_events"),
+    (pods.PodExecutor, "log_failure_or_retry_event_after_error"),
+    (api_server.PatientClient, "create_namespaced_job_with_retries"),
+    (api_server.PatientClient, "get_job_status"),
+]
+# Private methods and attributes of Dagster's that ours use: (who has it, its name, whose code uses it).
+ATTRIBUTES: list[tuple[type, str, str]] = [
+    (dg.QueuedRunCoordinator, "_instance", "coordinator"),
+    (K8sRunLauncher, "_instance", "pod_launcher"),
+    (K8sRunLauncher, "_api_client", "pod_launcher"),
+    (K8sRunLauncher, "_get_resume_attempt_number", "pod_launcher"),
+    (K8sRunLauncher, "get_container_context_for_run", "pod_launcher"),
+    (K8sRunLauncher, "job_namespace", "pods"),
+    (K8sRunLauncher, "load_incluster_config", "pods"),
+    (K8sRunLauncher, "kubeconfig_file", "pods"),
+    (on_kubernetes.K8sStepHandler, "_api_client", "pods"),
+    (on_kubernetes.K8sStepHandler, "_get_step_key", "pods"),
+    (on_kubernetes.K8sStepHandler, "_get_k8s_step_job_name", "pods"),
+    (on_kubernetes.StepDelegatingExecutor, "_step_handler", "pods"),
+    (on_kubernetes.ActiveExecution, "_instance_concurrency_context", "pods"),
+    (on_kubernetes.ActiveExecution, "_in_flight", "pods"),
+    (on_kubernetes.ActiveExecution, "_executable", "pods"),
+    (InstanceConcurrencyContext, "_instance", "pods"),
+    (InstanceConcurrencyContext, "_run_id", "pods"),
+    (InstanceConcurrencyContext, "claim", "pods"),
+    (on_kubernetes.DagsterKubernetesClient, "batch_api", "api_server"),
+    (on_kubernetes.DagsterKubernetesClient, "core_api", "api_server"),
+    (on_kubernetes.DagsterKubernetesClient, "logger", "api_server"),
+    (on_kubernetes.DagsterKubernetesClient, "sleeper", "api_server"),
+    (on_kubernetes.DagsterKubernetesClient, "timer", "api_server"),
+    (on_kubernetes.DagsterK8sUnrecoverableAPIError, "k8s_api_exception", "api_server"),
+    (on_kubernetes.DagsterK8sUnrecoverableAPIError, "original_exc_info", "api_server"),
+]
+# What ours call with these arguments: (what is called, the arguments' names, which module calls it).
+CALLS: list[tuple[Any, tuple[str, ...], str]] = [
+    (
+        on_kubernetes.K8sStepHandler,
+        ("image", "container_context", "load_incluster_config", "kubeconfig_file"),
+        "pods",
+    ),
+    (
+        on_kubernetes.StepDelegatingExecutor,
+        ("step_handler", "retries", "check_step_health_interval_seconds", "max_concurrent", "should_verify_step"),
+        "pods",
+    ),
+    (
+        on_kubernetes.K8sContainerContext,
+        ("env_vars", "service_account_name", "run_k8s_config"),
+        "pods",
+    ),
+    (on_kubernetes.UserDefinedDagsterK8sConfig, ("job_spec_config", "pod_spec_config"), "pods"),
+    (on_kubernetes.get_job_name_from_run_id, ("resume_attempt_number",), "pod_launcher"),
+    (core.StepRetryData, ("error", "seconds_to_wait"), "pods"),
+    (InstanceConcurrencyContext.claim, ("concurrency_key", "step_key", "step_priority"), "pods"),
+    (SqlEventLogStorage.assign_pending_steps, ("concurrency_keys",), "operations.janitor.slots"),
+    (dg.SubmitRunContext, ("dagster_run", "workspace"), "coordinator"),
+]
+
+
+def test_private_names_of_dagster_stand_in_one_module() -> None:
+    elsewhere = {
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in PACKAGE.rglob("*.py")
+        if not path.is_relative_to(INTERNALS)
+        for name in _imports(path)
+        if _is_private(name)
+    }
+    assert elsewhere == set(), "import these through platform_assets.foundation.execution.dagster_internals"
+    assert any(_is_private(name) for path in INTERNALS.glob("*.py") for name in _imports(path)), "the scan sees nothing"
+
+
+@pytest.mark.parametrize("module", ["execution.launcher", "foundation.execution.dagster_internals.storage"])
+def test_what_pods_without_rights_import_does_not_load_kubernetes(module: str) -> None:
+    code = f"import sys, platform_assets.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert not {"kubernetes", "dagster_k8s"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(("kind", "name"), OVERRIDDEN, ids=lambda value: getattr(value, "__name__", value))
+def test_dagster_calls_what_ours_override(kind: type, name: str) -> None:
+    relies = f"{kind.__module__}.{kind.__name__} relies on it"
+    base = next((parent for parent in kind.__mro__[1:] if name in vars(parent)), None)
+    assert base is not None, f"no base class has {name} any more; {relies}"
+    theirs, own = _function(base, name), _function(kind, name)
+    assert _parameters(own)[: len(_parameters(theirs))] == _parameters(theirs), f"{name} takes others; {relies}"
+    assert re.search(rf"\.{name}\b", _source_of_dagster()), f"nothing in Dagster calls {name}; {relies}"
+
+
+def test_every_method_that_ours_override_is_in_the_list() -> None:
+    kinds = {kind for kind, _ in OVERRIDDEN}
+    overriding = {
+        (kind, name)
+        for kind in kinds
+        for name in vars(kind)
+        if not name.startswith("__") and any(name in vars(parent) for parent in kind.__mro__[1:-1])
+    }
+    # What Python, and not Dagster's authors, put there.
+    overriding = {(kind, name) for kind, name in overriding if not name.startswith("_abc_")}
+    assert overriding == set(OVERRIDDEN)
+
+
+@pytest.mark.parametrize(("owner", "name", "user"), ATTRIBUTES, ids=lambda value: getattr(value, "__name__", value))
+def test_an_attribute_that_ours_use_is_there(owner: type, name: str, user: str) -> None:
+    made = [vars(parent)["__init__"] for parent in owner.__mro__[:-1] if "__init__" in vars(parent)]
+    assigned = {attribute for init in made if hasattr(init, "__code__") for attribute in _names_of(init.__code__)}
+    assert hasattr(owner, name) or name in assigned, f"{user} relies on {owner}.{name}"
+
+
+@pytest.mark.parametrize(("called", "arguments", "user"), CALLS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_call_that_ours_make_is_taken(called: Any, arguments: tuple[str, ...], user: str) -> None:
+    taken = _parameters(called)
+    missing = [name for name in arguments if name not in taken]
+    assert missing == [], f"{called} takes no {missing}; {user} relies on it"
+
+
+def test_the_executor_makes_its_account_of_steps_by_the_name_that_is_patched() -> None:
+    execute = on_kubernetes.StepDelegatingExecutor.execute
+    assert "ActiveExecution" in _names_of(execute.__code__), "pods.ResumableExecution is put in its place"
+    assert execute.__globals__ is vars(step_delegating_executor)
+    assert step_delegating_executor.ActiveExecution is pods.ResumableExecution, "importing pods is to patch it"
+
+
+def test_rebuilding_a_run_claims_slots_through_the_context_that_is_taken_away() -> None:
+    # `test_resuming` has what goes wrong otherwise, and fails on the day on which Dagster has mended it.
+    assert "_instance_concurrency_context" in _names_of(on_kubernetes.ActiveExecution.get_steps_to_execute.__code__)
+    assert {"claim", "free_step"} <= set(dir(InstanceConcurrencyContext)), "pods.ResumableExecution relies on it"
+
+
+def test_a_steps_job_is_named_by_its_attempt() -> None:
+    source = inspect.getsource(on_kubernetes.K8sStepHandler._get_k8s_step_job_name)
+    assert '"dagster-step-%s-%d"' in source, "pods.PodStepHandler.launch_step derives the name of the attempt before"
+
+
+def test_jobs_of_a_run_are_told_apart_by_the_attempt_to_resume_it() -> None:
+    names = [on_kubernetes.get_job_name_from_run_id("r", resume_attempt_number=attempt) for attempt in (None, 1, 2)]
+    assert names == ["dagster-run-r", "dagster-run-r-1", "dagster-run-r-2"], "pod_launcher.PodRunLauncher relies on it"
+
+
+def test_a_waiting_step_is_a_row_that_its_pool_run_and_key_name() -> None:
+    columns = {"concurrency_key", "run_id", "step_key", "priority", "assigned_timestamp"}
+    assert columns <= set(PendingStepsTable.c.keys()), "operations.janitor.queueing and slots rely on it"
+
+
+def test_a_priority_that_is_set_on_a_waiting_step_decides_who_is_next(tmp_path: Path) -> None:
+    from platform_assets.foundation.execution.dagster_internals import storage
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        tables = instance.event_log_storage
+        tables.set_concurrency_slots("gpu", 1)
+        assert tables.claim_concurrency_slot("gpu", "holding", "fold").is_claimed
+        for run, priority in (("one", 1), ("other", 5)):
+            assert not tables.claim_concurrency_slot("gpu", run, "fold", priority).is_claimed
+        storage.set_priority_of_waiting_step(instance, "gpu", "one", "fold", 9)
+        tables.free_concurrency_slot_for_step("holding", "fold")
+        assert not tables.claim_concurrency_slot("gpu", "other", "fold", 5).is_claimed, "operations.janitor.queueing"
+        assert tables.claim_concurrency_slot("gpu", "one", "fold", 1).is_claimed, "operations.janitor.queueing"
+
+
+def test_every_storage_that_knows_pools_is_an_sql_storage() -> None:
+    from dagster._core.storage.event_log.base import EventLogStorage
+    from dagster_postgres import PostgresEventLogStorage  # as deploy/**/dagster.yaml names it by `storage: postgres`
+
+    assert issubclass(PostgresEventLogStorage, SqlEventLogStorage), "dagster_internals.storage relies on it"
+    assert not inspect.getattr_static(EventLogStorage, "supports_global_concurrency_limits").fget(None)
+
+
+def test_tags_are_called_as_ours_are() -> None:
+    from dagster._core.storage.tags import PRIORITY_TAG
+    from dagster_k8s.job import USER_DEFINED_K8S_CONFIG_KEY
+
+    assert PRIORITY_TAG == stamp.PRIORITY_TAG, "stamp and operations.janitor.queueing write it"
+    assert USER_DEFINED_K8S_CONFIG_KEY == stamp.K8S_TAG, "stamp and profiles write it"
+
+
+def test_an_event_can_be_copied_with_another_type_and_content() -> None:
+    assert {"event_type_value", "event_specific_data"} <= set(dg.DagsterEvent._fields), "pods._another_attempt does"
+
+
+def test_a_lost_pod_is_told_in_the_words_that_the_janitor_looks_for() -> None:
+    from platform_assets.operations.janitor.losses import LOST
+
+    source = inspect.getsource(on_kubernetes.StepDelegatingExecutor.execute)
+    assert LOST in source, "operations.janitor counts lost pods by these words"
+
+
+def _is_private(name: str) -> bool:
+    root, _, rest = name.partition(".")
+    if root == "dagster":
+        return rest.startswith("_") or (bool(rest) and not hasattr(dg, rest.partition(".")[0]))
+    # Their top level exports what is theirs to be used; `dagster_shared` is Dagster's own.
+    return root == "dagster_shared" or (root in ("dagster_k8s", "dagster_postgres") and "." in rest)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Dotted names of everything that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (f"{alias.name}." if "." in alias.name else alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _function(kind: type, name: str) -> Any:
+    """The function behind a method, class method or property."""
+    member = inspect.getattr_static(kind, name)
+    return getattr(member, "fget", None) or getattr(member, "__func__", member)
+
+
+def _parameters(called: Any) -> list[str]:
+    return list(inspect.signature(called).parameters)
+
+
+def _names_of(code: CodeType) -> set[str]:
+    """The names that a function's code and the functions within it look up."""
+    return set(code.co_names).union(*(_names_of(part) for part in code.co_consts if isinstance(part, CodeType)))
+
+
+@cache
+def _source_of_dagster() -> str:
+    folders = [Path(inspect.getfile(package)).parent for package in (dg, dagster_k8s)]
+    return "\n".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py"))
