@@ -219,7 +219,7 @@ def doctor() -> None:
 
     findings = diagnose(_environment())
     for finding in findings:
-        click.echo(f"{GOOD if finding.good else BAD} {finding.what}: {finding.found}")
+        click.echo(f"{GOOD if finding.good else BAD} {finding.what}: {finding.state}")
         if not finding.good:
             click.echo(f"   {finding.remedy}")
     if not all(finding.good for finding in findings):
@@ -241,7 +241,7 @@ def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, name
     from dagster import DagsterInstance
 
     from platform_assets.operations.janitor.janitor import janitor_of_this_pod
-    from platform_assets.operations.janitor.metrics import Metrics
+    from platform_assets.operations.janitor.prometheus import Metrics
     from platform_assets.operations.janitor.retention import age_of
     from platform_assets.operations.janitor.slots import declare_pools
 

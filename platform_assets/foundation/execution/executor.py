@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from platform_assets.foundation.execution.stamp import SCOPE_VARIABLE
+from platform_assets.foundation.execution.run_tags import SCOPE_VARIABLE
 
 if TYPE_CHECKING:
     from dagster import Executor, InitExecutorContext

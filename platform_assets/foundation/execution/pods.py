@@ -32,7 +32,7 @@ from platform_assets.foundation.execution.dagster_internals.on_kubernetes import
     UserDefinedDagsterK8sConfig,
     account_for_steps_with,
 )
-from platform_assets.foundation.execution.stamp import PRIORITY_TAG
+from platform_assets.foundation.execution.run_tags import PRIORITY_TAG
 
 if TYPE_CHECKING:
     from dagster import Executor

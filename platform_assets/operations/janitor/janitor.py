@@ -13,7 +13,7 @@ from typing import Any
 
 from dagster import DagsterInstance
 
-from platform_assets.operations.janitor.metrics import Metrics
+from platform_assets.operations.janitor.prometheus import Metrics
 from platform_assets.operations.janitor.retention import delete_old_runs
 from platform_assets.operations.janitor.sweeping import Swept, sweep
 

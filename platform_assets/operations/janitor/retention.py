@@ -32,7 +32,7 @@ BATCH = 25
 MADE, SEEN = DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION
 PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 CHECKED = (DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION)
-TOLD = {MADE, SEEN, PLANNED, *CHECKED}
+WORDS = {MADE, SEEN, PLANNED, *CHECKED}
 OPEN_BACKFILLS = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
 
 
@@ -93,19 +93,19 @@ def delete_old_runs(
 
 def has_latest_word(instance: DagsterInstance, run: DagsterRun) -> bool:
     """Whether something this run said of an asset, a partition or a check has not been said anew since."""
-    said: set[tuple[DagsterEventType, AssetKey, str | None]] = set()
+    words: set[tuple[DagsterEventType, AssetKey, str | None]] = set()
     assets, checks = set(), set()
-    for entry in _told(instance, run.run_id):
+    for entry in _words_of(instance, run.run_id):
         event = entry.get_dagster_event()
         if event.event_type in CHECKED:
-            told = event.event_specific_data
-            checks.add(AssetCheckKey(told.asset_key, told.check_name))  # type: ignore[union-attr]
+            check = event.event_specific_data
+            checks.add(AssetCheckKey(check.asset_key, check.check_name))  # type: ignore[union-attr]
         elif event.asset_key is not None:
             assets.add(event.asset_key)
             if event.event_type != PLANNED:
-                said.add((event.event_type, event.asset_key, event.partition))
+                words.add((event.event_type, event.asset_key, event.partition))
     return (
-        any(_latest_run(instance, *told) == run.run_id for told in said)
+        any(_latest_run(instance, *word) == run.run_id for word in words)
         or _is_shown_for_an_asset(instance, run.run_id, assets)
         or _is_shown_for_a_check(instance, run.run_id, checks)
     )
@@ -152,10 +152,10 @@ def _referred_to(instance: DagsterInstance) -> tuple[set[str], set[str]]:
     return runs, {backfill.backfill_id for backfill in backfills}
 
 
-def _told(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:
+def _words_of(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:
     cursor = None
     while True:
-        page = instance.get_records_for_run(run_id, cursor=cursor, of_type=TOLD, limit=1000)
+        page = instance.get_records_for_run(run_id, cursor=cursor, of_type=WORDS, limit=1000)
         yield from (record.event_log_entry for record in page.records)
         if not page.has_more:
             return

@@ -117,7 +117,7 @@ def _freed_of_live_run(
 
 def _handed_on(instance: DagsterInstance, now: datetime) -> list[Freed]:
     """Assigns free slots to the steps that have waited longest in vain, highest priority first."""
-    handed = []
+    hand_overs = []
     for pool in pool_states(instance):
         unassigned = [waiting for waiting in pool.pending_steps if waiting.assigned_timestamp is None]
         free = pool.slot_count - (len(pool.pending_steps) - len(unassigned))
@@ -125,5 +125,5 @@ def _handed_on(instance: DagsterInstance, now: datetime) -> list[Freed]:
         names = [pool.concurrency_key] * min(free, len(overdue))
         if names:
             assign_pending_steps(instance, names)
-            handed += [Freed(name, "handed on") for name in names]
-    return handed
+            hand_overs += [Freed(name, "handed on") for name in names]
+    return hand_overs

@@ -25,7 +25,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster_k8s import K8sRunLauncher
 
 from platform_assets.environment import PACKAGE, REPOSITORY
-from platform_assets.foundation.execution import api_server, coordinator, launcher, pod_launcher, pods, stamp
+from platform_assets.foundation.execution import api_server, coordinator, launcher, pod_launcher, pods, run_tags
 from platform_assets.foundation.execution.dagster_internals import core, on_kubernetes
 
 INTERNALS = PACKAGE / "foundation" / "execution" / "dagster_internals"
@@ -185,7 +185,7 @@ def test_jobs_of_a_run_are_told_apart_by_the_attempt_to_resume_it() -> None:
 
 def test_a_waiting_step_is_a_row_that_its_pool_run_and_key_name() -> None:
     columns = {"concurrency_key", "run_id", "step_key", "priority", "assigned_timestamp"}
-    assert columns <= set(PendingStepsTable.c.keys()), "operations.janitor.queueing and slots rely on it"
+    assert columns <= set(PendingStepsTable.c.keys()), "operations.janitor.ageing and slots rely on it"
 
 
 def test_a_priority_that_is_set_on_a_waiting_step_decides_who_is_next(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_a_priority_that_is_set_on_a_waiting_step_decides_who_is_next(tmp_path: 
             assert not tables.claim_concurrency_slot("gpu", run, "fold", priority).is_claimed
         storage.set_priority_of_waiting_step(instance, "gpu", "one", "fold", 9)
         tables.free_concurrency_slot_for_step("holding", "fold")
-        assert not tables.claim_concurrency_slot("gpu", "other", "fold", 5).is_claimed, "operations.janitor.queueing"
-        assert tables.claim_concurrency_slot("gpu", "one", "fold", 1).is_claimed, "operations.janitor.queueing"
+        assert not tables.claim_concurrency_slot("gpu", "other", "fold", 5).is_claimed, "operations.janitor.ageing"
+        assert tables.claim_concurrency_slot("gpu", "one", "fold", 1).is_claimed, "operations.janitor.ageing"
 
 
 def test_every_storage_that_knows_pools_is_an_sql_storage() -> None:
@@ -215,8 +215,8 @@ def test_tags_are_called_as_ours_are() -> None:
     from dagster._core.storage.tags import PRIORITY_TAG
     from dagster_k8s.job import USER_DEFINED_K8S_CONFIG_KEY
 
-    assert PRIORITY_TAG == stamp.PRIORITY_TAG, "stamp and operations.janitor.queueing write it"
-    assert USER_DEFINED_K8S_CONFIG_KEY == stamp.K8S_TAG, "stamp and profiles write it"
+    assert PRIORITY_TAG == run_tags.PRIORITY_TAG, "run_tags and operations.janitor.ageing write it"
+    assert USER_DEFINED_K8S_CONFIG_KEY == run_tags.K8S_TAG, "run_tags and profiles write it"
 
 
 def test_an_event_can_be_copied_with_another_type_and_content() -> None:
@@ -224,7 +224,7 @@ def test_an_event_can_be_copied_with_another_type_and_content() -> None:
 
 
 def test_a_lost_pod_is_told_in_the_words_that_the_janitor_looks_for() -> None:
-    from platform_assets.operations.janitor.losses import LOST
+    from platform_assets.operations.janitor.lost_pods import LOST
 
     source = inspect.getsource(on_kubernetes.StepDelegatingExecutor.execute)
     assert LOST in source, "operations.janitor counts lost pods by these words"

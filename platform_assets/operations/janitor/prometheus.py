@@ -2,7 +2,7 @@
 
 Gauges say what is so at the last sweep. Counters begin at 0 with the process, as Prometheus expects (`rate` and `increase`
 allow for it); each thing is counted once in the life of a process: runs by their ids, lost pods by their run's events
-(`losses.py`). Does not belong here: what a GPU does, which its own pod serves (`execution/gpu.py`).
+(`lost_pods.py`). Does not belong here: what a GPU does, which its own pod serves (`foundation/execution/gpu.py`).
 """
 
 from datetime import datetime, timedelta
@@ -11,8 +11,8 @@ from wsgiref.simple_server import WSGIServer
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-from platform_assets.operations.janitor.losses import NOT_KNOWN, LossWatch, Plans, gpus_by_step
-from platform_assets.operations.janitor.queueing import queued_runs, waited_seconds
+from platform_assets.operations.janitor.ageing import queued_runs, waited_seconds
+from platform_assets.operations.janitor.lost_pods import NOT_KNOWN, LossWatch, Plans, gpus_by_step
 from platform_assets.operations.janitor.slots import pool_states
 from platform_assets.operations.janitor.sweeping import Swept
 

@@ -1,7 +1,7 @@
 """Step pods that were lost, and whose they were.
 
 That a pod was lost is taken from the run's events: the executor says there that a step "failed health check", or the step
-that it was interrupted (`execution/pods.py`). A pod can come and go between two sweeps, an event cannot. Why it was lost is
+that it was interrupted (`foundation/execution/pods.py`). A pod can come and go between two sweeps, an event cannot. Why it was lost is
 taken from the pods seen in sweeps, whose status says it until the Job is deleted; of a pod that left no trace the reason is
 `deleted`, as a drained node or a taken machine leaves none. Counts begin with the process: what is lost while no janitor runs is not counted, and nothing is
 counted twice.
@@ -57,18 +57,18 @@ class Plans:
     """The steps of runs by what their pods' labels say; read once a run."""
 
     instance: DagsterInstance
-    known: dict[str, Mapping[str, Step]] = field(default_factory=dict)
+    steps: dict[str, Mapping[str, Step]] = field(default_factory=dict)
 
     def step(self, run: DagsterRun | str, step_key: str) -> Step:
         """Whose a step is; `step_key` may be the label of its pod."""
         run_id = run if isinstance(run, str) else run.run_id
-        if run_id not in self.known:
-            found = self.instance.get_run_by_id(run) if isinstance(run, str) else run
-            self.known[run_id] = self._read(found) if found is not None else {}
-        return self.known[run_id].get(_label(step_key), Step())
+        if run_id not in self.steps:
+            record = self.instance.get_run_by_id(run) if isinstance(run, str) else run
+            self.steps[run_id] = self._read(record) if record is not None else {}
+        return self.steps[run_id].get(_label(step_key), Step())
 
     def forget_all_but(self, run_ids: set[str]) -> None:
-        self.known = {run_id: steps for run_id, steps in self.known.items() if run_id in run_ids}
+        self.steps = {run_id: steps for run_id, steps in self.steps.items() if run_id in run_ids}
 
     def _read(self, run: DagsterRun) -> dict[str, Step]:
         if run.execution_plan_snapshot_id is None:
@@ -107,10 +107,10 @@ class LossWatch:
         recent = self._instance.get_runs(RunsFilter(updated_after=now - timedelta(minutes=10)))
         live = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]))
         watched = {run.run_id: run for run in (*recent, *live)}
-        found = [loss for run in watched.values() for loss in self._of_run(run)]
+        losses = [loss for run in watched.values() for loss in self._of_run(run)]
         self._cursors = {run_id: cursor for run_id, cursor in self._cursors.items() if run_id in watched}
         self._reasons = {key: reason for key, reason in self._reasons.items() if key[0] in watched}
-        return found
+        return losses
 
     def _of_run(self, run: DagsterRun) -> list[Loss]:
         page = self._instance.get_records_for_run(
@@ -119,7 +119,7 @@ class LossWatch:
             of_type={DagsterEventType.STEP_UP_FOR_RETRY, DagsterEventType.STEP_FAILURE},
         )
         self._cursors[run.run_id] = page.cursor
-        found = []
+        losses = []
         for record in page.records:
             entry = record.event_log_entry
             error = getattr(entry.get_dagster_event().event_specific_data, "error", None)
@@ -127,8 +127,8 @@ class LossWatch:
                 continue
             step_key = entry.step_key or ""
             reason = self._reasons.pop((run.run_id, _label(step_key)), "deleted")
-            found.append(Loss(self._plans.step(run, step_key), reason))
-        return found
+            losses.append(Loss(self._plans.step(run, step_key), reason))
+        return losses
 
 
 def _says_lost(error: SerializableErrorInfo | None) -> bool:
@@ -142,8 +142,8 @@ def why_lost(pod: Any) -> str | None:
     """Why a pod did not end by itself: evicted, preempted, node_lost, oom_killed, deleted or crashed; None: it was not lost."""
     if pod.status.phase == "Succeeded":
         return None
-    said = [pod.status.reason, *(c.reason for c in pod.status.conditions or () if c.type == "DisruptionTarget")]
-    for reason in said:
+    reasons = [pod.status.reason, *(c.reason for c in pod.status.conditions or () if c.type == "DisruptionTarget")]
+    for reason in reasons:
         if reason in REASONS:
             return REASONS[reason]
     ended = [entry.state.terminated for entry in pod.status.container_statuses or () if entry.state.terminated]
@@ -156,7 +156,7 @@ def why_lost(pod: Any) -> str | None:
 
 def gpus_by_step(pods: list[Any], plans: Plans) -> dict[Step, float]:
     """How many GPUs the running pods hold, by whose step they are."""
-    held: dict[Step, float] = defaultdict(float)
+    gpus_of: dict[Step, float] = defaultdict(float)
     for pod in pods:
         labels = pod.metadata.labels
         if pod.status.phase != "Running" or STEP_LABEL not in labels:
@@ -164,8 +164,8 @@ def gpus_by_step(pods: list[Any], plans: Plans) -> dict[Step, float]:
         limits = [container.resources.limits or {} for container in pod.spec.containers if container.resources]
         gpus = sum(float(limit.get("nvidia.com/gpu", 0)) for limit in limits)
         if gpus:
-            held[plans.step(labels[RUN_LABEL], labels[STEP_LABEL])] += gpus
-    return dict(held)
+            gpus_of[plans.step(labels[RUN_LABEL], labels[STEP_LABEL])] += gpus
+    return dict(gpus_of)
 
 
 def _label(step_key: str) -> str:

@@ -1,6 +1,6 @@
 """Ageing: whoever waits moves up, so that nothing starves behind runs that are always more urgent.
 
-A priority is what the deadline of a campaign gives a run when it is queued (`execution/stamp.py`), where an hour nearer
+A priority is what the deadline of a campaign gives a run when it is queued (`foundation/execution/run_tags.py`), where an hour nearer
 counts one. Here an hour of waiting counts one more, alike for everybody: of two that wait equally long, the one with the
 nearer deadline goes first; whoever waited longer passes at most as many steps of priority as hours.
 """
@@ -12,7 +12,7 @@ from datetime import datetime
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from platform_assets.foundation.execution.dagster_internals.storage import set_priority_of_waiting_step
-from platform_assets.foundation.execution.stamp import BASE_PRIORITY_TAG, PRIORITY_TAG
+from platform_assets.foundation.execution.run_tags import BASE_PRIORITY_TAG, PRIORITY_TAG
 from platform_assets.operations.janitor.orphans import records_of
 from platform_assets.operations.janitor.slots import pool_states
 
@@ -35,9 +35,9 @@ def age_queued_runs(instance: DagsterInstance, now: datetime) -> int:
         if base is None:
             base = _number(run.tags, PRIORITY_TAG) or 0
         aged = aged_priority(base, waited_seconds(record, now))
-        wanted = {BASE_PRIORITY_TAG: str(base), PRIORITY_TAG: str(aged)}
-        if not wanted.items() <= run.tags.items():
-            instance.add_run_tags(run.run_id, wanted)
+        tags = {BASE_PRIORITY_TAG: str(base), PRIORITY_TAG: str(aged)}
+        if not tags.items() <= run.tags.items():
+            instance.add_run_tags(run.run_id, tags)
             changed += 1
     return changed
 
