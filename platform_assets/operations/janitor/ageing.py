@@ -1,8 +1,8 @@
 """Ageing: whoever waits moves up, so that nothing starves behind runs that are always more urgent.
 
-A priority is what the deadline of a campaign gives a run when it is queued (`foundation/execution/run_tags.py`), where an hour nearer
-counts one. Here an hour of waiting counts one more, alike for everybody: of two that wait equally long, the one with the
-nearer deadline goes first; whoever waited longer passes at most as many steps of priority as hours.
+A priority is what the deadline of a campaign gives a run when it is queued (`foundation/execution/run_tags.py`), where an
+hour nearer counts one. Here an hour of waiting counts one more, alike for everybody: of two that wait equally long, the one
+with the nearer deadline goes first; whoever waited longer passes at most as many steps of priority as hours.
 """
 
 import math

@@ -1,10 +1,10 @@
 """Step pods that were lost, and whose they were.
 
 That a pod was lost is taken from the run's events: the executor says there that a step "failed health check", or the step
-that it was interrupted (`foundation/execution/pods.py`). A pod can come and go between two sweeps, an event cannot. Why it was lost is
-taken from the pods seen in sweeps, whose status says it until the Job is deleted; of a pod that left no trace the reason is
-`deleted`, as a drained node or a taken machine leaves none. Counts begin with the process: what is lost while no janitor runs is not counted, and nothing is
-counted twice.
+that it was interrupted (`foundation/execution/pods.py`). A pod can come and go between two sweeps, an event cannot. Why it
+was lost is taken from the pods seen in sweeps, whose status says it until the Job is deleted; of a pod that left no trace
+the reason is `deleted`, as a drained node or a taken machine leaves none. Counts begin with the process: what is lost while
+no janitor runs is not counted, and nothing is counted twice.
 """
 
 from collections import defaultdict
