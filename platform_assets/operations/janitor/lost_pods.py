@@ -13,14 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from dagster import (
-    DagsterEventType,
-    DagsterExecutionInterruptedError,
-    DagsterInstance,
-    DagsterRun,
-    DagsterRunStatus,
-    RunsFilter,
-)
+import dagster as dg
 
 from platform_assets.foundation.execution.dagster_internals.core import SerializableErrorInfo
 from platform_assets.operations.janitor.orphans import RUN_LABEL
@@ -56,10 +49,10 @@ class Step:
 class Plans:
     """The steps of runs by what their pods' labels say; read once a run."""
 
-    instance: DagsterInstance
+    instance: dg.DagsterInstance
     steps: dict[str, Mapping[str, Step]] = field(default_factory=dict)
 
-    def step(self, run: DagsterRun | str, step_key: str) -> Step:
+    def step(self, run: dg.DagsterRun | str, step_key: str) -> Step:
         """Whose a step is; `step_key` may be the label of its pod."""
         run_id = run if isinstance(run, str) else run.run_id
         if run_id not in self.steps:
@@ -70,7 +63,7 @@ class Plans:
     def forget_all_but(self, run_ids: set[str]) -> None:
         self.steps = {run_id: steps for run_id, steps in self.steps.items() if run_id in run_ids}
 
-    def _read(self, run: DagsterRun) -> dict[str, Step]:
+    def _read(self, run: dg.DagsterRun) -> dict[str, Step]:
         if run.execution_plan_snapshot_id is None:
             return {}
         plan = self.instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
@@ -92,7 +85,7 @@ class Loss:
 class LossWatch:
     """Counts each lost step pod once, for as long as the process lives."""
 
-    def __init__(self, instance: DagsterInstance, plans: Plans, since: datetime) -> None:
+    def __init__(self, instance: dg.DagsterInstance, plans: Plans, since: datetime) -> None:
         self._instance, self._plans, self._since = instance, plans, since
         self._cursors: dict[str, str] = {}
         self._reasons: dict[tuple[str, str], str] = {}
@@ -104,19 +97,21 @@ class LossWatch:
             reason = why_lost(pod)
             if reason and STEP_LABEL in labels:
                 self._reasons[labels[RUN_LABEL], labels[STEP_LABEL]] = reason
-        recent = self._instance.get_runs(RunsFilter(updated_after=now - timedelta(minutes=10)))
-        live = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]))
+        recent = self._instance.get_runs(dg.RunsFilter(updated_after=now - timedelta(minutes=10)))
+        live = self._instance.get_runs(
+            dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+        )
         watched = {run.run_id: run for run in (*recent, *live)}
         losses = [loss for run in watched.values() for loss in self._of_run(run)]
         self._cursors = {run_id: cursor for run_id, cursor in self._cursors.items() if run_id in watched}
         self._reasons = {key: reason for key, reason in self._reasons.items() if key[0] in watched}
         return losses
 
-    def _of_run(self, run: DagsterRun) -> list[Loss]:
+    def _of_run(self, run: dg.DagsterRun) -> list[Loss]:
         page = self._instance.get_records_for_run(
             run.run_id,
             cursor=self._cursors.get(run.run_id),
-            of_type={DagsterEventType.STEP_UP_FOR_RETRY, DagsterEventType.STEP_FAILURE},
+            of_type={dg.DagsterEventType.STEP_UP_FOR_RETRY, dg.DagsterEventType.STEP_FAILURE},
         )
         self._cursors[run.run_id] = page.cursor
         losses = []
@@ -135,7 +130,7 @@ def _says_lost(error: SerializableErrorInfo | None) -> bool:
     """Whether a step's error is that its pod went, or was told to go."""
     if error is None:
         return False
-    return error.cls_name == DagsterExecutionInterruptedError.__name__ or LOST in error.message
+    return error.cls_name == dg.DagsterExecutionInterruptedError.__name__ or LOST in error.message
 
 
 def why_lost(pod: Any) -> str | None:

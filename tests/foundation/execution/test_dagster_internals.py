@@ -30,77 +30,42 @@ from platform_assets.foundation.execution.dagster_internals import core, on_kube
 
 INTERNALS = PACKAGE / "foundation" / "execution" / "dagster_internals"
 # Methods of ours that Dagster calls in place of its own: it must go on calling them by these names.
-OVERRIDDEN: list[tuple[type, str]] = [
-    (coordinator.StampingRunCoordinator, "submit_run"),
-    (launcher.PlatformRunLauncher, "launch_run"),
-    (launcher.PlatformRunLauncher, "terminate"),
-    (launcher.PlatformRunLauncher, "config_type"),
-    (launcher.PlatformRunLauncher, "from_config_value"),
-    (launcher.PlatformRunLauncher, "inst_data"),
-    (launcher.PlatformRunLauncher, "supports_resume_run"),
-    (pod_launcher.PodRunLauncher, "from_config_value"),
-    (pod_launcher.PodRunLauncher, "resume_run"),
-    (pod_launcher.PodRunLauncher, "terminate"),
-    (pod_launcher.PodRunLauncher, "check_run_worker_health"),
-    (pods.PodStepHandler, "launch_step"),
-    (pods.PodStepHandler, "check_step_health"),
-    (pods.ResumableExecution, "rebuild_from_events"),
-    (pods.PodExecutor, "_pop_events"),
-    (pods.PodExecutor, "log_failure_or_retry_event_after_error"),
-    (api_server.PatientClient, "create_namespaced_job_with_retries"),
-    (api_server.PatientClient, "get_job_status"),
+OVERRIDDEN: dict[type, str] = {
+    coordinator.StampingRunCoordinator: "submit_run",
+    launcher.PlatformRunLauncher: "config_type from_config_value inst_data launch_run supports_resume_run terminate",
+    pod_launcher.PodRunLauncher: "check_run_worker_health from_config_value resume_run terminate",
+    pods.PodStepHandler: "check_step_health launch_step",
+    pods.ResumableExecution: "rebuild_from_events",
+    pods.PodExecutor: "_pop_events log_failure_or_retry_event_after_error",
+    api_server.PatientClient: "create_namespaced_job_with_retries get_job_status",
+}
+# Methods and attributes of Dagster's that ours use though nobody promises them: (our module, who has them, their names).
+ATTRIBUTES: list[tuple[str, type, str]] = [
+    ("coordinator", dg.QueuedRunCoordinator, "_instance"),
+    ("pod_launcher", K8sRunLauncher, "_instance _api_client _get_resume_attempt_number get_container_context_for_run"),
+    ("pods", K8sRunLauncher, "job_namespace load_incluster_config kubeconfig_file"),
+    ("pods", on_kubernetes.K8sStepHandler, "_api_client _get_step_key _get_k8s_step_job_name"),
+    ("pods", on_kubernetes.StepDelegatingExecutor, "_step_handler"),
+    ("pods", on_kubernetes.ActiveExecution, "_instance_concurrency_context _in_flight _executable"),
+    ("pods", InstanceConcurrencyContext, "_instance _run_id claim free_step"),
+    ("api_server", on_kubernetes.DagsterKubernetesClient, "batch_api core_api logger sleeper timer"),
+    ("api_server", on_kubernetes.DagsterK8sUnrecoverableAPIError, "k8s_api_exception original_exc_info"),
 ]
-# Private methods and attributes of Dagster's that ours use: (who has it, its name, whose code uses it).
-ATTRIBUTES: list[tuple[type, str, str]] = [
-    (dg.QueuedRunCoordinator, "_instance", "coordinator"),
-    (K8sRunLauncher, "_instance", "pod_launcher"),
-    (K8sRunLauncher, "_api_client", "pod_launcher"),
-    (K8sRunLauncher, "_get_resume_attempt_number", "pod_launcher"),
-    (K8sRunLauncher, "get_container_context_for_run", "pod_launcher"),
-    (K8sRunLauncher, "job_namespace", "pods"),
-    (K8sRunLauncher, "load_incluster_config", "pods"),
-    (K8sRunLauncher, "kubeconfig_file", "pods"),
-    (on_kubernetes.K8sStepHandler, "_api_client", "pods"),
-    (on_kubernetes.K8sStepHandler, "_get_step_key", "pods"),
-    (on_kubernetes.K8sStepHandler, "_get_k8s_step_job_name", "pods"),
-    (on_kubernetes.StepDelegatingExecutor, "_step_handler", "pods"),
-    (on_kubernetes.ActiveExecution, "_instance_concurrency_context", "pods"),
-    (on_kubernetes.ActiveExecution, "_in_flight", "pods"),
-    (on_kubernetes.ActiveExecution, "_executable", "pods"),
-    (InstanceConcurrencyContext, "_instance", "pods"),
-    (InstanceConcurrencyContext, "_run_id", "pods"),
-    (InstanceConcurrencyContext, "claim", "pods"),
-    (on_kubernetes.DagsterKubernetesClient, "batch_api", "api_server"),
-    (on_kubernetes.DagsterKubernetesClient, "core_api", "api_server"),
-    (on_kubernetes.DagsterKubernetesClient, "logger", "api_server"),
-    (on_kubernetes.DagsterKubernetesClient, "sleeper", "api_server"),
-    (on_kubernetes.DagsterKubernetesClient, "timer", "api_server"),
-    (on_kubernetes.DagsterK8sUnrecoverableAPIError, "k8s_api_exception", "api_server"),
-    (on_kubernetes.DagsterK8sUnrecoverableAPIError, "original_exc_info", "api_server"),
-]
-# What ours call with these arguments: (what is called, the arguments' names, which module calls it).
-CALLS: list[tuple[Any, tuple[str, ...], str]] = [
+# What ours call with arguments of these names: (our module, what is called, the names).
+CALLS: list[tuple[str, Any, str]] = [
+    ("coordinator", dg.SubmitRunContext, "dagster_run workspace"),
+    ("pod_launcher", on_kubernetes.get_job_name_from_run_id, "resume_attempt_number"),
+    ("pods", on_kubernetes.K8sStepHandler, "image container_context load_incluster_config kubeconfig_file"),
     (
-        on_kubernetes.K8sStepHandler,
-        ("image", "container_context", "load_incluster_config", "kubeconfig_file"),
         "pods",
-    ),
-    (
         on_kubernetes.StepDelegatingExecutor,
-        ("step_handler", "retries", "check_step_health_interval_seconds", "max_concurrent", "should_verify_step"),
-        "pods",
+        "step_handler retries check_step_health_interval_seconds max_concurrent should_verify_step",
     ),
-    (
-        on_kubernetes.K8sContainerContext,
-        ("env_vars", "service_account_name", "run_k8s_config"),
-        "pods",
-    ),
-    (on_kubernetes.UserDefinedDagsterK8sConfig, ("job_spec_config", "pod_spec_config"), "pods"),
-    (on_kubernetes.get_job_name_from_run_id, ("resume_attempt_number",), "pod_launcher"),
-    (core.StepRetryData, ("error", "seconds_to_wait"), "pods"),
-    (InstanceConcurrencyContext.claim, ("concurrency_key", "step_key", "step_priority"), "pods"),
-    (SqlEventLogStorage.assign_pending_steps, ("concurrency_keys",), "operations.janitor.slots"),
-    (dg.SubmitRunContext, ("dagster_run", "workspace"), "coordinator"),
+    ("pods", on_kubernetes.K8sContainerContext, "env_vars service_account_name run_k8s_config"),
+    ("pods", on_kubernetes.UserDefinedDagsterK8sConfig, "job_spec_config pod_spec_config"),
+    ("pods", core.StepRetryData, "error seconds_to_wait"),
+    ("pods", InstanceConcurrencyContext.claim, "concurrency_key step_key step_priority"),
+    ("operations.janitor.slots", SqlEventLogStorage.assign_pending_steps, "concurrency_keys"),
 ]
 
 
@@ -123,41 +88,42 @@ def test_what_pods_without_rights_import_does_not_load_kubernetes(module: str) -
     assert not {"kubernetes", "dagster_k8s"} & set(done.stdout.split())
 
 
-@pytest.mark.parametrize(("kind", "name"), OVERRIDDEN, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind, names in OVERRIDDEN.items() for name in names.split()],
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_dagster_calls_what_ours_override(kind: type, name: str) -> None:
     relies = f"{kind.__module__}.{kind.__name__} relies on it"
     base = next((parent for parent in kind.__mro__[1:] if name in vars(parent)), None)
     assert base is not None, f"no base class has {name} any more; {relies}"
-    theirs, own = _function(base, name), _function(kind, name)
-    assert _parameters(own)[: len(_parameters(theirs))] == _parameters(theirs), f"{name} takes others; {relies}"
+    theirs, own = (_parameters(_function(owner, name)) for owner in (base, kind))
+    assert own[: len(theirs)] == theirs, f"{name} takes others; {relies}"
     assert re.search(rf"\.{name}\b", _source_of_dagster()), f"nothing in Dagster calls {name}; {relies}"
 
 
-def test_every_method_that_ours_override_is_in_the_list() -> None:
-    kinds = {kind for kind, _ in OVERRIDDEN}
-    overriding = {
-        (kind, name)
-        for kind in kinds
-        for name in vars(kind)
-        if not name.startswith("__") and any(name in vars(parent) for parent in kind.__mro__[1:-1])
-    }
-    # What Python, and not Dagster's authors, put there.
-    overriding = {(kind, name) for kind, name in overriding if not name.startswith("_abc_")}
-    assert overriding == set(OVERRIDDEN)
+@pytest.mark.parametrize("kind", OVERRIDDEN, ids=lambda kind: kind.__name__)
+def test_every_method_that_ours_override_is_in_the_list(kind: type) -> None:
+    of_bases = {name for parent in kind.__mro__[1:-1] for name in vars(parent)}
+    overriding = {name for name in vars(kind) if name in of_bases and not name.startswith(("__", "_abc_"))}
+    assert overriding == set(OVERRIDDEN[kind].split())
 
 
-@pytest.mark.parametrize(("owner", "name", "user"), ATTRIBUTES, ids=lambda value: getattr(value, "__name__", value))
-def test_an_attribute_that_ours_use_is_there(owner: type, name: str, user: str) -> None:
-    made = [vars(parent)["__init__"] for parent in owner.__mro__[:-1] if "__init__" in vars(parent)]
-    assigned = {attribute for init in made if hasattr(init, "__code__") for attribute in _names_of(init.__code__)}
+@pytest.mark.parametrize(
+    ("user", "owner", "name"),
+    [(user, owner, name) for user, owner, names in ATTRIBUTES for name in names.split()],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_an_attribute_that_ours_use_is_there(user: str, owner: type, name: str) -> None:
+    makers = [vars(parent)["__init__"] for parent in owner.__mro__[:-1] if "__init__" in vars(parent)]
+    assigned = {attribute for maker in makers if hasattr(maker, "__code__") for attribute in _names_of(maker.__code__)}
     assert hasattr(owner, name) or name in assigned, f"{user} relies on {owner}.{name}"
 
 
-@pytest.mark.parametrize(("called", "arguments", "user"), CALLS, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_call_that_ours_make_is_taken(called: Any, arguments: tuple[str, ...], user: str) -> None:
-    taken = _parameters(called)
-    missing = [name for name in arguments if name not in taken]
-    assert missing == [], f"{called} takes no {missing}; {user} relies on it"
+@pytest.mark.parametrize(("user", "called", "names"), CALLS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_call_that_ours_make_is_taken(user: str, called: Any, names: str) -> None:
+    missing = set(names.split()) - set(_parameters(called))
+    assert not missing, f"{called} takes no {missing}; {user} relies on it"
 
 
 def test_the_executor_makes_its_account_of_steps_by_the_name_that_is_patched() -> None:
@@ -170,7 +136,6 @@ def test_the_executor_makes_its_account_of_steps_by_the_name_that_is_patched() -
 def test_rebuilding_a_run_claims_slots_through_the_context_that_is_taken_away() -> None:
     # `test_resuming` has what goes wrong otherwise, and fails on the day on which Dagster has mended it.
     assert "_instance_concurrency_context" in _names_of(on_kubernetes.ActiveExecution.get_steps_to_execute.__code__)
-    assert {"claim", "free_step"} <= set(dir(InstanceConcurrencyContext)), "pods.ResumableExecution relies on it"
 
 
 def test_a_steps_job_is_named_by_its_attempt() -> None:
