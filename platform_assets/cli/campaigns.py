@@ -38,17 +38,15 @@ def new(campaign: str, like: str) -> None:
 @click.argument("campaign")
 def preview(campaign: str) -> None:
     """How many people and positives a campaign has, and how far one column alone gets."""
+    from platform_assets.campaigns.registry.opening import open_workspace
     from platform_assets.campaigns.training_sets.preview import preview_campaign, rendered
-    from platform_assets.data.engines.opening import open_warehouse
-    from platform_assets.foundation.artifacts import ArtifactStore
 
     environment = environment_here()
     catalog = catalog_of(environment)
     spec = campaign_of(environment, catalog, campaign)
-    warehouse = open_warehouse(environment, catalog, f"preview {campaign}")
-    store = ArtifactStore(environment.artifacts)
+    work = open_workspace(environment, catalog, f"preview {campaign}")
     with Explained(*_not_to_be_answered()):
-        answer = preview_campaign(campaign, spec, warehouse, store, environment.teachers)
+        answer = preview_campaign(campaign, spec, work)
     click.echo(rendered(answer))
 
 
@@ -63,20 +61,17 @@ def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> Non
 
     from platform_assets.audiences.report.backtest import backtest as replay
     from platform_assets.audiences.report.backtest import backtest_dates, rendered
-    from platform_assets.campaigns.registry.promoted import PromotedModels
-    from platform_assets.data.engines.opening import open_warehouse
-    from platform_assets.foundation.artifacts import ArtifactStore
+    from platform_assets.campaigns.registry.opening import open_workspace
 
     environment = environment_here()
     catalog = catalog_of(environment)
     spec = campaign_of(environment, catalog, campaign)
-    warehouse = open_warehouse(environment, catalog, f"backtest {campaign}")
+    work = open_workspace(environment, catalog, f"backtest {campaign}")
     step = timedelta(days=every) if every else spec.horizon
-    store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
     with Explained(*_not_to_be_answered()):
-        days = backtest_dates(spec, warehouse, dates, step)
+        days = backtest_dates(spec, work.warehouse, dates, step)
         replays = []
-        for replayed in replay(campaign, spec, warehouse, store, environment.teachers, promoted, days, step):
+        for replayed in replay(campaign, spec, work, days, step):
             replays.append(replayed)
             if as_json:
                 line = {"as_of": replayed.day.isoformat(), "figures": replayed.figures, "why_not": replayed.why_not}
