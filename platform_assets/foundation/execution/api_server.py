@@ -10,7 +10,7 @@ import urllib3
 from kubernetes.client import V1Job, V1JobStatus
 from kubernetes.client.rest import ApiException
 
-from platform_assets.foundation.execution.dagster_internals.on_kubernetes import (
+from platform_assets.foundation.dagster_internals.on_kubernetes import (
     DagsterK8sAPIRetryLimitExceeded,
     DagsterK8sUnrecoverableAPIError,
     DagsterKubernetesClient,

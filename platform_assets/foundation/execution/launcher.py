@@ -10,7 +10,7 @@ from typing import Any
 
 from dagster import Permissive
 
-from platform_assets.foundation.execution.dagster_internals.core import (
+from platform_assets.foundation.dagster_internals.core import (
     ConfigurableClass,
     ConfigurableClassData,
     LaunchRunContext,

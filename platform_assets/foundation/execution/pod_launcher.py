@@ -8,13 +8,9 @@ from typing import Any
 from dagster import DagsterRun
 from dagster_k8s import K8sRunLauncher
 
+from platform_assets.foundation.dagster_internals.core import CheckRunHealthResult, ResumeRunContext, WorkerStatus
+from platform_assets.foundation.dagster_internals.on_kubernetes import get_job_name_from_run_id
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
-from platform_assets.foundation.execution.dagster_internals.core import (
-    CheckRunHealthResult,
-    ResumeRunContext,
-    WorkerStatus,
-)
-from platform_assets.foundation.execution.dagster_internals.on_kubernetes import get_job_name_from_run_id
 
 log = logging.getLogger(__name__)
 # More than a pod's grace. A pod on a node that went away without a word stays in the list for minutes, and does nothing.

@@ -11,8 +11,7 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunS
 from dagster_k8s import K8sRunLauncher
 from kubernetes.client import V1JobStatus
 
-from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
-from platform_assets.foundation.execution.dagster_internals.core import (
+from platform_assets.foundation.dagster_internals.core import (
     ErrorSource,
     ExecutionStep,
     IStepContext,
@@ -21,7 +20,7 @@ from platform_assets.foundation.execution.dagster_internals.core import (
     SerializableErrorInfo,
     StepRetryData,
 )
-from platform_assets.foundation.execution.dagster_internals.on_kubernetes import (
+from platform_assets.foundation.dagster_internals.on_kubernetes import (
     ActiveExecution,
     CheckStepHealthResult,
     K8sContainerContext,
@@ -32,6 +31,7 @@ from platform_assets.foundation.execution.dagster_internals.on_kubernetes import
     UserDefinedDagsterK8sConfig,
     account_for_steps_with,
 )
+from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
 from platform_assets.foundation.execution.run_tags import PRIORITY_TAG
 
 if TYPE_CHECKING:

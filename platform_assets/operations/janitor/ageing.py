@@ -11,7 +11,7 @@ from datetime import datetime
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
-from platform_assets.foundation.execution.dagster_internals.storage import set_priority_of_waiting_step
+from platform_assets.foundation.dagster_internals.storage import set_priority_of_waiting_step
 from platform_assets.foundation.execution.run_tags import BASE_PRIORITY_TAG, PRIORITY_TAG
 from platform_assets.operations.janitor.orphans import records_of
 from platform_assets.operations.janitor.slots import pool_states

@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.foundation.execution.dagster_internals.core import SerializableErrorInfo
+from platform_assets.foundation.dagster_internals.core import SerializableErrorInfo
 from platform_assets.operations.janitor.orphans import RUN_LABEL
 
 STEP_LABEL = "dagster/op"
@@ -164,6 +164,6 @@ def gpus_by_step(pods: list[Any], plans: Plans) -> dict[Step, float]:
 
 
 def _label(step_key: str) -> str:
-    from platform_assets.foundation.execution.dagster_internals.on_kubernetes import sanitize_k8s_label
+    from platform_assets.foundation.dagster_internals.on_kubernetes import sanitize_k8s_label
 
     return str(sanitize_k8s_label(step_key))

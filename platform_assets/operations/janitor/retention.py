@@ -12,12 +12,8 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from platform_assets.foundation.execution.dagster_internals.core import (
-    BACKFILL_ID_TAG,
-    FINISHED_STATUSES,
-    NOT_FINISHED_STATUSES,
-)
-from platform_assets.foundation.execution.dagster_internals.storage import BulkActionsFilter, BulkActionStatus
+from platform_assets.foundation.dagster_internals.core import BACKFILL_ID_TAG, FINISHED_STATUSES, NOT_FINISHED_STATUSES
+from platform_assets.foundation.dagster_internals.storage import BulkActionsFilter, BulkActionStatus
 
 BATCH = 25
 MADE, SEEN = dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION

@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 
 from dagster import DagsterInstance, RunRecord
 
-from platform_assets.foundation.execution.dagster_internals.core import ConcurrencyKeyInfo, StepEventStatus
-from platform_assets.foundation.execution.dagster_internals.storage import assign_pending_steps
+from platform_assets.foundation.dagster_internals.core import ConcurrencyKeyInfo, StepEventStatus
+from platform_assets.foundation.dagster_internals.storage import assign_pending_steps
 from platform_assets.operations.janitor.orphans import records_of
 
 # A step's run gives its slot back within seconds; one whose pod died does when it is resumed, which takes minutes.

@@ -25,10 +25,10 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster_k8s import K8sRunLauncher
 
 from platform_assets.environment import PACKAGE, REPOSITORY
+from platform_assets.foundation.dagster_internals import core, on_kubernetes
 from platform_assets.foundation.execution import api_server, coordinator, launcher, pod_launcher, pods, run_tags
-from platform_assets.foundation.execution.dagster_internals import core, on_kubernetes
 
-INTERNALS = PACKAGE / "foundation" / "execution" / "dagster_internals"
+INTERNALS = PACKAGE / "foundation" / "dagster_internals"
 # Methods of ours that Dagster calls in place of its own: it must go on calling them by these names.
 OVERRIDDEN: dict[type, str] = {
     coordinator.StampingRunCoordinator: "submit_run",
@@ -77,11 +77,11 @@ def test_private_names_of_dagster_stand_in_one_module() -> None:
         for name in _imports(path)
         if _is_private(name)
     }
-    assert elsewhere == set(), "import these through platform_assets.foundation.execution.dagster_internals"
+    assert elsewhere == set(), "import these through platform_assets.foundation.dagster_internals"
     assert any(_is_private(name) for path in INTERNALS.glob("*.py") for name in _imports(path)), "the scan sees nothing"
 
 
-@pytest.mark.parametrize("module", ["execution.launcher", "foundation.execution.dagster_internals.storage"])
+@pytest.mark.parametrize("module", ["execution.launcher", "foundation.dagster_internals.storage"])
 def test_what_pods_without_rights_import_does_not_load_kubernetes(module: str) -> None:
     code = f"import sys, platform_assets.{module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -154,7 +154,7 @@ def test_a_waiting_step_is_a_row_that_its_pool_run_and_key_name() -> None:
 
 
 def test_a_priority_that_is_set_on_a_waiting_step_decides_who_is_next(tmp_path: Path) -> None:
-    from platform_assets.foundation.execution.dagster_internals import storage
+    from platform_assets.foundation.dagster_internals import storage
 
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         tables = instance.event_log_storage
