@@ -1,7 +1,7 @@
 """What an upgrade of Dagster must check: each promise here is one that a module of ours stands on.
 
-Run against the Dagster that is installed. A test that fails names our module; what Dagster does with the calls is held by the
-tests of that module (`test_resuming`, `tests/operations`, `tests/cluster`).
+Run against the Dagster that is installed. A test that fails names our module; what Dagster does with the calls is held by
+the tests of that module (`execution/test_resuming`, `tests/operations`, `tests/cluster`).
 """
 
 import ast
@@ -151,21 +151,6 @@ def test_jobs_of_a_run_are_told_apart_by_the_attempt_to_resume_it() -> None:
 def test_a_waiting_step_is_a_row_that_its_pool_run_and_key_name() -> None:
     columns = {"concurrency_key", "run_id", "step_key", "priority", "assigned_timestamp"}
     assert columns <= set(PendingStepsTable.c.keys()), "operations.janitor.ageing and slots rely on it"
-
-
-def test_a_priority_that_is_set_on_a_waiting_step_decides_who_is_next(tmp_path: Path) -> None:
-    from platform_assets.foundation.dagster_internals import storage
-
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        tables = instance.event_log_storage
-        tables.set_concurrency_slots("gpu", 1)
-        assert tables.claim_concurrency_slot("gpu", "holding", "fold").is_claimed
-        for run, priority in (("one", 1), ("other", 5)):
-            assert not tables.claim_concurrency_slot("gpu", run, "fold", priority).is_claimed
-        storage.set_priority_of_waiting_step(instance, "gpu", "one", "fold", 9)
-        tables.free_concurrency_slot_for_step("holding", "fold")
-        assert not tables.claim_concurrency_slot("gpu", "other", "fold", 5).is_claimed, "operations.janitor.ageing"
-        assert tables.claim_concurrency_slot("gpu", "one", "fold", 1).is_claimed, "operations.janitor.ageing"
 
 
 def test_every_storage_that_knows_pools_is_an_sql_storage() -> None:
