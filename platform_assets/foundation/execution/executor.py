@@ -12,9 +12,8 @@ kubernetes is imported when a run's executor is made, not when definitions load:
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
 
-from platform_assets.foundation.execution.stamp import SCOPE_VARIABLE
+from platform_assets.foundation.execution.run_tags import SCOPE_VARIABLE
 
 if TYPE_CHECKING:
     from dagster import Executor, InitExecutorContext
@@ -34,7 +33,7 @@ def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
     @dg.executor(
         name="kubernetes",
         config_schema={"max_concurrent": dg.Field(dg.Noneable(int), default_value=None, is_required=False)},
-        requirements=multiple_process_executor_requirements(),
+        requirements=dg.multiple_process_executor_requirements(),
     )
     def executor(context: "InitExecutorContext") -> "Executor":
         from platform_assets.foundation.execution.pods import PodExecutor

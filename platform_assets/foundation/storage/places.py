@@ -11,7 +11,7 @@ from platform_assets.foundation.storage.folder import Folder
 
 
 def files_at(root: str | Path) -> Files:
-    """The files below `root`: a local folder, or `gs://bucket/prefix`.
+    """The files below `root`: a local folder or `gs://bucket/prefix`.
 
     Raises:
         ValueError: a URL of another kind.

@@ -1,21 +1,18 @@
 """Ageing: whoever waits moves up, so that nothing starves behind runs that are always more urgent.
 
-A priority is what the deadline of a campaign gives a run when it is queued (`execution/stamp.py`), where an hour nearer
-counts one. Here an hour of waiting counts one more, alike for everybody: of two that wait equally long, the one with the
-nearer deadline goes first; whoever waited longer passes at most as many steps of priority as hours.
+A priority is what the deadline of a campaign gives a run when it is queued (`foundation/execution/run_tags.py`), where an
+hour nearer counts one. Here an hour of waiting counts one more, alike for everybody: of two that wait equally long, the one
+with the nearer deadline goes first; whoever waited longer passes at most as many steps of priority as hours.
 """
 
 import math
 from collections.abc import Mapping
 from datetime import datetime
 
-from dagster import DagsterInstance
-from dagster._core.storage.dagster_run import DagsterRunStatus, RunRecord, RunsFilter
-from dagster._core.storage.event_log.schema import PendingStepsTable
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._core.storage.tags import PRIORITY_TAG
+from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
-from platform_assets.foundation.execution.stamp import BASE_PRIORITY_TAG
+from platform_assets.foundation.dagster_internals.storage import set_priority_of_waiting_step
+from platform_assets.foundation.execution.run_tags import BASE_PRIORITY_TAG, PRIORITY_TAG
 from platform_assets.operations.janitor.orphans import records_of
 from platform_assets.operations.janitor.slots import pool_states
 
@@ -38,9 +35,9 @@ def age_queued_runs(instance: DagsterInstance, now: datetime) -> int:
         if base is None:
             base = _number(run.tags, PRIORITY_TAG) or 0
         aged = aged_priority(base, waited_seconds(record, now))
-        wanted = {BASE_PRIORITY_TAG: str(base), PRIORITY_TAG: str(aged)}
-        if not wanted.items() <= run.tags.items():
-            instance.add_run_tags(run.run_id, wanted)
+        tags = {BASE_PRIORITY_TAG: str(base), PRIORITY_TAG: str(aged)}
+        if not tags.items() <= run.tags.items():
+            instance.add_run_tags(run.run_id, tags)
             changed += 1
     return changed
 
@@ -51,8 +48,7 @@ def age_waiting_steps(instance: DagsterInstance, now: datetime) -> int:
     A run that has started waits a second time there, behind the steps of runs that are more urgent. The first hour
     changes nothing: by then campaigns take turns through the priorities of their steps. A step is never lowered.
     """
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage) or not storage.supports_global_concurrency_limits:
+    if not instance.event_log_storage.supports_global_concurrency_limits:
         return 0
     waiting = [
         (pool.concurrency_key, step)
@@ -68,7 +64,7 @@ def age_waiting_steps(instance: DagsterInstance, now: datetime) -> int:
         base = _number(records[step.run_id].dagster_run.tags, PRIORITY_TAG) or 0
         aged = aged_priority(base, (now - step.enqueued_timestamp).total_seconds())
         if base < aged > (step.priority or 0):
-            _set_priority(storage, pool, step.run_id, step.step_key, aged)
+            set_priority_of_waiting_step(instance, pool, step.run_id, step.step_key, aged)
             changed += 1
     return changed
 
@@ -89,14 +85,3 @@ def _number(tags: Mapping[str, str], name: str) -> int | None:
     except (KeyError, ValueError):
         # The queue itself takes a priority that is no number for none.
         return None
-
-
-def _set_priority(storage: SqlEventLogStorage, pool: str, run_id: str, step_key: str, priority: int) -> None:
-    # Dagster has no call for it: a waiting step's priority is a column of its own table.
-    row = PendingStepsTable.c
-    with storage.index_connection() as connection:
-        connection.execute(
-            PendingStepsTable.update()
-            .where(row.concurrency_key == pool, row.run_id == run_id, row.step_key == step_key)
-            .values(priority=priority)
-        )

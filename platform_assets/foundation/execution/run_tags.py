@@ -21,7 +21,7 @@ SCOPE_VARIABLE = "PLATFORM_SCOPE"
 BASE_PRIORITY_TAG = "platform/base_priority"
 # Beyond this many days a deadline does not matter yet.
 HORIZON_DAYS = 100
-# As an hour of waiting counts one (`operations/queueing.py`), and more than a campaign has folds, whose priorities let
+# As an hour of waiting counts one (`operations/janitor/ageing.py`), and more than a campaign has folds, whose priorities let
 # campaigns of equal deadline take turns.
 PRIORITY_OF_A_DAY = 24
 
@@ -71,8 +71,8 @@ def _priority(deadline: str, today: date) -> int:
 
 
 def _together(tag: str, steps: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    found = sorted({step[tag] for step in steps if tag in step})
-    return {tag: ",".join(found)} if found else {}
+    values = sorted({step[tag] for step in steps if tag in step})
+    return {tag: ",".join(values)} if values else {}
 
 
 def _with_scope(config: str | None, scope: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Step pods that were lost, and whose they were.
 
 That a pod was lost is taken from the run's events: the executor says there that a step "failed health check", or the step
-that it was interrupted (`execution/pods.py`). A pod can come and go between two sweeps, an event cannot. Why it was lost is
-taken from the pods seen in sweeps, whose status says it until the Job is deleted; of a pod that left no trace the reason is
-`deleted`, as a drained node or a taken machine leaves none. Counts begin with the process: what is lost while no janitor runs is not counted, and nothing is
-counted twice.
+that it was interrupted (`foundation/execution/pods.py`). A pod can come and go between two sweeps, an event cannot. Why it
+was lost is taken from the pods seen in sweeps, whose status says it until the Job is deleted; of a pod that left no trace
+the reason is `deleted`, as a drained node or a taken machine leaves none. Counts begin with the process: what is lost while
+no janitor runs is not counted, and nothing is counted twice.
 """
 
 from collections import defaultdict
@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from dagster import DagsterEventType, DagsterExecutionInterruptedError, DagsterInstance
-from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._utils.error import SerializableErrorInfo
+import dagster as dg
 
+from platform_assets.foundation.dagster_internals.core import SerializableErrorInfo
 from platform_assets.operations.janitor.orphans import RUN_LABEL
 
 STEP_LABEL = "dagster/op"
@@ -50,21 +49,21 @@ class Step:
 class Plans:
     """The steps of runs by what their pods' labels say; read once a run."""
 
-    instance: DagsterInstance
-    known: dict[str, Mapping[str, Step]] = field(default_factory=dict)
+    instance: dg.DagsterInstance
+    steps: dict[str, Mapping[str, Step]] = field(default_factory=dict)
 
-    def step(self, run: DagsterRun | str, step_key: str) -> Step:
+    def step(self, run: dg.DagsterRun | str, step_key: str) -> Step:
         """Whose a step is; `step_key` may be the label of its pod."""
         run_id = run if isinstance(run, str) else run.run_id
-        if run_id not in self.known:
-            found = self.instance.get_run_by_id(run) if isinstance(run, str) else run
-            self.known[run_id] = self._read(found) if found is not None else {}
-        return self.known[run_id].get(_label(step_key), Step())
+        if run_id not in self.steps:
+            record = self.instance.get_run_by_id(run) if isinstance(run, str) else run
+            self.steps[run_id] = self._read(record) if record is not None else {}
+        return self.steps[run_id].get(_label(step_key), Step())
 
     def forget_all_but(self, run_ids: set[str]) -> None:
-        self.known = {run_id: steps for run_id, steps in self.known.items() if run_id in run_ids}
+        self.steps = {run_id: steps for run_id, steps in self.steps.items() if run_id in run_ids}
 
-    def _read(self, run: DagsterRun) -> dict[str, Step]:
+    def _read(self, run: dg.DagsterRun) -> dict[str, Step]:
         if run.execution_plan_snapshot_id is None:
             return {}
         plan = self.instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
@@ -86,7 +85,7 @@ class Loss:
 class LossWatch:
     """Counts each lost step pod once, for as long as the process lives."""
 
-    def __init__(self, instance: DagsterInstance, plans: Plans, since: datetime) -> None:
+    def __init__(self, instance: dg.DagsterInstance, plans: Plans, since: datetime) -> None:
         self._instance, self._plans, self._since = instance, plans, since
         self._cursors: dict[str, str] = {}
         self._reasons: dict[tuple[str, str], str] = {}
@@ -98,22 +97,24 @@ class LossWatch:
             reason = why_lost(pod)
             if reason and STEP_LABEL in labels:
                 self._reasons[labels[RUN_LABEL], labels[STEP_LABEL]] = reason
-        recent = self._instance.get_runs(RunsFilter(updated_after=now - timedelta(minutes=10)))
-        live = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]))
+        recent = self._instance.get_runs(dg.RunsFilter(updated_after=now - timedelta(minutes=10)))
+        live = self._instance.get_runs(
+            dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+        )
         watched = {run.run_id: run for run in (*recent, *live)}
-        found = [loss for run in watched.values() for loss in self._of_run(run)]
+        losses = [loss for run in watched.values() for loss in self._of_run(run)]
         self._cursors = {run_id: cursor for run_id, cursor in self._cursors.items() if run_id in watched}
         self._reasons = {key: reason for key, reason in self._reasons.items() if key[0] in watched}
-        return found
+        return losses
 
-    def _of_run(self, run: DagsterRun) -> list[Loss]:
+    def _of_run(self, run: dg.DagsterRun) -> list[Loss]:
         page = self._instance.get_records_for_run(
             run.run_id,
             cursor=self._cursors.get(run.run_id),
-            of_type={DagsterEventType.STEP_UP_FOR_RETRY, DagsterEventType.STEP_FAILURE},
+            of_type={dg.DagsterEventType.STEP_UP_FOR_RETRY, dg.DagsterEventType.STEP_FAILURE},
         )
         self._cursors[run.run_id] = page.cursor
-        found = []
+        losses = []
         for record in page.records:
             entry = record.event_log_entry
             error = getattr(entry.get_dagster_event().event_specific_data, "error", None)
@@ -121,23 +122,23 @@ class LossWatch:
                 continue
             step_key = entry.step_key or ""
             reason = self._reasons.pop((run.run_id, _label(step_key)), "deleted")
-            found.append(Loss(self._plans.step(run, step_key), reason))
-        return found
+            losses.append(Loss(self._plans.step(run, step_key), reason))
+        return losses
 
 
 def _says_lost(error: SerializableErrorInfo | None) -> bool:
     """Whether a step's error is that its pod went, or was told to go."""
     if error is None:
         return False
-    return error.cls_name == DagsterExecutionInterruptedError.__name__ or LOST in error.message
+    return error.cls_name == dg.DagsterExecutionInterruptedError.__name__ or LOST in error.message
 
 
 def why_lost(pod: Any) -> str | None:
     """Why a pod did not end by itself: evicted, preempted, node_lost, oom_killed, deleted or crashed; None: it was not lost."""
     if pod.status.phase == "Succeeded":
         return None
-    said = [pod.status.reason, *(c.reason for c in pod.status.conditions or () if c.type == "DisruptionTarget")]
-    for reason in said:
+    reasons = [pod.status.reason, *(c.reason for c in pod.status.conditions or () if c.type == "DisruptionTarget")]
+    for reason in reasons:
         if reason in REASONS:
             return REASONS[reason]
     ended = [entry.state.terminated for entry in pod.status.container_statuses or () if entry.state.terminated]
@@ -150,7 +151,7 @@ def why_lost(pod: Any) -> str | None:
 
 def gpus_by_step(pods: list[Any], plans: Plans) -> dict[Step, float]:
     """How many GPUs the running pods hold, by whose step they are."""
-    held: dict[Step, float] = defaultdict(float)
+    gpus_of: dict[Step, float] = defaultdict(float)
     for pod in pods:
         labels = pod.metadata.labels
         if pod.status.phase != "Running" or STEP_LABEL not in labels:
@@ -158,11 +159,11 @@ def gpus_by_step(pods: list[Any], plans: Plans) -> dict[Step, float]:
         limits = [container.resources.limits or {} for container in pod.spec.containers if container.resources]
         gpus = sum(float(limit.get("nvidia.com/gpu", 0)) for limit in limits)
         if gpus:
-            held[plans.step(labels[RUN_LABEL], labels[STEP_LABEL])] += gpus
-    return dict(held)
+            gpus_of[plans.step(labels[RUN_LABEL], labels[STEP_LABEL])] += gpus
+    return dict(gpus_of)
 
 
 def _label(step_key: str) -> str:
-    from dagster_k8s.utils import sanitize_k8s_label
+    from platform_assets.foundation.dagster_internals.on_kubernetes import sanitize_k8s_label
 
     return str(sanitize_k8s_label(step_key))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_assets.operations.janitor.queueing import (
+from platform_assets.operations.janitor.ageing import (
     BASE_PRIORITY_TAG,
     age_queued_runs,
     age_waiting_steps,

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_assets.foundation.execution.stamp import stamp
+from platform_assets.foundation.execution.run_tags import stamp
 
 TODAY = date(2026, 11, 22)
 

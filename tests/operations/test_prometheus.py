@@ -9,8 +9,8 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 from kubernetes import client as k
 
-from platform_assets.operations.janitor.losses import why_lost
-from platform_assets.operations.janitor.metrics import Metrics
+from platform_assets.operations.janitor.lost_pods import why_lost
+from platform_assets.operations.janitor.prometheus import Metrics
 from platform_assets.operations.janitor.slots import Freed
 from platform_assets.operations.janitor.sweeping import Swept
 from tests.operations.runs import FINISHED, QUEUED, RUNNING, a_run, claim, finish, lose_step

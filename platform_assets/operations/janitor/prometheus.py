@@ -2,18 +2,18 @@
 
 Gauges say what is so at the last sweep. Counters begin at 0 with the process, as Prometheus expects (`rate` and `increase`
 allow for it); each thing is counted once in the life of a process: runs by their ids, lost pods by their run's events
-(`losses.py`). Does not belong here: what a GPU does, which its own pod serves (`execution/gpu.py`).
+(`lost_pods.py`). Does not belong here: what a GPU does, which its own pod serves (`foundation/execution/gpu.py`).
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
-from dagster import DagsterInstance
-from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-from platform_assets.operations.janitor.losses import NOT_KNOWN, LossWatch, Plans, gpus_by_step
-from platform_assets.operations.janitor.queueing import queued_runs, waited_seconds
+from platform_assets.operations.janitor.ageing import queued_runs, waited_seconds
+from platform_assets.operations.janitor.lost_pods import NOT_KNOWN, LossWatch, Plans, gpus_by_step
 from platform_assets.operations.janitor.slots import pool_states
 from platform_assets.operations.janitor.sweeping import Swept
 
@@ -40,57 +40,30 @@ class Metrics:
         self._losses = LossWatch(instance, self._plans, since)
         self._counted: dict[str, set[str]] = {"started": set(), "finished": set()}
         self._previous = since
-        self.registry = registry = CollectorRegistry()
-        self._runs = Gauge("platform_runs", "Runs that are not finished, by status", ["status"], registry=registry)
-        self._finished = Counter(
-            "platform_runs_finished",
-            "Runs that ended, by status and campaign",
-            ["status", "campaign"],
-            registry=registry,
+        self.registry = CollectorRegistry()
+        gauge, counter = partial(Gauge, registry=self.registry), partial(Counter, registry=self.registry)
+        waits = "From a run's creation to its start, of runs that started"
+        lost = "Step pods lost, by campaign, whether they may be on spot machines, and reason"
+        whose = ["campaign", "spot"]
+        self._runs = gauge("platform_runs", "Runs that are not finished, by status", ["status"])
+        self._finished = counter(
+            "platform_runs_finished", "Runs that ended, by status and campaign", ["status", "campaign"]
         )
-        self._oldest = Gauge(
-            "platform_queue_oldest_wait_seconds", "For how long the oldest queued run has waited", registry=registry
+        self._oldest = gauge("platform_queue_oldest_wait_seconds", "For how long the oldest queued run has waited")
+        self._waits = Histogram("platform_queue_wait_seconds", waits, buckets=WAIT_BUCKETS, registry=self.registry)
+        self._limit = gauge("platform_pool_slots_limit", "Slots a pool has", ["pool"])
+        self._used = gauge("platform_pool_slots_used", "Slots of a pool that steps hold", ["pool"])
+        self._pending = gauge("platform_pool_steps_pending", "Steps that wait for a slot of a pool", ["pool"])
+        self._lost = counter("platform_step_pods_lost", lost, [*whose, "reason"])
+        self._gpus = gauge("platform_gpus_held", "GPUs that running step pods hold", whose)
+        self._gpu_seconds = counter("platform_gpu_held_seconds", "GPUs held by step pods, times seconds", whose)
+        self._deleted = counter(
+            "platform_orphans_deleted", "Jobs and pods deleted that outlived their run", ["kind", "why"]
         )
-        self._waits = Histogram(
-            "platform_queue_wait_seconds",
-            "From a run's creation to its start, of runs that started",
-            buckets=WAIT_BUCKETS,
-            registry=registry,
-        )
-        self._limit = Gauge("platform_pool_slots_limit", "Slots a pool has", ["pool"], registry=registry)
-        self._used = Gauge("platform_pool_slots_used", "Slots of a pool that steps hold", ["pool"], registry=registry)
-        self._pending = Gauge(
-            "platform_pool_steps_pending", "Steps that wait for a slot of a pool", ["pool"], registry=registry
-        )
-        self._lost = Counter(
-            "platform_step_pods_lost",
-            "Step pods lost, by campaign, whether they may be on spot machines, and reason",
-            ["campaign", "spot", "reason"],
-            registry=registry,
-        )
-        self._gpus = Gauge(
-            "platform_gpus_held", "GPUs that running step pods hold", ["campaign", "spot"], registry=registry
-        )
-        self._gpu_seconds = Counter(
-            "platform_gpu_held_seconds",
-            "GPUs held by step pods, times seconds",
-            ["campaign", "spot"],
-            registry=registry,
-        )
-        self._deleted = Counter(
-            "platform_orphans_deleted",
-            "Jobs and pods deleted that outlived their run",
-            ["kind", "why"],
-            registry=registry,
-        )
-        self._freed = Counter(
-            "platform_slots_freed", "Stuck slots freed or handed on, by pool", ["pool", "why"], registry=registry
-        )
-        self._old = Counter("platform_runs_deleted", "Runs deleted because of their age", registry=registry)
-        self._swept = Gauge(
-            "platform_janitor_last_success_timestamp_seconds",
-            "When the janitor last swept all it sweeps",
-            registry=registry,
+        self._freed = counter("platform_slots_freed", "Stuck slots freed or handed on, by pool", ["pool", "why"])
+        self._old = counter("platform_runs_deleted", "Runs deleted because of their age")
+        self._swept = gauge(
+            "platform_janitor_last_success_timestamp_seconds", "When the janitor last swept all it sweeps"
         )
 
     def serve(self, bind: str, port: int) -> tuple[WSGIServer, Thread]:
