@@ -8,10 +8,8 @@ import re
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,6 +18,8 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+
+from platform_assets.environment import TimeZone
 
 COMPONENT_TYPE = "platform_assets.components.Campaign"
 
@@ -56,14 +56,6 @@ def _parse_size(value: Any) -> Any:
     return share
 
 
-def _known_timezone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as Europe
-        raise ValueError(f"{value!r} is not an IANA time zone such as Europe/Berlin") from error
-    return value
-
-
 Duration = Annotated[
     timedelta,
     BeforeValidator(_parse_duration),
@@ -77,7 +69,6 @@ Size = Annotated[
     BeforeValidator(_parse_size),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _PERCENT_SCHEMA]}),
 ]
-Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Predicate = Annotated[str, Field(min_length=1, max_length=500)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
@@ -174,7 +165,7 @@ class Schedule(_Strict):
     """When to train again."""
 
     every: Literal["day", "week", "month"] = Field(description="How often")
-    timezone: Timezone | None = Field(None, description="Time zone of the clock (default: the platform's)")
+    timezone: TimeZone | None = Field(None, description="Time zone of the clock (default: the platform's)")
 
 
 class FeatureSelection(_Strict):
