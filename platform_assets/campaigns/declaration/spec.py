@@ -4,6 +4,7 @@ Belongs here: shapes, bounds and defaults that need nothing but the file itself.
 the feature groups or the model families is checked in `check.py`.
 """
 
+import difflib
 import re
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,8 +14,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
     WithJsonSchema,
     model_validator,
 )
@@ -75,6 +78,25 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _one_of(*members: type[BaseModel], default: type[BaseModel] | None = None) -> Discriminator:
+    """What tells the models of a union apart, their first field: the one that a file holds, or holds nearly.
+
+    Each tag is its model's name in <>, which no key of a file is.
+    """
+    words = {next(iter(member.model_fields)): f"<{member.__name__}>" for member in members}
+
+    def meant(value: Any) -> str | None:
+        if isinstance(value, BaseModel):
+            return f"<{type(value).__name__}>"
+        keys = [str(key) for key in value] if isinstance(value, dict) else []
+        near = [match for key in keys for match in difflib.get_close_matches(key, words, n=1)]
+        word = next((key for key in keys if key in words), next(iter(near), None))
+        return words[word] if word else default and f"<{default.__name__}>"
+
+    *others, last = words
+    return Discriminator(meant, "no_variant", f"state one of `{'`, `'.join(others)}` and `{last}`")
 
 
 class EventLabel(_Strict):
@@ -138,6 +160,18 @@ class AbsoluteTraining(_Strict):
         if len(set(self.as_of)) != len(self.as_of):
             raise ValueError("as_of names a date twice")
         return self
+
+
+Label = Annotated[
+    Annotated[EventLabel, Tag("<EventLabel>")]
+    | Annotated[AbsenceLabel, Tag("<AbsenceLabel>")]
+    | Annotated[TeacherLabel, Tag("<TeacherLabel>")],
+    _one_of(EventLabel, AbsenceLabel, TeacherLabel),
+]
+Training = Annotated[
+    Annotated[RelativeTraining, Tag("<RelativeTraining>")] | Annotated[AbsoluteTraining, Tag("<AbsoluteTraining>")],
+    _one_of(RelativeTraining, AbsoluteTraining, default=RelativeTraining),
+]
 
 
 class Audience(_Strict):
@@ -265,9 +299,7 @@ class CampaignSpec(_Strict):
     )
     description: str = Field(min_length=8, max_length=300, description="The question, in a sentence")
     entity: Name = Field(description="Whom it is about: an entity the marts declare, e.g. customer")
-    label: EventLabel | AbsenceLabel | TeacherLabel = Field(
-        description="What is predicted: an event, its absence, or a teacher file"
-    )
+    label: Label = Field(description="What is predicted: an event, its absence, or a teacher file")
     population: Predicate | None = Field(
         None,
         description="Who is asked about (default: everyone the entity's population holds): a condition on people as of the date, "
@@ -277,7 +309,7 @@ class CampaignSpec(_Strict):
         "latest",
         description="As-of date to train up to and score at: the sources' watermark in the business time zone, or a date",
     )
-    train: RelativeTraining | AbsoluteTraining | None = Field(
+    train: Training | None = Field(
         None,
         description="As-of dates to train on (default: 2 snapshots, one horizon apart; a teacher file brings its own)",
     )
