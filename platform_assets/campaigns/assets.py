@@ -79,29 +79,24 @@ def _training_set(
     def training_set(
         context: dg.AssetExecutionContext, config: Replay
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.registry.opening import open_workspace
         from platform_assets.campaigns.training_sets.calendar import NotCovered
         from platform_assets.campaigns.training_sets.inspection import LeakFound
         from platform_assets.campaigns.training_sets.label import ImmatureLabel
         from platform_assets.campaigns.training_sets.teacher import TeacherError
-        from platform_assets.campaigns.training_sets.training_set import TooFewPositives, build_training_set
+        from platform_assets.campaigns.training_sets.training_set import (
+            TooFewPositives,
+            build_training_set,
+            question_of,
+        )
         from platform_assets.data.catalog.pointer import MartMissing, MartRefused
-        from platform_assets.data.engines.opening import open_warehouse
         from platform_assets.data.features.tables import AsOfNotCovered
 
-        store = ArtifactStore(environment.artifacts)
         verdicts = Verdicts(environment.verdicts)
-        warehouse = open_warehouse(environment, catalog, f"{name} training_set")
+        work = open_workspace(environment, catalog, f"{name} training_set")
+        score_at = _as_date(config.score_at)
         try:
-            made = build_training_set(
-                name,
-                spec,
-                warehouse,
-                store,
-                environment.teachers,
-                PromotedModels(environment.artifacts),
-                _as_date(config.score_at),
-            )
+            made = build_training_set(question_of(name, spec, work, score_at), work)
         except AuditFailed as error:
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             yield audit_check_result(error.result, key)
@@ -134,7 +129,7 @@ def _training_set(
             "warnings",
             "ageing",
         )
-        yield output_of(made, found | warehouse.cost())
+        yield output_of(made, found | work.warehouse.cost())
         yield audit_check_result(made.metadata["audit"], key)
         yield dg.AssetCheckResult(
             asset_key=key,

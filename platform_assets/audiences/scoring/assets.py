@@ -18,12 +18,11 @@ from platform_assets.campaigns.assets import output_of, shown
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog
-from platform_assets.data.engines.opening import open_warehouse
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
 
 if TYPE_CHECKING:
-    from platform_assets.data.engines.reading import Warehouse
+    from platform_assets.campaigns.registry.workspace import Workspace
 
 MODEL_CHECK = "model_is_promoted"
 # As many as the hash behind shares (and folds) tells apart.
@@ -113,8 +112,10 @@ class _Scoring:
         told = "A promoted model is good as of the date"
         return [dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description=told) for name in self.campaigns]
 
-    def open_warehouse(self) -> "Warehouse":
-        return open_warehouse(self.environment, self.catalog, f"scores {self.entity}")
+    def open_workspace(self) -> "Workspace":
+        from platform_assets.campaigns.registry.opening import open_workspace
+
+        return open_workspace(self.environment, self.catalog, f"scores {self.entity}")
 
     def require_features(self, day: date) -> None:
         """Refuse a date whose newest feature audit failed, whatever was published before it."""
@@ -128,15 +129,14 @@ class _Scoring:
     def judge(self, context: dg.OpExecutionContext, day: date) -> "_Judged":
         """Which of the campaigns whose scores or checks are asked for have a model good as of `day`."""
         from platform_assets.audiences.scoring.scoring import require_model
-        from platform_assets.campaigns.registry.promoted import NothingPromoted, PromotedModels
+        from platform_assets.campaigns.registry.promoted import NothingPromoted
 
         wanted = {key.path[0] for key in context.selected_asset_keys}
         checked = {key.asset_key.path[0] for key in context.selected_asset_check_keys}
-        store, promoted = self.store, PromotedModels(self.environment.artifacts)
-        missing = {}
+        work, missing = self.open_workspace(), {}
         for name in wanted | checked:
             try:
-                require_model(name, self.campaigns[name], store, promoted, day)
+                require_model(work.question(name, self.campaigns[name], day), work)
             except NothingPromoted as error:
                 missing[name] = str(error)
         return _Judged({name: self.campaigns[name] for name in sorted(wanted)}, sorted(checked), missing)
@@ -186,7 +186,6 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
     )
     def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.scoring.scoring import score_campaigns
-        from platform_assets.campaigns.registry.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         scoring.require_features(day)
@@ -194,11 +193,10 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
         yield from judged.checks()
         if not (ready := judged.ready()):
             return
-        warehouse = scoring.open_warehouse()
+        work = scoring.open_workspace()
         try:
-            promoted = PromotedModels(scoring.environment.artifacts)
-            for scored in score_campaigns(ready, warehouse, scoring.store, promoted, day):
-                yield _output_of(scored.campaign, scored.scores, warehouse.cost())
+            for scored in score_campaigns(ready, work, day):
+                yield _output_of(scored.campaign, scored.scores, work.warehouse.cost())
         except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -264,7 +262,6 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
     )
     def plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.scoring.sharding import plan_scores
-        from platform_assets.campaigns.registry.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         scoring.require_features(day)
@@ -272,14 +269,13 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
         yield from judged.checks()
         if not (ready := judged.ready()):
             return
-        warehouse = scoring.open_warehouse()
+        work = scoring.open_workspace()
         try:
-            promoted = PromotedModels(scoring.environment.artifacts)
-            made = plan_scores(ready, shards, warehouse, scoring.store, promoted, day)
+            planned = plan_scores(ready, shards, work, day)
         except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        metadata: dict[str, Any] = {"campaigns": list(ready), "shards": shards, **warehouse.cost()}
-        yield dg.Output(made.ref, output_name="plan", metadata=metadata)
+        metadata: dict[str, Any] = {"campaigns": list(ready), "shards": shards, **work.warehouse.cost()}
+        yield dg.Output(planned.ref, output_name="plan", metadata=metadata)
 
     return plan
 

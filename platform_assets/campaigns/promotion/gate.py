@@ -11,7 +11,7 @@ from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import PromotedModels, Promotion
 from platform_assets.campaigns.training.ensembling import OOF_FILE
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, require_training_set
-from platform_assets.data.features.spine import instant_of
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
 if TYPE_CHECKING:
