@@ -71,15 +71,15 @@ def _group_asset(
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint
             artifact = feature_group_table(group, spine, warehouse, ArtifactStore(environment.artifacts))
         except AuditFailed as failed:
-            verdicts.refuse(group.key, slot, fingerprint, str(failed))
-            yield audit_check_result(failed.result, key)
+            verdicts.refuse(group.key, slot, fingerprint, str(failed), failed.result.metadata())
+            yield audit_check_result(failed.result, key, verdicts.page(group.key, slot))
             raise dg.Failure(
                 str(failed), metadata=audit_metadata(failed.result.metadata()), allow_retries=False
             ) from failed
         except (AsOfNotCovered, MartNotUsable, MartMissing, MartRefused) as refused:
             raise dg.Failure(str(refused), allow_retries=False) from refused
-        verdicts.passed(group.key, slot, artifact.ref.fingerprint)
-        yield audit_check_result(artifact.metadata["audit"], key)
+        verdicts.passed(group.key, slot, artifact.ref.fingerprint, artifact.metadata["audit"])
+        yield audit_check_result(artifact.metadata["audit"], key, verdicts.page(group.key, slot))
         yield _output(artifact, warehouse.cost())
 
     return features
