@@ -86,6 +86,7 @@ def _one_of(*members: type[BaseModel], default: type[BaseModel] | None = None) -
     Each tag is its model's name in <>, which no key of a file is.
     """
     words = {next(iter(member.model_fields)): f"<{member.__name__}>" for member in members}
+    otherwise = f"<{default.__name__}>" if default else None
 
     def meant(value: Any) -> str | None:
         if isinstance(value, BaseModel):
@@ -93,7 +94,7 @@ def _one_of(*members: type[BaseModel], default: type[BaseModel] | None = None) -
         keys = [str(key) for key in value] if isinstance(value, dict) else []
         near = [match for key in keys for match in difflib.get_close_matches(key, words, n=1)]
         word = next((key for key in keys if key in words), next(iter(near), None))
-        return words[word] if word else default and f"<{default.__name__}>"
+        return words[word] if word else otherwise
 
     *others, last = words
     return Discriminator(meant, "no_variant", f"state one of `{'`, `'.join(others)}` and `{last}`")

@@ -1,8 +1,7 @@
 """The Dagster face of feature groups: an asset a group, a partition a business date.
 
-Partition D holds the whole population as of the midnight that begins D in the entity's time zone. Belongs
-here: keys, partitions, checks, metadata, failures. Does not belong here: computing, caching or auditing
-(tables.py).
+Partition D holds the whole population as of the midnight that begins D in the entity's time zone. Belongs here: keys,
+partitions, checks, metadata, failures. Does not belong here: computing, caching or auditing (tables.py).
 """
 
 from collections.abc import Iterator

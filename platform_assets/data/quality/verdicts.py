@@ -1,9 +1,8 @@
 """The last verdict on a published table, kept where every reader can ask for it.
 
-A blocking check stops its own run only; a run started later would still find the older version and go green
-on it. So the publisher records each verdict here, and a reader that holds a reference asks `require` before
-it uses it. Beside each lies its audit as a page of data docs.
-Belongs here: verdicts. Does not belong here: the audit that leads to one.
+A blocking check stops its own run only; a run started later would still find the older version and go green on it. So
+the publisher records each verdict here, and a reader that holds a reference asks `require` before it uses it. Beside
+each lies its audit as a page of data docs. Belongs here: verdicts. Does not belong here: the audit that leads to one.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""What an audit promises: full-table counts, severities, samples that name nobody, a sentence for the person
-on call.
-"""
+"""What an audit promises: full-table counts, severities, samples that name nobody, a sentence for the person on call."""
 
 import json
 
