@@ -98,8 +98,8 @@ def _training_set(
         try:
             rows = build_training_set(question_of(name, spec, work, score_at), work)
         except AuditFailed as error:
-            verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
-            yield audit_check_result(error.result, key)
+            verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error), error.result.metadata())
+            yield audit_check_result(error.result, key, verdicts.page(verdict_table(name), ANY_TIME))
             raise dg.Failure(str(error), allow_retries=False) from error
         except (
             AsOfNotCovered,
@@ -114,7 +114,7 @@ def _training_set(
             # What was trained before must not pass for an answer to what was asked now.
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             raise dg.Failure(str(error), allow_retries=False) from error
-        verdicts.passed(verdict_table(name), ANY_TIME, rows.ref.fingerprint)
+        verdicts.passed(verdict_table(name), ANY_TIME, rows.ref.fingerprint, rows.metadata["audit"])
         summary = shown(
             rows,
             "rows",
@@ -130,7 +130,7 @@ def _training_set(
             "ageing",
         )
         yield output_of(rows, summary | work.warehouse.cost())
-        yield audit_check_result(rows.metadata["audit"], key)
+        yield audit_check_result(rows.metadata["audit"], key, verdicts.page(verdict_table(name), ANY_TIME))
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=LEAKS,

@@ -90,6 +90,13 @@ attributes:
         ("owner: crm@example.com", "ownr: crm@example.com", ':3: ownr: is not a field here; did you mean "owner"?'),
         ("within: 90d", "withn: 90d", ':6: label.withn: is not a field here; did you mean "within"?'),
         ("within: 90d", "within: 3 months", ":6: label.within: '3 months' is not a duration"),
+        ("event: orders", "evnt: orders", ':6: label.evnt: is not a field here; did you mean "event"?'),
+        ("event: orders", "techer: fans.csv", ':6: label.techer: is not a field here; did you mean "teacher"?'),
+        ("event: orders", "no_event: orders, wher: amount > 1", ':6: label.wher: is not a field here; did you mean "where"?'),
+        ("event: orders", "teacher: fans.csv, immature: keep", ":6: label.immature: 'keep' is not one of 'refuse' or 'set_aside'"),
+        ("{event: orders, within: 90d}", "orders", ":6: label: state one of `event`, `no_event` and `teacher`"),
+        ("schedule: weekly", "train: {evry: 30d}", ':8: train.evry: is not a field here; did you mean "every"?'),
+        ("schedule: weekly", "train: {as_of: [soon]}", ":8: train.as_of.0: "),
         ("event: orders", "event: order", ':6: label.event: customer has no events called order; did you mean "orders"?'),
         ("entity: customer", "entity: custmer", ':5: entity: there is no entity custmer; did you mean "customer"?'),
         ("top: 10%", "topp: 10%", ':7: audience.topp: is not a field here; did you mean "top"?'),
@@ -118,6 +125,15 @@ attributes:
 )  # fmt: skip
 def test_a_mistake_is_named_with_line_key_and_the_nearest_right_word(tmp_path, old, new, said):
     assert said in complaint(tmp_path, old, new)
+
+
+def test_a_mistake_in_one_variant_says_nothing_of_the_others(tmp_path):
+    said = complaint(tmp_path, "event: orders, within: 90d", "teacher: fans.txt, withn: 90d")
+    assert [line.split(":")[2].strip() for line in f"{said}".replace(str(tmp_path), "").splitlines()] == [
+        "label.teacher",
+        "label.within",
+        "label.withn",
+    ]
 
 
 def test_a_resource_profile_can_be_named_alone(tmp_path):

@@ -1,8 +1,7 @@
 """The Dagster face of feature groups: an asset a group, a partition a business date.
 
-Partition D holds the whole population as of the midnight that begins D in the entity's time zone. Belongs
-here: keys, partitions, checks, metadata, failures. Does not belong here: computing, caching or auditing
-(tables.py).
+Partition D holds the whole population as of the midnight that begins D in the entity's time zone. Belongs here: keys,
+partitions, checks, metadata, failures. Does not belong here: computing, caching or auditing (tables.py).
 """
 
 from collections.abc import Iterator
@@ -71,15 +70,15 @@ def _group_asset(
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint
             artifact = feature_group_table(group, spine, warehouse, ArtifactStore(environment.artifacts))
         except AuditFailed as failed:
-            verdicts.refuse(group.key, slot, fingerprint, str(failed))
-            yield audit_check_result(failed.result, key)
+            verdicts.refuse(group.key, slot, fingerprint, str(failed), failed.result.metadata())
+            yield audit_check_result(failed.result, key, verdicts.page(group.key, slot))
             raise dg.Failure(
                 str(failed), metadata=audit_metadata(failed.result.metadata()), allow_retries=False
             ) from failed
         except (AsOfNotCovered, MartNotUsable, MartMissing, MartRefused) as refused:
             raise dg.Failure(str(refused), allow_retries=False) from refused
-        verdicts.passed(group.key, slot, artifact.ref.fingerprint)
-        yield audit_check_result(artifact.metadata["audit"], key)
+        verdicts.passed(group.key, slot, artifact.ref.fingerprint, artifact.metadata["audit"])
+        yield audit_check_result(artifact.metadata["audit"], key, verdicts.page(group.key, slot))
         yield _output(artifact, warehouse.cost())
 
     return features

@@ -1,7 +1,6 @@
 """The spine: which people, as of when. Feature tables have one row for each of its rows.
 
-Belongs here: the two kinds of spine and their identity. Does not belong
-here: features.
+Belongs here: the two kinds of spine and their identity. Does not belong here: features.
 """
 
 import hashlib
