@@ -10,7 +10,8 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +37,38 @@ REFIT_GROWTH = 1.1
 
 
 @dataclass(frozen=True)
+class ModelSettings:
+    """What a model is before it sees a row.
+
+    Attributes:
+        family: a name in the registry.
+        params: parameters over the family's defaults.
+        seed: fold k of it is fitted with `seed` + k.
+        selection: how columns are chosen from the rows fitted on; without it all are seen.
+    """
+
+    family: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    selection: FeatureSelection | None = None
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Columns it never sees."""
+        return self.selection.excluded if self.selection else ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what its fits depend on beside rows and fold."""
+        selection = self.selection.to_json() if self.selection else None
+        return {"family": self.family, "parameters": dict(self.params), "seed": self.seed, "selection": selection}
+
+    def __str__(self) -> str:
+        chosen = self.selection is not None and not self.selection.keeps_all
+        seen = f" {json.dumps(self.selection.to_json(), sort_keys=True)}" if self.selection and chosen else ""
+        return f"{self.family} {json.dumps(dict(self.params), sort_keys=True)} seed {self.seed}{seen}"
+
+
+@dataclass(frozen=True)
 class FoldResult:
     """What fitting fold `fold` gave: the estimator, and its predictions for the rows it did not see.
 
@@ -43,8 +76,8 @@ class FoldResult:
     `training_set` identifies rows, labels and fold ids; `model` the family with its parameters, seed and selection.
     `auc` and `log_loss` are of the held-out rows, `auc` None when they hold one class. `history` is the inner
     validation log loss a round, `ended_by` what ended the fit (`TableClassifier`), `columns` the names of the columns
-    chosen to be seen, None for all. `seconds` (wall) and `cpu_seconds` are of fitting alone, `predict_cpu_seconds` of
-    predicting the held-out rows; they are not saved, so that equal fits leave equal files, and are NaN after `load`.
+    chosen to be seen, None for all. `cpu_seconds` are of fitting alone, `predict_cpu_seconds` of predicting the held-out
+    rows; they are not saved, so that equal fits leave equal files, and are NaN after `load`.
     """
 
     training_set: str
@@ -57,7 +90,6 @@ class FoldResult:
     estimator: TableClassifier
     rows: npt.NDArray[np.int64]
     predictions: npt.NDArray[np.float64]
-    seconds: float
     cpu_seconds: float
     predict_cpu_seconds: float
     best_iteration: int
@@ -93,146 +125,124 @@ class FoldResult:
             estimator=estimator,
             rows=arrays["rows"],
             predictions=arrays["predictions"],
-            seconds=float("nan"),
             cpu_seconds=float("nan"),
             predict_cpu_seconds=float("nan"),
             **state,
         )
 
 
-_NOT_JSON = ("estimator", "rows", "predictions", "seconds", "cpu_seconds", "predict_cpu_seconds")
+_NOT_JSON = ("estimator", "rows", "predictions", "cpu_seconds", "predict_cpu_seconds")
 _JSON_FIELDS = tuple(name for name in FoldResult.__dataclass_fields__ if name not in _NOT_JSON)
 
 
-def fit_fold(
-    X: pd.DataFrame | npt.NDArray[np.float64],
-    y: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    fold_ids: npt.ArrayLike,
-    k: int,
-    family: str,
-    params: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    *,
-    selection: FeatureSelection | None = None,
-    fitting: Fitting | None = None,
-    training_set: str | None = None,
-) -> FoldResult:
-    """Fit `family` with `params` on every row whose fold id is not `k`, and predict the rows whose fold id
-    is.
+@dataclass(frozen=True)
+class FoldedTable:
+    """Labelled rows, and the fold that each of them is held out in.
 
-    `X` (n, d), `y` (n,) coded 0/1, `groups` (n,) entity ids, `fold_ids` (n,) as from `assign_folds`.
-    `selection` chooses columns from the rows fitted on; without it all are seen. Related tasks of `fitting` lose the rows
-    of held-out entities. `training_set` names the training set; without it, the hash of the four is its name. The
-    estimator's seed is `seed` + `k`. Raises ValueError when fold `k` holds no row, the rest has one class, an entity lies in
-    two folds, or lengths differ; UnknownFamily and UnknownParameter as `make_estimator` does.
+    Attributes:
+        X: columns (n, d).
+        y: labels (n,) coded 0/1.
+        groups: entity ids (n,).
+        folds: fold ids (n,) as from `assign_folds`.
+        name: the training set's name; without it, `training_set` is the hash of the four.
+
+    Raises ValueError when lengths differ, a label is neither 0 nor 1, or an entity lies in two folds.
     """
-    target, ids, folds = np.asarray(y), np.asarray(groups), np.asarray(fold_ids)
-    if not len(X) == len(target) == len(ids) == len(folds):
-        raise ValueError(
-            f"X, y, groups and fold_ids hold {len(X)}, {len(target)}, {len(ids)} and {len(folds)} rows; "
-            "give one of each a row."
-        )
-    if not np.isin(target, (0, 1)).all():
-        raise ValueError("Labels must be 0 or 1.")
-    codes = pd.factorize(ids)[0]
-    homes = np.unique(np.column_stack([codes, folds]), axis=0)
-    if len(homes) != len(np.unique(codes)):
-        raise ValueError(f"{len(homes) - len(np.unique(codes))} entities lie in more than one fold; use assign_folds.")
-    held_out = folds == k
+
+    X: pd.DataFrame
+    y: npt.NDArray[Any]
+    groups: npt.NDArray[Any]
+    folds: npt.NDArray[Any]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        lengths = [len(self.X), len(self.y), len(self.groups), len(self.folds)]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"X, y, groups and folds hold {', '.join(map(str, lengths[:-1]))} and {lengths[-1]} rows; "
+                "give one of each a row."
+            )
+        if not np.isin(self.y, (0, 1)).all():
+            raise ValueError("Labels must be 0 or 1.")
+        codes = pd.factorize(self.groups)[0]
+        torn = len(np.unique(np.column_stack([codes, self.folds]), axis=0)) - len(np.unique(codes))
+        if torn:
+            raise ValueError(f"{torn} entities lie in more than one fold; use assign_folds.")
+
+    @cached_property
+    def training_set(self) -> str:
+        """The name, or the SHA-256 over column names, values, labels, entity ids and fold ids: the same for the same rows."""
+        if self.name:
+            return self.name
+        digest = hashlib.sha256()
+        digest.update(json.dumps([[str(name) for name in self.X.columns], list(np.shape(self.X))]).encode())
+        digest.update(np.ascontiguousarray(self.X, dtype=np.float64).tobytes())
+        digest.update(np.asarray(self.y, dtype=np.int8).tobytes())
+        digest.update(pd.util.hash_array(np.asarray(self.groups)).tobytes())
+        digest.update(np.asarray(self.folds, dtype=np.int8).tobytes())
+        return digest.hexdigest()
+
+
+def fit_fold(table: FoldedTable, fold: int, model: ModelSettings, fitting: Fitting | None = None) -> FoldResult:
+    """Fit `model` on every row that `fold` does not hold out, and predict the rows that it does.
+
+    Related tasks of `fitting` lose the rows of held-out entities. Raises ValueError when the fold holds no row, or the rest
+    has one class; UnknownFamily and UnknownParameter as `make_estimator` does.
+    """
+    held_out = table.folds == fold
     if not held_out.any():
-        raise ValueError(f"Fold {k} holds none of {len(folds)} rows; use fewer folds for so few entities.")
-    if len(np.unique(target[~held_out])) < 2:
-        raise ValueError(f"Without fold {k} the labels hold one class only; use fewer folds or more positives.")
-    rows = np.flatnonzero(held_out)
-    seen, holding = (X.loc[~held_out], X.loc[held_out]) if isinstance(X, pd.DataFrame) else (X[~held_out], X[held_out])
-    given = fitting or Fitting()
-    given = replace(given, tasks=tuple(task.without(ids[held_out]) for task in given.tasks))
-    estimator = estimator_of(family, params, seed + k, selection)
-    wall, cpu = time.perf_counter(), time.process_time()
-    estimator.fit(seen, target[~held_out].astype(np.int8), groups=ids[~held_out], fitting=given)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    predicting = time.process_time()
+        raise ValueError(f"Fold {fold} holds none of {len(held_out)} rows; use fewer folds for so few entities.")
+    labels, target = table.y[~held_out], table.y[held_out]
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"Without fold {fold} the labels hold one class only; use fewer folds or more positives.")
+    inputs = fitting or Fitting()
+    inputs = replace(inputs, tasks=tuple(task.without(table.groups[held_out]) for task in inputs.tasks))
+    estimator = _estimator(model, model.seed + fold)
+    seen, holding = table.X.loc[~held_out], table.X.loc[held_out]
+    started = time.process_time()
+    estimator.fit(seen, labels.astype(np.int8), groups=table.groups[~held_out], fitting=inputs)
+    fitted = time.process_time()
     predictions = estimator.predict_proba(holding)[:, 1]
-    predicting = time.process_time() - predicting
-    two_classes = len(np.unique(target[held_out])) == 2
+    predicted = time.process_time()
     return FoldResult(
-        training_set=training_set or training_set_id(X, target, ids, folds),
-        model=_described(family, params, seed, selection),
-        family=family,
-        params=dict(params or {}),
-        seed=seed,
-        fold=int(k),
-        n_rows=len(folds),
+        training_set=table.training_set,
+        model=str(model),
+        family=model.family,
+        params=dict(model.params),
+        seed=model.seed,
+        fold=int(fold),
+        n_rows=len(held_out),
         estimator=estimator,
-        rows=rows.astype(np.int64),
+        rows=np.flatnonzero(held_out).astype(np.int64),
         predictions=predictions,
-        seconds=wall,
-        cpu_seconds=cpu,
-        predict_cpu_seconds=predicting,
+        cpu_seconds=fitted - started,
+        predict_cpu_seconds=predicted - fitted,
         best_iteration=int(estimator.best_iteration_),
         history=tuple(estimator.history_),
         ended_by=estimator.ended_by_,
         columns=chosen_columns(estimator),
-        auc=metrics.auc(target[held_out], predictions) if two_classes else None,
-        log_loss=metrics.log_loss(target[held_out], predictions),
+        auc=metrics.auc(target, predictions) if len(np.unique(target)) == 2 else None,
+        log_loss=metrics.log_loss(target, predictions),
     )
 
 
 def fit_whole(
-    X: pd.DataFrame | npt.NDArray[np.float64],
-    y: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    folds: Sequence[FoldResult],
-    *,
-    selection: FeatureSelection | None = None,
-    fitting: Fitting | None = None,
+    table: FoldedTable, folds: Sequence[FoldResult], model: ModelSettings, fitting: Fitting | None = None
 ) -> TableClassifier:
     """One estimator on all rows in place of the fold models of one member, so that it predicts for the cost of one.
 
-    It runs as many rounds as the folds kept on average, times `REFIT_GROWTH`: more rows bear more rounds. Rows as for
-    `fit_fold`; `selection` chooses columns anew, from all rows.
+    It runs as many rounds as the folds kept on average, times `REFIT_GROWTH`: more rows bear more rounds. Columns are
+    chosen anew, from all rows.
     """
-    first = folds[0]
     kept = float(np.mean([part.best_iteration for part in folds]))
     rounds = max(1, round(kept * REFIT_GROWTH)) if kept else None
-    estimator = estimator_of(first.family, first.params, first.seed, selection)
-    target = np.asarray(y).astype(np.int8)
-    return estimator.fit(X, target, groups=groups, fitting=replace(fitting or Fitting(), rounds=rounds))
+    inputs = replace(fitting or Fitting(), rounds=rounds)
+    return _estimator(model, model.seed).fit(table.X, table.y.astype(np.int8), groups=table.groups, fitting=inputs)
 
 
-def estimator_of(
-    family: str, params: Mapping[str, Any] | None, seed: int, selection: FeatureSelection | None = None
-) -> TableClassifier:
-    """An unfitted estimator of `family` that sees every column, or those that `selection` will choose.
-
-    Raises UnknownFamily and UnknownParameter as `make_estimator` does.
-    """
-    if selection is None or selection.keeps_all:
-        return make_estimator(family, params, seed)
-    check_parameters(family, params or {})
-    return SelectedColumnsClassifier(family, dict(params or {}), selection.to_json(), seed)
-
-
-def _described(family: str, params: Mapping[str, Any] | None, seed: int, selection: FeatureSelection | None) -> str:
-    seen = "" if selection is None or selection.keeps_all else f" {json.dumps(selection.to_json(), sort_keys=True)}"
-    return f"{family} {json.dumps(dict(params or {}), sort_keys=True)} seed {seed}{seen}"
-
-
-def training_set_id(
-    X: pd.DataFrame | npt.NDArray[np.float64],
-    y: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    fold_ids: npt.ArrayLike,
-) -> str:
-    """SHA-256 over column names, values, labels, entity ids and fold ids: the same name for the same training
-    set.
-    """
-    digest = hashlib.sha256()
-    names = [str(name) for name in X.columns] if isinstance(X, pd.DataFrame) else []
-    digest.update(json.dumps([names, list(np.shape(X))]).encode())
-    digest.update(np.ascontiguousarray(X, dtype=np.float64).tobytes())
-    digest.update(np.asarray(y, dtype=np.int8).tobytes())
-    digest.update(pd.util.hash_array(np.asarray(groups)).tobytes())
-    digest.update(np.asarray(fold_ids, dtype=np.int8).tobytes())
-    return digest.hexdigest()
+def _estimator(model: ModelSettings, seed: int) -> TableClassifier:
+    """Unfitted; it sees every column, or those that the model's selection will choose."""
+    if model.selection is None or model.selection.keeps_all:
+        return make_estimator(model.family, model.params, seed)
+    check_parameters(model.family, model.params)
+    return SelectedColumnsClassifier(model.family, dict(model.params), model.selection.to_json(), seed)

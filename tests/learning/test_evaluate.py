@@ -1,4 +1,4 @@
-"""The leaderboard and the table by as-of date."""
+"""The leaderboard and what every model on it must beat."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def test_every_leaderboard_has_the_rule_logistic_and_chance_out_of_fold(table: T
     folds = assign_folds(table.groups, 3, 0)
     found = evaluate.baseline_candidates(table.X, table.y, folds)
     assert list(found) == ["one-column rule", "logistic regression", "random"]
-    perfect = evaluate.Candidate(np.where(table.y == 1, 0.9, 0.1), weight=1.0, fit_seconds=2.0)
+    perfect = evaluate.Candidate(np.where(table.y == 1, 0.9, 0.1), weight=1.0)
     rows = evaluate.leaderboard(table.y, {**found, "model": perfect})
     assert [row.model for row in rows] == ["model", "logistic regression", "one-column rule", "random"]
     by_name = {row.model: row for row in rows}
@@ -21,7 +21,6 @@ def test_every_leaderboard_has_the_rule_logistic_and_chance_out_of_fold(table: T
         metrics.log_loss(table.y, np.full(1200, table.y.mean())), abs=0.01
     )
     assert "recency low" in by_name["one-column rule"].note
-    assert by_name["logistic regression"].predict_rows_per_cpu_second > 0
     assert by_name["model"].weight == 1.0
     assert (by_name["model"].fold_auc, by_name["model"].fold_auc_se) == (None, None)
 

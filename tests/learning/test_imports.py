@@ -9,6 +9,7 @@ from tests.learning.conftest import make_table
 
 LIGHT = [
     "families.registry",
+    "combine",
     "ensemble",
     "figures.metrics",
     "folds",

@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.figures import metrics
-from platform_assets.learning.fold_fit import FoldResult, fit_fold
+from platform_assets.learning.fold_fit import FoldedTable, FoldResult, ModelSettings, fit_fold
 from platform_assets.learning.folds import assign_folds
 from platform_assets.learning.selection import FeatureSelection, SelectedColumnsClassifier, load_estimator
 from tests.learning.conftest import Table
@@ -76,11 +76,11 @@ def test_no_two_kept_columns_are_more_alike_than_allowed_and_none_is_dropped_alo
 
 @every_selection
 def test_a_folds_own_rows_do_not_reach_its_choice_of_columns(selection: FeatureSelection, table: Table) -> None:
-    X, folds = noisy(table, 4), assign_folds(table.groups, 3, 0)
-    first = fit_fold(X, table.y, table.groups, folds, 0, "logistic", selection=selection)
+    X, folds, model = noisy(table, 4), table.folded().folds, ModelSettings("logistic", selection=selection)
+    first = fit_fold(FoldedTable(X, table.y, table.groups, folds), 0, model)
     changed = X.mask(np.broadcast_to((folds == 0)[:, None], X.shape), 0.0)
     flipped = np.where(folds == 0, 1 - table.y, table.y)
-    second = fit_fold(changed, flipped, table.groups, folds, 0, "logistic", selection=selection)
+    second = fit_fold(FoldedTable(changed, flipped, table.groups, folds), 0, model)
     assert first.columns == second.columns
     assert first.columns is not None
     assert 1 <= len(first.columns) < X.shape[1] or selection.method == "correlated"

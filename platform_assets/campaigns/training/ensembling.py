@@ -1,13 +1,11 @@
 """A campaign's ensemble: weights chosen out of fold, calibration, a bundle, and an honest account of how good it is."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.declaration.families import families_of
-from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.bundles import ALONE_FOLDER, BUNDLE_FOLDER
 from platform_assets.campaigns.registry.past import Past
 from platform_assets.campaigns.training.evaluation import (
@@ -18,31 +16,23 @@ from platform_assets.campaigns.training.evaluation import (
     leaderboard_of,
     slices_of,
 )
-from platform_assets.campaigns.training.gathering import estimators_of, out_of_fold
+from platform_assets.campaigns.training.fitting import TrainingTask
+from platform_assets.campaigns.training.gathering import estimators_of, fitted_member
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, require_training_set, rows_hash
-from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
+from platform_assets.foundation.artifacts import Artifact, Recipe, code_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from platform_assets.learning.bundle import Bundle
-    from platform_assets.learning.calibration import Calibrator
-    from platform_assets.learning.ensemble import Ensemble
+    from platform_assets.learning.combine import Combination
 
 EVALUATION_FILE = "evaluation.json"
 OOF_FILE = "out_of_fold.parquet"
-FEWEST_TO_CALIBRATE = 50
 
 
-class NothingFitted(RuntimeError):
-    """No model of a campaign could be fitted; the message says why for each."""
-
-
-def build_ensemble(
-    name: str, spec: CampaignSpec, models: Mapping[str, Artifact], training: Artifact, store: ArtifactStore
-) -> Artifact:
-    """The ensemble of gathered models: found, or selected, calibrated, evaluated and bundled.
+def build_ensemble(task: TrainingTask, models: Mapping[str, Artifact]) -> Artifact:
+    """The ensemble of gathered models: found, or combined, evaluated and bundled.
 
     Its files: `bundle/`, `evaluation.json` (leaderboard, figures by time, importance) and `out_of_fold.parquet`
     (entity key, as_of, label, calibrated out-of-fold probability); `alone/`, the best bundle of members that look at no
@@ -52,6 +42,9 @@ def build_ensemble(
         NothingFitted: no model was fitted.
         OtherTrainingSet: a model was made from another training set.
     """
+    from platform_assets.learning.portfolio import NothingFitted
+
+    name, spec, training, store = task.name, task.spec, task.training, task.store
     told = {member: model.metadata["not_fitted"] for member, model in models.items() if "not_fitted" in model.metadata}
     fitted = {member: model for member, model in sorted(models.items()) if member not in told}
     if not fitted:
@@ -59,12 +52,12 @@ def build_ensemble(
         raise NothingFitted(f"{name}: none of its models could be fitted. {why}")
     for model in fitted.values():
         require_training_set(model, training)
-    seed = spec.advanced.seed
+    seed, refit = spec.advanced.seed, spec.advanced.refit
     past = Past.of(training)
     recipe = Recipe(
         key=f"{name}/ensemble",
         code=code_of("platform_assets.campaigns.training.ensembling"),
-        config={"seed": seed, "refit": spec.advanced.refit, "horizon_days": spec.horizon.days, "not_fitted": told},
+        config={"seed": seed, "refit": refit, "horizon_days": spec.horizon.days, "not_fitted": told},
         inputs={
             "training_set": rows_hash(training),
             **{f"models/{member}": model.ref.content_hash for member, model in fitted.items()},
@@ -73,22 +66,31 @@ def build_ensemble(
     )
 
     def build(folder: Path) -> dict[str, Any]:
+        from platform_assets.learning.combine import combine
+        from platform_assets.learning.explain import population_medians
+
         rows = TrainingRows.of(training)
-        predictions = {member: out_of_fold(model) for member, model in fitted.items()}
-        best = _combined(predictions, rows, spec)
-        about = {"campaign": name, "past_scores": past.to_json()["scores"]}
-        _bundled(best, fitted, rows, about, store).save(folder / BUNDLE_FOLDER)
+        medians = {key: None if value != value else value for key, value in population_medians(rows.values).items()}
+        # The last horizon before the newest as-of time.
+        latest = (rows.frame["as_of"] > rows.frame["as_of"].max() - spec.horizon).to_numpy()
+
+        def combined(names: Iterable[str], past_scores: Sequence[Any], into: str) -> "Combination":
+            members = {member: fitted_member(fitted[member]) for member in names}
+            made = combine(members, rows.labels, rows.people, latest=latest, refit=refit, seed=seed)
+            about = {"campaign": name, "past_scores": past_scores, "medians": medians}
+            made.bundle(lambda member: estimators_of(fitted[member], store), rows.features, about).save(folder / into)
+            return made
+
+        best = combined(fitted, past.to_json()["scores"], BUNDLE_FOLDER)
         columns = [score.column for score in past.scores]
-        blind = {m: predictions[m] for m, model in fitted.items() if set(columns) <= set(model.metadata["excluded"])}
+        blind = [member for member, model in fitted.items() if set(columns) <= set(model.metadata["excluded"])]
         if columns and blind:
-            about |= {"past_scores": []}
-            _bundled(_combined(blind, rows, spec), fitted, rows, about, store).save(folder / ALONE_FOLDER)
+            combined(blind, [], ALONE_FOLDER)
         _write_out_of_fold(folder / OOF_FILE, rows, best.calibrated)
-        weights = best.ensemble.weights
-        importance = importance_of(weights, fitted, rows, seed, store)
-        leaderboard, over_rule = leaderboard_of(rows, fitted, predictions, best.calibrated, weights, seed)
+        importance = importance_of(best.ensemble.weights, fitted, rows, seed, store)
+        leaderboard, over_rule = leaderboard_of(rows, best, fitted, seed)
         evaluation = {
-            "ensemble": best.ensemble.to_json(),
+            "ensemble": asdict(best.ensemble),
             "calibration": best.calibration,
             "leaderboard": leaderboard,
             "over_rule": over_rule,
@@ -112,68 +114,6 @@ def build_ensemble(
     return store.get_or_build(recipe, build)
 
 
-@dataclass(frozen=True)
-class _Combined:
-    """Members weighted and calibrated: out-of-fold probabilities (n,), and how they were calibrated."""
-
-    ensemble: "Ensemble"
-    calibrator: "Calibrator"
-    calibrated: "npt.NDArray[np.float64]"
-    calibration: dict[str, Any]
-
-
-def _combined(
-    predictions: "Mapping[str, npt.NDArray[np.float64]]", rows: TrainingRows, spec: CampaignSpec
-) -> _Combined:
-    from platform_assets.learning.calibration import fit_calibrator
-    from platform_assets.learning.ensemble import drop_costly, select_ensemble
-    from platform_assets.learning.families.registry import ON_GPU
-
-    ensemble = select_ensemble(predictions, rows.labels)
-    if spec.advanced.refit:
-        families = families_of(spec)
-        ensemble = drop_costly(ensemble, predictions, rows.labels, [m for m in predictions if families[m] in ON_GPU])
-    raw = ensemble.combine(predictions)
-    latest = latest_window(rows, spec)
-    groups = rows.frame[rows.key].to_numpy()
-    calibrator, losses = fit_calibrator(raw, rows.labels, rows=latest, groups=groups, seed=spec.advanced.seed)
-    found = {"method": calibrator.method, "log_loss": losses, "rows": int(latest.sum())}
-    return _Combined(ensemble, calibrator, calibrator.predict(raw), found)
-
-
-def latest_window(rows: TrainingRows, spec: CampaignSpec) -> "npt.NDArray[np.bool_]":
-    """The rows (n,) of the last horizon before the newest as-of time: what is likeliest to hold when scores are used.
-
-    Base rates drift, so older rows promise what was true then. All rows when too few of a class lie in that window.
-    """
-    import numpy as np
-
-    recent = (rows.frame["as_of"] > rows.frame["as_of"].max() - spec.horizon).to_numpy()
-    positives = int(rows.labels[recent].sum())
-    enough = min(positives, int(recent.sum()) - positives) >= FEWEST_TO_CALIBRATE
-    return recent if enough else np.ones(len(recent), dtype=bool)
-
-
-def _bundled(
-    combined: _Combined,
-    models: Mapping[str, Artifact],
-    rows: TrainingRows,
-    about: dict[str, Any],
-    store: ArtifactStore,
-) -> "Bundle":
-    from platform_assets.learning.bundle import Bundle
-    from platform_assets.learning.explain import population_medians
-
-    weights = combined.ensemble.weights
-    estimators = {
-        member: (models[member].metadata["family"], estimators_of(models[member], store))
-        for member, weight in weights.items()
-        if weight > 0
-    }
-    medians = {key: None if value != value else value for key, value in population_medians(rows.values).items()}
-    return Bundle.of(weights, estimators, combined.calibrator, rows.features, {**about, "medians": medians})
-
-
 def evaluation_of(ensemble: Artifact) -> dict[str, Any]:
     """Leaderboard, figures by time and importance of an ensemble artifact."""
     return dict(json.loads(Path(ensemble.path(EVALUATION_FILE)).read_text()))
@@ -187,7 +127,7 @@ def _write_out_of_fold(path: Path, rows: TrainingRows, calibrated: "npt.NDArray[
     pq.write_table(table.append_column("probability", pa.array(calibrated)), path, compression="zstd")
 
 
-def _headline(rows: TrainingRows, best: _Combined) -> dict[str, Any]:
+def _headline(rows: TrainingRows, best: "Combination") -> dict[str, Any]:
     from platform_assets.learning.figures import metrics
 
     estimate = metrics.auc_interval(rows.labels, best.calibrated)
