@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from platform_assets.learning.cross_fitting import FoldedTable
 from platform_assets.learning.families.fitting import RelatedTask
-from platform_assets.learning.fold_fit import FoldedTable
 from platform_assets.learning.folds import assign_folds
 from platform_assets.learning.search import SearchSettings, search
 

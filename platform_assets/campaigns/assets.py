@@ -12,7 +12,7 @@ from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.resources import step_tags
 from platform_assets.campaigns.declaration.spec import CampaignSpec
-from platform_assets.campaigns.training.leaderboard import leaderboard_table
+from platform_assets.campaigns.training.leaderboard_table import leaderboard_table
 from platform_assets.campaigns.training.model_assets import (
     ANY_TIME,
     model_asset,
@@ -162,8 +162,8 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Map
     def ensemble(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.training.ensembling import build_ensemble, evaluation_of
-        from platform_assets.campaigns.training.fitting import NO_USE, TrainingTask
+        from platform_assets.campaigns.training.ensemble_artifact import build_ensemble, evaluation_of
+        from platform_assets.campaigns.training.fold_artifacts import NO_USE, TrainingTask
         from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet
         from platform_assets.learning.portfolio import NothingFitted
 

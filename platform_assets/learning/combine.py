@@ -1,7 +1,7 @@
 """From fold results to a model: weights, members left out, calibration, and what each member is worth.
 
 Belongs here: the one order in which these follow, for the steps of a campaign and for a search in one process alike. Does not
-belong here: fitting (`fold_fit`), how weights or a calibration are found (`ensemble`, `calibration`), loading or storing.
+belong here: fitting (`cross_fitting`), how weights or a calibration are found (`ensemble`, `calibration`), loading or storing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.calibration import Calibrator, fit_calibrator
+from platform_assets.learning.cross_fitting import FoldResult
 from platform_assets.learning.ensemble import SPARED_LOG_LOSS, Ensemble, drop_costly, fan_in, select_ensemble
 from platform_assets.learning.families.estimator import Floats, TableClassifier
 from platform_assets.learning.families.registry import ON_GPU
-from platform_assets.learning.figures.evaluate import Candidate, LeaderboardRow, leaderboard
-from platform_assets.learning.fold_fit import FoldResult
+from platform_assets.learning.figures.leaderboard import Candidate, LeaderboardRow, leaderboard
 
 ENSEMBLE = "ensemble"
 FEWEST_TO_CALIBRATE = 50

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from platform_assets.learning.fold_fit import FoldResult
+    from platform_assets.learning.cross_fitting import FoldResult
 
 PROBABILITY_FLOOR = 1e-7
 # Log loss given away for a member that is costly to predict with.

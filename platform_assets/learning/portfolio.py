@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from platform_assets.learning.fold_fit import ModelSettings
-    from platform_assets.learning.selection import FeatureSelection
+    from platform_assets.learning.cross_fitting import ModelSettings
+    from platform_assets.learning.selection import ColumnSelection
 
 # A refit sees half as many rows again as a fold leaves to fit on beside its validation part, for some more rounds.
 REFIT_FOLDS = 2.0
@@ -101,7 +101,7 @@ def plan(
     *,
     refit: bool = False,
     seed: int = 0,
-    selection: FeatureSelection | None = None,
+    selection: ColumnSelection | None = None,
 ) -> dict[str, PlannedMember]:
     """The members by name, with the CPU-seconds that each fit may spend when all share `cpu_seconds` over their folds.
 
@@ -110,8 +110,8 @@ def plan(
     Raises ValueError when two members have one name.
     """
     # Imported here: the names of a portfolio are asked for where nothing heavy may load.
-    from platform_assets.learning.fold_fit import ModelSettings
-    from platform_assets.learning.selection import FeatureSelection
+    from platform_assets.learning.cross_fitting import ModelSettings
+    from platform_assets.learning.selection import ColumnSelection
 
     names = [member.name for member in members]
     repeated = [name for name in names if names.count(name) > 1]
@@ -120,7 +120,7 @@ def plan(
     shares = sum(member.share for member in members)
 
     def planned(member: MemberSpec) -> PlannedMember:
-        chosen = (selection or FeatureSelection()).without(member.excluded) if member.excluded else selection
+        chosen = (selection or ColumnSelection()).without(member.excluded) if member.excluded else selection
         total = cpu_seconds * member.share / shares
         return PlannedMember(
             ModelSettings(member.family, member.params, seed, chosen),

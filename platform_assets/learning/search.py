@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.combine import Combination, FittedMember, combine
+from platform_assets.learning.cross_fitting import FoldedTable, fit_fold, fit_whole
 from platform_assets.learning.families.estimator import TableClassifier
 from platform_assets.learning.families.fitting import CannotFit, Fitting, RelatedTask
-from platform_assets.learning.figures.evaluate import LeaderboardRow, baseline_candidates
-from platform_assets.learning.fold_fit import FoldedTable, fit_fold, fit_whole
+from platform_assets.learning.figures.leaderboard import LeaderboardRow, baseline_candidates
 from platform_assets.learning.portfolio import MemberSpec, NothingFitted, auto_portfolio, plan
-from platform_assets.learning.selection import FeatureSelection
+from platform_assets.learning.selection import ColumnSelection
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SearchSettings:
 
     cpu_seconds: float
     members: Sequence[MemberSpec] | None = None
-    selection: FeatureSelection | None = None
+    selection: ColumnSelection | None = None
     seed: int = 0
     tasks: tuple[RelatedTask, ...] = ()
     body: Path | None = None

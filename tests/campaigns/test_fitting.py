@@ -10,9 +10,9 @@ import pytest
 
 from platform_assets.campaigns.promotion.gate import decide_promotion
 from platform_assets.campaigns.registry.bundles import load_bundle
-from platform_assets.campaigns.training.ensembling import build_ensemble, evaluation_of
-from platform_assets.campaigns.training.fitting import fit_fold_of
-from platform_assets.campaigns.training.gathering import fitted_member, folds_of, gather_folds
+from platform_assets.campaigns.training.ensemble_artifact import build_ensemble, evaluation_of
+from platform_assets.campaigns.training.fold_artifacts import fit_fold_of
+from platform_assets.campaigns.training.out_of_fold import fitted_member, folds_of, gather_folds
 from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet, TrainingRows
 from platform_assets.learning.ensemble import IncompleteFolds
 from platform_assets.learning.figures import metrics

@@ -10,10 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.registry.bundles import load_bundle
-from platform_assets.campaigns.training.ensembling import evaluation_of
-from platform_assets.campaigns.training.fitting import NO_USE, fit_fold_of
-from platform_assets.campaigns.training.gathering import folds_of
+from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
+from platform_assets.campaigns.training.fold_artifacts import NO_USE, fit_fold_of
 from platform_assets.campaigns.training.members import members_of
+from platform_assets.campaigns.training.out_of_fold import folds_of
 from platform_assets.campaigns.training.watching import FILE, event_files
 from platform_assets.learning.portfolio import NothingFitted, auto_portfolio
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training

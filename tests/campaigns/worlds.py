@@ -13,7 +13,7 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.promotion.gate import decide_promotion
 from platform_assets.campaigns.registry.promoted import PromotedModels
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.campaigns.training.fitting import TrainingTask
+from platform_assets.campaigns.training.fold_artifacts import TrainingTask
 from platform_assets.campaigns.training.in_process import fit_models, train_campaign
 from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse

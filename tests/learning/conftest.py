@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from platform_assets.learning.fold_fit import FoldedTable
+from platform_assets.learning.cross_fitting import FoldedTable
 from platform_assets.learning.folds import assign_folds
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from platform_assets.learning.bundle import Bundle, BundleDamaged, WrongColumns
 from platform_assets.learning.calibration import fit_calibrator
+from platform_assets.learning.cross_fitting import FoldResult, ModelSettings, fit_fold
 from platform_assets.learning.ensemble import fan_in
-from platform_assets.learning.fold_fit import FoldResult, ModelSettings, fit_fold
 from tests.learning.conftest import Table
 
 WEIGHTS = {"trees": 0.5, "net": 0.3, "line": 0.2, "unused": 0.0}

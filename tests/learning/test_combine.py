@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from platform_assets.learning.combine import (
-    ENSEMBLE,
-    FEWEST_TO_CALIBRATE,
-    SPARED,
-    UNUSED,
-    FittedMember,
-    combine,
-)
+from platform_assets.learning.combine import ENSEMBLE, FEWEST_TO_CALIBRATE, SPARED, UNUSED, FittedMember, combine
+from platform_assets.learning.cross_fitting import ModelSettings, fit_fold, fit_whole
 from platform_assets.learning.families.estimator import Floats
 from platform_assets.learning.figures import metrics
-from platform_assets.learning.fold_fit import ModelSettings, fit_fold, fit_whole
 from platform_assets.learning.folds import assign_folds
 from tests.learning.conftest import Table
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from platform_assets.learning.cross_fitting import FoldResult
 from platform_assets.learning.ensemble import IncompleteFolds, drop_costly, fan_in, select_ensemble
 from platform_assets.learning.figures import metrics
-from platform_assets.learning.fold_fit import FoldResult
 from platform_assets.learning.folds import assign_folds
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from platform_assets.learning.families.registry import NEEDS, check_parameters
 from platform_assets.learning.portfolio import MemberSpec, auto_portfolio, plan
-from platform_assets.learning.selection import FeatureSelection
+from platform_assets.learning.selection import ColumnSelection
 
 any_table = given(
     rows=st.integers(50, 10**7),
@@ -64,9 +64,9 @@ def test_a_share_is_twice_anothers_when_it_says_so() -> None:
 
 
 def test_columns_a_member_does_not_see_join_those_nobody_sees() -> None:
-    common = FeatureSelection("top_gain", k=3, excluded=("a",))
+    common = ColumnSelection("top_gain", k=3, excluded=("a",))
     members = [MemberSpec("one", "lightgbm"), MemberSpec("two", "lightgbm", excluded=("b",))]
-    for selection, all_but_b in ((common, common.without(["b"])), (None, FeatureSelection(excluded=("b",)))):
+    for selection, all_but_b in ((common, common.without(["b"])), (None, ColumnSelection(excluded=("b",)))):
         planned = plan(members, 90, 3, selection=selection)
         assert [one.model.selection for one in planned.values()] == [selection, all_but_b]
 

@@ -10,12 +10,12 @@ import pytest
 from platform_assets.learning import portfolio
 from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.combine import ENSEMBLE
+from platform_assets.learning.cross_fitting import FoldedTable
 from platform_assets.learning.figures import metrics
-from platform_assets.learning.figures.evaluate import BASELINES
-from platform_assets.learning.fold_fit import FoldedTable
+from platform_assets.learning.figures.leaderboard import BASELINES
 from platform_assets.learning.portfolio import MemberSpec, NothingFitted, auto_portfolio
 from platform_assets.learning.search import SearchResult, SearchSettings, search
-from platform_assets.learning.selection import FeatureSelection
+from platform_assets.learning.selection import ColumnSelection
 from tests.learning.conftest import Table, make_table
 
 TREES = MemberSpec("trees", "lightgbm", {"learning_rate": 0.1}, share=2.0)
@@ -106,7 +106,7 @@ def test_folds_models_stay_where_the_budget_cuts_a_refit_short(table: Table, mon
 def test_a_selection_holds_for_every_member_beside_its_own_columns_and_in_its_bundle(
     table: Table, tmp_path: Path
 ) -> None:
-    top = FeatureSelection("top_gain", k=2)
+    top = ColumnSelection("top_gain", k=2)
     # Each alone: a member without weight would not be in the bundle to be looked at.
     for number, member in enumerate((LINE, replace(TREES, excluded=("recency",)))):
         bundle = searched(table.folded(), member, selection=top).bundle

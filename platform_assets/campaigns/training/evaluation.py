@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.training.gathering import folds_of
+from platform_assets.campaigns.training.out_of_fold import folds_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
 
@@ -30,8 +30,8 @@ def leaderboard_of(
 
     What they cost is in the models' metadata: equal models must have equal content, and timings never are.
     """
-    from platform_assets.learning.figures.evaluate import ONE_COLUMN, baseline_candidates
     from platform_assets.learning.figures.intervals import differences_with_intervals
+    from platform_assets.learning.figures.leaderboard import ONE_COLUMN, baseline_candidates
 
     baselines = baseline_candidates(rows.values, rows.labels, rows.frame["fold"].to_numpy(), seed)
     listed = [

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.campaigns.training.ensembling import build_ensemble
-from platform_assets.campaigns.training.fitting import TrainingTask, fit_fold_of, refit_of
-from platform_assets.campaigns.training.gathering import gather_folds
+from platform_assets.campaigns.training.ensemble_artifact import build_ensemble
+from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of, refit_of
+from platform_assets.campaigns.training.out_of_fold import gather_folds
 from platform_assets.campaigns.training_sets.training_set import build_training_set
 from platform_assets.foundation.artifacts import Artifact
 

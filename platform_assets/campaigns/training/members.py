@@ -21,10 +21,10 @@ LOOK_AT_PAST_SCORES = frozenset({"lightgbm"})
 def members_of(spec: CampaignSpec, training: Artifact) -> "dict[str, PlannedMember]":
     """The members that a training set has a use for, by name."""
     from platform_assets.learning.portfolio import plan
-    from platform_assets.learning.selection import FeatureSelection
+    from platform_assets.learning.selection import ColumnSelection
 
     advanced, choice = spec.advanced, spec.advanced.feature_selection
-    common = FeatureSelection(method=choice.method, k=choice.keep) if choice.method != "all" else None
+    common = ColumnSelection(method=choice.method, k=choice.keep) if choice.method != "all" else None
     return plan(
         _tried(spec, training, Past.of(training)),
         float(advanced.cpu_seconds),

@@ -62,8 +62,8 @@ def model_asset(
     def gather(
         context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
     ) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.training.fitting import TrainingTask
-        from platform_assets.campaigns.training.gathering import gather_folds
+        from platform_assets.campaigns.training.fold_artifacts import TrainingTask
+        from platform_assets.campaigns.training.out_of_fold import gather_folds
 
         store = ArtifactStore(environment.artifacts)
         opened = [store.open(parts[part]) for part in fits]
@@ -103,7 +103,7 @@ def _fit_op(
         **fold_settings(name, spec, families_of(spec)[model], fold, environment, profiles),
     )
     def fit(context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.training.fitting import TrainingTask, fit_fold_of, refit_of
+        from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of, refit_of
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)

@@ -9,8 +9,8 @@ from platform_assets.foundation.artifacts import Recipe
 from platform_assets.foundation.storage import files_at
 
 if TYPE_CHECKING:
+    from platform_assets.learning.cross_fitting import ModelSettings
     from platform_assets.learning.families.fitting import Progress
-    from platform_assets.learning.fold_fit import ModelSettings
 
 Watching = Callable[[Recipe, "ModelSettings"], AbstractContextManager[Callable[["Progress"], None]]]
 # TensorBoard reads files whose names hold `tfevents`.

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import platform_assets
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.past import PAST_FILE, Past
-from platform_assets.campaigns.training.fitting import TrainingTask, fit_fold_of
+from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of
 from platform_assets.campaigns.training_sets.training_set import FILE
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe
 

@@ -1,4 +1,8 @@
-"""Fitting a campaign's models: one cached artifact a fold, one for a fit on all rows."""
+"""A campaign's fits: one cached artifact a fold of each model, and one for a fit on all rows.
+
+Belongs here: their recipes, budgets and checkpoints, and what stands in for a fit that cannot be. Does not belong here: how a
+fold is fitted (`learning.cross_fitting`), joining folds (`out_of_fold`).
+"""
 
 import json
 import shutil
@@ -17,8 +21,8 @@ from platform_assets.campaigns.training_sets.training_rows import TrainingRows, 
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
 if TYPE_CHECKING:
+    from platform_assets.learning.cross_fitting import FoldedTable, ModelSettings
     from platform_assets.learning.families.fitting import Fitting, RelatedTask
-    from platform_assets.learning.fold_fit import FoldedTable, ModelSettings
     from platform_assets.learning.portfolio import PlannedMember
 
 REFIT_FOLDER = "estimator"
@@ -54,8 +58,8 @@ def fit_fold_of(task: TrainingTask, model: str, fold: int) -> Artifact:
     A fit that was interrupted goes on from its last checkpoint. A model that these rows cannot bear, or have no use for, is
     an artifact that says so (`not_fitted` in its metadata): it costs its place in the ensemble, not the run.
     """
+    from platform_assets.learning.cross_fitting import fit_fold
     from platform_assets.learning.families.fitting import CannotFit
-    from platform_assets.learning.fold_fit import fit_fold
 
     member = members_of(task.spec, task.training).get(model)
     if member is None:
@@ -85,7 +89,7 @@ def fit_fold_of(task: TrainingTask, model: str, fold: int) -> Artifact:
 
 def refit_of(task: TrainingTask, model: str, parts: Sequence[Artifact]) -> Artifact:
     """One estimator on all rows in place of a model's folds, as many rounds as they kept: found, or fitted."""
-    from platform_assets.learning.fold_fit import FoldResult, fit_whole
+    from platform_assets.learning.cross_fitting import FoldResult, fit_whole
 
     member = members_of(task.spec, task.training).get(model)
     told = why_not_fitted(parts)
@@ -107,7 +111,7 @@ def refit_of(task: TrainingTask, model: str, parts: Sequence[Artifact]) -> Artif
 
 def folded_table(training: Artifact) -> "FoldedTable":
     """A training set as models are fitted on it."""
-    from platform_assets.learning.fold_fit import FoldedTable
+    from platform_assets.learning.cross_fitting import FoldedTable
 
     rows = TrainingRows.of(training)
     return FoldedTable(rows.values, rows.labels, rows.people, rows.frame["fold"].to_numpy(), rows_hash(training))
@@ -126,7 +130,7 @@ def _recipe(
     before = {"tasks": tasks, "body": body, None: {}}[member.needs]
     return Recipe(
         key=key,
-        code=code_of("platform_assets.learning.fold_fit", *map(family_module, (model.family, *ranking))),
+        code=code_of("platform_assets.learning.cross_fitting", *map(family_module, (model.family, *ranking))),
         config={**model.to_json(), **config},
         inputs={"training_set": rows_hash(task.training), **inputs, **before},
     )

@@ -1,6 +1,6 @@
-"""Fitting one fold of one model, and its result as a folder.
+"""Cross-fitting: one fold of one model fitted on the other folds' rows, and its result as a folder.
 
-Belongs here: the unit of work that is cached and retried alone. Does not belong here: joining folds
+Belongs here: the table cut into folds, and the unit of work that is cached and retried alone. Does not belong here: joining folds
 (`ensemble`), storing whole models (`bundle`).
 """
 
@@ -24,7 +24,7 @@ from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.families.registry import check_parameters, make_estimator
 from platform_assets.learning.figures import metrics
 from platform_assets.learning.selection import (
-    FeatureSelection,
+    ColumnSelection,
     SelectedColumnsClassifier,
     chosen_columns,
     load_estimator,
@@ -50,7 +50,7 @@ class ModelSettings:
     family: str
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    selection: FeatureSelection | None = None
+    selection: ColumnSelection | None = None
 
     @property
     def excluded(self) -> tuple[str, ...]:

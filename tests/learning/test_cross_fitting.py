@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from platform_assets.learning.cross_fitting import (
+    REFIT_GROWTH,
+    FoldedTable,
+    FoldResult,
+    ModelSettings,
+    fit_fold,
+    fit_whole,
+)
 from platform_assets.learning.families.fitting import Fitting, RelatedTask
 from platform_assets.learning.families.registry import FAMILIES, UnknownParameter
-from platform_assets.learning.fold_fit import REFIT_GROWTH, FoldedTable, FoldResult, ModelSettings, fit_fold, fit_whole
 from tests.learning.conftest import Table
 
 LINE = ModelSettings("logistic")
@@ -36,19 +43,8 @@ def test_a_reloaded_fold_is_the_fold(family: str, folded: FoldedTable, tmp_path:
     assert (loaded.predictions == result.predictions).all()
     assert (loaded.rows == result.rows).all()
     assert (loaded.estimator.predict_proba(folded.X) == result.estimator.predict_proba(folded.X)).all()
-    for name in (
-        "training_set",
-        "model",
-        "params",
-        "seed",
-        "fold",
-        "best_iteration",
-        "history",
-        "ended_by",
-        "columns",
-        "auc",
-        "log_loss",
-    ):
+    names = "training_set model params seed fold best_iteration history ended_by columns auc log_loss"
+    for name in names.split():
         assert getattr(loaded, name) == getattr(result, name), name
 
 

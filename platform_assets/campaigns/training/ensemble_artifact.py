@@ -1,4 +1,8 @@
-"""A campaign's ensemble: weights chosen out of fold, calibration, a bundle, and an honest account of how good it is."""
+"""A campaign's ensemble: its models combined, as a bundle, and an honest account of how good it is.
+
+Belongs here: the ensemble's artifact, and reading it. Does not belong here: weights and calibration (`learning.combine`), any
+figure (`evaluation`).
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +20,8 @@ from platform_assets.campaigns.training.evaluation import (
     leaderboard_of,
     slices_of,
 )
-from platform_assets.campaigns.training.fitting import TrainingTask
-from platform_assets.campaigns.training.gathering import estimators_of, fitted_member
+from platform_assets.campaigns.training.fold_artifacts import TrainingTask
+from platform_assets.campaigns.training.out_of_fold import estimators_of, fitted_member
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, require_training_set, rows_hash
 from platform_assets.foundation.artifacts import Artifact, Recipe, code_of
 
@@ -56,7 +60,7 @@ def build_ensemble(task: TrainingTask, models: Mapping[str, Artifact]) -> Artifa
     past = Past.of(training)
     recipe = Recipe(
         key=f"{name}/ensemble",
-        code=code_of("platform_assets.campaigns.training.ensembling"),
+        code=code_of("platform_assets.campaigns.training.ensemble_artifact"),
         config={"seed": seed, "refit": refit, "horizon_days": spec.horizon.days, "not_fitted": told},
         inputs={
             "training_set": rows_hash(training),

@@ -1,18 +1,22 @@
-"""A campaign's models: the fan-in of exactly K folds of one training set, and what they predict with."""
+"""A campaign's models: exactly K folds of one training set joined into out-of-fold predictions, and what they predict with.
+
+Belongs here: a model's artifact, and reading it. Does not belong here: making the folds (`fold_artifacts`), weighing models
+(`ensemble_artifact`).
+"""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.training.fitting import REFIT_FOLDER, TrainingTask, not_fitted, why_not_fitted
+from platform_assets.campaigns.training.fold_artifacts import REFIT_FOLDER, TrainingTask, not_fitted, why_not_fitted
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, rows_hash
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore, Recipe, code_of
 
 if TYPE_CHECKING:
     from platform_assets.learning.combine import FittedMember
+    from platform_assets.learning.cross_fitting import FoldResult
     from platform_assets.learning.families.estimator import TableClassifier
-    from platform_assets.learning.fold_fit import FoldResult
 
 OOF_FILE = "out_of_fold.safetensors"
 FOLDS_FILE = "folds.json"
@@ -30,7 +34,7 @@ def gather_folds(task: TrainingTask, model: str, parts: Sequence[Artifact], refi
     folds, costs = task.spec.advanced.folds, [*parts, *([refitted] if refitted else [])]
     recipe = Recipe(
         key=task.key(model),
-        code=code_of("platform_assets.campaigns.training.gathering"),
+        code=code_of("platform_assets.campaigns.training.out_of_fold"),
         config={"model": model, "folds": folds},
         inputs={
             "training_set": rows_hash(task.training),
@@ -98,7 +102,7 @@ def fitted_member(model: Artifact) -> "FittedMember":
 
 def load_fold(part: Artifact) -> "FoldResult":
     """The fold result an artifact holds."""
-    from platform_assets.learning.fold_fit import FoldResult
+    from platform_assets.learning.cross_fitting import FoldResult
 
     return FoldResult.load(part.folder())
 
