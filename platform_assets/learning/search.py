@@ -104,12 +104,12 @@ def search(table: FoldedTable, settings: SearchSettings, latest: npt.NDArray[np.
     if not fitted:
         reasons = "; ".join(f"{name}: {why}" for name, why in not_fitted.items())
         raise NothingFitted(f"No member could be fitted. {reasons}")
-    found = combine(fitted, table.y, table.groups, latest=latest, refit=refit, seed=seed)
+    combination = combine(fitted, table.y, table.groups, latest=latest, refit=refit, seed=seed)
     baselines = baseline_candidates(table.X, table.y, table.folds, seed)
     return SearchResult(
-        bundle=found.bundle(models.__getitem__, [str(name) for name in table.X.columns]),
-        combination=found,
-        leaderboard=found.leaderboard(baselines),
+        bundle=combination.bundle(models.__getitem__, [str(name) for name in table.X.columns]),
+        combination=combination,
+        leaderboard=combination.leaderboard(baselines),
         not_fitted=not_fitted,
         cpu_seconds=cpu_seconds,
     )

@@ -20,7 +20,7 @@ from platform_assets.campaigns.training.evaluation import (
     leaderboard_of,
     slices_of,
 )
-from platform_assets.campaigns.training.fold_artifacts import TrainingTask
+from platform_assets.campaigns.training.fold_artifacts import TrainingTask, why_not_fitted
 from platform_assets.campaigns.training.out_of_fold import estimators_of, fitted_member
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, require_training_set, rows_hash
 from platform_assets.foundation.artifacts import Artifact, Recipe, code_of
@@ -49,10 +49,10 @@ def build_ensemble(task: TrainingTask, models: Mapping[str, Artifact]) -> Artifa
     from platform_assets.learning.portfolio import NothingFitted
 
     name, spec, training, store = task.name, task.spec, task.training, task.store
-    told = {member: model.metadata["not_fitted"] for member, model in models.items() if "not_fitted" in model.metadata}
-    fitted = {member: model for member, model in sorted(models.items()) if member not in told}
+    reasons = {member: reason for member, model in models.items() if (reason := why_not_fitted([model]))}
+    fitted = {member: model for member, model in sorted(models.items()) if member not in reasons}
     if not fitted:
-        why = "; ".join(f"{member}: {sentence}" for member, sentence in told.items())
+        why = "; ".join(f"{member}: {sentence}" for member, sentence in reasons.items())
         raise NothingFitted(f"{name}: none of its models could be fitted. {why}")
     for model in fitted.values():
         require_training_set(model, training)
@@ -61,7 +61,7 @@ def build_ensemble(task: TrainingTask, models: Mapping[str, Artifact]) -> Artifa
     recipe = Recipe(
         key=f"{name}/ensemble",
         code=code_of("platform_assets.campaigns.training.ensemble_artifact"),
-        config={"seed": seed, "refit": refit, "horizon_days": spec.horizon.days, "not_fitted": told},
+        config={"seed": seed, "refit": refit, "horizon_days": spec.horizon.days, "not_fitted": reasons},
         inputs={
             "training_set": rows_hash(training),
             **{f"models/{member}": model.ref.content_hash for member, model in fitted.items()},
@@ -80,10 +80,11 @@ def build_ensemble(task: TrainingTask, models: Mapping[str, Artifact]) -> Artifa
 
         def combined(names: Iterable[str], past_scores: Sequence[Any], into: str) -> "Combination":
             members = {member: fitted_member(fitted[member]) for member in names}
-            made = combine(members, rows.labels, rows.people, latest=latest, refit=refit, seed=seed)
+            combination = combine(members, rows.labels, rows.people, latest=latest, refit=refit, seed=seed)
             about = {"campaign": name, "past_scores": past_scores, "medians": medians}
-            made.bundle(lambda member: estimators_of(fitted[member], store), rows.features, about).save(folder / into)
-            return made
+            bundle = combination.bundle(lambda member: estimators_of(fitted[member], store), rows.features, about)
+            bundle.save(folder / into)
+            return combination
 
         best = combined(fitted, past.to_json()["scores"], BUNDLE_FOLDER)
         columns = [score.column for score in past.scores]
@@ -98,7 +99,7 @@ def build_ensemble(task: TrainingTask, models: Mapping[str, Artifact]) -> Artifa
             "calibration": best.calibration,
             "leaderboard": leaderboard,
             "over_rule": over_rule,
-            "not_fitted": told,
+            "not_fitted": reasons,
             "figures": figures_of(rows, best.calibrated, seed),
             "by_time": by_time(rows, best.calibrated, seed),
             "slices": slices_of(rows, best.calibrated, [row["feature"] for row in importance]),
@@ -109,7 +110,7 @@ def build_ensemble(task: TrainingTask, models: Mapping[str, Artifact]) -> Artifa
         features = [column for column in rows.features if column not in columns]
         return {
             "training_set": rows_hash(training),
-            "not_fitted": told,
+            "not_fitted": reasons,
             # What others need to know for its score; None when it has none of its own.
             "alone_features": features if blind else None,
             **_headline(rows, best),

@@ -69,7 +69,7 @@ def fit_fold_of(task: TrainingTask, model: str, fold: int) -> Artifact:
         try:
             result = fit_fold(folded_table(task.training), fold, member.model, fitting)
         except CannotFit as error:
-            return _told(folder, str(error))
+            return _stand_in(folder, str(error))
         result.save(folder)
         return {
             "auc": result.auc,
@@ -92,9 +92,9 @@ def refit_of(task: TrainingTask, model: str, parts: Sequence[Artifact]) -> Artif
     from platform_assets.learning.cross_fitting import FoldResult, fit_whole
 
     member = members_of(task.spec, task.training).get(model)
-    told = why_not_fitted(parts)
-    if member is None or told is not None:
-        return not_fitted(task, model, "refit", told or "its folds were not fitted")
+    reason = why_not_fitted(parts)
+    if member is None or reason is not None:
+        return not_fitted(task, model, "refit", reason or "its folds were not fitted")
 
     def build(folder: Path, fitting: "Fitting") -> dict[str, Any]:
         table, folds = folded_table(task.training), [FoldResult.load(part.folder()) for part in parts]
@@ -152,9 +152,9 @@ def _fitted(
     store = task.store
     config = {**recipe.config, "cpu_seconds": round(cpu_seconds, 1)}
     limited = Recipe(recipe.key, recipe.code, config, recipe.inputs)
-    found = store.find(recipe.fingerprint) or store.find(limited.fingerprint)
-    if found is not None:
-        return found
+    earlier = store.find(recipe.fingerprint) or store.find(limited.fingerprint)
+    if earlier is not None:
+        return earlier
     checkpoint = store.checkpoint(recipe)
 
     def build_within(folder: Path) -> dict[str, Any]:
@@ -179,19 +179,19 @@ def _fitted(
         raise _OutOfBudget(store.get_or_build(limited, kept))
 
     try:
-        made = store.get_or_build(recipe, build_within)
+        artifact = store.get_or_build(recipe, build_within)
     except _OutOfBudget as stopped:
-        made = stopped.made
+        artifact = stopped.artifact
     checkpoint.clear()
-    return made
+    return artifact
 
 
 class _OutOfBudget(Exception):
     """A fit ended because its budget did; what there is of it is kept under the recipe that names the budget."""
 
-    def __init__(self, made: Artifact) -> None:
-        super().__init__(made.ref.key)
-        self.made = made
+    def __init__(self, artifact: Artifact) -> None:
+        super().__init__(artifact.ref.key)
+        self.artifact = artifact
 
 
 def _device_of(model: "ModelSettings") -> str:
@@ -218,7 +218,7 @@ def _body(task: TrainingTask) -> Path | None:
     return task.store.open(body).folder() if body else None
 
 
-def _told(folder: Path, sentence: str) -> dict[str, Any]:
+def _stand_in(folder: Path, sentence: str) -> dict[str, Any]:
     (folder / NOT_FITTED_FILE).write_text(json.dumps({"not_fitted": sentence}))
     return {"not_fitted": sentence, "auc": None, "log_loss": None, "cpu_seconds": 0.0}
 
@@ -227,7 +227,7 @@ def not_fitted(task: TrainingTask, model: str, part: int | str, sentence: str) -
     """What stands in for a fold, a refit or a model that was not fitted."""
     inputs = {"training_set": rows_hash(task.training)}
     recipe = Recipe(key=f"{task.key(model)}/{part}", code={}, config={"not_fitted": sentence}, inputs=inputs)
-    return task.store.get_or_build(recipe, lambda folder: _told(folder, sentence))
+    return task.store.get_or_build(recipe, lambda folder: _stand_in(folder, sentence))
 
 
 def why_not_fitted(parts: Sequence[Artifact]) -> str | None:

@@ -68,9 +68,9 @@ def model_asset(
         store = ArtifactStore(environment.artifacts)
         opened = [store.open(parts[part]) for part in fits]
         task = TrainingTask(name, spec, store.open(training_set), store)
-        made = gather_folds(task, model, opened[:folds], opened[folds] if spec.advanced.refit else None)
-        told = ("not_fitted", "auc", "auc_se", "log_loss", "fold_auc", "cpu_seconds")
-        return output_of(made, shown(made, *told) | shown_where(f"{name}/models/{model}", environment))
+        artifact = gather_folds(task, model, opened[:folds], opened[folds] if spec.advanced.refit else None)
+        names = ("not_fitted", "auc", "auc_se", "log_loss", "fold_auc", "cpu_seconds")
+        return output_of(artifact, shown(artifact, *names) | shown_where(f"{name}/models/{model}", environment))
 
     @dg.graph_asset(
         key=[name, "models", model],
@@ -110,12 +110,12 @@ def _fit_op(
         task = TrainingTask(name, spec, store.open(training_set), store, event_files(environment))
         with _fitting(name, model, context.op.name, spec, environment, profiles) as used:
             if fold < count:
-                made = fit_fold_of(task, model, fold)
+                artifact = fit_fold_of(task, model, fold)
             else:
-                made = refit_of(task, model, [store.open(parts[part]) for part in before])
-        told = ("not_fitted", "auc", "log_loss", "best_iteration", "ended_by", "cpu_seconds")
+                artifact = refit_of(task, model, [store.open(parts[part]) for part in before])
+        names = ("not_fitted", "auc", "log_loss", "best_iteration", "ended_by", "cpu_seconds")
         where = shown_where(f"{name}/models/{model}/{step}", environment)
-        return dg.Output(made.ref, metadata=shown(made, *told) | where | used())
+        return dg.Output(artifact.ref, metadata=shown(artifact, *names) | where | used())
 
     return fit
 

@@ -28,9 +28,9 @@ def gather_folds(task: TrainingTask, model: str, parts: Sequence[Artifact], refi
     Raises:
         IncompleteFolds: the parts are not exactly the K folds of this training set.
     """
-    told = why_not_fitted(parts)
-    if told is not None:
-        return not_fitted(task, model, "model", told)
+    reason = why_not_fitted(parts)
+    if reason is not None:
+        return not_fitted(task, model, "model", reason)
     folds, costs = task.spec.advanced.folds, [*parts, *([refitted] if refitted else [])]
     recipe = Recipe(
         key=task.key(model),
