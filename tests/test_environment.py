@@ -9,7 +9,6 @@ from platform_assets.environment import (
     CLOUD_ONLY,
     PACKAGE,
     REPOSITORY,
-    STAGES,
     VARIABLES,
     Cloud,
     Environment,
@@ -50,7 +49,7 @@ UNUSABLE = [
     ("PLATFORM_SCORING_SHARDS", "0", "whole number above 0"),
     ("PLATFORM_COMMIT", "main", "git rev-parse HEAD"),
     ("PLATFORM_METRICS_PORT", "http", "whole number above 0"),
-    ("PLATFORM_TENSORBOARD_URL", "localhost:6006", "an example: http://localhost:6006"),
+    ("PLATFORM_TENSORBOARD_URL", "localhost:6006", "such as http://localhost:6006"),
     ("PLATFORM_SCOPE", "winback", "campaign:<name>"),
     ("PLATFORM_SCOPE", "campaign:", "campaign:<name>"),
     ("PLATFORM_SCOPE", "entity:customer", "campaign:<name>"),
@@ -79,7 +78,7 @@ CLOUD_EXAMPLES: dict[str, tuple[str, str, object]] = {
 }
 UNUSABLE_IN_CLOUD = [
     ("PLATFORM_PROJECT", "No", "my-project"),
-    ("PLATFORM_STAGE", "production", "dev, staging, prod"),
+    ("PLATFORM_STAGE", "production", "dev, staging or prod"),
     ("PLATFORM_LOCATION", "eu west", "EU"),
     ("PLATFORM_BUCKET", "gs://bucket", "my-bucket"),
     ("PLATFORM_MAX_BYTES_BILLED", "10 GB", "a whole number above 0"),
@@ -89,8 +88,8 @@ UNUSABLE_IN_CLOUD = [
 
 
 def test_every_variable_has_an_example_here() -> None:
-    assert {*EXAMPLES, *CLOUD_EXAMPLES, "PLATFORM_BIGQUERY_STORAGE_HOST"} == set(VARIABLES)
-    assert set(CLOUD_EXAMPLES) == set(CLOUD_ONLY)
+    assert {*EXAMPLES, *CLOUD_ONLY} == set(VARIABLES)
+    assert {*CLOUD_EXAMPLES, "PLATFORM_BIGQUERY_STORAGE_HOST"} == set(CLOUD_ONLY)
 
 
 @pytest.mark.parametrize("name", CLOUD_EXAMPLES)
@@ -126,7 +125,7 @@ def test_an_unusable_cloud_variable_is_refused_by_name(name: str, value: str, ta
 
 @pytest.mark.parametrize("text", ["personal", "personal=secret", f"Personal={TAG}", f"personal={TAG}/more"])
 def test_a_policy_tag_without_class_or_resource_is_refused(text: str) -> None:
-    with pytest.raises(EnvironmentVariableError, match=r"PLATFORM_POLICY_TAGS: .* is not class=projects/"):
+    with pytest.raises(EnvironmentVariableError, match=r"PLATFORM_POLICY_TAGS=.*: takes class=projects/"):
         environment_from_variables(IN_CLOUD | {"PLATFORM_POLICY_TAGS": text})
 
 
@@ -152,7 +151,9 @@ def test_in_the_cloud_all_that_outlives_a_step_lies_in_the_bucket(name: str, var
 
 
 def test_stages_share_no_dataset_and_no_bucket() -> None:
-    clouds = [environment_from_variables(IN_CLOUD | {"PLATFORM_STAGE": stage}).cloud for stage in STAGES]
+    clouds = [
+        environment_from_variables(IN_CLOUD | {"PLATFORM_STAGE": stage}).cloud for stage in ("dev", "staging", "prod")
+    ]
     places = [{cloud.bucket, cloud.dataset("raw"), cloud.dataset("marts")} for cloud in clouds if cloud]
     assert len(set().union(*places)) == 9
 

@@ -78,7 +78,8 @@ def _feature_problems(spec: CampaignSpec) -> Iterator[Problem]:
     groups = GROUPS.get(spec.entity, {})
     if not groups:
         yield Problem(
-            ("entity",), f"there are no feature groups for {spec.entity}; add one in platform_assets/features/groups"
+            ("entity",),
+            f"there are no feature groups for {spec.entity}; add one in platform_assets/data/features/groups",
         )
     chosen = list(groups) if spec.features == "all" else list(spec.features)
     for index, name in enumerate(chosen):

@@ -3,7 +3,6 @@
 One broken file never hides the others: each is read on its own.
 """
 
-import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dagster_shared.yaml_utils import parse_yaml_with_source_position
 from pydantic import BaseModel, ValidationError
 
 from platform_assets.campaigns.declaration.check import problems_of
 from platform_assets.campaigns.declaration.conditions import did_you_mean
 from platform_assets.campaigns.declaration.spec import COMPONENT_TYPE, CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.foundation.dagster_internals.core import parse_yaml_with_source_position
 from platform_assets.foundation.execution.profiles import Profiles
 
 FILE_NAME = "defs.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_LABEL_TAGS = ("EventLabel", "AbsenceLabel", "TeacherLabel", "RelativeTraining", "AbsoluteTraining")
 
 
 class DeclarationError(ValueError):
@@ -86,10 +84,7 @@ class Document:
         try:
             return model.model_validate(self.value.get("attributes") or {})
         except ValidationError as error:
-            lines = [
-                self.at(_keys(problem["loc"]), _words(problem, model))
-                for problem in _relevant(error.errors(), self.value)
-            ]
+            lines = [self.at(_keys(problem["loc"]), _words(problem, model)) for problem in error.errors()]
             raise DeclarationError("\n".join(lines)) from error
 
 
@@ -149,42 +144,7 @@ def _refuse_unusable_keys(path: Path, root: yaml.Node) -> None:
 
 def _keys(location: tuple[str | int, ...]) -> list[str | int]:
     """A pydantic location without the names of union members, which no file holds."""
-    return [
-        part
-        for part in location
-        if not (isinstance(part, str) and (part in _LABEL_TAGS or not re.fullmatch(r"\w+", part)))
-    ]
-
-
-def _relevant(errors: list[Any], value: Mapping[str, Any]) -> list[Any]:
-    """Of a union's errors, those of the member the file means: the one with the fewest."""
-    chosen: list[Any] = []
-    unions: dict[tuple[Any, ...], dict[str, list[Any]]] = {}
-    for error in errors:
-        tag = next((i for i, part in enumerate(error["loc"]) if part in _LABEL_TAGS), None)
-        if tag is None:
-            chosen.append(error)
-        else:
-            unions.setdefault(error["loc"][:tag], {}).setdefault(error["loc"][tag], []).append(error)
-    for location, members in unions.items():
-        written = functools.reduce(
-            lambda v, key: v.get(key, {}) if isinstance(v, dict) else {}, location, value.get("attributes", {})
-        )
-        words = {
-            "EventLabel": "event",
-            "AbsenceLabel": "no_event",
-            "TeacherLabel": "teacher",
-            "AbsoluteTraining": "as_of",
-        }
-        meant = next(
-            (tag for tag, word in words.items() if tag in members and isinstance(written, dict) and word in written),
-            None,
-        )
-        fallback = (
-            "RelativeTraining" if "RelativeTraining" in members else min(members, key=lambda tag: len(members[tag]))
-        )
-        chosen.extend(members[meant or fallback])
-    return [error for error in chosen if error["type"] not in ("is_instance_of",)]
+    return [part for part in location if isinstance(part, int) or re.fullmatch(r"\w+", part)]
 
 
 def _words(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
@@ -201,22 +161,15 @@ def _words(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 def _fields(location: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
     """Field names of the model that a location's parent stands for."""
-    current: list[type[BaseModel]] = [model]
+    models = [model]
     for part in location[:-1]:
-        following = [m for candidate in current for m in _models_below(candidate, part)]
-        current = following or [m for m in current if m.__name__ == part] or current
-    return sorted({name for candidate in current for name in candidate.model_fields})
+        below = [inner for outer in models if part in outer.model_fields for inner in _models(outer, str(part))]
+        models = below or [member for member in models if part == f"<{member.__name__}>"] or models
+    return sorted({name for member in models for name in member.model_fields})
 
 
-def _models_below(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
-    field = model.model_fields.get(part) if isinstance(part, str) else None
-    if field is None:
-        return []
-    waiting, found = [field.annotation], []
-    while waiting:
-        annotation = waiting.pop()
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            found.append(annotation)
-        else:
-            waiting.extend(getattr(annotation, "__args__", ()))
-    return found
+def _models(model: type[BaseModel], field: str) -> list[type[BaseModel]]:
+    waiting: list[Any] = [model.model_fields[field].annotation]
+    for annotation in waiting:  # grows while it is walked
+        waiting.extend(getattr(annotation, "__args__", ()))
+    return [annotation for annotation in waiting if isinstance(annotation, type) and issubclass(annotation, BaseModel)]

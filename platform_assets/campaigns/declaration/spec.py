@@ -4,22 +4,25 @@ Belongs here: shapes, bounds and defaults that need nothing but the file itself.
 the feature groups or the model families is checked in `check.py`.
 """
 
+import difflib
 import re
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
     WithJsonSchema,
     model_validator,
 )
+
+from platform_assets.environment import TimeZone
 
 COMPONENT_TYPE = "platform_assets.components.Campaign"
 
@@ -56,14 +59,6 @@ def _parse_size(value: Any) -> Any:
     return share
 
 
-def _known_timezone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as Europe
-        raise ValueError(f"{value!r} is not an IANA time zone such as Europe/Berlin") from error
-    return value
-
-
 Duration = Annotated[
     timedelta,
     BeforeValidator(_parse_duration),
@@ -77,13 +72,32 @@ Size = Annotated[
     BeforeValidator(_parse_size),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _PERCENT_SCHEMA]}),
 ]
-Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Predicate = Annotated[str, Field(min_length=1, max_length=500)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _one_of(*members: type[BaseModel], default: type[BaseModel] | None = None) -> Discriminator:
+    """What tells the models of a union apart, their first field: the one that a file holds, or holds nearly.
+
+    Each tag is its model's name in <>, which no key of a file is.
+    """
+    words = {next(iter(member.model_fields)): f"<{member.__name__}>" for member in members}
+    otherwise = f"<{default.__name__}>" if default else None
+
+    def meant(value: Any) -> str | None:
+        if isinstance(value, BaseModel):
+            return f"<{type(value).__name__}>"
+        keys = [str(key) for key in value] if isinstance(value, dict) else []
+        near = [match for key in keys for match in difflib.get_close_matches(key, words, n=1)]
+        word = next((key for key in keys if key in words), next(iter(near), None))
+        return words[word] if word else otherwise
+
+    *others, last = words
+    return Discriminator(meant, "no_variant", f"state one of `{'`, `'.join(others)}` and `{last}`")
 
 
 class EventLabel(_Strict):
@@ -149,6 +163,18 @@ class AbsoluteTraining(_Strict):
         return self
 
 
+Label = Annotated[
+    Annotated[EventLabel, Tag("<EventLabel>")]
+    | Annotated[AbsenceLabel, Tag("<AbsenceLabel>")]
+    | Annotated[TeacherLabel, Tag("<TeacherLabel>")],
+    _one_of(EventLabel, AbsenceLabel, TeacherLabel),
+]
+Training = Annotated[
+    Annotated[RelativeTraining, Tag("<RelativeTraining>")] | Annotated[AbsoluteTraining, Tag("<AbsoluteTraining>")],
+    _one_of(RelativeTraining, AbsoluteTraining, default=RelativeTraining),
+]
+
+
 class Audience(_Strict):
     """Whom to pick from the scored population."""
 
@@ -174,7 +200,7 @@ class Schedule(_Strict):
     """When to train again."""
 
     every: Literal["day", "week", "month"] = Field(description="How often")
-    timezone: Timezone | None = Field(None, description="Time zone of the clock (default: the platform's)")
+    timezone: TimeZone | None = Field(None, description="Time zone of the clock (default: the platform's)")
 
 
 class FeatureSelection(_Strict):
@@ -274,9 +300,7 @@ class CampaignSpec(_Strict):
     )
     description: str = Field(min_length=8, max_length=300, description="The question, in a sentence")
     entity: Name = Field(description="Whom it is about: an entity the marts declare, e.g. customer")
-    label: EventLabel | AbsenceLabel | TeacherLabel = Field(
-        description="What is predicted: an event, its absence, or a teacher file"
-    )
+    label: Label = Field(description="What is predicted: an event, its absence, or a teacher file")
     population: Predicate | None = Field(
         None,
         description="Who is asked about (default: everyone the entity's population holds): a condition on people as of the date, "
@@ -286,7 +310,7 @@ class CampaignSpec(_Strict):
         "latest",
         description="As-of date to train up to and score at: the sources' watermark in the business time zone, or a date",
     )
-    train: RelativeTraining | AbsoluteTraining | None = Field(
+    train: Training | None = Field(
         None,
         description="As-of dates to train on (default: 2 snapshots, one horizon apart; a teacher file brings its own)",
     )

@@ -18,7 +18,7 @@ from platform_assets.campaigns.promotion.card_page import (
 )
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past
-from platform_assets.campaigns.training.ensembling import evaluation_of
+from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from platform_assets.campaigns.training_sets.inspection import inspected
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import Environment
@@ -171,9 +171,9 @@ def _estimate(figures: Mapping[str, float | None]) -> "Estimate":
 def _slices(report: Mapping[str, Any]) -> "SliceReport":
     from platform_assets.learning.figures.slices import Compared, Slice, SliceReport
 
-    def one(found: Mapping[str, Any]) -> Slice:
-        compared = {name: Compared(**found[name]) for name in ("ranking", "calibration")}
-        return Slice(**{**found, **compared})
+    def one(values: Mapping[str, Any]) -> Slice:
+        compared = {name: Compared(**values[name]) for name in ("ranking", "calibration")}
+        return Slice(**{**values, **compared})
 
     ranked, calibrated = (report[f"worst_{what}"] for what in ("ranked", "calibrated"))
     return SliceReport(

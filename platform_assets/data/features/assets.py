@@ -1,8 +1,7 @@
 """The Dagster face of feature groups: an asset a group, a partition a business date.
 
-Partition D holds the whole population as of the midnight that begins D in the entity's time zone. Belongs
-here: keys, partitions, checks, metadata, failures. Does not belong here: computing, caching or auditing
-(tables.py).
+Partition D holds the whole population as of the midnight that begins D in the entity's time zone. Belongs here: keys,
+partitions, checks, metadata, failures. Does not belong here: computing, caching or auditing (tables.py).
 """
 
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from platform_assets.data.catalog.pointer import MartMissing, MartRefused
 from platform_assets.data.engines.opening import open_warehouse
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.registry import GROUPS, Groups
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, MartNotUsable, feature_group_table, feature_recipe
 from platform_assets.data.quality import AuditFailed, Verdicts
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec, audit_metadata
@@ -65,21 +64,21 @@ def _group_asset(
     )
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = open_warehouse(environment, catalog, group.key)
-        spine = Spine.of_population(entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone))
+        spine = Spine.of_population(entity, entity.instant_of(date.fromisoformat(context.partition_key)))
         verdicts, slot = Verdicts(environment.verdicts), context.partition_key
         try:
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint
             artifact = feature_group_table(group, spine, warehouse, ArtifactStore(environment.artifacts))
         except AuditFailed as failed:
-            verdicts.refuse(group.key, slot, fingerprint, str(failed))
-            yield audit_check_result(failed.result, key)
+            verdicts.refuse(group.key, slot, fingerprint, str(failed), failed.result.metadata())
+            yield audit_check_result(failed.result, key, verdicts.page(group.key, slot))
             raise dg.Failure(
                 str(failed), metadata=audit_metadata(failed.result.metadata()), allow_retries=False
             ) from failed
         except (AsOfNotCovered, MartNotUsable, MartMissing, MartRefused) as refused:
             raise dg.Failure(str(refused), allow_retries=False) from refused
-        verdicts.passed(group.key, slot, artifact.ref.fingerprint)
-        yield audit_check_result(artifact.metadata["audit"], key)
+        verdicts.passed(group.key, slot, artifact.ref.fingerprint, artifact.metadata["audit"])
+        yield audit_check_result(artifact.metadata["audit"], key, verdicts.page(group.key, slot))
         yield _output(artifact, warehouse.cost())
 
     return features

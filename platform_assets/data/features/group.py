@@ -1,7 +1,6 @@
 """What a feature group declares.
 
-Belongs here: the declaration and its words. Does not belong here: computing (windows.py), finding groups
-(registry.py).
+Belongs here: the declaration and its words. Does not belong here: computing (windows.py), finding groups (registry.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -20,8 +20,7 @@ def population(events: Events, as_of: datetime) -> "ir.Table":
 
 
 def valid_versions(versions: "ir.Table", person: str, lag: timedelta, spine: AsOfRows) -> "ir.Table":
-    """Of a table with `valid_from`/`valid_to` (null: open), the version valid just before each row's as_of −
-    lag.
+    """Of a table with `valid_from`/`valid_to` (null: open), the version valid just before each row's as_of − lag.
 
     Returns:
         a row a spine row: the person's key, `as_of`, the versions' other columns (null before the first

@@ -2,9 +2,8 @@
 
 A table is cached under the code of its group, its spine, its rules, and the versions of the mart rows that
 lie before the spine's last as-of: yesterday's rows do not remake last year. Belongs here: caching, auditing,
-joining. Does not belong
-here: what is computed (groups/, windows.py, point_in_time.py: their code is in the fingerprint, this file's
-is not).
+joining. Does not belong here: what is computed (groups/, windows.py, point_in_time.py: their code is in the
+fingerprint, this file's is not).
 """
 
 from collections.abc import Iterable, Mapping
@@ -55,9 +54,8 @@ class FeatureTable:
 def feature_group_table(group: FeatureGroup, spine: Spine, warehouse: "Warehouse", store: ArtifactStore) -> Artifact:
     """The group's features at every spine row: found in the store, or built, audited and then published.
 
-    Its file `features.parquet` has the entity's key, `as_of` and the features (float64), sorted by key and
-    as_of. Its
-    metadata: rows, as_of, features, audit.
+    Its file `features.parquet` has the entity's key, `as_of` and the features (float64), sorted by key and as_of.
+    Its metadata: rows, as_of, features, audit.
 
     Raises:
         AsOfNotCovered: the marts' watermark lies before the spine's last as-of.
@@ -87,8 +85,9 @@ def feature_group_table(group: FeatureGroup, spine: Spine, warehouse: "Warehouse
 def feature_table(
     groups: Iterable[FeatureGroup], spine: Spine, warehouse: "Warehouse", store: ArtifactStore
 ) -> FeatureTable:
-    """All features of several groups side by side. Raises as `feature_group_table` does, and ValueError
-    without a group.
+    """All features of several groups side by side.
+
+    Raises as `feature_group_table` does, and ValueError without a group.
     """
     artifacts = {group.name: feature_group_table(group, spine, warehouse, store) for group in groups}
     tables = {name: _stored(artifact) for name, artifact in artifacts.items()}
@@ -130,8 +129,9 @@ def _side_by_side(spine: Spine, tables: "Mapping[str, pa.Table]") -> "pa.Table":
 
 
 def feature_recipe(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") -> Recipe:
-    """Everything a group's table on a spine depends on. Raises as `feature_group_table` does, but for
-    AuditFailed.
+    """Everything a group's table on a spine depends on.
+
+    Raises as `feature_group_table` does, but for AuditFailed.
     """
     if group.entity != spine.entity.name:
         raise ValueError(
@@ -141,9 +141,8 @@ def feature_recipe(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") ->
     watermark = warehouse.watermark(*marts)
     if watermark < spine.max_as_of:
         raise AsOfNotCovered(
-            f"{group.key} as of {spine.max_as_of.isoformat()}: the exports behind {', '.join(marts)} cover "
-            "everything before "
-            f"{watermark.isoformat()} only; load a later export, or ask for an earlier as-of"
+            f"{group.key} as of {spine.max_as_of.isoformat()}: the exports behind {', '.join(marts)} cover everything "
+            f"before {watermark.isoformat()} only; load a later export, or ask for an earlier as-of"
         )
     declared = {name: warehouse.catalog.mart(name) for name in marts}
     return Recipe(
@@ -212,7 +211,6 @@ def _known(name: str, group: FeatureGroup, asked: Any, spine: Spine, warehouse: 
     if mart.entity == group.entity and mart.entity_key is not None:
         return valid_versions(table, mart.entity_key, mart.arrival_lag, asked)
     raise MartNotUsable(
-        f"{group.key}: mart {name} changes over time and has no person to join it by; add its columns, as "
-        "they were at "
+        f"{group.key}: mart {name} changes over time and has no person to join it by; add its columns, as they were at "
         f"the event, to the event mart in dbt and read that"
     )

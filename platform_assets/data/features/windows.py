@@ -1,5 +1,4 @@
-"""Aggregates over the events each spine row may know: strictly before as_of − arrival lag, in windows that
-end there.
+"""Aggregates over the events each spine row may know: strictly before as_of − arrival lag, in windows that end there.
 
 `windows()` picks its formulation by the spine's shape: one as-of date is a filtered aggregate with literal
 bounds (they prune what is read), own as-of dates per row are a range join. Both give the same numbers. Sums
@@ -40,9 +39,7 @@ class Events:
     lag: timedelta = timedelta(0)
 
     def derive(self, **columns: "Callable[[ir.Table], ir.Value]") -> "Events":
-        """The same events with more columns; a column may look back at the person's earlier events, never
-        ahead.
-        """
+        """The same events with more columns; a column may look back at the person's earlier events, never ahead."""
         return replace(self, table=self.table.mutate(**columns))
 
     def before(self, as_of: datetime) -> "Events":
@@ -52,9 +49,7 @@ class Events:
 
 @dataclass(frozen=True)
 class AsOfRows:
-    """A spine in the engine: `table` has the columns `person` and `as_of`; `as_of` is set when all rows share
-    it.
-    """
+    """A spine in the engine: `table` has the columns `person` and `as_of`; `as_of` is set when all rows share it."""
 
     table: "ir.Table"
     person: str
@@ -76,9 +71,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Distinct:
-    """How many different values of `column` (of its elements, when it holds lists) were met; nulls do not
-    count.
-    """
+    """How many different values of `column` (of its elements, when it holds lists) were met; nulls do not count."""
 
     column: str
     where: Where | None = None
@@ -171,8 +164,7 @@ def windows(
 ) -> "ir.Table":
     """Every measure over every window, one row a spine row.
 
-    A window of d days holds the events in [as_of − lag − d days, as_of − lag); None: everything before as_of
-    − lag.
+    A window of d days holds the events in [as_of − lag − d days, as_of − lag); None: everything before as_of − lag.
 
     Returns:
         a table with the person's key, `as_of` and float64 columns named by `window_name(measure, days)`.
@@ -208,9 +200,7 @@ def joined(spine: AsOfRows, *tables: "ir.Table") -> "ir.Table":
 
 
 def _seen(events: Events, spine: AsOfRows, days: Sequence[int | None]) -> "tuple[ir.Table, list[str]]":
-    """The events each row knows (with `as_of` and where its windows end), and the columns that tell rows
-    apart.
-    """
+    """The events each row knows (with `as_of` and where its windows end), and the columns that tell rows apart."""
     longest = None if None in days else timedelta(days=max(d for d in days if d is not None))
     if spine.as_of is not None:
         end = spine.as_of - events.lag

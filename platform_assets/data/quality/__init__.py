@@ -1,8 +1,7 @@
 """Auditing a table before it is published, and remembering the verdict.
 
-Belongs here: rules about tables as data, judging a table by them, the verdict on a table that readers ask
-for, and how an audit looks as a Dagster check. Does not belong here: which rules a particular table has; its
-publisher states them.
+Belongs here: rules about tables as data, judging a table by them, the verdict on a table that readers ask for, and how
+an audit looks as a Dagster check. Does not belong here: which rules a particular table has; its publisher states them.
 """
 
 from platform_assets.data.quality.auditing import AuditFailed, AuditResult, Check, audit
@@ -13,7 +12,6 @@ from platform_assets.data.quality.rules import (
     Key,
     Monotone,
     NullShare,
-    Pattern,
     RowCount,
     Rule,
     Severity,
@@ -31,7 +29,6 @@ __all__ = [
     "Key",
     "Monotone",
     "NullShare",
-    "Pattern",
     "Refused",
     "RowCount",
     "Rule",

@@ -26,10 +26,10 @@ def audit_check_spec(asset: dg.AssetKey | Sequence[str]) -> dg.AssetCheckSpec:
 
 
 def audit_check_result(
-    result: AuditResult | Mapping[str, Any], asset: dg.AssetKey | Sequence[str]
+    result: AuditResult | Mapping[str, Any], asset: dg.AssetKey | Sequence[str], page: str | None = None
 ) -> dg.AssetCheckResult:
     """An audit (or its stored `metadata()`) as a check result: ERROR when a critical rule failed, WARN for
-    warnings.
+    warnings. `page`: where its page of data docs lies.
     """
     audit = result.metadata() if isinstance(result, AuditResult) else result
     told = "\n".join(f"{check['severity']}: {check['message']}" for check in audit["failed"])
@@ -39,7 +39,7 @@ def audit_check_result(
         asset_key=_key(asset),
         severity=dg.AssetCheckSeverity.WARN if audit["passed"] else dg.AssetCheckSeverity.ERROR,
         description=told or f"all {audit['checks']} rules hold over {audit['rows']} rows",
-        metadata=audit_metadata(audit),
+        metadata=audit_metadata(audit) | ({"data_docs": dg.MetadataValue.path(page)} if page else {}),
     )
 
 

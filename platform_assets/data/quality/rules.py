@@ -1,27 +1,42 @@
 """What a table must satisfy, as data: small frozen dataclasses, one a kind of rule.
 
-A rule states what to measure over the full table (SQL aggregates for DuckDB) and between which bounds each
-measure must lie. Belongs here: kinds of rules. Does not belong here: running SQL, Great Expectations,
-results.
+A rule stands for expectations of Great Expectations, under the names and arguments they have there, each with the SQL
+condition of the rows that break it. Belongs here: kinds of rules. Does not belong here: running SQL, Great
+Expectations itself, results.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from sys import float_info
 from typing import Any, Literal
 
 Severity = Literal["critical", "warning"]
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One number about a table: an SQL aggregate, and the bounds it must lie in; without bounds it is only
-    shown.
+class Expected:
+    """One expectation that a rule stands for.
+
+    Attributes:
+        kind: its class in `great_expectations.expectations`.
+        arguments: what that class takes.
+        counts: what its figure counts or says.
+        breaks: SQL condition of the rows that break it; None when no single row does.
+        count: SQL aggregate for how many break it, where a condition cannot say.
     """
 
-    label: str
-    sql: str
-    least: float | None = None
-    most: float | None = None
+    kind: str
+    arguments: Mapping[str, Any]
+    counts: str
+    breaks: str | None = None
+    count: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the expectation reads."""
+        named = (self.arguments.get(part) for part in ("column", "column_A", "column_B"))
+        return (*filter(None, named), *self.arguments.get("column_list", ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,33 +54,19 @@ class Rule:
         """What the rule promises, in words a person reads in a report; unique within an audit."""
         raise TypeError(f"{type(self).__name__} states no name")
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns that must exist before the rule can be judged."""
-        return ()
-
-    def measures(self) -> tuple[Measure, ...]:
-        """What to measure over the full table."""
-        return ()
-
-    def failing(self) -> str | None:
-        """SQL condition of the rows that break the rule; None when single rows cannot."""
-        return None
-
-    def shown(self) -> str | None:
-        """The column whose failing values a report may show; None when they name people or there is none."""
-        return None
+    def expectations(self) -> Iterator[Expected]:
+        """What Great Expectations is to judge."""
+        raise TypeError(f"{type(self).__name__} states no expectation")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a fingerprint: a changed rule is a reason to audit again."""
-        return {"rule": type(self).__name__, **{k: _plain(v) for k, v in asdict(self).items()}}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {"rule": type(self).__name__, **plain}
 
 
 @dataclass(frozen=True)
 class Columns(Rule):
-    """The table has exactly these columns, in any order; `types` (Arrow type names) may pin some or all of
-    them.
-    """
+    """The table has exactly these columns, in any order; `types` (Arrow type names) may pin some or all of them."""
 
     names: tuple[str, ...]
     types: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +74,13 @@ class Columns(Rule):
     @property
     def name(self) -> str:
         return "expected columns"
+
+    def expectations(self) -> Iterator[Expected]:
+        yield Expected("ExpectTableColumnsToMatchSet", {"column_set": list(self.names)}, "columns")
+        for column, kind in self.types.items():
+            yield Expected(
+                "ExpectColumnValuesToBeOfType", {"column": column, "type_": kind}, f"type {kind}, but {column} is"
+            )
 
 
 @dataclass(frozen=True)
@@ -85,19 +93,17 @@ class Key(Rule):
     def name(self) -> str:
         return f"key {', '.join(self.key)} unique and complete"
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.key
-
-    def measures(self) -> tuple[Measure, ...]:
-        listed = ", ".join(quoted(c) for c in self.key)
-        return (
-            Measure("rows with a null in the key", f"count(*) filter (where {self.failing()})", most=0),
-            Measure("rows that repeat a key", f"count(*) - count(distinct ({listed}))", most=0),
-        )
-
-    def failing(self) -> str:
-        return " or ".join(f"{quoted(c)} is null" for c in self.key)
+    def expectations(self) -> Iterator[Expected]:
+        for column in self.key:
+            yield from NullShare(column).expectations()
+        repeated = f"count(*) - count(distinct row({', '.join(map(quoted, self.key))}))"
+        if len(self.key) == 1:
+            yield Expected(
+                "ExpectColumnValuesToBeUnique", {"column": self.key[0]}, "rows that repeat a key", count=repeated
+            )
+        else:
+            arguments = {"column_list": list(self.key), "ignore_row_if": "never"}
+            yield Expected("ExpectCompoundColumnsToBeUnique", arguments, "rows that repeat a key", count=repeated)
 
 
 @dataclass(frozen=True)
@@ -111,16 +117,14 @@ class RowCount(Rule):
     def name(self) -> str:
         return "row count"
 
-    def measures(self) -> tuple[Measure, ...]:
-        least = self.exactly if self.exactly is not None else self.at_least
-        return (Measure("rows", "count(*)", least=least, most=self.exactly),)
+    def expectations(self) -> Iterator[Expected]:
+        least = self.at_least if self.exactly is None else self.exactly
+        yield Expected("ExpectTableRowCountToBeBetween", {"min_value": least, "max_value": self.exactly}, "rows")
 
 
 @dataclass(frozen=True)
 class Bounds(Rule):
-    """Values of a numeric column are finite and between `minimum` and `maximum` (None: open); nulls are not
-    judged.
-    """
+    """Values of a numeric column are finite and between `minimum` and `maximum` (None: open); nulls are not judged."""
 
     column: str
     minimum: float | None = None
@@ -132,27 +136,12 @@ class Bounds(Rule):
         high = "∞" if self.maximum is None else f"{self.maximum:g}"
         return f"{self.column} finite, within {low} … {high}"
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    def measures(self) -> tuple[Measure, ...]:
-        column = quoted(self.column)
-        return (
-            Measure("values outside", f"count(*) filter (where {self.failing()})", most=0),
-            Measure("smallest", f"min({column})"),
-            Measure("largest", f"max({column})"),
-        )
-
-    def failing(self) -> str:
-        column = quoted(self.column)
-        parts = [f"not isfinite({column}::double)"]
-        parts += [f"{column} < {self.minimum!r}"] if self.minimum is not None else []
-        parts += [f"{column} > {self.maximum!r}"] if self.maximum is not None else []
-        return " or ".join(parts)
-
-    def shown(self) -> str:
-        return self.column
+    def expectations(self) -> Iterator[Expected]:
+        low = -float_info.max if self.minimum is None else self.minimum
+        high = float_info.max if self.maximum is None else self.maximum
+        arguments = {"column": self.column, "min_value": low, "max_value": high}
+        outside = f"not {quoted(self.column)}::double between {low!r}::double and {high!r}::double"  # DuckDB: NaN > all
+        yield Expected("ExpectColumnValuesToBeBetween", arguments, "values outside", outside)
 
 
 @dataclass(frozen=True)
@@ -166,15 +155,10 @@ class NullShare(Rule):
     def name(self) -> str:
         return f"{self.column} never null" if self.at_most == 0 else f"{self.column} null in at most {self.at_most:.1%}"
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    def measures(self) -> tuple[Measure, ...]:
-        return (Measure("share of nulls", share_of(f"{quoted(self.column)} is null"), most=self.at_most),)
-
-    def failing(self) -> str:
-        return f"{quoted(self.column)} is null"
+    def expectations(self) -> Iterator[Expected]:
+        arguments = {"column": self.column, "mostly": 1 - self.at_most}
+        condition = f"{quoted(self.column)} is null"
+        yield Expected("ExpectColumnValuesToNotBeNull", arguments, f"rows without {self.column}", condition)
 
 
 @dataclass(frozen=True)
@@ -187,16 +171,16 @@ class Monotone(Rule):
     def name(self) -> str:
         return " ≤ ".join(self.along)
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.along
-
-    def measures(self) -> tuple[Measure, ...]:
-        return (Measure("rows out of order", f"count(*) filter (where {self.failing()})", most=0),)
-
-    def failing(self) -> str:
-        pairs = zip(self.along, self.along[1:], strict=False)
-        return " or ".join(f"{quoted(a)} > {quoted(b)}" for a, b in pairs)
+    def expectations(self) -> Iterator[Expected]:
+        for low, high in pairwise(self.along):
+            arguments = {"column_A": high, "column_B": low, "or_equal": True}
+            arguments["ignore_row_if"] = "either_value_is_missing"
+            yield Expected(
+                "ExpectColumnPairValuesAToBeGreaterThanB",
+                arguments,
+                f"rows with {low} > {high}",
+                f"{quoted(low)} > {quoted(high)}",
+            )
 
 
 @dataclass(frozen=True)
@@ -210,25 +194,15 @@ class Allowed(Rule):
     def name(self) -> str:
         return f"{self.column} in {{{', '.join(str(v) for v in self.values)}}}"
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    def measures(self) -> tuple[Measure, ...]:
-        return (Measure("rows with another value", f"count(*) filter (where {self.failing()})", most=0),)
-
-    def failing(self) -> str:
-        return f"{quoted(self.column)} not in ({', '.join(_literal(v) for v in self.values)})"
-
-    def shown(self) -> str:
-        return self.column
+    def expectations(self) -> Iterator[Expected]:
+        arguments = {"column": self.column, "value_set": list(self.values)}
+        condition = f"{quoted(self.column)} not in ({', '.join(map(_literal, self.values))})"
+        yield Expected("ExpectColumnValuesToBeInSet", arguments, "rows with another value", condition)
 
 
 @dataclass(frozen=True)
 class ShareBounds(Rule):
-    """The share (0 … 1) of all rows in which `column` equals `value` lies in bounds; an empty table's share
-    is 0.
-    """
+    """The share (0 … 1) of the rows with a value in which `column` equals `value` lies in bounds."""
 
     column: str
     value: str | int | bool
@@ -239,35 +213,16 @@ class ShareBounds(Rule):
     def name(self) -> str:
         return f"share of {self.column} = {self.value} within {self.minimum:.1%} … {self.maximum:.1%}"
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    def measures(self) -> tuple[Measure, ...]:
-        condition = f"{quoted(self.column)} = {_literal(self.value)}"
-        return (Measure("share", share_of(condition), least=self.minimum, most=self.maximum),)
-
-
-@dataclass(frozen=True)
-class Pattern(Rule):
-    """Texts of a column have this shape (a regular expression for the whole text); judged on a sample."""
-
-    column: str
-    regex: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.column} looks like {self.regex}"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    def failing(self) -> str:
-        return f"not regexp_full_match({quoted(self.column)}, {_literal(self.regex)})"
-
-    def shown(self) -> str:
-        return self.column
+    def expectations(self) -> Iterator[Expected]:
+        own = {"column": self.column, "value_set": [self.value]}
+        column, literal = quoted(self.column), _literal(self.value)
+        if self.minimum > 0:
+            share = own | {"mostly": self.minimum}
+            yield Expected("ExpectTableRowCountToBeBetween", {"min_value": 1}, "rows")
+            yield Expected("ExpectColumnValuesToBeInSet", share, "rows with another value", f"{column} != {literal}")
+        if self.maximum < 1:
+            share = own | {"mostly": 1 - self.maximum}
+            yield Expected("ExpectColumnValuesToNotBeInSet", share, f"rows with {self.value}", f"{column} = {literal}")
 
 
 def quoted(column: str) -> str:
@@ -275,14 +230,5 @@ def quoted(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def share_of(condition: str) -> str:
-    """SQL for the share of all rows in which the condition holds; 0 in an empty table."""
-    return f"coalesce(count(*) filter (where {condition}) / nullif(count(*), 0)::double, 0)"
-
-
 def _literal(value: str | int | bool) -> str:
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -1,17 +1,18 @@
 """The last verdict on a published table, kept where every reader can ask for it.
 
-A blocking check stops its own run only; a run started later would still find the older version and go green
-on it. So the publisher records each verdict here, and a reader that holds a reference asks `require` before
-it uses it.
-Belongs here: verdicts. Does not belong here: the audit that leads to one.
+A blocking check stops its own run only; a run started later would still find the older version and go green on it. So
+the publisher records each verdict here, and a reader that holds a reference asks `require` before it uses it. Beside
+each lies its audit as a page of data docs. Belongs here: verdicts. Does not belong here: the audit that leads to one.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from platform_assets.data.quality.data_docs import page
 from platform_assets.foundation.storage import files_at
 
 
@@ -41,13 +42,19 @@ class Verdicts:
     def __init__(self, root: str | Path) -> None:
         self._files = files_at(root)
 
-    def passed(self, table: str, slot: str, fingerprint: str) -> None:
-        """Record that the audit of `fingerprint` passed; clears an earlier refusal."""
-        self._write(table, slot, Verdict("passed", fingerprint, "", _now()))
+    def passed(self, table: str, slot: str, fingerprint: str, audit: Mapping[str, Any] | None = None) -> None:
+        """Record that the audit of `fingerprint` passed; clears an earlier refusal. `audit`: its `metadata()`."""
+        self._write(table, slot, Verdict("passed", fingerprint, "", _now()), audit)
 
-    def refuse(self, table: str, slot: str, fingerprint: str, reason: str) -> None:
-        """Record that the table must not be read at `slot` until a later audit passes."""
-        self._write(table, slot, Verdict("refused", fingerprint, reason, _now()))
+    def refuse(
+        self, table: str, slot: str, fingerprint: str, reason: str, audit: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record that the table must not be read at `slot` until a later audit passes. `audit`: its `metadata()`."""
+        self._write(table, slot, Verdict("refused", fingerprint, reason, _now()), audit)
+
+    def page(self, table: str, slot: str) -> str:
+        """Where the page of the last audit lies, a path or gs:// URL."""
+        return self._files.location(f"{table}/{slot}.html")
 
     def last(self, table: str, slot: str) -> Verdict | None:
         """The last verdict, or None when there was no audit."""
@@ -85,8 +92,21 @@ class Verdicts:
                 f"{verdict.fingerprint[:12]}; materialise {table} at {slot} again, then this"
             )
 
-    def _write(self, table: str, slot: str, verdict: Verdict) -> None:
+    def _write(self, table: str, slot: str, verdict: Verdict, audit: Mapping[str, Any] | None) -> None:
+        # An audit kept by earlier code may hold no validation.
+        if audit and "validation" in audit and not self._shown(table, slot, verdict):
+            self._files.write(f"{table}/{slot}.html", page(audit["validation"]).encode())
         self._files.write(_name(table, slot), json.dumps(asdict(verdict), indent=1, sort_keys=True).encode())
+
+    def _shown(self, table: str, slot: str, verdict: Verdict) -> bool:
+        """Whether the page shows this very audit: importing Great Expectations only to find out costs 3 CPU-s."""
+        if verdict.state == "refused" or self._files.read(f"{table}/{slot}.html") is None:
+            return False
+        try:
+            last = self.last(table, slot)
+        except Refused:
+            return False
+        return last is not None and (last.state, last.fingerprint) == (verdict.state, verdict.fingerprint)
 
 
 def _name(table: str, slot: str) -> str:

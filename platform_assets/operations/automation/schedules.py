@@ -1,7 +1,7 @@
 """Schedules: training by the campaign's clock, scoring once a day for each entity.
 
-A scoring tick asks for the latest as-of date that the exports cover: on a day without a new export that is
-the date of the day before, and what has not changed since is found rather than made.
+A scoring tick asks for the latest as-of date that the exports cover: on a day without a new export that is the date of the
+day before, and what has not changed since is found rather than made.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ def _scoring_schedule(
         description=f"Score all campaigns of {entity} as of the latest date the exports cover",
     )
     def scoring(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from platform_assets.campaigns.training_sets.calendar import latest_as_of
+        from platform_assets.data.catalog.business_day import latest_as_of
         from platform_assets.data.catalog.pointer import MartMissing, MartRefused
         from platform_assets.data.engines.opening import open_warehouse
 

@@ -1,6 +1,4 @@
-"""Small marts, published as the platform publishes them: copied out of a DuckDB file into Parquet under one
-pointer.
-"""
+"""Small marts, published as the platform publishes them: copied out of a DuckDB file into Parquet under one pointer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

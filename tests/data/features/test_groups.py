@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
@@ -104,43 +104,57 @@ def test_one_event_is_enough(group: FeatureGroup, single_event: DuckDBWarehouse)
     assert holds(group, population(group), single_event).num_rows == 1
 
 
-@cache
-def undisturbed(entity: str, name: str, lag: timedelta, together: bool, folder: Path) -> pa.Table:
+LAGS = (timedelta(0), timedelta(days=2))
+
+
+def published(folder: Path, lag: timedelta, planted: Sequence[tuple[int, timedelta]] = ()) -> DuckDBWarehouse:
+    """The marts with an order and a rating more for each planted (person, time after the last that counts)."""
     catalog = with_lag(with_lag(CATALOG, "orders", lag), "ratings", lag)
-    return asked(GROUPS[entity][name], together, publish(folder, catalog, {"orders": ORDERS, "ratings": RATINGS}))
+    days = [(person, (AS_OF - lag - START + late) / timedelta(days=1)) for person, late in planted]
+    orders = [order(100 + n, person, day, 9, "9999") for n, (person, day) in enumerate(days)]
+    ratings = [rating(100 + n, person, day, 5, ("Western",), 1900) for n, (person, day) in enumerate(days)]
+    return publish(folder, catalog, {"orders": ORDERS + orders, "ratings": RATINGS + ratings})
 
 
-def asked(group: FeatureGroup, together: bool, warehouse: DuckDBWarehouse) -> pa.Table:
-    own = own_dates(group, [(1, AS_OF), (2, AS_OF), (2, AS_OF - timedelta(days=20))])
-    return compute_features(group, population(group) if together else own, warehouse)
+def asked(warehouse: DuckDBWarehouse, together: bool) -> dict[str, pa.Table]:
+    """Every group's features: of the population, or of people who each have their own as-of."""
+    rows = [(1, AS_OF), (2, AS_OF), (2, AS_OF - timedelta(days=20))]
+    spines = {group.key: population(group) if together else own_dates(group, rows) for group in ALL}
+    return {group.key: compute_features(group, spines[group.key], warehouse) for group in ALL}
+
+
+@cache
+def undisturbed(folder: Path, lag: timedelta, together: bool) -> dict[str, pa.Table]:
+    return asked(published(folder / f"undisturbed-{lag.days}-{together}", lag), together)
 
 
 @pytest.mark.slow
-@each_group
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=6, deadline=None)
+@example(planted=[(1, timedelta(0)), (2, timedelta(microseconds=1))], lag=LAGS[0], together=True)
+@example(planted=[(1, timedelta(0)), (5, timedelta(0))], lag=LAGS[1], together=False)
 @given(
-    planted=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 10**6)), min_size=1, max_size=4),
-    lag=st.sampled_from([timedelta(0), timedelta(days=2)]),
+    planted=st.lists(
+        st.tuples(st.integers(1, 5), st.timedeltas(timedelta(0), timedelta(days=80))), min_size=1, max_size=6
+    ),
+    lag=st.sampled_from(LAGS),
     together=st.booleans(),
 )
-def test_a_planted_future_event_moves_no_feature(
-    tmp_path_factory: pytest.TempPathFactory,
-    group: FeatureGroup,
-    planted: list[tuple[int, int]],
-    lag: timedelta,
-    together: bool,
+def test_a_planted_future_event_moves_no_feature_of_any_group(
+    tmp_path_factory: pytest.TempPathFactory, planted: list[tuple[int, timedelta]], lag: timedelta, together: bool
 ) -> None:
-    catalog = with_lag(with_lag(CATALOG, "orders", lag), "ratings", lag)
-    # The first falls exactly on as_of − lag, from which on nothing counts as arrived.
-    first = (AS_OF - lag - START) / timedelta(days=1)
-    when = [(person, first + n * seconds / 86_400) for n, (person, seconds) in enumerate(planted)]
-    orders = [order(100 + n, person, day, 9, "9999") for n, (person, day) in enumerate(when)]
-    ratings = [rating(100 + n, person, day, 5, ("Western",), 1900) for n, (person, day) in enumerate(when)]
-    marts = {"orders": ORDERS + orders, "ratings": RATINGS + ratings}
-    after = asked(group, together, publish(tmp_path_factory.mktemp("planted"), catalog, marts))
-    assert after.equals(
-        undisturbed(group.entity, group.name, lag, together, tmp_path_factory.getbasetemp() / f"{lag.days}")
-    )
+    tables = asked(published(tmp_path_factory.mktemp("planted"), lag, planted), together)
+    before = undisturbed(tmp_path_factory.getbasetemp(), lag, together)
+    assert [key for key, table in tables.items() if not table.equals(before[key])] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lag", "together"), [(LAGS[0], False), (LAGS[1], True)])
+def test_an_event_that_arrived_just_in_time_moves_every_group(
+    tmp_path_factory: pytest.TempPathFactory, lag: timedelta, together: bool
+) -> None:
+    in_time = published(tmp_path_factory.mktemp("in_time"), lag, [(1, -timedelta(microseconds=1))])
+    before = undisturbed(tmp_path_factory.getbasetemp(), lag, together)
+    assert [key for key, table in asked(in_time, together).items() if table.equals(before[key])] == []
 
 
 def features_of(warehouse: DuckDBWarehouse, entity: str, group: str, person: int = 1) -> dict[str, float | None]:

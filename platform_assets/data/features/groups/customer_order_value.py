@@ -1,6 +1,4 @@
-"""Recency, frequency and money: when a customer ordered last and first, how often, and what an order is
-worth.
-"""
+"""Recency, frequency and money: when a customer ordered last and first, how often, and what an order is worth."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

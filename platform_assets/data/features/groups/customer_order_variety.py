@@ -1,6 +1,4 @@
-"""What a customer's orders look like: how many items, how many with several, how many different days and
-values.
-"""
+"""What a customer's orders look like: how many items, how many with several, how many different days and values."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -1,0 +1,195 @@
+"""Scoring in shards as Dagster runs it: a step a shard, asked for in parts, checked, and retried alone."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from platform_assets.audiences.assets import audience_assets, score_assets
+from platform_assets.audiences.scoring.assets import MODEL_CHECK
+from platform_assets.audiences.scoring.sharding import Plan, plan_scores, shard_recipe
+from platform_assets.data.features.assets import feature_assets
+from platform_assets.data.features.registry import GROUPS
+from platform_assets.environment import local_environment
+from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
+from tests.audiences.test_sharding import BOTH, forget, in_one_step, records, unscored
+from tests.campaigns.conftest import AGAIN
+from tests.campaigns.running import environment_of, failures_of, materialized, run
+from tests.campaigns.worlds import PAST, Workshop, campaign, customers_orders
+from tests.data.features.conftest import CATALOG, order, publish
+
+__all__ = ["unscored"]
+
+DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
+WITH_UNTRAINED = {**BOTH, "untrained": campaign(description="Nobody ever trained this one")}
+FOLDER = "FOLDER_OF_THE_SHARDED_JOB"
+SHARDS = 3
+AT_PAST = {"dagster/partition": PAST.isoformat()}
+STEPS = {f"scores_customer.scores_customer__{step}" for step in ("plan", "shard_0", "shard_1", "shard_2", "gather")}
+
+
+def assets_of(folder: Path, campaigns=BOTH, shards=SHARDS) -> list[dg.AssetsDefinition]:
+    environment = local_environment(folder, scoring_shards=shards)
+    audiences = [
+        asset for name, spec in campaigns.items() for asset in audience_assets(name, spec, environment, CATALOG, DAILY)
+    ]
+    return [*score_assets(campaigns, environment, CATALOG, DAILY), *audiences]
+
+
+def run_sharded(workshop: Workshop, selection, campaigns=BOTH, shards=SHARDS) -> dg.ExecuteInProcessResult:
+    return run(workshop, assets_of(workshop.folder, campaigns, shards), selection, partition=PAST.isoformat())
+
+
+def succeeded(result) -> set[str]:
+    return {event.step_key for event in result.all_events if event.is_step_success}
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    assert {made.check_name for made in result.get_asset_check_evaluations()} <= {MODEL_CHECK}
+    return {made.asset_key.path[0]: made.passed for made in result.get_asset_check_evaluations()}
+
+
+def test_shards_are_steps_and_end_in_the_scores_of_one_step(unscored):
+    result = run_sharded(unscored, ['key:"again/scores"', 'key:"silent/scores"'])
+    assert result.success
+    assert succeeded(result) == STEPS
+    assert checks(result) == {"again": True, "silent": True}
+    told = materialized(result)
+    assert told["again/scores"]["people"] == 400
+    forget(unscored)
+    whole = in_one_step(unscored)
+    assert {key: made["content_hash"] for key, made in told.items()} == {
+        f"{name}/scores": made.ref.content_hash for name, made in whole.items()
+    }
+
+
+def test_audiences_follow_from_sharded_scores_in_the_same_run(unscored):
+    result = run_sharded(unscored, ['key:"again/scores"', 'key:"again/audience"'])
+    assert result.success
+    assert set(materialized(result)) == {"again/scores", "again/audience"}
+
+
+def test_of_several_campaigns_only_those_asked_for_are_scored(unscored):
+    result = run_sharded(unscored, ['key:"silent/scores"'])
+    assert result.success
+    assert set(materialized(result)) == {"silent/scores"}
+    assert checks(result) == {"silent": True}
+    assert not [key for key in records(unscored).values() if key.startswith("again/")]
+
+
+def test_a_second_run_finds_everything_whatever_the_number_of_shards(unscored):
+    scores = ['key:"again/scores"', 'key:"silent/scores"']
+    run_sharded(unscored, scores)
+    for shards in (1, SHARDS, 2):
+        told = materialized(run_sharded(unscored, scores, shards=shards))
+        assert {key: made["cache"] for key, made in told.items()} == {"again/scores": "hit", "silent/scores": "hit"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [1, SHARDS])
+def test_a_campaign_never_trained_fails_its_check_and_starves_no_other(unscored, shards):
+    result = run_sharded(unscored, ["*"], WITH_UNTRAINED, shards)
+    assert result.success
+    assert set(materialized(result)) == {f"{name}/{made}" for name in BOTH for made in ("scores", "audience", "report")}
+    assert checks(result) == {"again": True, "silent": True, "untrained": False}
+
+
+@pytest.mark.parametrize("shards", [1, SHARDS])
+def test_a_campaign_never_trained_asked_for_alone_is_refused_before_any_shard_starts(unscored, shards):
+    result = run_sharded(unscored, ['key:"untrained/scores"'], WITH_UNTRAINED, shards)
+    [said] = failures_of(result)
+    assert said.startswith("untrained cannot be scored as of 1998-05-01: it has no promoted model; materialise")
+    assert checks(result) == {"untrained": False}
+    assert not succeeded(result)
+
+
+@pytest.mark.parametrize("shards", [1, SHARDS])
+def test_a_check_asked_for_alone_scores_nobody(unscored, shards):
+    selection = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["untrained", "scores"]), MODEL_CHECK))
+    definitions = dg.Definitions(
+        assets=score_assets(WITH_UNTRAINED, replace(environment_of(unscored), scoring_shards=shards), CATALOG, DAILY),
+        jobs=[dg.define_asset_job("check", selection=selection)],
+        resources={"io_manager": ArtifactRefIOManager(root=str(environment_of(unscored).refs))},
+    )
+    result = definitions.resolve_job_def("check").execute_in_process(
+        tags=AT_PAST, instance=dg.DagsterInstance.ephemeral(), raise_on_error=False
+    )
+    assert result.success
+    assert checks(result) == {"untrained": False}
+    assert succeeded(result) == ({"scores_customer"} if shards == 1 else {"scores_customer.scores_customer__plan"})
+    assert records(unscored) == {}
+
+
+def test_after_a_failed_feature_audit_no_shard_starts(unscored):
+    rows = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
+    broken = replace(unscored, warehouse=publish(unscored.folder, CATALOG, {"orders": rows}))
+    windows = {"customer": {"order_windows": GROUPS["customer"]["order_windows"]}}
+    run(broken, feature_assets(environment_of(broken), CATALOG, DAILY, windows), partition=PAST.isoformat())
+    result = run_sharded(broken, ['key:"again/scores"'])
+    assert "features/customer/order_windows at 1998-05-01 must not be read: its audit failed" in failures_of(result)[0]
+    assert not succeeded(result)
+
+
+def sharded_job() -> dg.JobDefinition:
+    """As a process finds it that knows the job by name only."""
+    folder = Path(os.environ[FOLDER])
+    definitions = dg.Definitions(
+        assets=assets_of(folder),
+        jobs=[dg.define_asset_job("score", selection=['key:"again/scores"', 'key:"silent/scores"'])],
+        resources={"io_manager": ArtifactRefIOManager(root=str(local_environment(folder).refs))},
+        executor=dg.in_process_executor,
+    )
+    return definitions.resolve_job_def("score")
+
+
+def test_a_failed_shard_is_run_again_alone(unscored, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(unscored.folder))
+    plan = Plan.of(plan_scores(BOTH, SHARDS, unscored.work, PAST))
+    fingerprint = shard_recipe("again", plan.campaigns["again"], 1, SHARDS).fingerprint
+    torn = unscored.folder / "artifacts" / "recipes" / f"{fingerprint}.json"
+    torn.write_text('{"half a rec')
+    job = dg.reconstructable(sharded_job)
+    with dg.DagsterInstance.ephemeral() as instance:
+        with dg.execute_job(job, instance, tags=AT_PAST) as first:
+            failed = {event.step_key for event in first.all_events if event.is_step_failure}
+            assert failed == {"scores_customer.scores_customer__shard_1"}
+            assert succeeded(first) == STEPS - failed - {"scores_customer.scores_customer__gather"}
+        torn.unlink()
+        again = dg.ReexecutionOptions.from_failure(first.run_id, instance)
+        with dg.execute_job(job, instance, tags=AT_PAST, reexecution_options=again) as second:
+            assert second.success
+            assert succeeded(second) == failed | {"scores_customer.scores_customer__gather"}
+            made = {event.asset_key.to_user_string() for event in second.all_events if event.is_step_materialization}
+            assert made == {"again/scores", "silent/scores"}
+
+
+def test_profiles_tags_go_on_shards_and_the_other_steps_get_theirs(tmp_path):
+    environment = local_environment(tmp_path, scoring_shards=SHARDS)
+    tags = {"shard_tags": {"platform/profile": "highmem"}, "step_tags": {"platform/profile": "cpu"}}
+    [sharded] = score_assets(BOTH, environment, CATALOG, DAILY, **tags)
+    profiles = {node.name: node.definition.tags["platform/profile"] for node in sharded.node_def.nodes}
+    shards = {f"scores_customer__shard_{shard}": "highmem" for shard in range(SHARDS)}
+    assert profiles == {"scores_customer__plan": "cpu", **shards, "scores_customer__gather": "cpu"}
+    [whole] = score_assets(BOTH, replace(environment, scoring_shards=1), CATALOG, DAILY, **tags)
+    assert whole.op.tags["platform/profile"] == "cpu"
+    for made in audience_assets("again", AGAIN, environment, CATALOG, DAILY, step_tags={"campaign": "again"}):
+        assert made.op.tags["campaign"] == "again"
+
+
+def test_sharding_changes_nothing_of_what_people_see_of_the_assets(tmp_path):
+    def seen(shards: int) -> list[tuple]:
+        graph = dg.Definitions(assets=assets_of(tmp_path, WITH_UNTRAINED, shards)).resolve_asset_graph()
+        nodes = [graph.get(dg.AssetKey([name, "scores"])) for name in WITH_UNTRAINED]
+        return [
+            (n.group_name, n.description, n.kinds, n.owners, n.parent_keys, n.check_keys, n.partitions_def)
+            for n in nodes
+        ]
+
+    assert seen(SHARDS) == seen(1)
+
+
+def test_more_shards_than_can_be_told_apart_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="PLATFORM_SCORING_SHARDS=128: takes 1 to 127"):
+        assets_of(tmp_path, shards=128)

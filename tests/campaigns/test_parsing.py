@@ -1,0 +1,173 @@
+"""What a person is told about a campaign file: file, line, key, and the nearest right word."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from platform_assets.campaigns.declaration.parsing import read_campaign, read_campaigns
+from platform_assets.campaigns.declaration.spec import CampaignSpec, json_schema
+from platform_assets.environment import PACKAGE
+from platform_assets.foundation.execution.profiles import read_profiles
+from tests.data.features.conftest import CATALOG
+
+PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
+MINIMAL = """\
+type: platform_assets.components.Campaign
+attributes:
+  owner: crm@example.com
+  description: Customers likely to order again within 90 days
+  entity: customer
+  label: {event: orders, within: 90d}
+  audience: {top: 10%}
+  schedule: weekly
+"""
+
+
+def read(tmp_path: Path, text: str, name: str = "again"):
+    path = tmp_path / name / "defs.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return read_campaign(path, CATALOG, PROFILES)
+
+
+def complaint(tmp_path: Path, old: str, new: str) -> str:
+    assert old in MINIMAL
+    file = read(tmp_path, MINIMAL.replace(old, new))
+    assert file.spec is None
+    return str(file.error).removeprefix(str(file.path))
+
+
+def test_the_short_form_is_a_whole_campaign(tmp_path):
+    file = read(tmp_path, MINIMAL)
+    assert file.error is None
+    spec = file.spec
+    assert isinstance(spec, CampaignSpec)
+    assert spec.horizon == timedelta(days=90)
+    assert spec.audience.top == 0.1
+    assert spec.schedule is not None
+    assert spec.schedule.every == "week"
+    assert (spec.score_at, spec.features, spec.value, spec.advanced.folds) == ("latest", "all", None, 5)
+    assert set(spec.advanced.models) == {"lightgbm", "network"}
+
+
+def test_everything_can_be_stated(tmp_path):
+    text = """\
+type: platform_assets.components.Campaign
+attributes:
+  version: 1
+  owner: team:crm
+  description: Customers likely to order again within 12 weeks
+  entity: customer
+  population: days_since(orders) > 90 and count(orders, 365) >= 2
+  label: {event: orders, within: 12w, where: amount >= 20}
+  score_at: 1998-04-01
+  train: {as_of: [1997-07-01, 1997-10-01]}
+  features: [order_windows]
+  value: 12.5
+  audience: {min_score: 0.2, exclude: [days_since(orders) < 7], holdout: 5%}
+  schedule: {every: month, timezone: Europe/Berlin}
+  advanced:
+    models: {lightgbm: {learning_rate: 0.05}}
+    feature_selection: {drop: [orders_7d], drop_ageing: true}
+    folds: 3
+    seed: 7
+    resources: {profile: gpu, spot: false}
+    deadline: 2026-12-01
+    code: {commit: 0123456789abcdef0123456789abcdef01234567}
+"""
+    file = read(tmp_path, text)
+    assert file.error is None, file.error
+    assert file.spec is not None
+    assert file.spec.score_at == date(1998, 4, 1)
+    assert file.spec.resolved()["label"] == {"event": "orders", "within": "84d", "where": "amount >= 20"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("owner: crm@example.com", "ownr: crm@example.com", ':3: ownr: is not a field here; did you mean "owner"?'),
+        ("within: 90d", "withn: 90d", ':6: label.withn: is not a field here; did you mean "within"?'),
+        ("within: 90d", "within: 3 months", ":6: label.within: '3 months' is not a duration"),
+        ("event: orders", "evnt: orders", ':6: label.evnt: is not a field here; did you mean "event"?'),
+        ("event: orders", "techer: fans.csv", ':6: label.techer: is not a field here; did you mean "teacher"?'),
+        ("event: orders", "no_event: orders, wher: amount > 1", ':6: label.wher: is not a field here; did you mean "where"?'),
+        ("event: orders", "teacher: fans.csv, immature: keep", ":6: label.immature: 'keep' is not one of 'refuse' or 'set_aside'"),
+        ("{event: orders, within: 90d}", "orders", ":6: label: state one of `event`, `no_event` and `teacher`"),
+        ("schedule: weekly", "train: {evry: 30d}", ':8: train.evry: is not a field here; did you mean "every"?'),
+        ("schedule: weekly", "train: {as_of: [soon]}", ":8: train.as_of.0: "),
+        ("event: orders", "event: order", ':6: label.event: customer has no events called order; did you mean "orders"?'),
+        ("entity: customer", "entity: custmer", ':5: entity: there is no entity custmer; did you mean "customer"?'),
+        ("top: 10%", "topp: 10%", ':7: audience.topp: is not a field here; did you mean "top"?'),
+        ("top: 10%", "top: 10%, min_score: 0.5", ":7: audience: state one of `top` and `min_score`"),
+        ("top: 10%", "top: 0", ":7: audience.top: an audience holds at least one person"),
+        ("schedule: weekly", "schedule: fortnightly", ":8: schedule"),
+        ("schedule: weekly", "advanced: {resources: gpuu}", ':8: advanced.resources: there is no resource profile gpuu; did you mean "gpu"?'),
+        ("schedule: weekly", "advanced: {resources: {profile: gpu, spto: false}}", ':8: advanced.resources.spto: is not a field here; did you mean "spot"?'),
+        ("schedule: weekly", "advanced: {resources: [gpu]}", ":8: advanced.resources"),
+        ("schedule: weekly", "advanced: {deadline: soon}", ":8: advanced.deadline"),
+        ("schedule: weekly", "advanced: {code: {commit: main}}", ":8: advanced.code.commit"),
+        ("schedule: weekly", "features: [order_window]", ':8: features.0: there is no feature group order_window for customer; did you mean "order_windows"?'),
+        ("schedule: weekly", "advanced: {models: {lightgmb: {}}}", 'advanced.models.lightgmb: there is no model family lightgmb; did you mean "lightgbm"?'),
+        ("schedule: weekly", "advanced: {models: {lightgbm: {learning_rat: 1}}}", 'did you mean "learning_rate"?'),
+        ("schedule: weekly", "advanced: {models: {lightgbm: {learning_rate: fast}}}", "advanced.models.lightgbm.learning_rate"),
+        ("schedule: weekly", "schedule: {every: week, timezone: Europe}", "is not an IANA time zone"),
+        ("schedule: weekly", "population: days_sinc(orders) > 3", [':8: population: ', 'DAYS_SINC(orders) > 3', ''][0]),
+        ("schedule: weekly", "advanced:\n    feature_selection:\n      drop: [orders_7]", ":10: advanced.feature_selection.drop.0"),
+        ("  schedule: weekly", "  entity: customer", ":8: entity: stands here twice"),
+        ("  schedule: weekly", "  schedule: [", "not readable as YAML"),
+        ("attributes:", "atributes:", "atributes: is not a key here"),
+        ("components.Campaign", "components.Campain", ":1: type: 'platform_assets.components.Campain' is not"),
+        ("description: Customers likely to order again within 90 days", "description: short", ":4: description"),
+        ("  owner: crm@example.com\n", "", "owner: is missing"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_line_key_and_the_nearest_right_word(tmp_path, old, new, said):
+    assert said in complaint(tmp_path, old, new)
+
+
+def test_a_mistake_in_one_variant_says_nothing_of_the_others(tmp_path):
+    said = complaint(tmp_path, "event: orders, within: 90d", "teacher: fans.txt, withn: 90d")
+    assert [line.split(":")[2].strip() for line in f"{said}".replace(str(tmp_path), "").splitlines()] == [
+        "label.teacher",
+        "label.within",
+        "label.withn",
+    ]
+
+
+def test_a_resource_profile_can_be_named_alone(tmp_path):
+    file = read(tmp_path, MINIMAL + "  advanced: {resources: gpu}\n")
+    assert file.spec is not None, file.error
+    assert (file.spec.advanced.resources.profile, file.spec.advanced.resources.spot) == ("gpu", True)
+
+
+def test_a_teacher_campaign_cannot_also_state_training_dates(tmp_path):
+    text = MINIMAL.replace("{event: orders, within: 90d}", "{teacher: fans.csv, within: 28d}").replace(
+        "schedule: weekly", "train: {snapshots: 3}"
+    )
+    assert "leave out `train`" in str(read(tmp_path, text).error)
+
+
+def test_one_broken_file_does_not_hide_the_others(tmp_path):
+    read(tmp_path, MINIMAL, "good")
+    read(tmp_path, MINIMAL.replace("owner", "ownr"), "bad")
+    read(tmp_path, "type: [", "worse")
+    files = {file.name: file for file in read_campaigns(tmp_path, CATALOG, PROFILES)}
+    assert [name for name, file in files.items() if file.error is None] == ["good"]
+    assert set(files) == {"good", "bad", "worse"}
+
+
+def test_the_schema_describes_every_field_for_editors():
+    schema = json_schema()
+    assert json.dumps(schema)
+    models = [schema["properties"]["attributes"], *schema["$defs"].values()]
+    undescribed = [
+        name for model in models for name, field in model.get("properties", {}).items() if "description" not in field
+    ]
+    assert undescribed == []
+
+
+def test_the_schema_that_editors_read_is_the_one_the_code_has():
+    kept = PACKAGE / "defs" / "campaign.schema.json"
+    assert json.loads(kept.read_text()) == json_schema(), "run `make schema`"
