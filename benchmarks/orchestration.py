@@ -31,7 +31,7 @@ from samples.exports import write_sample_exports
 def build_marts(environment: Environment) -> Catalog:
     """Load the exports and build every mart; what the warehouse then knows."""
     from platform_assets.data.catalog.catalog import read_manifest
-    from platform_assets.data.engines.opening import open_raw_tables
+    from platform_assets.data.engines.opening import open_engine
     from platform_assets.data.marts.build import build
     from platform_assets.data.marts.graph import ProjectGraph
     from platform_assets.data.marts.opening import open_transform
@@ -39,7 +39,7 @@ def build_marts(environment: Environment) -> Catalog:
 
     catalog = Catalog.from_manifest(environment.dbt_manifest)
     for source, declared in read_sources(environment.sources).items():
-        load_source(declared, source, environment.exports, open_raw_tables(environment))
+        load_source(declared, source, environment.exports, open_engine(environment).raw)
     graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
     build(open_transform(environment, graph, catalog), list(graph.models))
     return catalog

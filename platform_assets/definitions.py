@@ -40,13 +40,13 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
             message says what to do.
     """
     platform = platform_of(environment)
-    declared = read_declarations(platform)
-    campaigns = sorted(declared.campaigns.items())
+    declarations = read_declarations(platform)
+    campaigns = sorted(declarations.campaigns.items())
     own = dg.Definitions(
-        assets=scores_of(declared.campaigns, platform),
-        jobs=[*scoring_jobs(declared.campaigns), *(job for item in campaigns for job in campaign_jobs(*item))],
+        assets=scores_of(declarations.campaigns, platform),
+        jobs=[*scoring_jobs(declarations.campaigns), *(job for item in campaigns for job in campaign_jobs(*item))],
         schedules=[
-            *scoring_schedules(declared.campaigns, environment, platform.catalog),
+            *scoring_schedules(declarations.campaigns, environment, platform.catalog),
             *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment.timezone)),
         ],
         executor=_executor(environment),
@@ -56,13 +56,13 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
     )
     return dg.Definitions.merge(
         own,
-        *(_shared(declared, platform) if environment.scope.shared else ()),
+        *(_shared(declarations, platform) if environment.scope.shared else ()),
         *(Campaign(name, spec).definitions(platform) for name, spec in campaigns),
-        broken_campaign_definitions(declared.broken),
+        broken_campaign_definitions(declarations.broken),
     )
 
 
-def _shared(declared: Declarations, platform: Platform) -> Iterator[dg.Definitions]:
+def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Definitions]:
     """What one code location of a deployment holds, because an asset may be made in one alone: exports to marts, what keeps
     them up to date, features, bodies over all campaigns."""
     environment = platform.environment
@@ -74,9 +74,9 @@ def _shared(declared: Declarations, platform: Platform) -> Iterator[dg.Definitio
         ],
         jobs=[refresh_job(), *pretraining_jobs()],
         schedules=pretraining_schedules(environment.timezone),
-        sensors=[new_exports_sensor(declared.sources, environment)],
+        sensors=[new_exports_sensor(declarations.sources, environment)],
     )
-    for name, spec in declared.sources.items():
+    for name, spec in declarations.sources.items():
         yield ExportSource(name, spec).definitions(platform)
 
 

@@ -23,7 +23,8 @@ pytest_plugins = ["tests.emulators.fixtures", "tests.cluster.fixtures"]
 @pytest.fixture(scope="session")
 def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the dbt project with its manifest; parsed only when the repository's is missing or old."""
-    from platform_assets.data.marts.dbt import local_project, parse_project
+    from platform_assets.data.engines.opening import open_engine
+    from platform_assets.data.marts.dbt import parse_project
 
     source, copy = REPOSITORY / "dbt_project", tmp_path_factory.mktemp("dbt") / "dbt_project"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("target", "logs"))
@@ -33,7 +34,7 @@ def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (copy / "target").mkdir()
         shutil.copyfile(manifest, copy / "target" / manifest.name)
     else:
-        parse_project(local_project(copy, copy.parent / "raw", copy.parent / "parse" / "dbt.duckdb"))
+        parse_project(open_engine(local_environment(copy.parent, dbt_project=copy)).dbt)
     return copy
 
 

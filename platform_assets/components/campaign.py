@@ -57,11 +57,11 @@ class Campaign(dg.Component):
 
 def scores_of(campaigns: Mapping[str, CampaignSpec], platform: Platform) -> list[dg.AssetsDefinition]:
     """The scores of campaigns: for each entity one asset of all of its campaigns."""
-    scored = []
+    scores = []
     for entity in sorted({spec.entity for spec in campaigns.values()}):
-        asked = {name: spec for name, spec in sorted(campaigns.items()) if spec.entity == entity}
-        tags = shared_step_tags(asked, platform.environment, platform.profiles)
-        scored += score_assets(
-            asked, platform.environment, platform.catalog, platform.as_of, step_tags=tags, shard_tags=tags
+        of_entity = {name: spec for name, spec in sorted(campaigns.items()) if spec.entity == entity}
+        tags = shared_step_tags(of_entity, platform.environment, platform.profiles)
+        scores += score_assets(
+            of_entity, platform.environment, platform.catalog, platform.as_of, step_tags=tags, shard_tags=tags
         )
-    return scored
+    return scores

@@ -2,9 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,16 +19,16 @@ CLOUD_LIBRARIES = ("dbt-bigquery", "dagster-gcp", "gcsfs", "google-cloud-bigquer
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at: whether it is as it should be, what was found, and what to do otherwise."""
+class Diagnosis:
+    """One thing looked at: whether it is as it should be, how it is, and what to do otherwise."""
 
     what: str
     good: bool
-    found: str
+    state: str
     remedy: str = ""
 
 
-def diagnose(environment: Environment) -> list[Finding]:
+def diagnose(environment: Environment) -> list[Diagnosis]:
     """Look at everything once; looks only, changes nothing."""
     return [
         *_places(environment),
@@ -39,59 +38,33 @@ def diagnose(environment: Environment) -> list[Finding]:
     ]
 
 
-def _in_places(environment: Environment) -> list[Finding]:
+def _in_places(environment: Environment) -> list[Diagnosis]:
     """What lies where the environment says; in the cloud, only once the places themselves can be reached."""
-    places = list(_cloud_places(environment))
-    if not all(finding.good for finding in places):
+    from platform_assets.data.engines.opening import open_engine
+
+    places = [
+        Diagnosis(place.what, place.good, place.found, place.remedy) for place in open_engine(environment).places()
+    ]
+    if not all(place.good for place in places):
         return places
     return [*places, *_exports(environment), *_marts(environment), *_campaigns(environment)]
 
 
-def _cloud_places(environment: Environment) -> Iterator[Finding]:
-    if environment.cloud is None:
-        return
-    from google.api_core.exceptions import GoogleAPICallError
-    from google.auth.exceptions import GoogleAuthError
-
-    from platform_assets.data.engines.bigquery.connection import BigQuery, retrying
-    from platform_assets.data.engines.bigquery.preparing import DATASETS
-    from platform_assets.foundation.storage import files_at
-
-    bigquery = BigQuery(environment.cloud)
-    looks: dict[str, Callable[[], object]] = {
-        f"dataset {environment.cloud.dataset(purpose)}": partial(
-            lambda name: bigquery.client.get_dataset(name, retry=retrying()), environment.cloud.dataset(purpose)
-        )
-        for purpose in DATASETS
-    }
-    looks[f"bucket {environment.cloud.bucket}"] = lambda: files_at(environment.marts).names("current.json")
-    for what, look in looks.items():
-        try:
-            look()
-        except GoogleAuthError as error:
-            yield Finding("credentials", False, str(error), "run `gcloud auth application-default login`")
-            return
-        except (FileNotFoundError, GoogleAPICallError) as error:
-            yield Finding(what, False, str(error), "run `platform-assets prepare`, which says what it may not do")
-        else:
-            yield Finding(what, True, "found")
-
-
-def _places(environment: Environment) -> Iterator[Finding]:
+def _places(environment: Environment) -> Iterator[Diagnosis]:
     folder = _nearest_existing(environment.data)
     writable = os.access(folder, os.W_OK)
-    yield Finding(
+    yield Diagnosis(
         "data folder", writable, str(environment.data), "make it writable, or set PLATFORM_DATA to a folder that is"
     )
     free = shutil.disk_usage(folder).free
-    yield Finding(
+    yield Diagnosis(
         "free space",
         free >= NEEDED_FREE_BYTES,
         f"{free / 1024**3:.0f} GiB",
         "free at least 2 GiB, or set PLATFORM_DATA to another disk",
     )
     home = os.environ.get("DAGSTER_HOME", "")
-    yield Finding(
+    yield Diagnosis(
         "DAGSTER_HOME",
         bool(home) and Path(home).is_dir(),
         home or "not set",
@@ -99,30 +72,30 @@ def _places(environment: Environment) -> Iterator[Finding]:
     )
 
 
-def _libraries(environment: Environment) -> Iterator[Finding]:
+def _libraries(environment: Environment) -> Iterator[Diagnosis]:
     for name in (*STEP_LIBRARIES, *(CLOUD_LIBRARIES if environment.cloud else ())):
         try:
-            yield Finding(name, True, metadata.version(name))
+            yield Diagnosis(name, True, metadata.version(name))
         except metadata.PackageNotFoundError:
-            yield Finding(name, False, "not installed", "run `make environment`")
+            yield Diagnosis(name, False, "not installed", "run `make environment`")
 
 
-def _manifest(environment: Environment) -> Finding:
+def _manifest(environment: Environment) -> Diagnosis:
     manifest = environment.dbt_manifest
     if not manifest.is_file():
-        return Finding("dbt manifest", False, f"{manifest} is not there", "run `make manifest`")
+        return Diagnosis("dbt manifest", False, f"{manifest} is not there", "run `make manifest`")
     newest = max(
         path.stat().st_mtime
         for path in environment.dbt_project.rglob("*")
         if path.suffix in (".sql", ".yml") and "target" not in path.parts
     )
     stale = newest > manifest.stat().st_mtime
-    return Finding(
+    return Diagnosis(
         "dbt manifest", not stale, "older than the project" if stale else "as new as the project", "run `make manifest`"
     )
 
 
-def _exports(environment: Environment) -> Iterator[Finding]:
+def _exports(environment: Environment) -> Iterator[Diagnosis]:
     from platform_assets.campaigns.declaration.parsing import DeclarationError
     from platform_assets.components.loading import read_sources
     from platform_assets.data.exports.export import ExportError
@@ -131,42 +104,45 @@ def _exports(environment: Environment) -> Iterator[Finding]:
     try:
         sources = read_sources(environment.sources)
     except DeclarationError as error:
-        yield Finding("sources", False, str(error), "correct the file")
+        yield Diagnosis("sources", False, str(error), "correct the file")
         return
     for name, spec in sources.items():
         try:
-            found = discover(spec, name, environment.exports)
+            exports = discover(spec, name, environment.exports)
         except ExportError as error:
-            yield Finding(f"exports of {name}", False, str(error), "export again, or remove the broken export")
+            yield Diagnosis(f"exports of {name}", False, str(error), "export again, or remove the broken export")
             continue
-        newest = found.complete[-1].exported_at.isoformat() if found.complete else "none"
-        told = f"{len(found.complete)} complete, newest {newest}; {len(found.in_progress)} in progress"
-        yield Finding(
-            f"exports of {name}", bool(found.complete), told, f"put an export below {environment.exports}/{spec.path}"
+        newest = exports.complete[-1].exported_at.isoformat() if exports.complete else "none"
+        state = f"{len(exports.complete)} complete, newest {newest}; {len(exports.in_progress)} in progress"
+        yield Diagnosis(
+            f"exports of {name}",
+            bool(exports.complete),
+            state,
+            f"put an export below {environment.exports}/{spec.path}",
         )
 
 
-def _marts(environment: Environment) -> Iterator[Finding]:
+def _marts(environment: Environment) -> Iterator[Diagnosis]:
     from platform_assets.data.catalog.pointer import MartStore
 
     pointer = MartStore(environment.marts).pointer()
     if not pointer.tables:
-        yield Finding("marts", False, "none published", "materialise the job refresh_marts")
+        yield Diagnosis("marts", False, "none published", "materialise the job refresh_marts")
     for name in sorted({*pointer.tables, *pointer.refused}):
         refused = pointer.refused.get(name)
-        yield Finding(
+        yield Diagnosis(
             f"mart {name}",
             refused is None,
-            refused or _told(pointer.tables[name]),
+            refused or _coverage(pointer.tables[name]),
             f"correct the cause, then materialise marts/{name}",
         )
 
 
-def _told(table: "PublishedTable") -> str:
+def _coverage(table: "PublishedTable") -> str:
     return f"{table.rows:,} rows, exports cover everything before {table.watermark.isoformat()}"
 
 
-def _campaigns(environment: Environment) -> Iterator[Finding]:
+def _campaigns(environment: Environment) -> Iterator[Diagnosis]:
     from platform_assets.campaigns.declaration.parsing import read_campaigns
     from platform_assets.campaigns.registry.promoted import PromotedModels
     from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
@@ -175,27 +151,27 @@ def _campaigns(environment: Environment) -> Iterator[Finding]:
     try:
         catalog = Catalog.from_manifest(environment.dbt_manifest)
     except (CatalogError, ManifestMissing) as error:
-        yield Finding("campaigns", False, str(error), "correct the model, then run `make manifest`")
+        yield Diagnosis("campaigns", False, str(error), "correct the model, then run `make manifest`")
         return
     try:
         profiles = read_profiles(environment.profiles)
     except ProfileError as error:
-        yield Finding("resource profiles", False, str(error), "correct the file, or unset PLATFORM_PROFILES")
+        yield Diagnosis("resource profiles", False, str(error), "correct the file, or unset PLATFORM_PROFILES")
         return
     promoted = PromotedModels(environment.artifacts)
     for file in read_campaigns(environment.campaigns, catalog, profiles):
         good_from = [promotion.score_at for promotion in promoted.all(file.name)]
-        told = (
+        state = (
             str(file.error)
             if file.error
             else f"promoted model good from {good_from[-1]}"
             if good_from
             else "no promoted model yet"
         )
-        yield Finding(
+        yield Diagnosis(
             f"campaign {file.name}",
             file.error is None,
-            told,
+            state,
             "correct the file; `platform-assets check` shows every mistake",
         )
 

@@ -9,9 +9,9 @@ import pytest
 from platform_assets.campaigns.registry.promoted import PromotedModels, Promotion
 from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.artifacts import ArtifactRef
-from tests.foundation.storage.roots import root, shared_root
+from tests.foundation.storage.roots import root
 
-__all__ = ["root", "shared_root"]
+__all__ = ["root"]
 PROMOTE = """
 import sys
 from datetime import date
@@ -38,10 +38,10 @@ def test_a_model_is_good_from_its_scoring_date_and_another_of_that_date_gives_wa
 
 
 @pytest.mark.slow
-def test_processes_that_promote_at_once_lose_no_model(shared_root: str) -> None:
+def test_processes_that_promote_at_once_lose_no_model(root: str) -> None:
     years = range(1990, 1994)
-    command = [sys.executable, "-c", PROMOTE, shared_root]
+    command = [sys.executable, "-c", PROMOTE, root]
     promoting = [subprocess.Popen([*command, str(year)], cwd=REPOSITORY) for year in years]
     assert [process.wait() for process in promoting] == [0] * len(promoting)
     expected = [promotion(date(year, month, 1)) for year in years for month in range(1, 13)]
-    assert PromotedModels(shared_root).all("again") == expected
+    assert PromotedModels(root).all("again") == expected

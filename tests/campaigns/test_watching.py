@@ -18,9 +18,9 @@ import pytest
 from platform_assets.foundation.storage import files_at
 from platform_assets.learning.event_files import EventFile
 from platform_assets.learning.families.fitting import Progress
-from tests.foundation.storage.roots import shared_root
+from tests.foundation.storage.roots import root
 
-__all__ = ["shared_root"]
+__all__ = ["root"]
 FILE = "shop/models/lightgbm/fold_0/0123456789ab/events.out.tfevents.fit"
 SECONDS = 180
 
@@ -65,8 +65,8 @@ def soon(ask: Callable[[], object], expected: Callable[[object], bool]) -> None:
 
 
 @pytest.mark.slow
-def test_tensorboard_shows_a_fit_while_it_runs(shared_root: str, tmp_path: Path) -> None:
-    files = files_at(shared_root)
+def test_tensorboard_shows_a_fit_while_it_runs(root: str, tmp_path: Path) -> None:
+    files = files_at(root)
 
     def fit(name: str) -> EventFile:
         return EventFile(lambda content: files.write(name, content), "lightgbm", {}, flush_seconds=0)
@@ -74,7 +74,7 @@ def test_tensorboard_shows_a_fit_while_it_runs(shared_root: str, tmp_path: Path)
     running = fit(FILE)
     running.report(Progress(1, 0.1, 0.7, 0.7, 1000.0))
     run = FILE.rpartition("/")[0]
-    with tensorboard(shared_root, tmp_path) as asked:
+    with tensorboard(root, tmp_path) as asked:
         soon(lambda: asked("tags"), lambda told: isinstance(told, dict) and "loss/validation" in told.get(run, {}))
         running.report(Progress(2, 0.1, 0.6, 0.6, 1000.0))
         soon(

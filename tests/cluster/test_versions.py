@@ -1,8 +1,10 @@
 """Two versions of the platform side by side: a campaign pinned to a commit, in a code location of that commit's image.
 
-The image is a copy of this checkout under the commit's tag, in which one sentence differs, so that it shows whose code ran.
+The commit is one of long ago (`tests/support/older_code.py`): its code runs under today's dagster.yaml and reads what today's
+has published. One sentence of it differs here, so that it shows whose code ran.
 """
 
+import compileall
 import json
 import os
 import shutil
@@ -15,21 +17,21 @@ from typing import Any
 import pytest
 import yaml
 
-from platform_assets.environment import PACKAGE, REPOSITORY
+from platform_assets.environment import PACKAGE
 from platform_assets.foundation.storage import files_at
 from platform_assets.operations.pinned import PORT
 from tests.cluster.conftest import AS_OF
 from tests.cluster.deployed import LOCATION, NAMESPACE, STARTS_WITHIN, Deployed, until, variables
 from tests.cluster.images import platform_image
+from tests.support.older_code import COMMIT, older_tree
 
 pytestmark = pytest.mark.slow
 
 CAMPAIGN, PINNED = "lapsing", "pinned-lapsing"
-COMMIT = "5ca1ab1e" * 5
 IMAGE = f"audience-platform:{COMMIT}"
 # Pods of test nodes share the machine's ports.
 PORT_HERE = PORT + 1
-# A sentence of the model card, as this checkout has it and as that commit has it.
+# A sentence of the model card, as that commit has it and as its image has it here.
 SENTENCE = ("everyone whom the population holds", "everyone there was at that commit")
 # Kubernetes 1.20 knows neither gRPC probes nor policy/v1 (overlays/test).
 PROBES = f"""
@@ -71,15 +73,17 @@ def pinned(platform: Deployed, before: None, campaigns: Path, cluster_folder: Pa
 
 
 def image_of_commit(folder: Path) -> dict[str, Any]:
-    """What `deploy/docker/Dockerfile` makes of a commit: its tree, and its name in PLATFORM_COMMIT."""
-    for part in ("platform_assets", "dbt_project"):
-        shutil.copytree(REPOSITORY / part, folder / part)
-    carding = folder / "platform_assets" / "campaigns" / "carding.py"
+    """What `deploy/docker/Dockerfile` makes of the commit: its tree, its dbt project parsed, and its name in PLATFORM_COMMIT."""
+    tree = older_tree(folder)
+    carding = tree / "platform_assets" / "campaigns" / "carding.py"
     here, there = SENTENCE
     source = carding.read_text(encoding="utf-8")
     assert source.count(here) == 1
     carding.write_text(source.replace(here, there), encoding="utf-8")
-    image = platform_image(folder)
+    manifest = [sys.executable, "-c", "from platform_assets.cli import main; main(['manifest'])"]
+    subprocess.run(manifest, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}, check=True, capture_output=True)
+    assert compileall.compile_dir(tree / "platform_assets", quiet=1)
+    image = platform_image(tree)
     return image | {"env": image["env"] | {"PLATFORM_COMMIT": COMMIT}}
 
 
@@ -109,7 +113,7 @@ def write_overlay(folder: Path, platform: Deployed) -> None:
 
 
 def deploy(platform: Deployed, overlay: Path) -> None:
-    """What docs/kubernetes.md says to type: web server and daemon read the list of code locations when they start."""
+    """What docs/how-to/deploy-on-kubernetes.md says to type: web server and daemon read the list of code locations when they start."""
     platform.cluster.kubectl("apply", "-k", str(overlay))
     both = ("deployment/dagster-webserver", "deployment/dagster-daemon")
     platform.cluster.kubectl("rollout", "restart", *both, "-n", NAMESPACE)

@@ -24,7 +24,7 @@ from platform_assets.environment import PACKAGE
 from platform_assets.foundation.execution.pod_launcher import PodRunLauncher
 from platform_assets.foundation.execution.pods import PodExecutor
 from platform_assets.foundation.execution.profiles import read_profiles
-from platform_assets.foundation.execution.stamp import stamp
+from platform_assets.foundation.execution.run_tags import stamp
 from tests.deploy.manifests import NAMESPACE, OVERLAYS, Manifest, PodTemplate, of_kind, overlay
 from tests.deploy.pod_security import house_violations, unpinned_images, violations
 from tests.deploy.test_manifests import VERSIONS

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from platform_assets.operations.janitor.metrics import Metrics
+from platform_assets.operations.janitor.prometheus import Metrics
 from tests.deploy.manifests import KUBERNETES, Manifest, kustomize
 from tests.foundation.execution.nvml_stand_in import built_in
 

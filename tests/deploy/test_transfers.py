@@ -118,11 +118,11 @@ def viewers(variables: Variables, export_id: str) -> list[str]:
 def test_what_landed_is_an_export_that_the_platform_knows_however_often_it_is_recorded(
     landed: Variables, cloud_environment: Environment
 ) -> None:
-    from platform_assets.data.engines.opening import open_raw_tables
+    from platform_assets.data.engines.opening import open_engine
 
     for _ in range(2):
         record(landed, "01700000000000-aaaa")
-        [known] = open_raw_tables(cloud_environment).loaded("movies", ["viewers"])["viewers"]
+        [[known]] = open_engine(cloud_environment).raw.loaded([("movies", "viewers")]).values()
         assert (known.export_id, known.exported_at, known.rows) == ("01700000000000-aaaa", EXPORTED_AT, 2)
         assert viewers(landed, "01700000000000-aaaa") == ["a", "b"]
 

@@ -20,9 +20,12 @@ import pytest
 from dagster._core.test_utils import instance_for_test
 
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+# Of a pool that was given no limit; not what a slot is by itself, so that it shows.
+DEFAULT_SLOTS = 2
 SETTINGS: dict[str, Any] = {
     "telemetry": {"enabled": False},
     "run_coordinator": {"module": "dagster", "class": "QueuedRunCoordinator"},
+    "concurrency": {"pools": {"default_limit": DEFAULT_SLOTS}},
     "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 300},
 }
 

@@ -8,6 +8,7 @@ from dagster._core.storage.event_log.schema import PendingStepsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from platform_assets.operations.janitor.slots import declare_pools, free_stuck_slots, pool_states
+from tests.operations.conftest import DEFAULT_SLOTS
 from tests.operations.runs import FINISHED, RUNNING, a_run, claim, end_step, finish, forget, start_step
 
 
@@ -112,10 +113,12 @@ def test_a_full_pool_hands_nothing_on(instance: dg.DagsterInstance) -> None:
     assert not claim(instance, waiting.run_id, "fold_0")
 
 
-def test_pools_are_declared_once_and_keep_a_limit_that_somebody_set(instance: dg.DagsterInstance) -> None:
+def test_a_pool_nobody_knew_is_declared_with_the_default_limit_and_one_that_somebody_set_keeps_its_own(
+    instance: dg.DagsterInstance,
+) -> None:
     instance.event_log_storage.set_concurrency_slots("set", 4)
     for _ in range(2):
         declare_pools(instance, ["new", "set"])
-    limits = {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}
-    assert limits["set"] == 4
-    assert set(limits) >= {"set"}
+    limits = {limit.name: (limit.limit, limit.from_default) for limit in instance.event_log_storage.get_pool_limits()}
+    assert limits["new"] == (DEFAULT_SLOTS, True)
+    assert limits["set"] == (4, False)

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from platform_assets.operations.janitor.janitor import Janitor
-from platform_assets.operations.janitor.metrics import Metrics
+from platform_assets.operations.janitor.prometheus import Metrics
 from platform_assets.operations.janitor.sweeping import Swept, sweep
 from tests.operations.runs import FINISHED, QUEUED, RUNNING, a_run, claim, finish, forget
 

@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 90
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not there; `make browser` installs it"),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not there; `make programs` installs it"),
 ]
 
 

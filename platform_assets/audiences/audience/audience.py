@@ -4,8 +4,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platform_assets.audiences.audience.choice import HOLDOUT, TREAT, select_audience
 from platform_assets.audiences.audience.reasons import FEATURES_LOOKED_AT, MOST_PEOPLE, reasons_in_words
-from platform_assets.audiences.audience.selection import HOLDOUT, TREAT, select_audience
 from platform_assets.audiences.scoring.scoring import FILE as SCORES_FILE
 from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
 from platform_assets.campaigns.declaration.conditions import parse_person_condition

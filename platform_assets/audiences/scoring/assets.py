@@ -109,8 +109,8 @@ class _Scoring:
 
     @property
     def checks(self) -> list[dg.AssetCheckSpec]:
-        told = "A promoted model is good as of the date"
-        return [dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description=told) for name in self.campaigns]
+        promise = "A promoted model is good as of the date"
+        return [dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description=promise) for name in self.campaigns]
 
     def open_workspace(self) -> "Workspace":
         from platform_assets.campaigns.registry.opening import open_workspace
@@ -126,7 +126,7 @@ class _Scoring:
         for group in sorted({group for spec in self.campaigns.values() for group in chosen_groups(spec)}):
             require_verdict(verdicts, f"features/{self.entity}/{group}", day.isoformat())
 
-    def judge(self, context: dg.OpExecutionContext, day: date) -> "_Judged":
+    def judge(self, context: dg.OpExecutionContext, day: date) -> "_Readiness":
         """Which of the campaigns whose scores or checks are asked for have a model good as of `day`."""
         from platform_assets.audiences.scoring.scoring import require_model
         from platform_assets.campaigns.registry.promoted import NothingPromoted
@@ -139,11 +139,11 @@ class _Scoring:
                 require_model(work.question(name, self.campaigns[name], day), work)
             except NothingPromoted as error:
                 missing[name] = str(error)
-        return _Judged({name: self.campaigns[name] for name in sorted(wanted)}, sorted(checked), missing)
+        return _Readiness({name: self.campaigns[name] for name in sorted(wanted)}, sorted(checked), missing)
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Readiness:
     """The campaigns whose scores and whose checks are asked for, and why some of them cannot be scored."""
 
     wanted: Mapping[str, CampaignSpec]
@@ -189,9 +189,9 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
 
         day = date.fromisoformat(context.partition_key)
         scoring.require_features(day)
-        judged = scoring.judge(context.op_execution_context, day)
-        yield from judged.checks()
-        if not (ready := judged.ready()):
+        readiness = scoring.judge(context.op_execution_context, day)
+        yield from readiness.checks()
+        if not (ready := readiness.ready()):
             return
         work = scoring.open_workspace()
         try:
@@ -265,9 +265,9 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
 
         day = date.fromisoformat(context.partition_key)
         scoring.require_features(day)
-        judged = scoring.judge(context, day)
-        yield from judged.checks()
-        if not (ready := judged.ready()):
+        readiness = scoring.judge(context, day)
+        yield from readiness.checks()
+        if not (ready := readiness.ready()):
             return
         work = scoring.open_workspace()
         try:
@@ -292,10 +292,10 @@ def _shard_op(scoring: _Scoring, shard: int, shard_tags: Mapping[str, str]) -> d
 
         store = scoring.store
         try:
-            made = score_shard(Plan.of(store.open(plan)), shard, store)
+            shard_scores = score_shard(Plan.of(store.open(plan)), shard, store)
         except ShardsRefused as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        return dg.Output(made.ref, metadata={"shard": shard, **made.dagster_metadata()})
+        return dg.Output(shard_scores.ref, metadata={"shard": shard, **shard_scores.dagster_metadata()})
 
     return score
 
@@ -313,10 +313,10 @@ def _gather_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> 
         from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, gather_scores
 
         store = scoring.store
-        given = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
+        shard_scores = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
         try:
-            for name, made in gather_scores(Plan.of(store.open(plan)), given, store):
-                yield _output_of(name, made, {"shards": shards})
+            for name, scores in gather_scores(Plan.of(store.open(plan)), shard_scores, store):
+                yield _output_of(name, scores, {"shards": shards})
         except ShardsRefused as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 

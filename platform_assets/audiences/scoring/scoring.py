@@ -94,14 +94,14 @@ def groups_scored(spec: CampaignSpec, promotion: Promotion, store: ArtifactStore
     return groups_for(spec.entity, chosen_groups(spec), Past.of(store.open(promotion.training_set)).scores)
 
 
-def require_made_with(promotion: Promotion, made: Artifact, day: date) -> None:
+def require_made_with(promotion: Promotion, artifact: Artifact, day: date) -> None:
     """Return when scores or an audience come from this promoted model.
 
     Raises:
         OtherModel: they do not.
     """
-    if made.metadata["model"] != promotion.ensemble.content_hash:
-        key = made.ref.key
+    if artifact.metadata["model"] != promotion.ensemble.content_hash:
+        key = artifact.ref.key
         raise OtherModel(
             f"{key} as of {day} come from another model than is promoted now; materialise {key} as of {day} again"
         )

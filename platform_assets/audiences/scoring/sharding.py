@@ -212,10 +212,10 @@ def gather_scores(plan: Plan, shards: Sequence[Artifact], store: ArtifactStore) 
             f"{plan.name}: shards {foreign} were scored by another plan: another date, other models, features, campaigns "
             "or number of shards; materialise the scores again"
         )
-    given = sorted(listing["shard"] for listing in listings)
-    if given != list(range(plan.shards)):
+    numbers = sorted(listing["shard"] for listing in listings)
+    if numbers != list(range(plan.shards)):
         raise ShardsRefused(
-            f"{plan.name}: takes each of the shards 0 to {plan.shards - 1} once, and was given {given}; "
+            f"{plan.name}: takes each of the shards 0 to {plan.shards - 1} once, and was given {numbers}; "
             "materialise the scores again"
         )
     for name, planned in plan.campaigns.items():

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dagster_shared.yaml_utils import parse_yaml_with_source_position
 from pydantic import BaseModel, ValidationError
 
 from platform_assets.campaigns.declaration.check import problems_of
 from platform_assets.campaigns.declaration.conditions import did_you_mean
 from platform_assets.campaigns.declaration.spec import COMPONENT_TYPE, CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.foundation.dagster_internals.core import parse_yaml_with_source_position
 from platform_assets.foundation.execution.profiles import Profiles
 
 FILE_NAME = "defs.yaml"

@@ -10,7 +10,7 @@ from typing import Any
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.environment import Environment
 from platform_assets.foundation.execution.profiles import Profiles
-from platform_assets.foundation.execution.stamp import ALONE_TAG, CAMPAIGN_TAG, DEADLINE_TAG, PRIORITY_TAG
+from platform_assets.foundation.execution.run_tags import ALONE_TAG, CAMPAIGN_TAG, DEADLINE_TAG, PRIORITY_TAG
 
 CAMPAIGN_LABEL = "platform-assets/campaign"
 

@@ -136,16 +136,18 @@ def _by_time(table: "pd.DataFrame", timezone: str) -> list[tuple[str, int, int]]
 
 
 def _warnings(spec: CampaignSpec, by_time: list[tuple[str, int, int]], asked: int, set_aside: int) -> list[str]:
-    found = []
+    warnings = []
     positives = sum(hits for _, _, hits in by_time)
     if positives < FEW_POSITIVES:
-        found.append(f"only {positives} positives; figures will be uncertain below {FEW_POSITIVES}")
+        warnings.append(f"only {positives} positives; figures will be uncertain below {FEW_POSITIVES}")
     if not isinstance(spec.label, TeacherLabel):
         thin = [when for when, rows, hits in by_time if min(hits, rows - hits) == 0]
         if thin:
-            found.append(f"one class only as of {', '.join(thin)}")
+            warnings.append(f"one class only as of {', '.join(thin)}")
     if set_aside:
-        found.append(f"{set_aside} teacher rows are left out: their {spec.horizon.days} days are not over in the data")
+        warnings.append(
+            f"{set_aside} teacher rows are left out: their {spec.horizon.days} days are not over in the data"
+        )
     if isinstance(spec.audience.top, int) and spec.audience.top > asked:
-        found.append(f"audience.top is {spec.audience.top}, and only {asked} people are asked about")
-    return found
+        warnings.append(f"audience.top is {spec.audience.top}, and only {asked} people are asked about")
+    return warnings

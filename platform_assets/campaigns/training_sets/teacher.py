@@ -148,8 +148,8 @@ def kept_teacher(spec: CampaignSpec, work: Workspace) -> TeacherRows:
             pq.write_table(teacher.table, folder / FILE)
             return {"set_aside": teacher.set_aside}
 
-        made = work.store.get_or_build(recipe, build)
-    return TeacherRows(pq.ParquetFile(made.path(FILE)).read(), made.metadata["set_aside"], file_hash)
+        stored = work.store.get_or_build(recipe, build)
+    return TeacherRows(pq.ParquetFile(stored.path(FILE)).read(), stored.metadata["set_aside"], file_hash)
 
 
 def _typed(file: TeacherFile, key: str, warehouse: Warehouse) -> "pa.Table":

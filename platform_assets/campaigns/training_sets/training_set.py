@@ -201,7 +201,7 @@ def build_training_set(question: Question, work: Workspace) -> Artifact:
     def build(folder: Path) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
-        known = [with_past_scores(made.table, past.scores, work.store) for made in features]
+        known = [with_past_scores(of_spine.table, past.scores, work.store) for of_spine in features]
         joined = join_features(entity.key, [*names, *scores], rows.read(), known)
         table = _with_folds(joined, entity.key, spec)
         refuse_too_few(name, table["label"].to_pylist())
@@ -212,7 +212,7 @@ def build_training_set(question: Question, work: Workspace) -> Artifact:
             personal=(entity.key,),
         )
         result.raise_if_failed()
-        found = inspect(name, table, entity.key, [*names, *scores], folder)
+        inspection = inspect(name, table, entity.key, [*names, *scores], folder)
         pq.write_table(table, folder / FILE, compression="zstd")
         (folder / PAST_FILE).write_text(json.dumps(past.to_json(), indent=1, sort_keys=True))
         return {
@@ -224,7 +224,7 @@ def build_training_set(question: Question, work: Workspace) -> Artifact:
             "features": list(names),
             "past_scores": list(scores),
             "past_labels": [task.campaign for task in past.tasks],
-            **found,
+            **inspection,
             **_summary(table, entity.timezone),
         }
 

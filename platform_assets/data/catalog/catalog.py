@@ -1,55 +1,30 @@
 """What marts and entities there are, as the dbt project declares them under `config.meta.platform`.
 
-Belongs here: reading those declarations out of dbt's manifest and refusing the ones that cannot be worked
-with. Does not belong here: data, versions, connections. Only the standard library is imported: definitions
-load this module.
+Belongs here: marts and entities out of dbt's manifest, and refusing what does not fit together in them. Does not belong here:
+the keys of one declaration (`declaration`), data, versions, connections. Definitions load this module.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, cast
 
 from platform_assets.data.catalog.business_day import instant_of
-
-Kind = Literal["entity", "event", "dimension"]
-History = Literal["immutable", "scd2"]
-
-DECLARED_AT = "config.meta.platform"
-META_KEYS = (
-    "kind",
-    "entity",
-    "key",
-    "entity_key",
-    "event_time",
-    "timezone",
-    "population",
-    "history",
-    "arrival_lag",
-    "require_partition_filter",
+from platform_assets.data.catalog.declaration import (
+    DECLARED_AT,
+    SCD2_COLUMNS,
+    AnyDeclaration,
+    CatalogError,
+    EntityDeclaration,
+    History,
+    Kind,
+    declaration_of,
+    nearest,
 )
-REQUIRED_KEYS = {
-    "entity": ("entity", "key", "population"),
-    "event": ("entity", "key", "entity_key", "event_time"),
-    "dimension": ("key",),
-}
-MEANINGLESS_KEYS = {
-    "entity": ("event_time", "require_partition_filter"),
-    "event": ("history", "population", "timezone"),
-    "dimension": ("entity", "entity_key", "event_time", "population", "timezone", "require_partition_filter"),
-}
-SCD2_COLUMNS = ("valid_from", "valid_to")
+
 MARTS_FOLDER = "marts"
-_LAG_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-
-
-class CatalogError(ValueError):
-    """A mart's declaration cannot be worked with; the message names the model and the key."""
 
 
 class ManifestMissing(FileNotFoundError):
@@ -136,15 +111,15 @@ class Catalog:
         """The same, from a manifest already read."""
         nodes = manifest["nodes"]
         models = sorted((node for node in nodes.values() if is_mart(node)), key=lambda node: str(node["name"]))
-        declared = {node["name"]: _declaration(node) for node in models}
+        declared = {str(node["name"]): declaration_of(node) for node in models}
         marts = {
             node["name"]: _mart(node, declared[node["name"]], _upstream_sources(node, manifest)) for node in models
         }
         entities: dict[str, Entity] = {}
-        for name, mart in marts.items():
-            if mart.kind != "entity":
+        for name, declaration in declared.items():
+            if not isinstance(declaration, EntityDeclaration):
                 continue
-            entity = _entity(mart, declared[name], marts)
+            entity = _entity(marts[name], declaration, marts)
             if entity.name in entities:
                 raise CatalogError(
                     f"mart {name}: entity {entity.name!r} is already declared by mart "
@@ -154,7 +129,7 @@ class Catalog:
         for mart in marts.values():
             if mart.entity is not None and mart.entity not in entities:
                 raise CatalogError(
-                    f"mart {mart.name}: no entity mart declares entity {mart.entity!r}{_nearest(mart.entity, entities)}"
+                    f"mart {mart.name}: no entity mart declares entity {mart.entity!r}{nearest(mart.entity, entities)}"
                 )
         return cls(entities=entities, marts=marts)
 
@@ -166,7 +141,7 @@ class Catalog:
         """
         if name not in self.marts:
             raise CatalogError(
-                f"there is no mart {name!r}{_nearest(name, self.marts)}; there are {', '.join(self.marts)}"
+                f"there is no mart {name!r}{nearest(name, self.marts)}; there are {', '.join(self.marts)}"
             )
         return self.marts[name]
 
@@ -178,7 +153,7 @@ class Catalog:
         """
         if name not in self.entities:
             raise CatalogError(
-                f"there is no entity {name!r}{_nearest(name, self.entities)}; there are {', '.join(self.entities)}"
+                f"there is no entity {name!r}{nearest(name, self.entities)}; there are {', '.join(self.entities)}"
             )
         return self.entities[name]
 
@@ -205,105 +180,50 @@ def is_mart(node: Mapping[str, Any]) -> bool:
     return node["resource_type"] == "model" and MARTS_FOLDER in node["fqn"][1:-1]
 
 
-def _declaration(node: Mapping[str, Any]) -> dict[str, Any]:
+def _mart(node: Mapping[str, Any], declared: AnyDeclaration, sources: tuple[tuple[str, str], ...]) -> Mart:
     name = node["name"]
-    meta = node["config"]["meta"].get("platform")
-    if not isinstance(meta, dict):
-        raise CatalogError(
-            f"mart {name}: declare what it is (kind, key, …) under {DECLARED_AT}, beside {node['original_file_path']}"
-        )
-    for key in meta:
-        if key not in META_KEYS:
-            raise CatalogError(
-                f"mart {name}: {DECLARED_AT}.{key} is not a key here{_nearest(key, META_KEYS)}; "
-                f"it takes {', '.join(META_KEYS)}"
-            )
-    return meta
-
-
-def _mart(node: Mapping[str, Any], meta: Mapping[str, Any], sources: tuple[tuple[str, str], ...]) -> Mart:
-    name = node["name"]
-    kind = _one_of(name, meta, "kind", ("entity", "event", "dimension"))
     columns = {column["name"]: column["data_type"] for column in node["columns"].values()}
     untyped = [column for column, data_type in columns.items() if not data_type]
     if not columns or untyped:
         raise CatalogError(
             f"mart {name}: give every column a data_type; missing on {', '.join(untyped) or 'all of them'}"
         )
-    for key in REQUIRED_KEYS[kind]:
-        if not meta.get(key):
-            raise CatalogError(f"mart {name}: a mart of kind {kind} needs {DECLARED_AT}.{key}")
-    for key in MEANINGLESS_KEYS[kind]:
-        if key in meta:
-            raise CatalogError(f"mart {name}: {DECLARED_AT}.{key} means nothing on a mart of kind {kind}; remove it")
-
-    history = _history(name, kind, meta, columns)
-    entity_key = meta.get("entity_key") or (meta["key"] if kind == "entity" and history == "immutable" else None)
-    if kind == "entity" and entity_key is None:
-        raise CatalogError(
-            f"mart {name}: with history scd2 a person has several rows; name the person's column in "
-            f"{DECLARED_AT}.entity_key"
-        )
-    for key, column in (
-        ("key", meta["key"]),
-        ("entity_key", entity_key),
-        ("event_time", meta.get("event_time")),
-    ):
-        if column is not None and column not in columns:
+    optional = ("entity", "entity_key", "event_time", "history")
+    stated: dict[str, Any] = {**dict.fromkeys(optional), **declared.model_dump()}
+    if stated["history"] == "scd2" and not set(SCD2_COLUMNS) <= set(columns):
+        missing = [column for column in SCD2_COLUMNS if column not in columns]
+        raise CatalogError(f"mart {name}: history scd2 needs the columns {' and '.join(SCD2_COLUMNS)}; no {missing[0]}")
+    if declared.kind == "entity" and stated["entity_key"] is None:
+        if declared.history == "scd2":
             raise CatalogError(
-                f"mart {name}: {DECLARED_AT}.{key} names column {column!r}, which it does not have"
-                f"{_nearest(column, columns)}"
+                f"mart {name}: with history scd2 a person has several rows; name the person's column in "
+                f"{DECLARED_AT}.entity_key"
+            )
+        stated["entity_key"] = declared.key
+    for key in ("key", "entity_key", "event_time"):
+        if stated[key] is not None and stated[key] not in columns:
+            raise CatalogError(
+                f"mart {name}: {DECLARED_AT}.{key} names column {stated[key]!r}, which it does not have"
+                f"{nearest(stated[key], columns)}"
             )
     return Mart(
         name=name,
-        kind=cast(Kind, kind),
-        entity=meta.get("entity"),
-        key=meta["key"],
-        entity_key=entity_key,
-        event_time=meta.get("event_time"),
-        history=history,
-        arrival_lag=_lag(name, meta.get("arrival_lag", "0d")),
         columns=columns,
         descriptions={column["name"]: column["description"] for column in node["columns"].values()},
         description=node["description"],
         sources=sources,
-        require_partition_filter=_flag(name, meta, "require_partition_filter"),
+        **{key: value for key, value in stated.items() if key not in ("population", "timezone")},
     )
 
 
-def _history(name: str, kind: str, meta: Mapping[str, Any], columns: Mapping[str, str]) -> History | None:
-    if kind == "event":
-        return None
-    if not meta.get("history"):
-        raise CatalogError(
-            f"mart {name}: say {DECLARED_AT}.history: immutable (no column of a row ever changes) or "
-            f"scd2 (one row "
-            f"per version, with {' and '.join(SCD2_COLUMNS)}). Attributes as they are today, joined to "
-            f"past dates, "
-            f"leak the future"
-        )
-    history = _one_of(name, meta, "history", ("immutable", "scd2"))
-    missing = [column for column in SCD2_COLUMNS if column not in columns]
-    if history == "scd2" and missing:
-        raise CatalogError(f"mart {name}: history scd2 needs the columns {' and '.join(SCD2_COLUMNS)}; no {missing[0]}")
-    return cast(History, history)
-
-
-def _entity(mart: Mart, meta: Mapping[str, Any], marts: Mapping[str, Mart]) -> Entity:
-    population = meta["population"]
+def _entity(mart: Mart, declared: EntityDeclaration, marts: Mapping[str, Mart]) -> Entity:
+    population = declared.population
     if population not in marts or marts[population].kind != "event" or marts[population].entity != mart.entity:
         events = [m.name for m in marts.values() if m.kind == "event" and m.entity == mart.entity]
         raise CatalogError(
             f"mart {mart.name}: {DECLARED_AT}.population names {population!r}, which is not an event mart of "
             f"entity {mart.entity}; those are {', '.join(events) or 'none yet'}"
         )
-    timezone = meta.get("timezone", "UTC")
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise CatalogError(
-            f"mart {mart.name}: {DECLARED_AT}.timezone {timezone!r} is not an IANA time zone such as Europe/Berlin"
-        ) from error
     key = cast(str, mart.entity_key)
     odd = [m.name for m in marts.values() if m.kind == "event" and m.entity == mart.entity and m.entity_key != key]
     if odd:
@@ -311,7 +231,9 @@ def _entity(mart: Mart, meta: Mapping[str, Any], marts: Mapping[str, Mart]) -> E
             f"mart {odd[0]}: names entity {mart.entity} by another column than mart {mart.name} does; "
             f"rename it to {key}"
         )
-    return Entity(name=cast(str, mart.entity), mart=mart.name, key=key, timezone=timezone, population=population)
+    return Entity(
+        name=cast(str, mart.entity), mart=mart.name, key=key, timezone=declared.timezone, population=population
+    )
 
 
 def _upstream_sources(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -329,32 +251,3 @@ def _upstream_sources(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> t
         elif unique_id in manifest["nodes"]:
             waiting.extend(manifest["nodes"][unique_id]["depends_on"].get("nodes", ()))
     return tuple(sorted(found))
-
-
-def _one_of(name: str, meta: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:
-    value = meta.get(key)
-    if value not in allowed:
-        raise CatalogError(
-            f"mart {name}: {DECLARED_AT}.{key} is {value!r}{_nearest(str(value), allowed)}; it takes "
-            f"{', '.join(allowed)}"
-        )
-    return cast(str, value)
-
-
-def _flag(name: str, meta: Mapping[str, Any], key: str) -> bool:
-    value = meta.get(key, False)
-    if not isinstance(value, bool):
-        raise CatalogError(f"mart {name}: {DECLARED_AT}.{key} is {value!r}; it takes true or false")
-    return value
-
-
-def _lag(name: str, text: Any) -> timedelta:
-    match = re.fullmatch(r"(\d+)([dhms])", str(text))
-    if match is None:
-        raise CatalogError(f"mart {name}: {DECLARED_AT}.arrival_lag {text!r} is not a duration such as 2d, 6h or 30m")
-    return timedelta(**{_LAG_UNITS[match[2]]: int(match[1])})
-
-
-def _nearest(word: str, words: Any) -> str:
-    match = get_close_matches(word, list(words), n=1)
-    return f"; did you mean {match[0]!r}?" if match else ""

@@ -1,8 +1,7 @@
 """Which version of each mart is current: one small file, `current.json`, switched in one step.
 
-Belongs here: the pointer, what it records of each table, refusals, and the errors a reader gets. Does not
-belong here: how tables are written or queried. Only the standard library and `storage` are imported: definitions load this
-module.
+Belongs here: the pointer, what it records of each table, refusals, and the errors a reader gets. Does not belong here:
+how tables are written or queried. Only the standard library and `storage` are imported: definitions load this module.
 """
 
 import json

@@ -1,11 +1,14 @@
 """Raw tables, wherever they are kept: what is known of a loaded export, and what every way of keeping them promises.
 
-Belongs here: `RawTable`, the interface `RawTables`, and when an export counts as loaded. Does not belong here: an engine.
+Belongs here: `RawTable`, the interface `RawTables`, when an export counts as loaded, and what a build reads of the list of
+loaded exports. Does not belong here: an engine.
 """
 
-from collections.abc import Collection, Iterable
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from platform_assets.data.exports.export import Export, ExportError
@@ -51,12 +54,16 @@ class RawTables(Protocol):
         """
         ...
 
-    def loaded(self, source: str, tables: Collection[str]) -> dict[str, list[RawTable]]:
-        """What is loaded of each of the tables, oldest export first."""
+    def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
+        """What is loaded of each (source, table), oldest export first."""
         ...
 
     def location(self, source: str, table: str) -> str:
         """The folder or BigQuery table in which all exports of a table are."""
+        ...
+
+    def record(self, source: str, table: str) -> str:
+        """The folder or BigQuery table in which it is written down what is loaded of a table."""
         ...
 
 
@@ -80,6 +87,17 @@ def require_same(export: Export, before: RawTable, remedy: str) -> None:
             f"(hash {before.content_hash[:12]}, now {now[:12]}). An export never changes under its id: put the original "
             f"files back, or {remedy} to load it anew."
         )
+
+
+def exports_hash(exports: Iterable[RawTable]) -> str:
+    """One hash of the exports of a raw table: changes when one comes, goes or differs."""
+    listed = sorted([raw.export_id, raw.exported_at.astimezone(UTC).isoformat(), raw.content_hash] for raw in exports)
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def watermark(exports: Iterable[RawTable]) -> datetime:
+    """UTC; the latest of these exports covers everything before this instant."""
+    return max(raw.exported_at.astimezone(UTC) for raw in exports)
 
 
 def in_order(raw: Iterable[RawTable]) -> list[RawTable]:

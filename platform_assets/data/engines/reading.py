@@ -1,7 +1,7 @@
 """Reading the published marts, whatever engine holds them: what features, labels and audiences share.
 
-Belongs here: the interface, and all of it that is the same on every engine. Does not belong here: an engine (`duckdb`,
-`bigquery.reading`), which engine it is (`opening`), or writing marts.
+Belongs here: the interface, and all of it that is the same on every engine. Does not belong here: an engine
+(`duckdb.reading`, `bigquery.reading`), which engine it is (`opening`), or writing marts.
 """
 
 import hashlib

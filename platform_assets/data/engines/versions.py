@@ -1,16 +1,21 @@
-"""Versions of marts: what every engine offers for writing them.
+"""Versions of marts: what every engine offers for writing them, and how a version gets its name.
 
-Belongs here: the interface. Does not belong here: an engine (`duckdb_versions`, `bigquery.versions`), or when to publish
-(`transform`).
+Belongs here: the interface, and a version's hash from what an engine counted. Does not belong here: an engine
+(`duckdb.versions`, `bigquery.versions`), or when to publish (`marts`).
 """
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from platform_assets.data.catalog.catalog import Mart
 from platform_assets.data.catalog.pointer import PublishedTable
+
+VERSION_LENGTH = 16
 
 
 class Versions(Protocol):
@@ -37,3 +42,48 @@ class Versions(Protocol):
 
     def published(self, tables: Iterable[PublishedTable]) -> None:
         """Called with all marts asked for, after the pointer was switched; may be called again with the same ones."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The content of a mart; equal for equal rows in any order.
+
+    Attributes:
+        days: UTC day (ISO) → hash of its rows; {} on marts without event time.
+        content_hash: of all rows and the schema.
+    """
+
+    days: dict[str, str]
+    content_hash: str
+    rows: int
+
+    @property
+    def version(self) -> str:
+        return self.content_hash[:VERSION_LENGTH]
+
+
+def fingerprint(mart: Mart, schema: str, sums: Sequence[tuple[Any, ...]]) -> Fingerprint:
+    """A mart's fingerprint, from sums of its rows by day.
+
+    Args:
+        schema: columns, types and whatever else of the engine the sums depend on.
+        sums: (UTC day; None without event time, number of rows, two sums of the rows' hashes), a row each day. xor alone would
+            not see a pair of duplicates, a sum alone is weaker against chance: the two together are neither.
+
+    Raises:
+        ValueError: an event mart has rows without an event time.
+    """
+    rows = sum(count for _, count, *_ in sums)
+    if mart.event_time is None:
+        return Fingerprint({}, _digest(schema, *(sums[0][1:] if sums else (0,))), rows)
+    if undated := sum(count for day, count, *_ in sums if day is None):
+        raise ValueError(
+            f"mart {mart.name}: {undated} rows have no {mart.event_time}; "
+            f"add a not_null test to that column and mend the staging model"
+        )
+    days = {day.isoformat(): _digest(schema, *hashed) for day, *hashed in sums}
+    return Fingerprint(days, _digest(schema, *sorted(days.items())), rows)
+
+
+def _digest(schema: str, *parts: object) -> str:
+    return hashlib.sha256(json.dumps([schema, [str(part) for part in parts]]).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """Aurora (RDS) snapshot exports: from the export's JSON files and its folders to an `Export`.
 
 Belongs here: the layout and manifest keys of "Exporting DB cluster snapshot data to Amazon S3" (Aurora user
-guide). Does not belong here: reading the Parquet parts and verifying them (`staging`).
+guide). Does not belong here: reading the Parquet parts and verifying them (`engines`).
 """
 
 import hashlib
@@ -123,9 +123,8 @@ def _table(
     table = declared.export_table
     if (state := entry(status, "status", str, where)) != "COMPLETE":
         raise ExportError(
-            f"{where}: key 'status' of table {table} is "
-            f"{state}{_because(status, 'failureCause', 'warningMessage')}. "
-            f"Nothing of this export is loaded: start a new export, and remove this one's folder."
+            f"{where}: key 'status' of table {table} is {state}{_because(status, 'failureCause', 'warningMessage')}. "
+            "Nothing of this export is loaded: start a new export, and remove this one's folder."
         )
     statistics = status.get("tableStatistics") or {}
     partitions = statistics.get("partitioningInfo") or {}
@@ -160,24 +159,20 @@ def _parts(lake: Lake, folder: str, table: str) -> tuple[DataFile, ...]:
             )
         if marked and (match["batch"] or "") not in marked:
             raise ExportError(
-                f"{lake.location(folder)}: batch {match['batch']} of table {table} has parts but no "
-                f"_SUCCESS, "
-                f"as other batches have. The export did not arrive whole: copy it again."
+                f"{lake.location(folder)}: batch {match['batch']} of table {table} has parts but no _SUCCESS, as other "
+                "batches have. The export did not arrive whole: copy it again."
             )
         place = (int(match["batch"] or 0), int(match["number"]))
         if place in parts:
             raise ExportError(
-                f"{lake.location(f'{folder}/{path}')}: part {place[1]} of table {table} is there twice, "
-                f"which would "
-                f"double its rows. Keep the file that the export wrote, or copy the export again into an "
-                f"empty folder."
+                f"{lake.location(f'{folder}/{path}')}: part {place[1]} of table {table} is there twice, which would "
+                "double its rows. Keep the file that the export wrote, or copy the export again into an empty folder."
             )
         parts[place] = DataFile(f"{folder}/{path}", size=size)
     if not parts and not marked:
         raise ExportError(
-            f"{lake.location(folder)}: the export says that table {table} is COMPLETE, but its files are "
-            f"absent. "
-            f"Copy the export again."
+            f"{lake.location(folder)}: the export says that table {table} is COMPLETE, but its files are absent. Copy "
+            "the export again."
         )
     return tuple(parts[place] for place in sorted(parts))
 

@@ -1,7 +1,7 @@
 """DynamoDB full exports: from the two manifests to an `Export`.
 
 Belongs here: the layout, manifest keys and item paths of "DynamoDB table export output format" (DynamoDB developer
-guide). Does not belong here: reading items, and verifying data files (`staging`).
+guide). Does not belong here: reading items, and verifying data files (`engines`).
 """
 
 import base64
@@ -54,9 +54,8 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
         # Exports from before incremental ones existed state no type, and are full.
         if summary.get(key, expected) != expected:
             raise ExportError(
-                f"{where}: key {key!r} is {summary[key]!r}, but a dynamodb_full source reads {expected} "
-                f"only. "
-                f"Move this export out of {spec.path}/, or export the table in full as DynamoDB JSON."
+                f"{where}: key {key!r} is {summary[key]!r}, but a dynamodb_full source reads {expected} only. Move "
+                f"this export out of {spec.path}/, or export the table in full as DynamoDB JSON."
             )
     table_name = entry(summary, "tableArn", str, where).rsplit("table/", 1)[-1]
     exported_at = instant(summary, "exportTime", where)
@@ -95,9 +94,8 @@ def _verified(lake: Lake, key: str) -> bytes:
             found = base64.b64encode(hashlib.md5(text, usedforsecurity=False).digest()).decode()
             if stated != found:
                 raise ExportError(
-                    f"{lake.location(key)}: its MD5 is {found}, but {beside.rsplit('/', 1)[-1]} says "
-                    f"{stated[:40]}. "
-                    f"The manifest was changed or did not arrive whole: copy the export again."
+                    f"{lake.location(key)}: its MD5 is {found}, but {beside.rsplit('/', 1)[-1]} says {stated[:40]}. "
+                    "The manifest was changed or did not arrive whole: copy the export again."
                 )
     return text
 
@@ -128,9 +126,8 @@ def _lake_key(s3_key: str, prefix: str, path: str, where: str) -> str:
         key = f"{path}/{s3_key.removeprefix(f'{prefix}/')}"
     else:
         raise ExportError(
-            f"{where}: key {s3_key!r} lies outside the export prefix {prefix!r}, and the export was copied "
-            f"to {path}/, "
-            f"so the file cannot be found. Copy the bucket's folders under their own names."
+            f"{where}: key {s3_key!r} lies outside the export prefix {prefix!r}, and the export was copied to {path}/, "
+            "so the file cannot be found. Copy the bucket's folders under their own names."
         )
     if ".." in key.split("/") or s3_key.startswith("/"):
         raise ExportError(f"{where}: key {s3_key!r} leads out of the exports root. Correct the manifest.")

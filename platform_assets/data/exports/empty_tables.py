@@ -42,8 +42,7 @@ def untyped(export: Export, table: ExportedTable, lake: Lake) -> ExportError:
     """The error of a table without rows whose columns are not known."""
     return ExportError(
         f"{lake.location(export.folder)}: {table.export_table} has no rows, and the export's key "
-        f"'originalTypeMappings' does not give its columns' types. Remove this export, or export the "
-        f"table again."
+        "'originalTypeMappings' does not give its columns' types. Remove this export, or export the table again."
     )
 
 

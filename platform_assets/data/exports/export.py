@@ -1,7 +1,7 @@
 """The common shape of a finished export, whatever wrote it, and the errors of reading one.
 
-Belongs here: `Export`, its tables and data files, `ExportError` and `ExportInProgress`.
-Does not belong here: how a layout is read.
+Belongs here: `Export`, its tables and data files, `ExportError` and `ExportInProgress`. Does not belong here: how a
+layout is read.
 """
 
 import hashlib
@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
-from platform_assets.data.exports.spec import ExportFormat
+ExportFormat = Literal["aurora_snapshot", "dynamodb_full"]
 
 
 class ExportError(Exception):

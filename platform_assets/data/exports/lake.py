@@ -1,7 +1,7 @@
 """Access to the files of the lake, by keys below the exports root: the one module that knows the file system.
 
-Belongs here: reading, listing, checksums, and the names by which the engine opens a file, on any fsspec file
-system. Does not belong here: what the files mean.
+Belongs here: reading, listing, checksums, and the names by which the engine opens a file, on any fsspec file system.
+Does not belong here: what the files mean.
 """
 
 import base64

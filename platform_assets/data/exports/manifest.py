@@ -1,7 +1,6 @@
 """Manifests: JSON that is checked key by key, so that an error names the file and the key.
 
-Belongs here: parsing and checking single values. Does not belong here: what a layout's manifests are called
-or mean.
+Belongs here: parsing and checking single values. Does not belong here: what a layout's manifests are called or mean.
 """
 
 import json

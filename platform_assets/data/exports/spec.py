@@ -4,14 +4,14 @@ Belongs here: the fields, their meaning and what is refused in them. Does not be
 """
 
 import re
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from platform_assets.data.exports.export import ExportFormat
+
 _NAME = r"^[a-z][a-z0-9_]*$"
 _OWNER = re.compile(r"^(team:[A-Za-z0-9_.\-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
-
-ExportFormat = Literal["aurora_snapshot", "dynamodb_full"]
 
 
 class ExportTableSpec(BaseModel):

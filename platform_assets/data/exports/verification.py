@@ -77,9 +77,8 @@ def check_key(export: Export, table: ExportedTable, lake: Lake, absent: int) -> 
     """Every row has the whole key."""
     if absent:
         raise ExportError(
-            f"{lake.location(export.folder)}: in {table.export_table} the key ({', '.join(table.key)}) is absent, "
-            f"null or of no key type in {absent} rows. Correct the rows at their source, or `key` in the source's "
-            f"defs.yaml."
+            f"{lake.location(export.folder)}: in {table.export_table} the key ({', '.join(table.key)}) is absent, null "
+            f"or of no key type in {absent} rows. Correct the rows at their source, or `key` in the source's defs.yaml."
         )
 
 

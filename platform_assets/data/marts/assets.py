@@ -11,6 +11,8 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.data.catalog.catalog import Catalog, read_manifest
+from platform_assets.data.engines.engine import Engine
+from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.marts.graph import Model, ProjectGraph, Test
 from platform_assets.environment import Environment, EnvironmentVariableError
 
@@ -18,8 +20,7 @@ OP_NAME = "dbt_build"
 
 
 def transform_assets(environment: Environment) -> dg.AssetsDefinition:
-    """All models as assets (`staging/<model>`, `marts/<mart>`) and their tests as checks, in one op that can
-    be subset.
+    """All models as assets (`staging/<model>`, `marts/<mart>`) and their tests as checks, in one op that can be subset.
 
     Raises:
         ManifestMissing: dbt has not parsed its project yet; says which command does.
@@ -28,12 +29,13 @@ def transform_assets(environment: Environment) -> dg.AssetsDefinition:
     """
     manifest = read_manifest(environment.dbt_manifest)
     graph = ProjectGraph.from_manifest(manifest)
-    _require_policy_tags(environment, graph)
+    engine = open_engine(environment)
+    _require_policy_tags(engine, graph)
     catalog = Catalog.from_nodes(manifest)
 
     @dg.multi_asset(
         name=OP_NAME,
-        specs=[_asset_spec(model, graph, environment) for model in graph.models.values()],
+        specs=[_asset_spec(model, graph, environment, engine.name) for model in graph.models.values()],
         check_specs=[_check_spec(test, graph) for model in graph.models.values() for test in model.tests],
         can_subset=True,
     )
@@ -43,14 +45,13 @@ def transform_assets(environment: Environment) -> dg.AssetsDefinition:
     return dbt_build
 
 
-def _require_policy_tags(environment: Environment, graph: ProjectGraph) -> None:
-    """Refuse to build sensitive columns in Google Cloud that nothing would protect."""
-    if environment.name != "gcp" or environment.cloud is None:
+def _require_policy_tags(engine: Engine, graph: ProjectGraph) -> None:
+    """Refuse to build sensitive columns that an engine could protect and nothing would."""
+    if engine.restricted is None:
         return
-    named = {tag for tag, _ in environment.cloud.policy_tags}
     for model in graph.models.values():
         for column in model.columns:
-            if unnamed := [tag for tag in column.policy_tags if tag not in named]:
+            if unnamed := [tag for tag in column.policy_tags if tag not in engine.restricted]:
                 raise EnvironmentVariableError(
                     f"PLATFORM_POLICY_TAGS names no policy tag for {unnamed[0]!r}, the class of {model.name}.{column.name}; "
                     f"add {unnamed[0]}=projects/…/locations/…/taxonomies/…/policyTags/…"
@@ -65,9 +66,9 @@ def model_key(model: Model) -> dg.AssetKey:
 def _run(
     context: dg.AssetExecutionContext, graph: ProjectGraph, catalog: Catalog, environment: Environment
 ) -> Iterator[Any]:
-    from platform_assets.data.marts.build import CheckOutcome, TransformFailed, build
+    from platform_assets.data.exports.export import ExportError
+    from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed, build
     from platform_assets.data.marts.dbt import DbtError
-    from platform_assets.data.marts.exports_record import RawTableEmpty
     from platform_assets.data.marts.opening import open_transform
 
     checks = context.op_execution_context.selected_asset_check_keys
@@ -89,7 +90,7 @@ def _run(
     except TransformFailed as error:
         yield from selected(list(error.checks.values()))
         raise dg.Failure(str(error), allow_retries=False) from error
-    except (DbtError, RawTableEmpty) as error:
+    except (DbtError, ExportError, RawTableEmpty) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for outcome in outcomes.values():
         yield dg.MaterializeResult(
@@ -100,7 +101,7 @@ def _run(
     yield from selected([check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks])
 
 
-def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment) -> dg.AssetSpec:
+def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment, engine: str) -> dg.AssetSpec:
     parents = [model_key(graph.models[name]) for name in sorted(model.models)]
     raw = [dg.AssetKey(["raw", source, table]) for source, table in sorted(model.sources)]
     return dg.AssetSpec(
@@ -108,7 +109,7 @@ def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment) -> 
         deps=[*raw, *parents],
         description=model.description,
         group_name=model.layer,
-        kinds={"dbt", "bigquery" if environment.cloud else "duckdb"},
+        kinds={"dbt", engine},
         owners=[model.owner],
         code_version=model.code_version,
         skippable=True,

@@ -1,12 +1,12 @@
 """Building models: which are unchanged, one dbt run for the others, the audit, and publishing in one step.
 
-Belongs here: the decision what to build and what to publish, as plain functions. Does not belong here:
-Dagster (`assets`), the dbt process (`dbt`), how versions are written (`warehouse.versions`).
+Belongs here: the decision what to build and what to publish, as plain functions. Does not belong here: Dagster (`assets`),
+the dbt process (`dbt`), how versions are written (`engines`).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib import metadata
@@ -15,14 +15,20 @@ from typing import Any
 
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore, PublishedTable
+from platform_assets.data.engines.dbt_project import DbtProject
+from platform_assets.data.engines.raw_tables import RawTable, RawTables, exports_hash, watermark
 from platform_assets.data.engines.versions import Versions
-from platform_assets.data.marts.dbt import DbtProject, DbtRun, NodeResult, project_hash, run_build
-from platform_assets.data.marts.exports_record import RawTable
+from platform_assets.data.marts.dbt import DbtRun, NodeResult, project_hash, run_build
 from platform_assets.data.marts.graph import Model, ProjectGraph, Severity, Test
 from platform_assets.foundation.artifacts import ArtifactStore, Recipe, code_of
 
 RECORD = "model.json"
-RawRecords = Callable[[Iterable[tuple[str, str]]], Mapping[tuple[str, str], RawTable]]
+# (source, table) → the exports loaded of it, oldest first; never none.
+Exports = Mapping[tuple[str, str], list[RawTable]]
+
+
+class RawTableEmpty(LookupError):
+    """A raw table that a model reads was never loaded."""
 
 
 class TransformFailed(RuntimeError):
@@ -92,14 +98,14 @@ class Transform:
     """Everything a build works with.
 
     Attributes:
-        raw: the exports loaded of each of these raw tables.
+        raw: where the exports are loaded.
         versions: how the engine writes versions of marts.
     """
 
     graph: ProjectGraph
     catalog: Catalog
     project: DbtProject
-    raw: RawRecords
+    raw: RawTables
     versions: Versions
     marts: MartStore
     artifacts: ArtifactStore
@@ -121,16 +127,15 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
         Model name → what came of it.
 
     Raises:
-        TransformFailed: a model or a test of severity `error` failed; no mart was published, those concerned
-        are
-            refused to readers.
+        TransformFailed: a model or a test of severity `error` failed; no mart was published, those concerned are refused to
+            readers.
         RawTableEmpty: a raw table was never loaded.
         DbtError: dbt could not run at all.
     """
     wanted = set(selection)
     models = [model for name, model in transform.graph.models.items() if name in wanted]
-    raw = _raw_tables(transform, models)
-    recipes = _recipes(transform, models, raw)
+    exports = _exports(transform, models)
+    recipes = _recipes(transform, models, exports)
     outcomes = {
         name: outcome
         for name, recipe in recipes.items()
@@ -138,27 +143,32 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
     }
     misses = [model for model in models if model.name not in outcomes]
     if misses:
-        outcomes |= _make(transform, misses, raw, recipes, publish)
+        outcomes |= _make(transform, misses, exports, recipes, publish)
     if publish:
         _publish(transform, [outcome.table for outcome in outcomes.values() if outcome.table is not None])
     return {model.name: outcomes[model.name] for model in models}
 
 
-def watermarks_of(
-    catalog: Catalog, raw: Mapping[tuple[str, str], RawTable], marts: Iterable[str]
-) -> dict[str, datetime]:
+def watermarks_of(catalog: Catalog, exports: Exports, marts: Iterable[str]) -> dict[str, datetime]:
     """Mart → UTC instant before which the exports of every raw table upstream of it cover everything."""
-    return {name: min(raw[source].watermark for source in catalog.mart(name).sources) for name in marts}
+    return {name: min(watermark(exports[table]) for table in catalog.mart(name).sources) for name in marts}
 
 
-def _raw_tables(transform: Transform, models: Iterable[Model]) -> Mapping[tuple[str, str], RawTable]:
-    sources = frozenset().union(*(transform.graph.upstream_sources(model.name) for model in models))
-    return transform.raw(sorted(sources)) if sources else {}
+def _exports(transform: Transform, models: Iterable[Model]) -> Exports:
+    """The exports of every raw table upstream of the models."""
+    exports = transform.raw.loaded(
+        {table for model in models for table in transform.graph.upstream_sources(model.name)}
+    )
+    for source, table in sorted(exports):
+        if not exports[source, table]:
+            raise RawTableEmpty(
+                f"raw table {source}.{table}: no export in {transform.raw.record(source, table)}; "
+                f"materialise raw/{source}/{table} first"
+            )
+    return exports
 
 
-def _recipes(
-    transform: Transform, models: Iterable[Model], raw: Mapping[tuple[str, str], RawTable]
-) -> dict[str, Recipe]:
+def _recipes(transform: Transform, models: Iterable[Model], exports: Exports) -> dict[str, Recipe]:
     code = code_of(__name__) | {name: metadata.version(name) for name in transform.project.distributions}
     project = project_hash(transform.project.folder)
     return {
@@ -169,7 +179,7 @@ def _recipes(
             inputs={
                 "dbt project": project,
                 **{
-                    f"raw/{source}/{table}": raw[source, table].content_hash
+                    f"raw/{source}/{table}": exports_hash(exports[source, table])
                     for source, table in transform.graph.upstream_sources(model.name)
                 },
             },
@@ -181,7 +191,7 @@ def _recipes(
 def _make(
     transform: Transform,
     models: list[Model],
-    raw: Mapping[tuple[str, str], RawTable],
+    exports: Exports,
     recipes: Mapping[str, Recipe],
     publish: bool,
 ) -> dict[str, ModelOutcome]:
@@ -191,7 +201,7 @@ def _make(
         checks = {model.name: _checks(model, run) for model in models}
         _audit(transform, models, run, checks, publish)
         marts = [transform.catalog.mart(model.name) for model in models if model.layer == "marts"]
-        watermarks = watermarks_of(transform.catalog, raw, [mart.name for mart in marts])
+        watermarks = watermarks_of(transform.catalog, exports, [mart.name for mart in marts])
         written = transform.versions.write(marts, watermarks)
     tables = {table.name: table for table in written}
     made: dict[str, ModelOutcome] = {}

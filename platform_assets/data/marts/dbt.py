@@ -1,8 +1,7 @@
 """Running dbt: one process, one build, and what came of each model and test.
 
-Belongs here: the command, its environment, and reading `run_results.json`. Does not belong here: what to
-build, or what to publish. dbt runs as a process of its own, because DuckDB stays locked until the process
-that opened it ends.
+Belongs here: the command, its environment, and reading `run_results.json`. Does not belong here: what to build, or what
+to publish. dbt runs as a process of its own, because DuckDB stays locked until the process that opened it ends.
 """
 
 import contextlib
@@ -14,13 +13,13 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
-from platform_assets.environment import Cloud
+from platform_assets.data.engines.dbt_project import DbtProject
 
 _NOT_PROJECT_CONTENT = frozenset({"target", "logs", "dbt_packages", ".user.yml", ".gitignore"})
 _FINISHED = (0, 1)
@@ -31,63 +30,6 @@ _NAMED_VALUE = re.compile(r"\b((?:Bad|Invalid|Could not (?:cast|parse))[^:;\n]*)
 
 class DbtError(RuntimeError):
     """dbt could not run the build at all."""
-
-
-@dataclass(frozen=True)
-class DbtProject:
-    """A dbt project and the engine to build it on; made by `local_project` or `cloud_project`.
-
-    Attributes:
-        folder: the dbt project, profiles included.
-        work: what dbt writes while it runs; not the project's own target folder, whose manifest others read.
-        variables: the environment variables that its profile and macros read.
-        settings: those of them that results depend on.
-        distributions: packages that results depend on.
-    """
-
-    folder: Path
-    work: Path
-    variables: Mapping[str, str]
-    settings: Mapping[str, str]
-    distributions: tuple[str, ...]
-
-    @property
-    def target(self) -> Path:
-        """dbt's compiled SQL, logs and results."""
-        return self.work / "target"
-
-
-def local_project(folder: Path, raw: Path, database: Path) -> DbtProject:
-    """The project on DuckDB: raw tables below a folder, and a database file that dbt alone writes."""
-    return DbtProject(
-        folder=folder,
-        work=database.parent,
-        variables={"PLATFORM_ENV": "local", "PLATFORM_RAW": str(raw), "PLATFORM_DBT_DATABASE": str(database)},
-        settings={},
-        distributions=("dbt-core", "dbt-duckdb", "duckdb"),
-    )
-
-
-def cloud_project(folder: Path, name: str, cloud: Cloud, work: Path) -> DbtProject:
-    """The project on BigQuery; `name` is the environment's: `gcp` or `emulated`."""
-    settings = {
-        "PLATFORM_PROJECT": cloud.project,
-        "PLATFORM_STAGE": cloud.stage,
-        **{f"PLATFORM_POLICY_TAG_{tag.upper()}": resource for tag, resource in cloud.policy_tags},
-    }
-    return DbtProject(
-        folder=folder,
-        work=work,
-        variables={
-            "PLATFORM_ENV": name,
-            "PLATFORM_LOCATION": cloud.location,
-            "PLATFORM_MAX_BYTES_BILLED": str(cloud.max_bytes_billed),
-            **({"BIGQUERY_EMULATOR_HOST": cloud.bigquery_endpoint} if cloud.bigquery_endpoint else {}),
-            **settings,
-        },
-        settings=settings,
-        distributions=("dbt-core", "dbt-bigquery"),
-    )
 
 
 @dataclass(frozen=True)
@@ -135,9 +77,8 @@ def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
     Returns what came of each node, failures included.
 
     Raises:
-        DbtError: dbt stopped before it built anything (the project does not parse, the database is locked),
-        or a
-            model asked for is not in the project.
+        DbtError: dbt stopped before it built anything (the project does not parse, the database is locked), or a model asked
+            for is not in the project.
     """
     run_results = project.target / "run_results.json"
     run_results.unlink(missing_ok=True)
@@ -151,9 +92,8 @@ def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
     unknown = [model for model in models if model not in built]
     if unknown:
         raise DbtError(
-            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. "
-            f"Run `dbt parse --project-dir {project.folder.name} --profiles-dir {project.folder.name}` "
-            f"in {project.folder.parent}"
+            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. Run `dbt parse "
+            f"--project-dir {project.folder.name} --profiles-dir {project.folder.name}` in {project.folder.parent}"
         )
     return DbtRun(results, seconds)
 

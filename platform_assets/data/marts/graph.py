@@ -180,9 +180,8 @@ def _tests(manifest: Mapping[str, Any], names: Mapping[str, str]) -> Iterable[Te
         model = names.get(node.get("attached_node") or "") or (parents[0] if parents else None)
         if model is None:
             raise ProjectError(
-                f"test {node['name']} in {node['original_file_path']} reads no model, so no build would "
-                f"run it; "
-                f"put it on the staging model of its source"
+                f"test {node['name']} in {node['original_file_path']} reads no model, so no build would run it; put it "
+                "on the staging model of its source"
             )
         severity = "warn" if node["config"]["severity"].lower() == "warn" else "error"
         yield Test(unique_id, node["name"], model, cast(Severity, severity), frozenset(parents), node["description"])

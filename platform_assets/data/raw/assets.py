@@ -1,7 +1,6 @@
 """The Dagster face of loading exports: one multi-asset a source, an asset a raw table.
 
-Belongs here: keys, groups, kinds, metadata and failures. Does not belong here: any reading or writing of
-exports.
+Belongs here: keys, groups, kinds, metadata and failures. Does not belong here: any reading or writing of exports.
 """
 
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from platform_assets.data.engines.opening import open_raw_tables
+from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.raw_tables import RawTables
 from platform_assets.data.exports.export import ExportError
 from platform_assets.data.exports.spec import ExportSourceSpec
@@ -25,7 +24,7 @@ _KINDS = {"aurora_snapshot": "aurora", "dynamodb_full": "dynamodb"}
 def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment") -> list[dg.AssetsDefinition]:
     """The assets `raw/<name>/<table>` of a source, loaded together and selectable one by one."""
     keys = {table.name: dg.AssetKey(["raw", name, table.name]) for table in spec.tables}
-    raw = open_raw_tables(environment)
+    raw = open_engine(environment).raw
 
     @dg.multi_asset(
         name=f"raw_{name}",

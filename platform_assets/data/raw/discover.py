@@ -1,7 +1,7 @@
 """Which exports of a source there are, complete or in progress, and loading those that are not loaded yet.
 
-Belongs here: listing, the key a sensor compares, and the choice of what to load.
-Does not belong here: layouts, verification, and publishing.
+Belongs here: listing, the key a sensor compares, and the choice of what to load. Does not belong here: layouts,
+verification, and publishing.
 """
 
 from collections.abc import Collection
@@ -105,7 +105,7 @@ def load_source(
     done = raw.load(wanted)
     loaded = {
         name: LoadedTable(name, tuple(exports), sum(table.new for table in done if table.table == name))
-        for name, exports in raw.loaded(source, names).items()
+        for (_, name), exports in raw.loaded((source, name) for name in names).items()
     }
     return LoadedSource(loaded, found.in_progress)
 
@@ -120,13 +120,11 @@ def _require_export(spec: ExportSourceSpec, found: Discovered, exports_root: str
         other = ", ".join(sorted({table.export_table for export in found.complete for table in export.tables.values()}))
         held = f" Finished exports hold: {other}." if other else ""
         raise ExportError(
-            f"{where}: there is no finished export of table {exported_name}.{waiting}{held} "
-            f"Wait for AWS to finish, start an export, or correct `path` and `export_table` in the source's "
-            f"defs.yaml."
+            f"{where}: there is no finished export of table {exported_name}.{waiting}{held} Wait for AWS to finish, "
+            "start an export, or correct `path` and `export_table` in the source's defs.yaml."
         )
     if spec.format == "aurora_snapshot" and name not in found.complete[-1].tables:
         raise ExportError(
-            f"{where}: the newest export, {found.complete[-1].export_id}, does not hold table "
-            f"{exported_name}, which "
+            f"{where}: the newest export, {found.complete[-1].export_id}, does not hold table {exported_name}, which "
             f"{len(holding)} older ones do. Export the table again, or remove the partial export."
         )

@@ -128,11 +128,11 @@ class ArtifactStore:
         Raises:
             RecursionError: `build` asks for the recipe it is building.
         """
-        found = self.find(recipe.fingerprint)
-        if found is not None:
-            return found
-        with self._turn(recipe) as found:
-            return found or self._build(recipe, build)
+        artifact = self.find(recipe.fingerprint)
+        if artifact is not None:
+            return artifact
+        with self._turn(recipe) as artifact:
+            return artifact or self._build(recipe, build)
 
     def checkpoint(self, recipe: Recipe) -> Checkpoint:
         """Where the build of a recipe leaves its state, to be taken up when it is interrupted."""
@@ -169,9 +169,9 @@ class ArtifactStore:
         if record in _building.get():
             raise RecursionError(f"{recipe.key}: its build asks for {recipe.key} itself, with the same code and inputs")
         lease = Lease(self._files, f"leases/{recipe.fingerprint}.json", self._lease_seconds, what=recipe.key)
-        made = lease.wait(instead=lambda: self._made_meanwhile(recipe))
-        if made is not None:
-            yield made
+        artifact = lease.wait(instead=lambda: self._made_meanwhile(recipe))
+        if artifact is not None:
+            yield artifact
             return
         building = _building.set(_building.get() | {record})
         try:
@@ -182,8 +182,8 @@ class ArtifactStore:
             lease.release()
 
     def _made_meanwhile(self, recipe: Recipe) -> Artifact | None:
-        found = self.find(recipe.fingerprint)
-        return replace(found, reason="another process made it meanwhile") if found else None
+        artifact = self.find(recipe.fingerprint)
+        return replace(artifact, reason="another process made it meanwhile") if artifact else None
 
     def _build(self, recipe: Recipe, build: Callable[[Path], Mapping[str, Any]]) -> Artifact:
         reason = self._why_not_found(recipe)

@@ -7,13 +7,14 @@ import logging
 import time
 
 import urllib3
-from dagster_k8s.client import (
+from kubernetes.client import V1Job, V1JobStatus
+from kubernetes.client.rest import ApiException
+
+from platform_assets.foundation.dagster_internals.on_kubernetes import (
     DagsterK8sAPIRetryLimitExceeded,
     DagsterK8sUnrecoverableAPIError,
     DagsterKubernetesClient,
 )
-from kubernetes.client import V1Job, V1JobStatus
-from kubernetes.client.rest import ApiException
 
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 600.0

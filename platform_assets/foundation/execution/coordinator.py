@@ -1,4 +1,4 @@
-"""The queue of runs, which stamps each run before it is queued (`stamp.py`).
+"""The queue of runs, which stamps each run before it is queued (`run_tags.py`).
 
 The web server, the daemon and `dagster job launch` all hand their runs to the run coordinator, so this is the one place
 where every run passes: from the UI, a schedule, a sensor, a back-fill, an automation condition, or executed again.
@@ -6,11 +6,9 @@ where every run passes: from the UI, a schedule, a sensor, a back-fill, an autom
 
 from datetime import UTC, datetime
 
-from dagster import DagsterRun
-from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
-from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster import DagsterRun, DagsterRunStatus, QueuedRunCoordinator, SubmitRunContext
 
-from platform_assets.foundation.execution.stamp import stamp
+from platform_assets.foundation.execution.run_tags import stamp
 
 
 class StampingRunCoordinator(QueuedRunCoordinator):
@@ -35,5 +33,5 @@ class StampingRunCoordinator(QueuedRunCoordinator):
         if run.execution_plan_snapshot_id is None:
             raise LookupError(f"run {run.run_id} has no execution plan; launch it through Dagster's own commands")
         plan = self._instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
-        wanted = set(plan.step_keys_to_execute)
-        return [dict(step.tags or {}) for step in plan.steps if step.key in wanted]
+        keys = set(plan.step_keys_to_execute)
+        return [dict(step.tags or {}) for step in plan.steps if step.key in keys]

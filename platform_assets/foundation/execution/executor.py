@@ -2,9 +2,9 @@
 
 Built on dagster-k8s, with three differences. A lost pod (pre-empted, evicted, its node gone) is not the step's failure:
 the step is started again, whatever its retry policy says about errors of its code; so is one that was told to stop,
-which Dagster calls failed, while its run goes on. Kubernetes may replace a deleted pod
-by itself, and the replacement does the step; dagster-k8s has it leave without a word, and the run waits for ever
-(dagster-io/dagster#33755). And while the API server is away a launch waits for it.
+which Dagster calls failed, while its run goes on. Kubernetes may replace a deleted pod by itself, and the replacement
+does the step; dagster-k8s has it leave without a word, and the run waits for ever (dagster-io/dagster#33755). And while
+the API server is away a launch waits for it.
 
 kubernetes is imported when a run's executor is made, not when definitions load: step pods never need it.
 """
@@ -12,9 +12,8 @@ kubernetes is imported when a run's executor is made, not when definitions load:
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
 
-from platform_assets.foundation.execution.stamp import SCOPE_VARIABLE
+from platform_assets.foundation.execution.run_tags import SCOPE_VARIABLE
 
 if TYPE_CHECKING:
     from dagster import Executor, InitExecutorContext
@@ -34,7 +33,7 @@ def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
     @dg.executor(
         name="kubernetes",
         config_schema={"max_concurrent": dg.Field(dg.Noneable(int), default_value=None, is_required=False)},
-        requirements=multiple_process_executor_requirements(),
+        requirements=dg.multiple_process_executor_requirements(),
     )
     def executor(context: "InitExecutorContext") -> "Executor":
         from platform_assets.foundation.execution.pods import PodExecutor

@@ -49,22 +49,22 @@ class GpuUse:
         """For a step's output: shares of 0–1, bytes, watts and seconds; `{"gpu": "none"}` when there is no GPU."""
         if not self.samples:
             return {"gpu": "none"} if self.problem is None else {"gpu": "not measured", "gpu_problem": self.problem}
-        used = sorted(sample.utilization for sample in self.samples)
+        shares = sorted(sample.utilization for sample in self.samples)
         watts = [sample.watts for sample in self.samples if sample.watts is not None]
-        told: dict[str, str | float | int] = {
+        figures: dict[str, str | float | int] = {
             "gpu": ", ".join(self.devices),
-            "gpu_utilization_mean": round(sum(used) / len(used), 4),
-            "gpu_utilization_p50": _quantile(used, 0.5),
-            "gpu_utilization_p95": _quantile(used, 0.95),
-            "gpu_idle_share": round(sum(share < IDLE_BELOW for share in used) / len(used), 4),
+            "gpu_utilization_mean": round(sum(shares) / len(shares), 4),
+            "gpu_utilization_p50": _quantile(shares, 0.5),
+            "gpu_utilization_p95": _quantile(shares, 0.95),
+            "gpu_idle_share": round(sum(share < IDLE_BELOW for share in shares) / len(shares), 4),
             "gpu_memory_peak_bytes": max(sample.memory_used for sample in self.samples),
             "gpu_memory_total_bytes": max(sample.memory_total for sample in self.samples),
             "gpu_seconds": round(self.seconds * len(self.devices), 1),
-            "gpu_samples": len(used),
+            "gpu_samples": len(shares),
         }
         if watts:
-            told["gpu_power_mean_watts"] = round(sum(watts) / len(watts), 1)
-        return told | ({"gpu_problem": self.problem} if self.problem else {})
+            figures["gpu_power_mean_watts"] = round(sum(watts) / len(watts), 1)
+        return figures | ({"gpu_problem": self.problem} if self.problem else {})
 
 
 @contextmanager
@@ -92,12 +92,12 @@ def gpu_use(
     def sample_until_ended() -> None:
         while True:
             try:
-                taken = _sample(nvml, devices)
+                latest = _sample(nvml, devices)
             except nvml.NVMLError as error:
                 use.problem = f"NVML while sampling: {error}"
                 return
-            use.samples += taken
-            show(taken)
+            use.samples += latest
+            show(latest)
             if ended.wait(every):
                 return
 
@@ -145,7 +145,7 @@ def _opened(use: GpuUse) -> tuple[ModuleType | None, list[tuple[str, Any]]]:
 
 
 def _sample(nvml: ModuleType, devices: Sequence[tuple[str, Any]]) -> list[Sample]:
-    taken = []
+    samples = []
     for index, handle in devices:
         rates = nvml.nvmlDeviceGetUtilizationRates(handle)
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
@@ -153,8 +153,8 @@ def _sample(nvml: ModuleType, devices: Sequence[tuple[str, Any]]) -> list[Sample
             watts = nvml.nvmlDeviceGetPowerUsage(handle) / 1000
         except nvml.NVMLError_NotSupported:
             watts = None
-        taken.append(Sample(index, rates.gpu / 100, int(memory.used), int(memory.total), watts))
-    return taken
+        samples.append(Sample(index, rates.gpu / 100, int(memory.used), int(memory.total), watts))
+    return samples
 
 
 def _served(
@@ -162,7 +162,7 @@ def _served(
 ) -> tuple[Callable[[list[Sample]], None], Callable[[], None]]:
     """What shows samples to Prometheus, and what ends that; both do nothing without a port."""
     if port is None:
-        return lambda taken: None, lambda: None
+        return lambda samples: None, lambda: None
     from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
     registry = CollectorRegistry()
@@ -172,8 +172,8 @@ def _served(
     total = Gauge("platform_gpu_memory_total_bytes", "GPU memory there is", labels, registry=registry)
     power = Gauge("platform_gpu_power_watts", "Power the board draws", labels, registry=registry)
 
-    def show(taken: list[Sample]) -> None:
-        for sample in taken:
+    def show(samples: list[Sample]) -> None:
+        for sample in samples:
             of = (campaign, step, sample.device)
             utilization.labels(*of).set(sample.utilization)
             used.labels(*of).set(sample.memory_used)
@@ -185,7 +185,7 @@ def _served(
         server, thread = start_http_server(port, addr=bind, registry=registry)
     except OSError as error:
         use.problem = f"port {port} cannot serve GPU metrics: {error}"
-        return lambda taken: None, lambda: None
+        return lambda samples: None, lambda: None
 
     def close() -> None:
         server.shutdown()

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster._config import process_config, resolve_to_config_type
-from dagster._config.field_utils import Permissive
-from dagster._core.errors import DagsterInvalidConfigError
-from dagster._core.launcher import LaunchRunContext, RunLauncher
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster import Permissive
+
+from platform_assets.foundation.dagster_internals.core import (
+    ConfigurableClass,
+    ConfigurableClassData,
+    LaunchRunContext,
+    RunLauncher,
+    checked_config,
+)
 
 # Where Kubernetes puts a pod's credentials, unless its manifest says that it has none.
 TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -45,10 +49,8 @@ class PlatformRunLauncher(RunLauncher, ConfigurableClass):
             return cls(inst_data)
         from platform_assets.foundation.execution.pod_launcher import PodRunLauncher
 
-        checked = process_config(resolve_to_config_type(PodRunLauncher.config_type()), dict(config_value))
-        if not checked.success or checked.value is None:
-            raise DagsterInvalidConfigError("run_launcher in dagster.yaml:", checked.errors or [], config_value)
-        return PodRunLauncher.from_config_value(inst_data, checked.value)
+        checked = checked_config(PodRunLauncher, config_value, "run_launcher in dagster.yaml:")
+        return PodRunLauncher.from_config_value(inst_data, checked)
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

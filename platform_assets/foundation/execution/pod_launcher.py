@@ -5,12 +5,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import dagster._check as check
 from dagster import DagsterRun
-from dagster._core.launcher import CheckRunHealthResult, ResumeRunContext, WorkerStatus
-from dagster_k8s.job import get_job_name_from_run_id
-from dagster_k8s.launcher import K8sRunLauncher
+from dagster_k8s import K8sRunLauncher
 
+from platform_assets.foundation.dagster_internals.core import CheckRunHealthResult, ResumeRunContext, WorkerStatus
+from platform_assets.foundation.dagster_internals.on_kubernetes import get_job_name_from_run_id
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
 
 log = logging.getLogger(__name__)
@@ -85,4 +84,6 @@ class PodRunLauncher(K8sRunLauncher):
         )
 
     def _namespace_of(self, run: DagsterRun) -> str:
-        return check.not_none(self.get_container_context_for_run(run).namespace)
+        namespace = self.get_container_context_for_run(run).namespace
+        assert namespace is not None
+        return namespace

@@ -7,35 +7,35 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import dagster._check as check
-from dagster import DagsterEvent, DagsterEventType, DagsterInstance
-from dagster._core.events import StepRetryData
-from dagster._core.execution.context.system import IStepContext
-from dagster._core.execution.plan.active import ActiveExecution
-from dagster._core.execution.plan.objects import ErrorSource
-from dagster._core.execution.plan.state import KnownExecutionState
-from dagster._core.execution.plan.step import ExecutionStep
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.step_delegating import (
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster_k8s import K8sRunLauncher
+from kubernetes.client import V1JobStatus
+
+from platform_assets.foundation.dagster_internals.core import (
+    ErrorSource,
+    ExecutionStep,
+    IStepContext,
+    KnownExecutionState,
+    RetryMode,
+    SerializableErrorInfo,
+    StepRetryData,
+)
+from platform_assets.foundation.dagster_internals.on_kubernetes import (
+    ActiveExecution,
     CheckStepHealthResult,
+    K8sContainerContext,
+    K8sStepHandler,
     StepDelegatingExecutor,
     StepHandler,
     StepHandlerContext,
-    step_delegating_executor,
+    UserDefinedDagsterK8sConfig,
+    account_for_steps_with,
 )
-from dagster._core.storage.dagster_run import DagsterRunStatus
-from dagster._utils.error import SerializableErrorInfo
-from dagster_k8s.container_context import K8sContainerContext
-from dagster_k8s.executor import K8sStepHandler
-from dagster_k8s.job import UserDefinedDagsterK8sConfig
-from dagster_k8s.launcher import K8sRunLauncher
-from kubernetes.client import V1JobStatus
-
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
-from platform_assets.foundation.execution.stamp import PRIORITY_TAG
+from platform_assets.foundation.execution.run_tags import PRIORITY_TAG
 
 if TYPE_CHECKING:
-    from dagster._core.executor.base import Executor
+    from dagster import Executor
 
 log = logging.getLogger(__name__)
 _LAUNCHED = DagsterEventType.STEP_WORKER_STARTING
@@ -83,7 +83,8 @@ class PodStepHandler(K8sStepHandler):
 
     def _attempts(self, context: StepHandlerContext) -> int:
         """How often the step was tried before."""
-        known = check.not_none(context.execute_step_args.known_state)
+        known = context.execute_step_args.known_state
+        assert known is not None
         return known.get_retry_state().get_attempt_count(self._get_step_key(context))
 
     def _has_ended(self, step: str, context: StepHandlerContext) -> bool:
@@ -140,8 +141,7 @@ class ResumableExecution(ActiveExecution):
         return running
 
 
-# The executor below makes it by this name.
-step_delegating_executor.ActiveExecution = ResumableExecution  # type: ignore[misc]
+account_for_steps_with(ResumableExecution)
 
 
 class PodExecutor(StepDelegatingExecutor):
@@ -215,7 +215,8 @@ class PodExecutor(StepDelegatingExecutor):
         self, step_context: IStepContext, err_info: SerializableErrorInfo, known_state: KnownExecutionState
     ) -> DagsterEvent:
         step = step_context.step.key
-        handler = check.inst(self._step_handler, PodStepHandler)
+        handler = self._step_handler
+        assert isinstance(handler, PodStepHandler)
         before = known_state.get_retry_state().get_attempt_count(step)
         if step not in handler.lost or before >= self._lost_pods_forgiven:
             return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
@@ -235,5 +236,6 @@ def _another_attempt(event: DagsterEvent) -> DagsterEvent:
 
 
 def _is_cancelled(instance: DagsterInstance, run_id: str) -> bool:
-    run = check.not_none(instance.get_run_by_id(run_id))
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
     return run.status in (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED)

@@ -113,10 +113,10 @@ def _profile(path: Path, name: str, value: Any) -> Profile:
     try:
         return Profile.model_validate(value)
     except ValidationError as error:
-        told = "\n".join(
+        problems = "\n".join(
             f"{path}: {'.'.join(map(str, (name, *problem['loc'])))}: {problem['msg']}" for problem in error.errors()
         )
-        raise ProfileError(told) from error
+        raise ProfileError(problems) from error
 
 
 def _prefer_spot() -> dict[str, Any]:

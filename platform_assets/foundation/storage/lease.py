@@ -81,16 +81,16 @@ class Lease:
 
     def wait(self, instead: Callable[[], T | None] = lambda: None) -> T | None:
         """Wait until this process holds the lease (returns None) or `instead()` finds something (returns that)."""
-        told, waits = None, pauses(LONGEST_PAUSE)
+        holder, waits = None, pauses(LONGEST_PAUSE)
         while True:
             if self.acquire():
                 return None
-            found = instead()
-            if found is not None:
-                return found
-            if self._watched and self._watched.holder != told:
-                told = self._watched.holder
-                log.warning("waiting for %s: it is with %s (%s)", self.what, told, self.location)
+            result = instead()
+            if result is not None:
+                return result
+            if self._watched and self._watched.holder != holder:
+                holder = self._watched.holder
+                log.warning("waiting for %s: it is with %s (%s)", self.what, holder, self.location)
             time.sleep(next(waits))
 
     def require(self) -> None:

@@ -15,7 +15,7 @@ from platform_assets.campaigns.training.body_assets import body_key
 from platform_assets.data.features.registry import GROUPS
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+    from platform_assets.foundation.dagster_internals.core import UnresolvedAssetJobDefinition
 
 REFRESH_JOB = "refresh_marts"
 

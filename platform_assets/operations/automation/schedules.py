@@ -1,7 +1,7 @@
 """Schedules: training by the campaign's clock, scoring once a day for each entity.
 
-A scoring tick asks for the latest as-of date that the exports cover: on a day without a new export that is
-the date of the day before, and what has not changed since is found rather than made.
+A scoring tick asks for the latest as-of date that the exports cover: on a day without a new export that is the date of the
+day before, and what has not changed since is found rather than made.
 """
 
 from collections.abc import Mapping

@@ -15,9 +15,9 @@ EVERY_SECONDS = 60
 def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Environment) -> dg.SensorDefinition:
     """Refreshes the marts when an export finishes, or a finished one changes.
 
-    Keyed on the content of the manifests: looking twice at the same exports starts one run. A source without
-    exports starts none, and neither does an export still in progress. An unusable one starts a run, so that
-    its failure shows where people look.
+    Keyed on the content of the manifests: looking twice at the same exports starts one run. A source without exports
+    starts none, and neither does an export still in progress. An unusable one starts a run, so that its failure shows
+    where people look.
     """
 
     @dg.sensor(

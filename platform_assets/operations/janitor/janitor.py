@@ -6,14 +6,13 @@ take over at any time, and two at once do no harm.
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dagster import DagsterInstance
 
-from platform_assets.operations.janitor.metrics import Metrics
+from platform_assets.operations.janitor.prometheus import Metrics
 from platform_assets.operations.janitor.retention import delete_old_runs
 from platform_assets.operations.janitor.sweeping import Swept, sweep
 
@@ -38,12 +37,7 @@ class Janitor:
     every: float = 15
     keep_runs: timedelta = timedelta(days=90)
 
-    def run(
-        self,
-        metrics: Metrics,
-        once: bool = False,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> Swept:
+    def run(self, metrics: Metrics, once: bool = False) -> Swept:
         """Sweeps until the process is ended, or once; the last sweep.
 
         Old runs are deleted a small batch a sweep until all are looked at, and again an hour later.
@@ -62,7 +56,7 @@ class Janitor:
             tell(swept)
             if once:
                 return swept
-            sleep(self.every)
+            time.sleep(self.every)
 
 
 def tell(swept: Swept) -> None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dagster import DagsterInstance
-from dagster._core.storage.dagster_run import RunRecord, RunsFilter
+from dagster import DagsterInstance, RunRecord, RunsFilter
 
 RUN_LABEL = "dagster/run-id"
 # A run's record is written before its Job, so a Job without one was deleted; the grace is for clocks that differ.
@@ -66,15 +65,15 @@ def delete_orphans(
         and not pod.metadata.deletion_timestamp
         and pod.status.phase in ("Pending", "Running")
     ]
-    records = records_of(instance, {_run_id(found) for found in (*open_jobs, *loose_pods)})
+    records = records_of(instance, {_run_id(part) for part in (*open_jobs, *loose_pods)})
     deleted = []
-    for kind, found, started, delete in (
+    for kind, part, started, delete in (
         *(("job", job, job.metadata.name in running, batch_api.delete_namespaced_job) for job in open_jobs),
         *(("pod", pod, pod.status.phase == "Running", core_api.delete_namespaced_pod) for pod in loose_pods),
     ):
-        why = reason_to_delete(records.get(_run_id(found)), started, found.metadata.creation_timestamp, now)
-        if why and _delete(delete, found, namespace):
-            deleted.append(Deleted(kind, found.metadata.name, _run_id(found), why))
+        why = reason_to_delete(records.get(_run_id(part)), started, part.metadata.creation_timestamp, now)
+        if why and _delete(delete, part, namespace):
+            deleted.append(Deleted(kind, part.metadata.name, _run_id(part), why))
     return deleted, pods
 
 
@@ -114,8 +113,8 @@ def _listed(list_page: Callable[..., Any], namespace: str) -> Iterator[Any]:
             return
 
 
-def _run_id(found: Any) -> str:
-    return str(found.metadata.labels[RUN_LABEL])
+def _run_id(part: Any) -> str:
+    return str(part.metadata.labels[RUN_LABEL])
 
 
 def _is_finished(job: Any) -> bool:
@@ -123,13 +122,13 @@ def _is_finished(job: Any) -> bool:
     return any(entry.type in ended and entry.status == "True" for entry in job.status.conditions or ())
 
 
-def _delete(delete: Callable[..., Any], found: Any, namespace: str) -> bool:
+def _delete(delete: Callable[..., Any], part: Any, namespace: str) -> bool:
     """Whether it was still there. By its uid, so that a newer one of the same name is left alone."""
     from kubernetes.client import ApiException, V1DeleteOptions, V1Preconditions
 
-    options = V1DeleteOptions(propagation_policy="Background", preconditions=V1Preconditions(uid=found.metadata.uid))
+    options = V1DeleteOptions(propagation_policy="Background", preconditions=V1Preconditions(uid=part.metadata.uid))
     try:
-        delete(found.metadata.name, namespace, body=options, _request_timeout=TIMEOUT)
+        delete(part.metadata.name, namespace, body=options, _request_timeout=TIMEOUT)
     except ApiException as error:
         if error.status in (404, 409):
             return False

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogEntry
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES, DagsterRun, RunsFilter
-from dagster._core.storage.tags import BACKFILL_ID_TAG
+import dagster as dg
+
+from platform_assets.foundation.dagster_internals.core import BACKFILL_ID_TAG, FINISHED_STATUSES, NOT_FINISHED_STATUSES
+from platform_assets.foundation.dagster_internals.storage import BulkActionsFilter, BulkActionStatus
 
 BATCH = 25
-MADE, SEEN = DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION
-PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-CHECKED = (DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION)
-TOLD = {MADE, SEEN, PLANNED, *CHECKED}
+MADE, SEEN = dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION
+PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+CHECKED = (dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+WORDS = {MADE, SEEN, PLANNED, *CHECKED}
 OPEN_BACKFILLS = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
 
 
@@ -51,7 +51,7 @@ def age_of(text: str) -> timedelta:
 
 
 def delete_old_runs(
-    instance: DagsterInstance, keep: timedelta, now: datetime, after: datetime | None = None
+    instance: dg.DagsterInstance, keep: timedelta, now: datetime, after: datetime | None = None
 ) -> Retained:
     """Deletes the oldest finished runs that ended longer than `keep` ago, a small batch at a time.
 
@@ -61,7 +61,9 @@ def delete_old_runs(
     """
     before = now - keep
     old = instance.get_run_records(
-        RunsFilter(statuses=list(FINISHED_STATUSES), created_after=after, created_before=before, updated_before=before),
+        dg.RunsFilter(
+            statuses=list(FINISHED_STATUSES), created_after=after, created_before=before, updated_before=before
+        ),
         limit=BATCH,
         ascending=True,
     )
@@ -78,28 +80,28 @@ def delete_old_runs(
     return Retained(tuple(deleted), tuple(kept), old[-1].create_timestamp if len(old) == BATCH else None)
 
 
-def has_latest_word(instance: DagsterInstance, run: DagsterRun) -> bool:
+def has_latest_word(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether something this run said of an asset, a partition or a check has not been said anew since."""
-    said: set[tuple[DagsterEventType, AssetKey, str | None]] = set()
+    words: set[tuple[dg.DagsterEventType, dg.AssetKey, str | None]] = set()
     assets, checks = set(), set()
-    for entry in _told(instance, run.run_id):
+    for entry in _words_of(instance, run.run_id):
         event = entry.get_dagster_event()
         if event.event_type in CHECKED:
-            told = event.event_specific_data
-            checks.add(AssetCheckKey(told.asset_key, told.check_name))  # type: ignore[union-attr]
+            check = event.event_specific_data
+            checks.add(dg.AssetCheckKey(check.asset_key, check.check_name))  # type: ignore[union-attr]
         elif event.asset_key is not None:
             assets.add(event.asset_key)
             if event.event_type != PLANNED:
-                said.add((event.event_type, event.asset_key, event.partition))
+                words.add((event.event_type, event.asset_key, event.partition))
     return (
-        any(_latest_run(instance, *told) == run.run_id for told in said)
+        any(_latest_run(instance, *word) == run.run_id for word in words)
         or _is_shown_for_an_asset(instance, run.run_id, assets)
         or _is_shown_for_a_check(instance, run.run_id, checks)
     )
 
 
 def _latest_run(
-    instance: DagsterInstance, event_type: DagsterEventType, key: AssetKey, partition: str | None
+    instance: dg.DagsterInstance, event_type: dg.DagsterEventType, key: dg.AssetKey, partition: str | None
 ) -> str | None:
     """The run that said the latest of this kind on the asset and partition."""
     # By asset and not by storage id: in SQLite a run's events and the assets' index count apart.
@@ -107,7 +109,7 @@ def _latest_run(
     partitions = None if partition is None else [partition]
     cursor = None
     while True:
-        page = fetch(AssetRecordsFilter(asset_key=key, asset_partitions=partitions), limit=100, cursor=cursor)
+        page = fetch(dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions), limit=100, cursor=cursor)
         # Without a partition asked for, those of partitions come along.
         latest = next((record.run_id for record in page.records if record.partition_key == partition), None)
         if latest is not None or not page.has_more:
@@ -115,7 +117,7 @@ def _latest_run(
         cursor = page.cursor
 
 
-def _is_shown_for_an_asset(instance: DagsterInstance, run_id: str, assets: Set[AssetKey]) -> bool:
+def _is_shown_for_an_asset(instance: dg.DagsterInstance, run_id: str, assets: Set[dg.AssetKey]) -> bool:
     """Whether an asset's page shows it as the latest run, or as a partition's that failed before it made anything."""
     entries = [record.asset_entry for record in instance.get_asset_records(list(assets))] if assets else []
     if any(run_id in (entry.last_run_id, entry.last_planned_materialization_run_id) for entry in entries):
@@ -126,23 +128,23 @@ def _is_shown_for_an_asset(instance: DagsterInstance, run_id: str, assets: Set[A
     return any(run_id == attempt[0] for key in assets for attempt in failed_attempts(key).values())
 
 
-def _is_shown_for_a_check(instance: DagsterInstance, run_id: str, checks: Set[AssetCheckKey]) -> bool:
+def _is_shown_for_a_check(instance: dg.DagsterInstance, run_id: str, checks: Set[dg.AssetCheckKey]) -> bool:
     shown = instance.event_log_storage.get_asset_check_summary_records(list(checks)) if checks else {}
     return any(run_id in (record.last_run_id, record.last_completed_run_id) for record in shown.values())
 
 
-def _referred_to(instance: DagsterInstance) -> tuple[set[str], set[str]]:
+def _referred_to(instance: dg.DagsterInstance) -> tuple[set[str], set[str]]:
     """Runs that a live run re-executes, and back-fills that still ask what their runs did."""
-    live = instance.get_runs(RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
+    live = instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
     runs = {run_id for run in live for run_id in (run.parent_run_id, run.root_run_id) if run_id}
     backfills = instance.get_backfills(filters=BulkActionsFilter(statuses=OPEN_BACKFILLS))
     return runs, {backfill.backfill_id for backfill in backfills}
 
 
-def _told(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:
+def _words_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.EventLogEntry]:
     cursor = None
     while True:
-        page = instance.get_records_for_run(run_id, cursor=cursor, of_type=TOLD, limit=1000)
+        page = instance.get_records_for_run(run_id, cursor=cursor, of_type=WORDS, limit=1000)
         yield from (record.event_log_entry for record in page.records)
         if not page.has_more:
             return

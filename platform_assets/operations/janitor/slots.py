@@ -15,11 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dagster import DagsterInstance
-from dagster._core.execution.stats import StepEventStatus
-from dagster._core.storage.dagster_run import RunRecord
-from dagster._utils.concurrency import ConcurrencyKeyInfo
+from dagster import DagsterInstance, RunRecord
 
+from platform_assets.foundation.dagster_internals.core import ConcurrencyKeyInfo, StepEventStatus
+from platform_assets.foundation.dagster_internals.storage import assign_pending_steps
 from platform_assets.operations.janitor.orphans import records_of
 
 # A step's run gives its slot back within seconds; one whose pod died does when it is resumed, which takes minutes.
@@ -118,14 +117,13 @@ def _freed_of_live_run(
 
 def _handed_on(instance: DagsterInstance, now: datetime) -> list[Freed]:
     """Assigns free slots to the steps that have waited longest in vain, highest priority first."""
-    handed = []
+    hand_overs = []
     for pool in pool_states(instance):
         unassigned = [waiting for waiting in pool.pending_steps if waiting.assigned_timestamp is None]
         free = pool.slot_count - (len(pool.pending_steps) - len(unassigned))
         overdue = [waiting for waiting in unassigned if now - waiting.enqueued_timestamp > WAITING_GRACE]
         names = [pool.concurrency_key] * min(free, len(overdue))
         if names:
-            # Not in Dagster's interface for storages, but every SQL storage has it; a test holds it to what it does.
-            instance.event_log_storage.assign_pending_steps(names)  # type: ignore[attr-defined]
-            handed += [Freed(name, "handed on") for name in names]
-    return handed
+            assign_pending_steps(instance, names)
+            hand_overs += [Freed(name, "handed on") for name in names]
+    return hand_overs

@@ -6,8 +6,8 @@ from typing import Any
 
 from dagster import DagsterInstance
 
+from platform_assets.operations.janitor.ageing import age_queued_runs, age_waiting_steps
 from platform_assets.operations.janitor.orphans import Deleted, delete_orphans
-from platform_assets.operations.janitor.queueing import age_queued_runs, age_waiting_steps
 from platform_assets.operations.janitor.slots import Freed, free_stuck_slots
 
 # Answers of an API server, or of what stands before it, that mean "not now".

@@ -13,8 +13,8 @@ from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.versions import BigQueryVersions
 from platform_assets.environment import Environment, environment_from_variables
-from tests.data.engines.conftest import CUSTOMERS, ORDERS, WATERMARKS
 from tests.data.engines.in_bigquery import build_table, make_datasets
+from tests.data.small_catalog import CUSTOMERS, ORDERS, WATERMARKS
 from tests.emulators.killing_proxy import When, killing_proxy
 
 MARTS = [CUSTOMERS, ORDERS]

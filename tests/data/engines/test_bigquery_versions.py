@@ -13,8 +13,8 @@ from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.reading import BigQueryWarehouse
 from platform_assets.data.engines.bigquery.versions import BigQueryVersions
 from platform_assets.environment import Environment
-from tests.data.engines.conftest import CATALOG, CUSTOMERS, FIRST, ORDERS, WATERMARK, Order
 from tests.data.engines.in_bigquery import TAG, build_table, make_datasets
+from tests.data.small_catalog import CATALOG, CUSTOMERS, FIRST, ORDERS, WATERMARK, Order
 
 DESCRIBED = replace(
     ORDERS, description="One row per order.", descriptions={"order_id": "The order."}, require_partition_filter=True

@@ -10,8 +10,8 @@ import pytest
 from platform_assets.data.catalog.catalog import CatalogError
 from platform_assets.data.catalog.pointer import MartRefused, MartStore
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
-from tests.data.engines.conftest import CATALOG, CUSTOMERS, FIRST, ORDERS, WATERMARKS, Order
 from tests.data.engines.writing import publish_from
+from tests.data.small_catalog import CATALOG, CUSTOMERS, FIRST, ORDERS, WATERMARKS, Order
 
 FEBRUARY = datetime(1998, 2, 1, tzinfo=UTC)
 

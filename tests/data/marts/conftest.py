@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from platform_assets.data.catalog.catalog import Catalog, read_manifest
+from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.marts.build import ModelOutcome, Transform, build
-from platform_assets.data.marts.dbt import local_project, parse_project
+from platform_assets.data.marts.dbt import parse_project
 from platform_assets.data.marts.graph import ProjectGraph
 from platform_assets.data.marts.opening import open_transform
 from platform_assets.environment import REPOSITORY, Environment, local_environment
@@ -47,7 +48,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     environment = local_environment(data, dbt_project=project)
     write_small_world(environment.raw)
     leave_a_load_aside(environment.raw)
-    parse_project(local_project(project, environment.raw, environment.dbt_database))
+    parse_project(open_engine(environment).dbt)
     return environment
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ import pytest
 
 from platform_assets.data.catalog.pointer import MartRefused, MartStore
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
-from platform_assets.data.marts.build import TransformFailed, build
-from platform_assets.data.marts.dbt import DbtError, local_project, project_hash
-from platform_assets.data.marts.exports_record import RawTableEmpty, raw_tables_in_folder
+from platform_assets.data.marts.build import RawTableEmpty, TransformFailed, build
+from platform_assets.data.marts.dbt import DbtError, project_hash
 from platform_assets.environment import Environment
-from tests.data.marts.conftest import World
+from tests.data.marts.conftest import World, transform_of
 from tests.data.marts.raw import (
     MOVIES_EXPORTED_AT,
     SHOP_EXPORTED_AT,
@@ -215,7 +213,7 @@ def test_a_change_anywhere_in_the_project_is_seen(world: World, tmp_path: Path) 
 
 
 def test_a_raw_table_that_was_never_loaded_is_named(world: World, tmp_path: Path) -> None:
-    empty = replace(world.transform, raw=partial(raw_tables_in_folder, tmp_path))
+    empty = transform_of(replace(world.environment, data=tmp_path))
     with pytest.raises(
         RawTableEmpty, match=r"raw table shop\.customers: no export in .*materialise raw/shop/customers"
     ):
@@ -268,12 +266,7 @@ def test_a_failed_test_publishes_nothing_and_refuses_readers(world: World, extra
 @pytest.mark.slow
 def test_empty_raw_tables_build_empty_marts(world: World, tmp_path: Path) -> None:
     write_empty_world(tmp_path / "raw")
-    transform = replace(
-        world.transform,
-        project=local_project(world.environment.dbt_project, tmp_path / "raw", world.environment.dbt_database),
-        raw=partial(raw_tables_in_folder, tmp_path / "raw"),
-        marts=MartStore(tmp_path / "marts"),
-    )
+    transform = transform_of(replace(world.environment, data=tmp_path))
     build(transform, world.transform.graph.models)
     assert {name: table.rows for name, table in transform.marts.read().items()} == dict.fromkeys(MARTS, 0)
 

@@ -1,5 +1,5 @@
 """Fixtures of the artifact tests."""
 
-from tests.foundation.storage.roots import root, shared_root
+from tests.foundation.storage.roots import root
 
-__all__ = ["root", "shared_root"]
+__all__ = ["root"]

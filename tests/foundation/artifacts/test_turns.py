@@ -25,8 +25,8 @@ def never(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_processes_that_ask_at_once_build_once_and_get_the_same(shared_root: str) -> None:
-    actors = [started("build_at_once", shared_root, f"by {number}") for number in range(6)]
+def test_processes_that_ask_at_once_build_once_and_get_the_same(root: str) -> None:
+    actors = [started("build_at_once", root, f"by {number}") for number in range(6)]
     told = [actor.communicate()[0].split("\n")[:-1] for actor in actors]
     assert [actor.returncode for actor in actors] == [0] * 6
     assert sum(lines.count("building") for lines in told) == 1
@@ -34,56 +34,56 @@ def test_processes_that_ask_at_once_build_once_and_get_the_same(shared_root: str
     assert sorted(lines[-1].split()[1] for lines in told) == ["False"] + ["True"] * 5
 
 
-def test_who_waits_gets_what_the_other_made(shared_root: str) -> None:
-    builder = started("build", shared_root, "theirs", NEVER)
+def test_who_waits_gets_what_the_other_made(root: str) -> None:
+    builder = started("build", root, "theirs", NEVER)
     assert said(builder) == "building"
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(ArtifactStore(shared_root).get_or_build, RECIPE, never)
+        waiting = pool.submit(ArtifactStore(root).get_or_build, RECIPE, never)
         go_on(builder)
         artifact = waiting.result()
     assert builder.wait() == 0
     assert artifact.hit
     assert artifact.reason == "another process made it meanwhile"
     assert Path(artifact.path("nested/data.txt")).read_text() == "theirs"
-    assert files_at(shared_root).names("leases/") == []
+    assert files_at(root).names("leases/") == []
 
 
-def test_a_killed_builder_s_work_is_taken_over(shared_root: str) -> None:
-    builder = started("build", shared_root, "theirs", SOON)
+def test_a_killed_builder_s_work_is_taken_over(root: str) -> None:
+    builder = started("build", root, "theirs", SOON)
     assert said(builder) == "building"
     builder.send_signal(signal.SIGKILL)
     builder.wait()
-    artifact = ArtifactStore(shared_root).get_or_build(RECIPE, writes("ours"))
+    artifact = ArtifactStore(root).get_or_build(RECIPE, writes("ours"))
     assert not artifact.hit
     assert Path(artifact.path("nested/data.txt")).read_text() == "ours"
-    assert files_at(shared_root).names("leases/") == []
+    assert files_at(root).names("leases/") == []
 
 
 def test_a_kill_between_content_and_record_shows_nothing_and_the_rerun_equals_an_undisturbed_one(
-    shared_root: str, tmp_path: Path
+    root: str, tmp_path: Path
 ) -> None:
-    assert started("die_before_the_record", shared_root).wait() == -signal.SIGKILL
-    assert files_at(shared_root).names("content/") != []
-    store = ArtifactStore(shared_root)
+    assert started("die_before_the_record", root).wait() == -signal.SIGKILL
+    assert files_at(root).names("content/") != []
+    store = ArtifactStore(root)
     assert store.find(RECIPE.fingerprint) is None
     rerun = store.get_or_build(RECIPE, writes("one"))
     assert rerun.ref == ArtifactStore(tmp_path / "undisturbed").get_or_build(RECIPE, writes("one")).ref
 
 
-def test_a_builder_stopped_until_another_published_cannot_undo_it_and_takes_it_for_its_own(shared_root: str) -> None:
-    builder = started("build", shared_root, "late", SOON)
+def test_a_builder_stopped_until_another_published_cannot_undo_it_and_takes_it_for_its_own(root: str) -> None:
+    builder = started("build", root, "late", SOON)
     assert said(builder) == "building"
     builder.send_signal(signal.SIGSTOP)
-    ours = ArtifactStore(shared_root).get_or_build(RECIPE, writes("ours"))
-    record = files_at(shared_root).read(f"recipes/{RECIPE.fingerprint}.json")
-    latest = files_at(shared_root).read(f"latest/{RECIPE.key}.json")
+    ours = ArtifactStore(root).get_or_build(RECIPE, writes("ours"))
+    record = files_at(root).read(f"recipes/{RECIPE.fingerprint}.json")
+    latest = files_at(root).read(f"latest/{RECIPE.key}.json")
     builder.send_signal(signal.SIGCONT)
     go_on(builder)
     reason = "another process published the same first; its artifact stands"
     assert said(builder) == f"{ours.ref.content_hash} ours {reason}"
     assert builder.wait() == 0
-    assert files_at(shared_root).read(f"recipes/{RECIPE.fingerprint}.json") == record
-    assert files_at(shared_root).read(f"latest/{RECIPE.key}.json") == latest
+    assert files_at(root).read(f"recipes/{RECIPE.fingerprint}.json") == record
+    assert files_at(root).read(f"latest/{RECIPE.key}.json") == latest
 
 
 def test_a_hit_asks_for_no_lease(root: str) -> None:

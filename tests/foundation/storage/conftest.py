@@ -1,5 +1,5 @@
 """Fixtures of the storage tests."""
 
-from tests.foundation.storage.roots import bucket_root, root, shared_root
+from tests.foundation.storage.roots import bucket_root, root
 
-__all__ = ["bucket_root", "root", "shared_root"]
+__all__ = ["bucket_root", "root"]

@@ -1,4 +1,4 @@
-"""The places every promise about stored files is tested in: a folder, this process's memory, a bucket."""
+"""The places every promise about stored files is tested in: a folder and a bucket."""
 
 from pathlib import Path
 
@@ -7,31 +7,23 @@ import pytest
 BUCKET = pytest.param("bucket", marks=pytest.mark.bigquery)
 
 
-def _root(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def _in_bucket(variables: dict[str, str]) -> str:
     from platform_assets.environment import environment_from_variables
 
-    if kind == "folder":
-        return str(tmp_path / "stored")
-    if kind == "memory":
-        return f"memory://{tmp_path.name}"
-    cloud = environment_from_variables(request.getfixturevalue("cloud_variables")).cloud
+    cloud = environment_from_variables(variables).cloud
     assert cloud is not None
     return cloud.place("stored")
 
 
-@pytest.fixture(params=["folder", "memory", BUCKET])
+@pytest.fixture(params=["folder", BUCKET])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty place of each kind."""
-    return _root(request.param, request, tmp_path)
-
-
-@pytest.fixture(params=["folder", BUCKET])
-def shared_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place of each kind that several processes can share."""
-    return _root(request.param, request, tmp_path)
+    if request.param == "folder":
+        return str(tmp_path / "stored")
+    return _in_bucket(request.getfixturevalue("cloud_variables"))
 
 
 @pytest.fixture
-def bucket_root(request: pytest.FixtureRequest, tmp_path: Path, cloud_variables: dict[str, str]) -> str:
+def bucket_root(cloud_variables: dict[str, str]) -> str:
     """An empty place in a bucket."""
-    return _root("bucket", request, tmp_path)
+    return _in_bucket(cloud_variables)

@@ -104,37 +104,37 @@ def test_one_that_a_power_cut_left_unreadable_frees_itself_too(root: str) -> Non
 
 
 @pytest.mark.slow
-def test_what_twenty_processes_do_under_it_happens_one_at_a_time(shared_root: str) -> None:
-    counting = [started("increment_under_lease", shared_root, 2) for _ in range(20)]
+def test_what_twenty_processes_do_under_it_happens_one_at_a_time(root: str) -> None:
+    counting = [started("increment_under_lease", root, 2) for _ in range(20)]
     assert [actor.wait() for actor in counting] == [0] * 20
-    assert files_at(shared_root).read("counter").content == b"40"
-    assert files_at(shared_root).names() == ["counter"]
+    assert files_at(root).read("counter").content == b"40"
+    assert files_at(root).names() == ["counter"]
 
 
-def test_a_killed_holder_s_lease_goes_to_who_waits(shared_root: str) -> None:
-    killed(started("hold", shared_root, SOON))
-    with Lease(files_at(shared_root), NAME, NEVER) as lease:
+def test_a_killed_holder_s_lease_goes_to_who_waits(root: str) -> None:
+    killed(started("hold", root, SOON))
+    with Lease(files_at(root), NAME, NEVER) as lease:
         lease.require()
 
 
 def test_a_holder_stopped_until_another_took_over_learns_it_and_leaves_the_other_s_lease_alone(
-    shared_root: str,
+    root: str,
 ) -> None:
-    holder = started("hold", shared_root, SOON)
+    holder = started("hold", root, SOON)
     assert said(holder) == "held"
     holder.send_signal(signal.SIGSTOP)
-    with Lease(files_at(shared_root), NAME, NEVER) as lease:
-        before = files_at(shared_root).read(NAME)
+    with Lease(files_at(root), NAME, NEVER) as lease:
+        before = files_at(root).read(NAME)
         holder.send_signal(signal.SIGCONT)
         go_on(holder)
         assert said(holder) == "lost"
         assert holder.wait() == 0
-        assert files_at(shared_root).read(NAME) == before
+        assert files_at(root).read(NAME) == before
         lease.require()
 
 
-def test_a_holder_stopped_for_too_long_goes_on_when_nobody_took_over(shared_root: str) -> None:
-    holder = started("hold", shared_root, SOON)
+def test_a_holder_stopped_for_too_long_goes_on_when_nobody_took_over(root: str) -> None:
+    holder = started("hold", root, SOON)
     assert said(holder) == "held"
     holder.send_signal(signal.SIGSTOP)
     time.sleep(SOON * 1.5)
@@ -142,13 +142,13 @@ def test_a_holder_stopped_for_too_long_goes_on_when_nobody_took_over(shared_root
     go_on(holder)
     assert said(holder) == "still held"
     assert holder.wait() == 0
-    assert files_at(shared_root).names() == []
+    assert files_at(root).names() == []
 
 
-def test_a_holder_who_ends_well_kept_it(shared_root: str) -> None:
-    holder = started("hold", shared_root, NEVER)
+def test_a_holder_who_ends_well_kept_it(root: str) -> None:
+    holder = started("hold", root, NEVER)
     assert said(holder) == "held"
     go_on(holder)
     assert said(holder) == "still held"
     assert holder.wait() == 0
-    assert files_at(shared_root).names() == []
+    assert files_at(root).names() == []

@@ -12,27 +12,27 @@ MANY = 20
 
 
 @pytest.mark.slow
-def test_twenty_processes_that_count_on_lose_nothing(shared_root: str) -> None:
-    counting = [started("increment", shared_root, 5) for _ in range(MANY)]
+def test_twenty_processes_that_count_on_lose_nothing(root: str) -> None:
+    counting = [started("increment", root, 5) for _ in range(MANY)]
     assert [actor.wait() for actor in counting] == [0] * MANY
-    assert files_at(shared_root).read("counter").content == str(MANY * 5).encode()
-    assert files_at(shared_root).names() == ["counter"]
+    assert files_at(root).read("counter").content == str(MANY * 5).encode()
+    assert files_at(root).names() == ["counter"]
 
 
 @pytest.mark.slow
-def test_twenty_processes_that_create_one_file_make_it_once(shared_root: str) -> None:
-    creating = [started("create", shared_root, number) for number in range(MANY)]
+def test_twenty_processes_that_create_one_file_make_it_once(root: str) -> None:
+    creating = [started("create", root, number) for number in range(MANY)]
     made = [said(actor) for actor in creating]
     assert [actor.wait() for actor in creating] == [0] * MANY
     assert made.count("True") == 1
-    assert files_at(shared_root).read("once").content == str(made.index("True")).encode()
+    assert files_at(root).read("once").content == str(made.index("True")).encode()
 
 
-def test_a_reader_sees_a_whole_file_while_others_replace_it_and_after_they_are_killed(shared_root: str) -> None:
+def test_a_reader_sees_a_whole_file_while_others_replace_it_and_after_they_are_killed(root: str) -> None:
     whole = {letter * TORN_SIZE for letter in (b"a", b"b")}
-    files = files_at(shared_root)
+    files = files_at(root)
     for _ in range(2):
-        writers = [started("write_endlessly", shared_root) for _ in range(2)]
+        writers = [started("write_endlessly", root) for _ in range(2)]
         assert [said(writer) for writer in writers] == ["writing", "writing"]
         assert {files.read("torn").content for _ in range(50)} <= whole
         for writer in writers:

@@ -6,8 +6,6 @@ they mean (`audiences.audience`), or how slices are replaced (`slices`).
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or made here.
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +13,10 @@ from typing import TYPE_CHECKING
 from platform_assets.data.engines.bigquery.columns import fields_of
 from platform_assets.data.engines.bigquery.connection import BigQuery, quoted
 from platform_assets.data.engines.bigquery.slices import Layout, load_files, make_table, replace_slice
+from platform_assets.data.engines.engine import AudienceTable
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
-
-
-@dataclass(frozen=True)
-class AudienceTable:
-    """A campaign's table.
-
-    Attributes:
-        columns: column → what it means; the first is the entity's key.
-    """
-
-    campaign: str
-    description: str
-    columns: Mapping[str, str]
 
 
 def publish_table(bigquery: BigQuery, audience: AudienceTable, file: Path, uri: str, as_of: datetime) -> str:

@@ -1,17 +1,18 @@
-"""Making what the platform needs in Google Cloud before its first run: the datasets and the bucket.
+"""What the platform needs in Google Cloud before its first run: the datasets and the bucket.
 
-Belongs here: their names, settings and order, and saying what is missing to make them. Does not belong here: projects, roles
-and policy tags, which whoever owns the project gives (`deploy/`).
+Belongs here: their names, settings and order, making them, and saying what is missing of them. Does not belong here:
+projects, roles and policy tags, which whoever owns the project gives (`deploy/`).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.connection import BigQuery, retrying
 from platform_assets.data.engines.bigquery.slices import DAY_MS
+from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Cloud
+from platform_assets.foundation.storage import files_at
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
@@ -28,21 +29,7 @@ DATASETS = {
 SCRATCH_EXPIRY_MS = DAY_MS
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What came of one dataset or bucket.
-
-    Attributes:
-        good: whether the platform can work with it.
-        found: made, found, changed, or what is wrong and what to do.
-    """
-
-    what: str
-    good: bool
-    found: str
-
-
-def prepare(bigquery: BigQuery) -> Iterator[Prepared]:
+def prepare(bigquery: BigQuery) -> Iterator[Readiness]:
     """Make the datasets and the bucket that are missing, and say of each what was done; safe to repeat."""
     for purpose, description in DATASETS.items():
         name = f"{bigquery.cloud.project}.{bigquery.cloud.dataset(purpose)}"
@@ -52,19 +39,42 @@ def prepare(bigquery: BigQuery) -> Iterator[Prepared]:
     yield _attempt(bucket, "Storage Admin (roles/storage.admin)", partial(_bucket, bigquery))
 
 
-def _attempt(what: str, role: str, make: Callable[[], str]) -> Prepared:
+def look(bigquery: BigQuery) -> Iterator[Readiness]:
+    """Say of each dataset and of the bucket whether it can be reached; of the credentials, when there are none."""
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
+    cloud = bigquery.cloud
+    looks: dict[str, Callable[[], object]] = {
+        f"dataset {name}": partial(lambda dataset: bigquery.client.get_dataset(dataset, retry=retrying()), name)
+        for name in map(cloud.dataset, DATASETS)
+    }
+    looks[f"bucket {cloud.bucket}"] = partial(files_at(cloud.place("marts")).names, "current.json")
+    for what, reach in looks.items():
+        try:
+            reach()
+        except GoogleAuthError as error:
+            yield Readiness("credentials", False, str(error), "run `gcloud auth application-default login`")
+            return
+        except (FileNotFoundError, GoogleAPICallError) as error:
+            yield Readiness(what, False, str(error), "run `platform-assets prepare`, which says what it may not do")
+        else:
+            yield Readiness(what, True, "found")
+
+
+def _attempt(what: str, role: str, make: Callable[[], str]) -> Readiness:
     from google.api_core.exceptions import Conflict, Forbidden
 
     try:
-        return Prepared(what, True, make())
+        return Readiness(what, True, make())
     except Forbidden as error:
         reason = error.errors[0].get("message", error.message) if error.errors else error.message
         remedy = f"Ask for the role {role} on the project, or let somebody who has it run this"
-        return Prepared(what, False, f"not allowed: {reason.rstrip('.')}. {remedy}.")
+        return Readiness(what, False, f"not allowed: {reason.rstrip('.')}. {remedy}.")
     except Conflict:
-        return Prepared(what, False, "the name is taken by somebody else's bucket; choose another: PLATFORM_BUCKET.")
+        return Readiness(what, False, "the name is taken by somebody else's bucket; choose another: PLATFORM_BUCKET.")
     except _Elsewhere as error:
-        return Prepared(what, False, str(error))
+        return Readiness(what, False, str(error))
 
 
 class _Elsewhere(Exception):

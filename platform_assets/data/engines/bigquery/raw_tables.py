@@ -1,15 +1,15 @@
 """Raw tables in BigQuery: when a verified table of an export becomes visible, and what is loaded already.
 
 Belongs here: the layout of raw tables, the record of loaded exports, idempotence by export id, and the order verify – all,
-then publish – each in one transaction. Does not belong here: how a table is loaded aside and verified
-(`bigquery_staging`), and which exports there are (`discover`).
+then publish – each in one transaction. Does not belong here: how a table is loaded aside and verified (`staging`), and which
+exports there are (`raw.discover`).
 
 A raw table `<stage>_raw.<source>__<table>` holds all exports of a table, a slice each; `<stage>_raw._exports` has a row for
 each slice, written in the slice's own transaction.
 """
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -41,6 +41,7 @@ class BigQueryTables:
 
     def __init__(self, bigquery: BigQuery) -> None:
         self._bigquery = bigquery
+        self._exports = bigquery.name("raw", EXPORTS)
 
     def load(self, wanted: Iterable[Wanted]) -> list[RawTable]:
         """See `RawTables.load`; a table is verified in the scratch dataset, and published by one transaction.
@@ -66,26 +67,30 @@ class BigQueryTables:
                     raise
         return [done[table, export.export_id] for export, table in wanted]
 
-    def loaded(self, source: str, tables: Collection[str]) -> dict[str, list[RawTable]]:
+    def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
         """See `RawTables.loaded`; one query whatever the number of tables."""
-        found: dict[str, list[RawTable]] = {table: [] for table in tables}
-        record = self._bigquery.name("raw", EXPORTS)
-        if self._bigquery.find(record) is None:
-            return found
+        loaded: dict[tuple[str, str], list[RawTable]] = {table: [] for table in tables}
+        sources = sorted({source for source, _ in loaded})
+        if not sources or self._bigquery.find(self._exports) is None:
+            return loaded
         rows = self._bigquery.values(
-            f"select table_name, export_id, exported_at, content_hash, row_count from {quoted(record)} "
-            f"where source_name = {literal(source)}",
-            source,
+            f"select source_name, table_name, export_id, exported_at, content_hash, row_count from {quoted(self._exports)} "
+            f"where source_name in ({', '.join(map(literal, sources))})",
+            " ".join(sources),
         )
-        for table, export_id, exported_at, content_hash, count in rows:
-            if table in found:
+        for source, table, export_id, at, content_hash, count in rows:
+            if (source, table) in loaded:
                 location = self.location(source, table)
-                found[table].append(RawTable(source, table, export_id, exported_at, content_hash, count, location))
-        return {table: in_order(exports) for table, exports in found.items()}
+                loaded[source, table].append(RawTable(source, table, export_id, at, content_hash, count, location))
+        return {table: in_order(exports) for table, exports in loaded.items()}
 
     def location(self, source: str, table: str) -> str:
         """See `RawTables.location`."""
         return self._bigquery.name("raw", f"{source}__{table}")
+
+    def record(self, source: str, table: str) -> str:
+        """See `RawTables.record`: one for all tables."""
+        return self._exports
 
     def _require_places(self, wanted: Iterable[Wanted]) -> None:
         from google.api_core.exceptions import NotFound
@@ -108,18 +113,17 @@ class BigQueryTables:
 
     def _not_loaded(self, wanted: Sequence[Wanted], done: _Done) -> list[Wanted]:
         """What is not loaded; adds to `done` what is."""
-        loaded = self.loaded(wanted[0][0].source, {table for _, table in wanted})
+        loaded = self.loaded((export.source, table) for export, table in wanted)
         for export, table in wanted:
-            for before in loaded[table]:
+            for before in loaded[export.source, table]:
                 if before.export_id == export.export_id:
                     self._require_same(export, before)
                     done.setdefault((table, export.export_id), before)
         return [(export, table) for export, table in wanted if (table, export.export_id) not in done]
 
     def _require_same(self, export: Export, before: RawTable) -> None:
-        record = self._bigquery.name("raw", EXPORTS)
         rows = f"with _export_id = {literal(before.export_id)}"
-        require_same(export, before, f"delete its rows {rows} from there and its row from {record}")
+        require_same(export, before, f"delete its rows {rows} from there and its row from {self._exports}")
 
     def _load(self, missing: Sequence[Wanted], done: _Done) -> None:
         """Loads what is missing; adds each to `done` when it is published."""
@@ -132,7 +136,7 @@ class BigQueryTables:
         except ExportError:
             self._remove(names)
             raise
-        record = self._record(missing[0][0].source)
+        self._make_record(missing[0][0].source)
         for (export, table), aside in zip(missing, asides, strict=True):
             raw = RawTable(
                 source=export.source,
@@ -143,7 +147,7 @@ class BigQueryTables:
                 rows=aside.rows,
                 location=self.location(export.source, table),
             )
-            new = self._publish(export, raw, aside, targets[table], record)
+            new = self._publish(export, raw, aside, targets[table])
             done[table, export.export_id] = replace(raw, new=new)
             if new and aside.name:
                 self._remove([aside.name])
@@ -197,8 +201,8 @@ class BigQueryTables:
         )
         return make_table(self._bigquery, self.location(export.source, table), layout, export.source)
 
-    def _record(self, source: str) -> str:
-        """The name of the record of loaded exports, made if it is not there."""
+    def _make_record(self, source: str) -> None:
+        """The record of loaded exports, if it is not there."""
         from google.cloud.bigquery import SchemaField
 
         columns = (
@@ -210,16 +214,16 @@ class BigQueryTables:
             ("row_count", "INTEGER", "Rows of the table in this export."),
             ("loaded_at", "TIMESTAMP", "When it was loaded."),
         )
-        name = self._bigquery.name("raw", EXPORTS)
         schema = tuple(SchemaField(column, kind, description=meaning) for column, kind, meaning in columns)
-        make_table(self._bigquery, name, Layout("The exports that were loaded, a row a table.", schema), source)
-        return name
+        make_table(
+            self._bigquery, self._exports, Layout("The exports that were loaded, a row a table.", schema), source
+        )
 
-    def _publish(self, export: Export, raw: RawTable, aside: Aside, target: "Table", record: str) -> bool:
+    def _publish(self, export: Export, raw: RawTable, aside: Aside, target: "Table") -> bool:
         """Whether this call published the slice, rather than another process."""
 
         def stands() -> bool:
-            loaded = self.loaded(raw.source, [raw.table])[raw.table]
+            [loaded] = self.loaded([(raw.source, raw.table)]).values()
             before = next((other for other in loaded if other.export_id == raw.export_id), None)
             if before is not None:
                 self._require_same(export, before)
@@ -243,6 +247,6 @@ class BigQueryTables:
             schema=aside.schema,
             source=raw.source,
             stands=stands,
-            also=f"delete from {quoted(record)} where {same};\n"
-            f"insert into {quoted(record)} ({', '.join(row)}) values ({', '.join(row.values())})",
+            also=f"delete from {quoted(self._exports)} where {same};\n"
+            f"insert into {quoted(self._exports)} ({', '.join(row)}) values ({', '.join(row.values())})",
         )

@@ -1,8 +1,7 @@
 """One table of one export, loaded into a BigQuery table aside and verified there in SQL; nothing here publishes.
 
 Belongs here: the schema that the files are loaded with, and the query that counts what is wrong with them. Does not belong
-here: what must hold (`verification`), jobs and transactions (`warehouse.bigquery.slices`), and when a raw table becomes
-visible (`bigquery_tables`).
+here: what must hold (`verification`), jobs and transactions (`slices`), and when a raw table becomes visible (`raw_tables`).
 
 Rows never pass through Python, and data files are not downloaded: GCS knows their checksums, and Parquet's footers, some
 kilobytes a part, tell columns and rows. What a load job cannot tell apart, rows by file, is not compared for DynamoDB:

@@ -5,10 +5,9 @@ clustering, descriptions, policy tags, labels), then filled by one copy job, whi
 complete: a table without the mark is somebody's crash and is made again. The view `<stage>_marts.<mart>` follows the
 pointer, for people who write SQL.
 
-Belongs here: copies, content hashes, views. Does not belong here: when to publish (`transform`).
+Belongs here: copies, the sums a version's hash is made of, views. Does not belong here: when to publish (`marts`).
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +18,12 @@ from typing import TYPE_CHECKING
 from platform_assets.data.catalog.catalog import Mart
 from platform_assets.data.catalog.pointer import PublishedTable
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted, retrying
+from platform_assets.data.engines.versions import Fingerprint, fingerprint
 from platform_assets.foundation.storage import Lease, files_at
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField, Table
 
-VERSION_LENGTH = 16
 # Readers that began before a version was superseded still read it; features made from it are kept elsewhere.
 SUPERSEDED_DAYS = 30
 _COMPLETE = "complete"
@@ -41,7 +40,7 @@ class BigQueryVersions:
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """See `warehouse.versions.Versions`.
+        """See `Versions.building`.
 
         Raises:
             LeaseLost: another build began meanwhile, so what was built may be a mixture; nothing was published.
@@ -51,15 +50,15 @@ class BigQueryVersions:
             lease.require()
 
     def write(self, marts: Iterable[Mart], watermarks: Mapping[str, datetime]) -> list[PublishedTable]:
-        """See `warehouse.versions.Versions`."""
+        """See `Versions.write`."""
         return [self._write(mart, watermarks[mart.name]) for mart in marts]
 
     def is_written(self, table: PublishedTable) -> bool:
-        """See `warehouse.versions.Versions`."""
+        """See `Versions.is_written`."""
         return _is_complete(self.bigquery.find(table.location))
 
     def where(self, table: PublishedTable) -> str:
-        """See `warehouse.versions.Versions`."""
+        """See `Versions.where`."""
         return table.location
 
     def published(self, tables: Iterable[PublishedTable]) -> None:
@@ -70,54 +69,41 @@ class BigQueryVersions:
 
     def _write(self, mart: Mart, watermark: datetime) -> PublishedTable:
         built = self.bigquery.client.get_table(self.bigquery.name("build", mart.name), retry=retrying())
-        days, content_hash, rows, first_event, last_event = self._fingerprint(mart, built)
-        version = content_hash[:VERSION_LENGTH]
-        location = self.bigquery.name("marts", f"{mart.name}__{version}")
+        content, first_event, last_event = self._fingerprint(mart, built)
+        location = self.bigquery.name("marts", f"{mart.name}__{content.version}")
         if not _is_complete(found := self.bigquery.find(location)):
             if found is not None:
                 self.bigquery.client.delete_table(location, not_found_ok=True, retry=retrying())
             self._copy(mart, built, location)
         return PublishedTable(
             name=mart.name,
-            version=version,
+            version=content.version,
             location=location,
-            rows=rows,
+            rows=content.rows,
             watermark=watermark,
             first_event=first_event,
             last_event=last_event,
-            days=days,
-            content_hash=content_hash,
+            days=content.days,
+            content_hash=content.content_hash,
         )
 
-    def _fingerprint(
-        self, mart: Mart, built: "Table"
-    ) -> tuple[dict[str, str], str, int, datetime | None, datetime | None]:
-        """(UTC day → hash, hash of everything, row count, first and last event); equal for equal rows in any order."""
+    def _fingerprint(self, mart: Mart, built: "Table") -> tuple[Fingerprint, datetime | None, datetime | None]:
+        """The content, and its first and last event."""
         schema = json.dumps([mart.name, [(field.name, field.field_type, field.mode) for field in built.schema]])
         time = None if mart.event_time is None else quoted(mart.event_time)
         day = "cast(null as date)" if time is None else f"date({time}, 'UTC')"
         bounds = "null, null" if time is None else f"min({time}), max({time})"
         md5 = "to_hex(md5(to_json_string(built)))"
         wide, narrow = (f"cast(concat('0x', substr({md5}, {place})) as int64)" for place in ("1, 15", "25, 8"))
-        # xor alone would not see a pair of duplicates, a sum alone is weaker against chance: the two together are neither.
         # The sum is over 32 bits, so that two thousand million rows a day fit.
-        found = self.bigquery.values(
+        days = self.bigquery.values(
             f"select {day} as day, count(*), bit_xor({wide}), sum({narrow}), {bounds} "  # noqa: S608
             f"from {quoted(self.bigquery.name('build', mart.name))} as built group by day order by day",
             source=f"publish {mart.name}",
         )
-        rows = sum(row[1] for row in found)
-        if mart.event_time is None:
-            return {}, _digest(schema, *(found[0][1:4] if found else (0,))), rows, None, None
-        undated = sum(row[1] for row in found if row[0] is None)
-        if undated:
-            raise ValueError(
-                f"mart {mart.name}: {undated} rows have no {mart.event_time}; "
-                f"add a not_null test to that column and mend the staging model"
-            )
-        days = {row[0].isoformat(): _digest(schema, *row[1:4]) for row in found}
-        first, last = (found[0][4], found[-1][5]) if found else (None, None)
-        return days, _digest(schema, *sorted(days.items())), rows, first, last
+        content = fingerprint(mart, schema, [row[:4] for row in days])
+        first, last = (days[0][4], days[-1][5]) if days else (None, None)
+        return content, first, last
 
     def _copy(self, mart: Mart, built: "Table", location: str) -> None:
         from google.cloud import bigquery
@@ -180,7 +166,3 @@ def _described(field: "SchemaField", mart: Mart) -> "SchemaField":
     record = field.to_api_repr()
     record.setdefault("description", mart.descriptions.get(field.name, ""))
     return SchemaField.from_api_repr(record)
-
-
-def _digest(schema: str, *parts: object) -> str:
-    return hashlib.sha256(json.dumps([schema, [str(part) for part in parts]]).encode()).hexdigest()

@@ -1,18 +1,16 @@
 """Raw tables in a folder: when a verified table of an export becomes visible, and what is loaded already.
 
-Belongs here: the folder of a loaded export, idempotence by export id, and the order verify – all, then
-publish – all. Does not belong here: how a table is verified and decoded (`staging`), and which exports there
-are (`discover`).
+Belongs here: the folder of a loaded export, idempotence by export id, and the order verify – all, then publish – all. Does
+not belong here: how a table is verified and decoded (`staging`), and which exports there are (`raw.discover`).
 
-On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet` and `_export.json`; the folder appears by one
-rename.
+On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet` and `_export.json`; the folder appears by one rename.
 """
 
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -53,16 +51,21 @@ class FolderTables:
                 _sync(target.parent)
             return [before or staged[number][1] for number, before in enumerate(done)]
 
-    def loaded(self, source: str, tables: Collection[str]) -> dict[str, list[RawTable]]:
+    def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
         """See `RawTables.loaded`."""
+        folders = {(source, table): (self._root / source / table).glob("*") for source, table in tables}
         return {
-            table: in_order(_read_mark(folder) for folder in (self._root / source / table).glob("*") if folder.is_dir())
-            for table in tables
+            table: in_order(_read_mark(folder) for folder in exports if folder.is_dir())
+            for table, exports in folders.items()
         }
 
     def location(self, source: str, table: str) -> str:
         """See `RawTables.location`."""
         return str(self._root / source / table)
+
+    def record(self, source: str, table: str) -> str:
+        """See `RawTables.record`: each export's own folder holds its record."""
+        return self.location(source, table)
 
     def _loaded_before(self, export: Export, table: str) -> RawTable | None:
         require_table(export, table)

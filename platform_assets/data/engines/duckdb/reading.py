@@ -1,7 +1,6 @@
 """DuckDB's side of reading the published marts: Parquet files through an in-memory database in UTC.
 
-Belongs here: DuckDB's reader. Does not belong here: writing marts (`duckdb_versions`), or anything that opens dbt's
-database.
+Belongs here: DuckDB's reader. Does not belong here: writing marts (`versions`), or anything that opens dbt's database.
 """
 
 from functools import cached_property

@@ -43,9 +43,8 @@ end"""
 def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int:
     """Verifies everything declared of the table and writes `part-NNNNN.parquet` into the empty `folder`.
 
-    Returns the number of rows. Raises ExportError when a data file is absent, truncated, changed or
-    unreadable, when a count or the columns differ from the manifest's, or when two rows share the declared
-    key.
+    Returns the number of rows. Raises ExportError when a data file is absent, truncated, changed or unreadable, when a
+    count or the columns differ from the manifest's, or when two rows share the declared key.
     """
     import duckdb
 
@@ -90,9 +89,8 @@ def _stage_items(
         check_items(location, unread, count)
         if file.rows is not None and count != file.rows:
             raise ExportError(
-                f"{location}: key 'itemCount' of its manifest line is {file.rows}, but the file holds "
-                f"{count} items. "
-                f"Copy the export again."
+                f"{location}: key 'itemCount' of its manifest line is {file.rows}, but the file holds {count} items. "
+                "Copy the export again."
             )
         return count
 
@@ -156,8 +154,7 @@ def _files_of_keys(
     # DynamoDB files have a part each; Aurora's are joined into one, and are Parquet themselves.
     paths = parts if len(parts) == len(locations) else locations
     found = engine.execute(
-        f"select distinct filename from (select filename, {_aliased(key)} from "
-        f"{_parquet(paths, filename=True)}) "
+        f"select distinct filename from (select filename, {_aliased(key)} from {_parquet(paths, filename=True)}) "
         f"semi join ({doubled}) using ({', '.join(f'key_{number}' for number in range(len(key)))})"
     ).fetchall()
     holding = {row[0] for row in found}

@@ -1,12 +1,11 @@
 """DuckDB's side of writing mart versions: tables of dbt's database, copied to Parquet and fingerprinted.
 
-Belongs here: the copy, the content hashes, and the atomic appearance of a version folder. Does not belong
-here: when to publish (`transform`) or reading what was published (`duckdb`). dbt's database admits one process at a
-time, so it is opened read-only for the copy and closed at once.
+Belongs here: the copy, the sums its hash is made of, and the atomic appearance of a version folder. Does not belong here:
+when to publish (`marts`), or reading what was published (`reading`). dbt's database admits one process at a time, so it is
+opened read-only for the copy and closed at once.
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -19,12 +18,12 @@ from uuid import uuid4
 
 from platform_assets.data.catalog.catalog import Mart
 from platform_assets.data.catalog.pointer import PublishedTable
+from platform_assets.data.engines.versions import Fingerprint, fingerprint
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PART = "part-0.parquet"
-VERSION_LENGTH = 16
 _ASIDE = ".aside-"
 
 
@@ -38,7 +37,7 @@ class DuckDBVersions:
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """See `warehouse.versions.Versions`. DuckDB itself would refuse a second process instead of letting it wait."""
+        """See `Versions.building`. DuckDB itself would refuse a second process instead of letting it wait."""
         self.database.parent.mkdir(parents=True, exist_ok=True)
         with self.database.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -93,20 +92,18 @@ def mart_file(marts: Path, table: PublishedTable) -> Path:
 def _write_version(
     root: Path, connection: "DuckDBPyConnection", mart: Mart, relation: str, watermark: datetime
 ) -> PublishedTable:
-    described = connection.execute(f"describe {relation}").fetchall()
-    columns = [(str(row[0]), str(row[1])) for row in described]
-    days, content_hash, rows = _fingerprint(connection, mart, relation, columns)
+    content = _fingerprint(connection, mart, relation)
     first_event, last_event = _interval(connection, mart, relation)
     table = PublishedTable(
         name=mart.name,
-        version=content_hash[:VERSION_LENGTH],
-        location=f"{mart.name}/{content_hash[:VERSION_LENGTH]}",
-        rows=rows,
+        version=content.version,
+        location=f"{mart.name}/{content.version}",
+        rows=content.rows,
         watermark=watermark,
         first_event=first_event,
         last_event=last_event,
-        days=days,
-        content_hash=content_hash,
+        days=content.days,
+        content_hash=content.content_hash,
     )
     file = mart_file(root, table)
     _remove_abandoned(root / mart.name)
@@ -115,33 +112,20 @@ def _write_version(
     return table
 
 
-def _fingerprint(
-    connection: "DuckDBPyConnection", mart: Mart, relation: str, columns: list[tuple[str, str]]
-) -> tuple[dict[str, str], str, int]:
-    """(UTC day → hash, hash of everything, row count); equal for equal rows in any order."""
+def _fingerprint(connection: "DuckDBPyConnection", mart: Mart, relation: str) -> Fingerprint:
+    described = connection.execute(f"describe {relation}").fetchall()
+    columns = [(str(row[0]), str(row[1])) for row in described]
     engine = connection.execute("select version()").fetchone()
     schema = json.dumps([mart.name, columns, engine])
     row_hash = f"hash({', '.join(_quoted(name) for name, _ in columns)})"
-    # xor alone would not see a pair of duplicates, a sum alone is weaker against chance: the two together
-    # are neither.
     day = "null" if mart.event_time is None else f"cast({_quoted(mart.event_time)} as date)"
-    found = connection.execute(
+    sums = connection.execute(
         f"""
         select {day} as day, count(*), bit_xor({row_hash}), sum({row_hash}::hugeint)
         from {relation} group by day order by day
         """  # noqa: S608
     ).fetchall()
-    if mart.event_time is None:
-        total = found[0][1:] if found else (0,)
-        return {}, _digest(schema, *total), total[0]
-    undated = sum(row[1] for row in found if row[0] is None)
-    if undated:
-        raise ValueError(
-            f"mart {mart.name}: {undated} rows have no {mart.event_time}; "
-            f"add a not_null test to that column and mend the staging model"
-        )
-    days = {row[0].isoformat(): _digest(schema, *row[1:]) for row in found}
-    return days, _digest(schema, *sorted(days.items())), sum(row[1] for row in found)
+    return fingerprint(mart, schema, sums)
 
 
 def _interval(connection: "DuckDBPyConnection", mart: Mart, relation: str) -> tuple[datetime | None, datetime | None]:
@@ -183,10 +167,6 @@ def _remove_abandoned(folder: Path) -> None:
     # The writers' lock is held, so whatever lies aside belongs to a process that is gone.
     for aside in folder.glob(f"{_ASIDE}*"):
         shutil.rmtree(aside)
-
-
-def _digest(schema: str, *parts: object) -> str:
-    return hashlib.sha256(json.dumps([schema, [str(part) for part in parts]]).encode()).hexdigest()
 
 
 def _instant(microseconds: int) -> datetime:

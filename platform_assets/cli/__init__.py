@@ -1,0 +1,21 @@
+"""`platform-assets …`: what Dagster's own command does not do.
+
+Belongs here: reading what people type, calling a room for it, and saying what came of it; a file a group of commands. What
+needs more than the environment is imported inside a command, so that `--help` answers at once. Does not belong here: any
+work, and what runs assets, which is `dagster` itself.
+"""
+
+import click
+
+from platform_assets.cli.campaigns import backtest, new, preview
+from platform_assets.cli.deployment import doctor, janitor, pinned, prepare
+from platform_assets.cli.project import check, manifest, schema
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Campaign files and the state of the platform. Assets are run by `dagster`."""
+
+
+for command in (backtest, check, doctor, janitor, manifest, new, pinned, prepare, preview, schema):
+    main.add_command(command)

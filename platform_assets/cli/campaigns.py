@@ -1,0 +1,97 @@
+"""Commands for one campaign: started as a copy, looked at before it is trained, and tried on the past."""
+
+import json
+from pathlib import Path
+
+import click
+
+from platform_assets.cli.surroundings import Explained, campaign_of, catalog_of, environment_here, profiles_of
+
+
+@click.command()
+@click.argument("campaign")
+@click.option("--like", required=True, help="The campaign to copy.")
+def new(campaign: str, like: str) -> None:
+    """Start a campaign as a copy of another: the same as last time, then edit."""
+    from platform_assets.campaigns.declaration.parsing import FILE_NAME, read_campaign
+
+    environment = environment_here()
+    catalog = catalog_of(environment)
+    campaign_of(environment, catalog, like)
+    if Path(campaign).name != campaign:
+        raise click.ClickException(f"{campaign!r} is not lower-case letters, digits and _, as a campaign's name is")
+    target = environment.campaigns / campaign / FILE_NAME
+    if target.exists():
+        raise click.ClickException(f"{target} exists already; choose another name or edit it")
+    text = (environment.campaigns / like / FILE_NAME).read_text(encoding="utf-8")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    copied = read_campaign(target, catalog, profiles_of(environment))
+    if copied.error is not None:
+        target.unlink()
+        target.parent.rmdir()
+        raise click.ClickException(str(copied.error))
+    click.echo(f"{target}\nEdit it, then: platform-assets check && platform-assets preview {campaign}")
+
+
+@click.command()
+@click.argument("campaign")
+def preview(campaign: str) -> None:
+    """How many people and positives a campaign has, and how far one column alone gets."""
+    from platform_assets.campaigns.registry.opening import open_workspace
+    from platform_assets.campaigns.training_sets.preview import preview_campaign, rendered
+
+    environment = environment_here()
+    catalog = catalog_of(environment)
+    spec = campaign_of(environment, catalog, campaign)
+    work = open_workspace(environment, catalog, f"preview {campaign}")
+    with Explained(*_not_to_be_answered()):
+        answer = preview_campaign(campaign, spec, work)
+    click.echo(rendered(answer))
+
+
+@click.command()
+@click.argument("campaign")
+@click.option("--dates", default=4, show_default=True, type=click.IntRange(1, 60), help="How many past dates.")
+@click.option("--every", type=click.IntRange(1), help="Days between two dates (default: the horizon).")
+@click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON, a line a date.")
+def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> None:
+    """Train a campaign as of past dates, with what was known then, and measure it on what came true."""
+    from datetime import timedelta
+
+    from platform_assets.audiences.report.backtest import backtest as replay
+    from platform_assets.audiences.report.backtest import backtest_dates, rendered
+    from platform_assets.campaigns.registry.opening import open_workspace
+
+    environment = environment_here()
+    catalog = catalog_of(environment)
+    spec = campaign_of(environment, catalog, campaign)
+    work = open_workspace(environment, catalog, f"backtest {campaign}")
+    step = timedelta(days=every) if every else spec.horizon
+    with Explained(*_not_to_be_answered()):
+        days = backtest_dates(spec, work.warehouse, dates, step)
+        replays = []
+        for replayed in replay(campaign, spec, work, days, step):
+            replays.append(replayed)
+            if as_json:
+                line = {"as_of": replayed.day.isoformat(), "figures": replayed.figures, "why_not": replayed.why_not}
+                click.echo(json.dumps(line))
+            else:
+                click.echo(f"{replayed.day} done", err=True)
+    if not as_json:
+        click.echo(rendered(campaign, replays))
+
+
+def _not_to_be_answered() -> tuple[type[Exception], ...]:
+    """What says that a campaign cannot be looked at yet, or not with the data there is."""
+    from platform_assets.campaigns.training_sets.calendar import NotCovered
+    from platform_assets.campaigns.training_sets.label import ImmatureLabel
+    from platform_assets.campaigns.training_sets.teacher import TeacherError
+    from platform_assets.campaigns.training_sets.training_set import TooFewPositives
+    from platform_assets.data.catalog.pointer import MartMissing, MartRefused
+    from platform_assets.data.features.tables import AsOfNotCovered
+    from platform_assets.data.quality import AuditFailed
+
+    return (
+        AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NotCovered, TeacherError, TooFewPositives,
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""Commands for a place to run: made, looked at, given pinned versions, and swept."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from platform_assets.cli.surroundings import BAD, GOOD, Explained, catalog_of, environment_here, profiles_of
+
+
+@click.command()
+def prepare() -> None:
+    """Make the datasets and the bucket that the platform needs in Google Cloud; exit 1 when one cannot be made."""
+    from platform_assets.data.engines.opening import open_engine
+
+    environment = environment_here()
+    places = []
+    for place in open_engine(environment).prepare():
+        places.append(place)
+        click.echo(f"{GOOD if place.good else BAD} {place.what}: {place.found}")
+    if not places:
+        click.echo(f"PLATFORM_ENV={environment.name}: nothing to prepare; folders are made when they are needed")
+    if not all(place.good for place in places):
+        sys.exit(1)
+
+
+@click.command()
+def doctor() -> None:
+    """Look at everything the platform stands on and say what to do about what is missing; exit 1 when something is."""
+    from platform_assets.operations.diagnosis import diagnose
+
+    diagnoses = diagnose(environment_here())
+    for diagnosis in diagnoses:
+        click.echo(f"{GOOD if diagnosis.good else BAD} {diagnosis.what}: {diagnosis.state}")
+        if not diagnosis.good:
+            click.echo(f"   {diagnosis.remedy}")
+    if not all(diagnosis.good for diagnosis in diagnoses):
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--image", required=True, help="The platform's image in the registry, without a tag.")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def pinned(folder: Path, image: str) -> None:
+    """Write into FOLDER the Kustomize component that serves the campaigns pinned to a commit."""
+    from platform_assets.campaigns.declaration.parsing import read_campaigns
+    from platform_assets.operations.pinned import pinned_commits, write_component
+
+    environment = environment_here()
+    files = read_campaigns(environment.campaigns, catalog_of(environment), profiles_of(environment))
+    broken = [str(file.error) for file in files if file.error]
+    if broken:
+        # One of them may be pinned: without its code location nothing would define it.
+        raise click.ClickException("\n".join([*broken, f"nothing was written to {folder}: mend what is wrong first"]))
+    commits = pinned_commits({file.name: file.spec for file in files if file.spec})
+    with Explained(FileNotFoundError):
+        for path in write_component(folder, commits, image):
+            click.echo(str(path))
+
+
+@click.command()
+@click.option("--every", default=15.0, show_default=True, type=click.FloatRange(min=1), help="Seconds between sweeps.")
+@click.option("--once", is_flag=True, help="Sweep once and end.")
+@click.option("--port", default=9464, show_default=True, help="Port that serves /metrics to Prometheus.")
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Address that serves it; 0.0.0.0 in a pod.")
+@click.option("--keep-runs", default="90d", show_default=True, help="Age at which finished runs are deleted (h, d, w).")
+@click.option("--namespace", help="Where the Jobs of runs are (default: the run launcher's).")
+def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, namespace: str | None) -> None:
+    """Delete what outlived its run on Kubernetes, free stuck slots, age the queue, delete old runs; for ever."""
+    import logging
+    from datetime import UTC, datetime
+
+    from dagster import DagsterInstance
+
+    from platform_assets.operations.janitor.janitor import janitor_of_this_pod
+    from platform_assets.operations.janitor.prometheus import Metrics
+    from platform_assets.operations.janitor.retention import age_of
+    from platform_assets.operations.janitor.slots import declare_pools
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    with Explained(ValueError):
+        age = age_of(keep_runs)
+    profiles = profiles_of(environment_here())
+    with DagsterInstance.get() as instance:
+        declare_pools(instance, {profile.pool for profile in profiles.values() if profile.gpus})
+        with Explained(ValueError):
+            sweeper = janitor_of_this_pod(instance, every, age, namespace)
+        metrics = Metrics(instance, datetime.now(UTC))
+        metrics.serve(bind, port)
+        sweeper.run(metrics, once)

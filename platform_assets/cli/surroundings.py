@@ -1,0 +1,65 @@
+"""What commands start from, read as the environment says, and how they say what is wrong: in a sentence.
+
+Belongs here: what commands of several groups need.
+"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from platform_assets.environment import Environment, EnvironmentVariableError, environment_from_variables
+
+if TYPE_CHECKING:
+    from platform_assets.campaigns.declaration.spec import CampaignSpec
+    from platform_assets.data.catalog.catalog import Catalog
+    from platform_assets.foundation.execution.profiles import Profiles
+
+GOOD, BAD = click.style("ok", fg="green"), click.style("!!", fg="red")
+
+
+class Explained:
+    """While in it, errors of these kinds end the command with their own sentence and without a traceback."""
+
+    def __init__(self, *expected: type[Exception]) -> None:
+        self._expected = expected
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, self._expected):
+            raise click.ClickException(str(error)) from error
+
+
+def environment_here() -> Environment:
+    """The environment that the process's variables describe."""
+    with Explained(EnvironmentVariableError):
+        return environment_from_variables()
+
+
+def catalog_of(environment: Environment) -> "Catalog":
+    from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
+
+    with Explained(CatalogError, ManifestMissing):
+        return Catalog.from_manifest(environment.dbt_manifest)
+
+
+def profiles_of(environment: Environment) -> "Profiles":
+    from platform_assets.foundation.execution.profiles import ProfileError, read_profiles
+
+    with Explained(ProfileError):
+        return read_profiles(environment.profiles)
+
+
+def campaign_of(environment: Environment, catalog: "Catalog", name: str) -> "CampaignSpec":
+    """The campaign of that name; it is there and can be honoured, or the command ends."""
+    from platform_assets.campaigns.declaration.conditions import did_you_mean
+    from platform_assets.campaigns.declaration.parsing import FILE_NAME, read_campaign
+
+    path = environment.campaigns / name / FILE_NAME
+    if not path.is_file():
+        known = [other.parent.name for other in environment.campaigns.glob(f"*/{FILE_NAME}")]
+        raise click.ClickException(f"there is no campaign {name} in {environment.campaigns}{did_you_mean(name, known)}")
+    file = read_campaign(path, catalog, profiles_of(environment))
+    if file.spec is None:
+        raise click.ClickException(str(file.error))
+    return file.spec

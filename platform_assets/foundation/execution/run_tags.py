@@ -1,0 +1,84 @@
+"""What every run is stamped with, whichever way it was launched: its scope, campaign, priority and profile.
+
+Pure functions of the run's own tags and of the steps it is going to execute, so that a re-execution, which carries its
+parent's stamp, is stamped the same again.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from platform_assets.foundation.execution.profiles import K8S_TAG, PROFILE_TAG, SPOT_TAG
+
+CAMPAIGN_TAG = "campaign"
+# On the steps of a code location that defines its campaign and nothing shared; its pods define the same.
+ALONE_TAG = "platform/alone"
+DEADLINE_TAG = "platform/deadline"
+IMAGE_TAG = "platform/image"
+PRIORITY_TAG = "dagster/priority"
+SCOPE_VARIABLE = "PLATFORM_SCOPE"
+BASE_PRIORITY_TAG = "platform/base_priority"
+# Beyond this many days a deadline does not matter yet.
+HORIZON_DAYS = 100
+# As an hour of waiting counts one (`operations/janitor/ageing.py`), and more than a campaign has folds, whose priorities let
+# campaigns of equal deadline take turns.
+PRIORITY_OF_A_DAY = 24
+
+
+def stamp(
+    tags: Mapping[str, str],
+    steps: Sequence[Mapping[str, str]],
+    today: date,
+    image: str | None = None,
+    selected: Collection[str] | None = None,
+) -> dict[str, str]:
+    """The tags to add to a run.
+
+    Args:
+        tags: the run's own.
+        steps: the tags of each step it is going to execute.
+        image: that the run's code location runs, where it is known.
+        selected: first parts of the keys of the assets that were asked for, where the run names them: a step that makes
+            assets of several campaigns is then scoped to those asked for.
+
+    Returns:
+        `campaign` when the run is of one campaign alone; `dagster/priority` unless somebody set it; the profiles of its
+        steps; and `dagster-k8s/config` with the run pod's scope among what was there.
+    """
+    named = {name for step in steps for name in step.get(CAMPAIGN_TAG, "").split(",") if name}
+    campaigns = sorted(named if selected is None else named.intersection(selected))
+    scope = _scope(campaigns, alone=any(ALONE_TAG in step for step in steps))
+    added = {K8S_TAG: json.dumps(_with_scope(tags.get(K8S_TAG), scope), sort_keys=True)}
+    if len(campaigns) == 1:
+        added[CAMPAIGN_TAG] = campaigns[0]
+    priority = max((_priority(step[DEADLINE_TAG], today) for step in steps if DEADLINE_TAG in step), default=0)
+    # One that is there beside its base was stamped, and aged, on the run that this one executes again.
+    if BASE_PRIORITY_TAG in tags or (priority and PRIORITY_TAG not in tags):
+        added |= {PRIORITY_TAG: str(priority), BASE_PRIORITY_TAG: str(priority)}
+    for tag in (PROFILE_TAG, SPOT_TAG):
+        added |= _together(tag, steps)
+    return added | ({IMAGE_TAG: image} if image else {})
+
+
+def _scope(campaigns: Sequence[str], alone: bool) -> str:
+    return f"{'only' if alone else 'campaign'}:{','.join(campaigns)}" if campaigns else "shared"
+
+
+def _priority(deadline: str, today: date) -> int:
+    """Higher the nearer; a deadline that has passed counts as today's."""
+    return PRIORITY_OF_A_DAY * max(0, HORIZON_DAYS - max(0, (date.fromisoformat(deadline) - today).days))
+
+
+def _together(tag: str, steps: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    values = sorted({step[tag] for step in steps if tag in step})
+    return {tag: ",".join(values)} if values else {}
+
+
+def _with_scope(config: str | None, scope: str) -> dict[str, Any]:
+    """A run's pod configuration with the scope as an environment variable of its container."""
+    pod: dict[str, Any] = json.loads(config) if config else {}
+    container = dict(pod.get("container_config", {}))
+    others = [entry for entry in container.get("env", []) if entry["name"] != SCOPE_VARIABLE]
+    container["env"] = [*others, {"name": SCOPE_VARIABLE, "value": scope}]
+    return {**pod, "container_config": container}

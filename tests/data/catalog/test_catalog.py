@@ -1,0 +1,162 @@
+"""Declarations in the dbt project: what is read from them, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
+
+
+def model(name: str, meta: dict[str, Any] | None, columns: dict[str, str], reads: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "resource_type": "model",
+        "fqn": ["project", "marts", name],
+        "original_file_path": f"models/marts/{name}.sql",
+        "description": f"One row per {name}.",
+        "config": {"meta": {"platform": meta} if meta is not None else {}},
+        "columns": {
+            column: {"name": column, "data_type": data_type, "description": f"The {column}."}
+            for column, data_type in columns.items()
+        },
+        "depends_on": {"nodes": [reads]},
+    }
+
+
+CUSTOMER = {
+    "kind": "entity",
+    "entity": "customer",
+    "key": "customer_id",
+    "history": "immutable",
+    "timezone": "Europe/Berlin",
+    "population": "orders",
+}
+ORDER = {
+    "kind": "event",
+    "entity": "customer",
+    "key": "order_id",
+    "entity_key": "customer_id",
+    "event_time": "ordered_at",
+    "arrival_lag": "2d",
+}
+
+
+def manifest(
+    customer: dict[str, Any] | None = CUSTOMER, order: dict[str, Any] | None = ORDER, versions: bool = False
+) -> dict[str, Any]:
+    staging = {
+        "name": "stg_orders",
+        "resource_type": "model",
+        "fqn": ["project", "staging", "stg_orders"],
+        "depends_on": {"nodes": ["source.orders"]},
+    }
+    order_columns = {"order_id": "bigint", "customer_id": "bigint", "ordered_at": "timestamptz"}
+    valid = {"valid_from": "timestamptz", "valid_to": "timestamptz"} if versions else {}
+    nodes = {
+        "stg_orders": staging,
+        "customers": model("customers", customer, {"customer_id": "bigint"} | valid, "source.customers"),
+        "orders": model("orders", order, order_columns, "stg_orders"),
+    }
+    sources = {f"source.{name}": {"source_name": "shop", "name": name} for name in ("customers", "orders")}
+    return {"nodes": nodes, "sources": sources}
+
+
+def without(meta: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in meta.items() if name != key}
+
+
+def test_marts_and_entities_are_read_from_their_declarations() -> None:
+    catalog = Catalog.from_nodes(manifest())
+    assert list(catalog.marts) == ["customers", "orders"]
+    entity = catalog.entity("customer")
+    assert (entity.mart, entity.key, entity.timezone, entity.population) == (
+        "customers",
+        "customer_id",
+        "Europe/Berlin",
+        "orders",
+    )
+    orders = catalog.mart("orders")
+    assert orders.arrival_lag.days == 2
+    assert orders.sources == (("shop", "orders"),)
+    assert orders.columns["ordered_at"] == "timestamptz"
+
+
+REFUSED = {
+    "a key nobody knows": (
+        manifest(customer={**CUSTOMER, "histroy": "scd2"}),
+        r"mart customers: config\.meta\.platform\.histroy is not a key here; did you mean 'history'",
+    ),
+    "attributes as they are today": (
+        manifest(customer=without(CUSTOMER, "history")),
+        r"mart customers: say config\.meta\.platform\.history.*leak",
+    ),
+    "history without versions": (
+        manifest(customer={**CUSTOMER, "history": "scd2"}),
+        r"mart customers: history scd2 needs the columns valid_from and valid_to",
+    ),
+    "another history": (
+        manifest(customer={**CUSTOMER, "history": "current"}),
+        r"mart customers: .*history is 'current'; it takes immutable, scd2",
+    ),
+    "no declaration": (manifest(order=None), r"mart orders: declare what it is"),
+    "an event without time": (
+        manifest(order=without(ORDER, "event_time")),
+        r"mart orders: .*needs .*event_time",
+    ),
+    "a column that is not there": (
+        manifest(order={**ORDER, "event_time": "orderd_at"}),
+        r"mart orders: .*'orderd_at', which it does not have; did you mean 'ordered_at'",
+    ),
+    "a key without meaning": (
+        manifest(order={**ORDER, "history": "immutable"}),
+        r"mart orders: .*history means nothing on a mart of kind event",
+    ),
+    "an entity nobody declares": (
+        manifest(order={**ORDER, "entity": "costumer"}),
+        r"mart customers: .*population names 'orders', which is not an event mart of entity customer",
+    ),
+    "a time zone that is none": (
+        manifest(customer={**CUSTOMER, "timezone": "Berlin"}),
+        r"mart customers: .*'Berlin' is not an IANA time zone",
+    ),
+    "a lag that is none": (
+        manifest(order={**ORDER, "arrival_lag": "soon"}),
+        r"mart orders: .*'soon' is not a duration",
+    ),
+    "a person of several rows without a name": (
+        manifest(customer={**CUSTOMER, "history": "scd2"}, versions=True),
+        r"mart customers: with history scd2 .* name the person's column in config\.meta\.platform\.entity_key",
+    ),
+    "another kind": (
+        manifest(order={**ORDER, "kind": "events"}),
+        r"mart orders: config\.meta\.platform\.kind is 'events'; did you mean 'event'\?; it takes entity, event, dimension",
+    ),
+    "no kind": (manifest(order=without(ORDER, "kind")), r"mart orders: .*kind is None; it takes entity, event"),
+    "a key left empty": (manifest(order={**ORDER, "key": ""}), r"mart orders: a mart of kind event needs .*\.key"),
+    "a key that is no text": (manifest(order={**ORDER, "key": 5}), r"mart orders: .*\.key is 5; it takes text"),
+    "a flag that is none": (
+        manifest(order={**ORDER, "require_partition_filter": "yes"}),
+        r"mart orders: .*require_partition_filter is 'yes'; it takes true or false",
+    ),
+    "several at once": (
+        manifest(order={**without(ORDER, "event_time"), "arrival_lag": "soon"}),
+        r"mart orders: .*'soon' is not a duration.*\nmart orders: .*needs .*event_time",
+    ),
+    "a person named by two columns": (
+        manifest(order={**ORDER, "entity_key": "order_id"}),
+        r"mart orders: names entity customer by another column",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_declaration_that_cannot_be_worked_with_is_refused_by_name(case: str) -> None:
+    declared, sentence = REFUSED[case]
+    with pytest.raises(CatalogError, match=sentence):
+        Catalog.from_nodes(declared)
+
+
+def test_a_missing_manifest_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(ManifestMissing, match="dbt parse --project-dir dbt_project --profiles-dir dbt_project"):
+        Catalog.from_manifest(tmp_path / "dbt_project" / "target" / "manifest.json")

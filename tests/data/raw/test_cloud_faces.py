@@ -1,0 +1,98 @@
+"""What stands on raw tables in BigQuery: the Dagster face of a source, what builds read of it, and the samples."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+
+from platform_assets.data.engines.duckdb.raw_tables import FolderTables
+from platform_assets.data.engines.raw_tables import exports_hash, watermark
+from platform_assets.data.exports.lake import Lake
+from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.raw.assets import export_assets
+from platform_assets.data.raw.discover import content_key, load_source
+from samples.exports import copy_exports, write_sample_exports
+from tests.data.engines.source_in_bigquery import Source
+from tests.data.exports.breaking import FILMS, LATER, SHOP, data_file, truncate, write_films, write_shop
+
+MakeSource = Callable[[ExportSourceSpec], Source]
+
+
+def test_a_source_becomes_raw_assets_that_name_their_tables(make_source: MakeSource, lake: Path) -> None:
+    source = make_source(FILMS)
+    write_films(lake)
+    source.upload(lake)
+    assets = export_assets(FILMS, source.name, replace(source.environment, exports=source.lake))
+    assert [set(spec.kinds) for spec in assets[0].specs] == [{"dynamodb", "bigquery", "gcs"}]
+    with dg.DagsterInstance.ephemeral() as instance:
+        (event,) = dg.materialize(assets, instance=instance).get_asset_materialization_events()
+        metadata = event.step_materialization_data.materialization.metadata
+        assert metadata["dagster/table_name"].value == source.table("films")
+        assert metadata["dagster/row_count"].value == 20
+        assert metadata["new"].value == 1
+        truncate(data_file(write_films(lake, at=LATER)))
+        source.upload(lake)
+        result = dg.materialize(assets, instance=instance, raise_on_error=False)
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert "the file is truncated" in str(failure.step_failure_data.user_failure_data.description)
+    assert len(source.rows("films")) == 20
+
+
+def test_a_build_sees_the_same_exports_in_bigquery_as_in_a_folder(
+    make_source: MakeSource, lake: Path, raw: Path
+) -> None:
+    source = make_source(SHOP)
+    tables = [(source.name, "customers"), (source.name, "orders")]
+    assert source.tables.loaded(tables) == {table: [] for table in tables}
+    write_shop(lake)
+    write_shop(lake, LATER)
+    source.upload(lake)
+    source.load()
+    load_source(SHOP, source.name, lake, FolderTables(raw))
+    here, there = FolderTables(raw).loaded(tables), source.tables.loaded(reversed(tables))
+    for table in tables:
+        assert exports_hash(here[table]) == exports_hash(there[table])
+        assert watermark(here[table]) == watermark(there[table]) == LATER
+        assert len(there[table]) == 2
+    assert exports_hash(there[tables[0]]) != exports_hash(there[tables[1]])
+
+
+def test_a_process_that_lives_long_sees_exports_that_arrive_in_the_bucket(make_source: MakeSource, lake: Path) -> None:
+    source = make_source(FILMS)
+    write_films(lake)
+    source.upload(lake)
+    before = content_key(FILMS, source.name, source.lake)
+    write_films(lake, at=LATER)
+    copy_exports(lake, source.lake)
+    assert content_key(FILMS, source.name, source.lake) != before
+    assert len(source.exports()) == 2
+
+
+def test_a_bucket_tells_checksums_and_ends_of_files_without_their_content(make_source: MakeSource, lake: Path) -> None:
+    source, path = make_source(FILMS), data_file(write_films(lake))
+    source.upload(lake)
+    here, there, key = Lake(lake), Lake(source.lake), str(path.relative_to(lake))
+    assert here.stored([key])[key].md5 is None
+    stored = there.stored([key, f"{key}.absent", "absent/folder"])
+    assert list(stored) == [key]
+    assert (stored[key].size, stored[key].md5) == (path.stat().st_size, here.md5(key))
+    assert there.tail(key, stored[key].size, 5) == path.read_bytes()[-5:] == here.tail(key, path.stat().st_size, 5)
+    assert there.tail(key, stored[key].size, 10**6) == path.read_bytes()
+
+
+def test_the_samples_reach_a_bucket_once(make_source: MakeSource, cache: Path, tmp_path: Path) -> None:
+    source = make_source(SHOP)
+    local = tmp_path / "cache"
+    local.mkdir()
+    for path in cache.iterdir():
+        (local / path.name).symlink_to(path)
+    exports, teachers = f"{source.lake}/exports", f"{source.lake}/teachers"
+    written = write_sample_exports(exports, local, teachers)
+    assert f"{teachers}/scifi_fans.csv" in written
+    lake = Lake(source.lake)
+    assert lake.folders("exports") == ["movies", "shop"]
+    assert lake.files("teachers") == ["scifi_fans.csv"]
+    before = {key: lake.stored([key])[key].generation for key in lake.tree("")}
+    assert write_sample_exports(exports, local, teachers) == written
+    assert {key: lake.stored([key])[key].generation for key in lake.tree("")} == before

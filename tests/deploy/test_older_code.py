@@ -1,0 +1,70 @@
+"""Older code runs under the manifests of today: pinned campaigns' pods do, and so does a deployment that was rolled back."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from platform_assets.environment import PACKAGE, REPOSITORY
+from tests.support.older_code import older_tree
+
+DEPLOY = REPOSITORY / "deploy"
+# In a process of its own: gets what it is told as Dagster does, and tells where each of our modules came from.
+IMPORTS = """
+import importlib, json, sys
+from dagster._serdes import ConfigurableClassData, class_from_code_pointer
+for module, name in json.loads(sys.stdin.read()):
+    pointer = ConfigurableClassData(module, name or "", "{}")
+    class_from_code_pointer(pointer.module_name, name) if name else importlib.import_module(module)
+print(json.dumps([module.__file__ for name, module in sys.modules.items() if name.startswith("platform_assets")]))
+"""
+
+
+def named(part: Any) -> Iterator[tuple[str, str]]:
+    """(module, class) of everything that a configuration has Dagster import."""
+    if isinstance(part, dict):
+        if {"module", "class"} <= part.keys():
+            yield part["module"], part["class"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from named(inner)
+
+
+@pytest.fixture(scope="module")
+def names() -> list[tuple[str, str | None]]:
+    """What dagster.yaml, the chart's values, the manifests and the declarations name."""
+    classes: set[tuple[str, str | None]] = set()
+    for path in (*DEPLOY.rglob("dagster.yaml"), *DEPLOY.rglob("values.yaml")):
+        classes |= set(named(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    manifests = "\n".join(path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*.yaml"))
+    modules = set(re.findall(r'--module-name"?, "?([\w.]+)', manifests))
+    types = {
+        yaml.safe_load(path.read_text(encoding="utf-8"))["type"].rpartition(".")
+        for path in PACKAGE.glob("defs/*/*/defs.yaml")
+    }
+    assert ("platform_assets.execution.launcher", "PlatformRunLauncher") in classes
+    assert modules == {"platform_assets.definitions"}
+    return [*sorted(classes), *((module, None) for module in modules), *((module, name) for module, _, name in types)]
+
+
+@pytest.mark.parametrize("version", ["this", "older"])
+def test_what_manifests_and_declarations_name_can_be_imported(
+    version: str, names: list[tuple[str, str | None]], tmp_path: Path
+) -> None:
+    tree = REPOSITORY if version == "this" else older_tree(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS],
+        input=json.dumps(names), cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    files = [Path(file) for file in json.loads(done.stdout) if file]
+    assert files
+    assert all(file.is_relative_to(tree) for file in files)
