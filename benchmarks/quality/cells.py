@@ -105,7 +105,7 @@ def _cell(question: str, seed: int, contender: str) -> Cell:
     def run() -> tuple[Rows, Answer]:
         table = table_of(question, seed)
         X, X_test = table.floats()
-        raw = Question(table.X, table.y, table.groups, table.X_test, table.grouped)
+        raw = Question(table.X, table.y, table.groups, table.X_test, table.grouped, latest=table.latest)
         return table.test_rows, answer_of(contender, replace(raw, X=X, X_test=X_test), raw, seed)
 
     names = {contender.split("_")[0]: contender}

@@ -43,8 +43,8 @@ class ContenderFailed(Exception):
 class Question:
     """What every contender is asked. `X`, `X_test`: what this contender may see; `y` (n,) 0/1; `groups` (n,) persons.
 
-    `grouped`: a person has several training rows. `judged` (n,): the rows that weights and calibration look at, all
-    without. `tasks`: other questions' (X, y, groups) with the columns of `X`;
+    `grouped`: a person has several training rows. `latest` (n,): the rows of the newest as-of date, where there are
+    several. `tasks`: other questions' (X, y, groups) with the columns of `X`;
     `past_scores`: the columns of `X` that are scores of past campaigns.
     """
 
@@ -55,7 +55,7 @@ class Question:
     grouped: bool = False
     tasks: Mapping[str, tuple[pd.DataFrame, npt.NDArray[np.int8], npt.NDArray[np.int64]]] | None = None
     past_scores: tuple[str, ...] = ()
-    judged: npt.NDArray[np.bool_] | None = None
+    latest: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def ours(question: Question, cpu_seconds: float, seed: int, refit: bool) -> Answ
     with tempfile.TemporaryDirectory(prefix="ours-") as name:
         folder = Path(name)
         train = question.X.assign(label=question.y, group=question.groups)
-        if question.judged is not None:
-            train["judged"] = question.judged
+        if question.latest is not None:
+            train["latest"] = question.latest
         train.to_parquet(folder / "train.parquet")
         question.X_test.to_parquet(folder / "test.parquet")
         for task, (X, y, groups) in tasks.items():

@@ -4,7 +4,7 @@ Belongs here: who is known and who is asked in each draw, and the cells. Does no
 
 On CDNOW as of two dates. A draw takes customers at random, as of the date, until 100 of them are buyers: their labels are
 known, all other customers are asked about. `old` learns from the two quarters before alone, `new` from the known customers
-alone, `pooled` from both, stacked, a customer's rows in one fold; members are weighed and calibrated on the known customers.
+alone, `pooled` from both, stacked, a customer's rows in one fold, and calibrated on the known customers.
 `lightgbm_5_folds` is what the new labels alone are worth without our search.
 """
 
@@ -72,7 +72,7 @@ def _cell(question: str, draw: int, contender: str) -> Cell:
             groups=np.concatenate([one.entity for one in past]),
             X_test=data.X[asked].reset_index(drop=True),
             grouped=len(past) > 1,
-            judged=np.arange(rows) >= rows - len(new.y) if contender == POOLED else None,
+            latest=np.arange(rows) >= rows - len(past[-1].y) if len(past) > 1 else None,
         )
         if contender == LIGHTGBM:
             return data.entity[asked], contenders.lightgbm_five_folds(given)

@@ -33,7 +33,8 @@ ONE_HOT_LEVELS = 12
 @dataclass(frozen=True)
 class Table:
     """One table under one seed. `X` and `X_test` hold float columns and text columns (categories); `groups` and
-    `test_rows` are the persons' numbers, unique among test rows; `grouped`: a person may have several training rows.
+    `test_rows` are the persons' numbers, unique among test rows; `grouped`: a person may have several training rows, of
+    which `latest` (n,) are those of the newest as-of date.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Table:
     X_test: pd.DataFrame
     y_test: npt.NDArray[np.int8]
     test_rows: npt.NDArray[np.int64]
+    latest: npt.NDArray[np.bool_] | None
 
     def floats(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Training and test columns as floats: see `Coding`."""
@@ -87,6 +89,7 @@ def _stacked(name: str, seed: int, past: list[Dataset], test: Dataset) -> Table:
         X_test=test.X,
         y_test=test.y,
         test_rows=test.entity,
+        latest=np.repeat([one is past[-1] for one in past], [len(one.y) for one in past]) if len(past) > 1 else None,
     )
 
 

@@ -12,7 +12,7 @@ from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.resources import step_tags
 from platform_assets.campaigns.declaration.spec import CampaignSpec
-from platform_assets.campaigns.training.leaderboard import leaderboard_table
+from platform_assets.campaigns.training.leaderboard_table import leaderboard_table
 from platform_assets.campaigns.training.model_assets import (
     ANY_TIME,
     model_asset,
@@ -162,15 +162,16 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Map
     def ensemble(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, **models: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.training.ensembling import NothingFitted, build_ensemble, evaluation_of
-        from platform_assets.campaigns.training.fitting import NO_USE
+        from platform_assets.campaigns.training.ensemble_artifact import build_ensemble, evaluation_of
+        from platform_assets.campaigns.training.fold_artifacts import NO_USE, TrainingTask
         from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet
+        from platform_assets.learning.portfolio import NothingFitted
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
         opened = {member: store.open(models[member]) for member in members}
         try:
-            weighted = build_ensemble(name, spec, opened, store.open(training_set), store)
+            weighted = build_ensemble(TrainingTask(name, spec, store.open(training_set), store), opened)
         except (NothingFitted, OtherTrainingSet) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         metadata = shown(weighted, "auc", "auc_se", "auc_low", "auc_high", "log_loss", "weights", "not_fitted")

@@ -28,26 +28,25 @@ class Calibrator(BaseEstimator):
     decreasing.
 
     Subclasses state `method` and the features of a score; all but the last coefficient are slopes. Fitted by
-    L-BFGS-B on weighted log loss. After `fit`: `coefficients_`.
+    L-BFGS-B on log loss. After `fit`: `coefficients_`.
     """
 
     method: ClassVar[str]
     coefficients_: Floats
 
-    def fit(self, scores: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
-        """Fit on out-of-fold `scores` (n,) in [0, 1] and `y` (n,) coded 0/1, optionally weighted.
+    def fit(self, scores: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+        """Fit on out-of-fold `scores` (n,) in [0, 1] and `y` (n,) coded 0/1.
 
-        Raises ValueError when lengths differ, a score is no probability, or `y` (where weight is positive)
-        has one class.
+        Raises ValueError when lengths differ, a score is no probability, or `y` has one class.
         """
-        given, target, weight = _checked(scores, y, sample_weight)
+        given, target = _checked(scores, y)
         features = self._features(given)
         slopes = features.shape[1] - 1
 
         def loss(coefficients: Floats) -> tuple[float, Floats]:
             logit = features @ coefficients
-            value = np.average(np.logaddexp(0.0, logit) - target * logit, weights=weight)
-            gradient = features.T @ (weight * (expit(logit) - target)) / weight.sum()
+            value = np.mean(np.logaddexp(0.0, logit) - target * logit)
+            gradient = features.T @ (expit(logit) - target) / len(target)
             return float(value), gradient
 
         found = minimize(
@@ -113,68 +112,46 @@ def fit_calibrator(
     scores: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
-    rows: npt.ArrayLike | None = None,
-    sample_weight: npt.ArrayLike | None = None,
     groups: npt.ArrayLike | None = None,
     n_folds: int = 5,
     seed: int = 0,
 ) -> tuple[Calibrator, dict[str, float]]:
     """The calibrator with the lower cross-validated log loss, fitted on all rows, and each method's log loss.
 
-    `rows` is a mask (n,): only those are used, for example the latest snapshot's. `groups` (n,) keeps an
-    entity's rows in one fold. Beta is taken when it beats Platt by more than one standard error of the paired
+    `groups` (n,) keeps an entity's rows in one fold. Beta is taken when it beats Platt by more than one standard error of the paired
     difference: its extra parameter must earn its keep. With fewer than 20 rows of a class per method nothing
     can be compared: Platt. Raises ValueError as `Calibrator.fit` does.
     """
-    given, target, weight = _checked(scores, y, sample_weight)
+    given, target = _checked(scores, y)
     entity = np.arange(len(given)) if groups is None else np.asarray(groups)
     if len(entity) != len(given):
         raise ValueError(f"groups hold {len(entity)} ids for {len(given)} scores; give one id a score.")
-    if rows is not None:
-        mask = np.asarray(rows)
-        if mask.dtype != bool or mask.shape != given.shape:
-            raise ValueError(f"rows must be a mask of {len(given)} booleans, one a score.")
-        given, target, weight, entity = given[mask], target[mask], weight[mask], entity[mask]
-        _require_both_classes(target, weight)
     if min((target == 1).sum(), (target == 0).sum()) < 20:
-        return PlattCalibrator().fit(given, target, weight), {}
+        return PlattCalibrator().fit(given, target), {}
     folds = assign_folds(entity, n_folds, seed)
     losses = {method: np.empty(len(given)) for method in METHODS}
     for fold in range(n_folds):
         held_out = folds == fold
         for method, kind in METHODS.items():
-            fitted = kind().fit(given[~held_out], target[~held_out], weight[~held_out])
+            fitted = kind().fit(given[~held_out], target[~held_out])
             predicted = fitted.predict(given[held_out])
             losses[method][held_out] = -xlogy(target[held_out], predicted) - xlogy(1 - target[held_out], 1 - predicted)
     gain = losses["platt"] - losses["beta"]
-    mean_gain = np.average(gain, weights=weight)
-    error = np.sqrt(np.average(np.square(gain - mean_gain), weights=weight) / len(gain))
-    chosen = BetaCalibrator() if mean_gain > error else PlattCalibrator()
-    return chosen.fit(given, target, weight), {
-        method: float(np.average(loss, weights=weight)) for method, loss in losses.items()
-    }
+    error = gain.std() / np.sqrt(len(gain))
+    chosen = BetaCalibrator() if gain.mean() > error else PlattCalibrator()
+    return chosen.fit(given, target), {method: float(loss.mean()) for method, loss in losses.items()}
 
 
-def _checked(
-    scores: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None
-) -> tuple[Floats, Floats, Floats]:
+def _checked(scores: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
     given, target = np.asarray(scores, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    weight = np.ones_like(given) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if not given.shape == target.shape == weight.shape or given.ndim != 1:
+    if given.shape != target.shape or given.ndim != 1:
         raise ValueError(
-            f"Scores, labels and weights have shapes {given.shape}, {target.shape}, {weight.shape}; "
-            "give one column each, of one length."
+            f"Scores and labels have shapes {given.shape} and {target.shape}; give one column each, of one length."
         )
     if not ((given >= 0) & (given <= 1)).all():
         raise ValueError("Scores to calibrate must lie between 0 and 1.")
     if not np.isin(target, (0, 1)).all():
         raise ValueError("Labels to calibrate on must be 0 or 1.")
-    if not (weight >= 0).all() or not np.isfinite(weight).all():
-        raise ValueError("Weights must be finite and not negative.")
-    _require_both_classes(target, weight)
-    return given, target, weight
-
-
-def _require_both_classes(target: Floats, weight: Floats) -> None:
-    if len(np.unique(target[weight > 0])) < 2:
-        raise ValueError("Calibration needs rows of both classes with positive weight; these hold one only.")
+    if len(np.unique(target)) < 2:
+        raise ValueError("Calibration needs rows of both classes; these hold one only.")
+    return given, target

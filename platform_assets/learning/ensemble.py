@@ -8,44 +8,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from platform_assets.learning.cross_fitting import FoldResult
+
 PROBABILITY_FLOOR = 1e-7
-
-
-class FoldPart(Protocol):
-    """What `fan_in` needs of one fold: whose it is, which rows it predicted, and what."""
-
-    @property
-    def training_set(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def fold(self) -> int: ...
-    @property
-    def n_rows(self) -> int: ...
-    @property
-    def rows(self) -> npt.NDArray[np.int64]: ...
-    @property
-    def predictions(self) -> npt.NDArray[np.float64]: ...
+# Log loss given away for a member that is costly to predict with.
+SPARED_LOG_LOSS = 3e-4
 
 
 class IncompleteFolds(ValueError):
     """The parts are not exactly the folds of one model on one training set; the message says what is off."""
 
 
-def fan_in(parts: Iterable[FoldPart], n_folds: int) -> npt.NDArray[np.float64]:
+def fan_in(parts: Sequence[FoldResult], n_folds: int) -> npt.NDArray[np.float64]:
     """The out-of-fold prediction of every training row, shape (rows of the training set,), in row order.
 
     Raises IncompleteFolds unless there are exactly `n_folds` parts, with fold ids 0 to `n_folds` - 1 once
     each, of one training set and one model (family, parameters and seed), whose rows cover the training set
     once.
     """
-    parts = list(parts)
     folds = Counter(part.fold for part in parts)
     missing = sorted(set(range(n_folds)) - set(folds))
     repeated = sorted(fold for fold, count in folds.items() if count > 1)
@@ -120,14 +107,6 @@ class Ensemble:
         taken = [weight * predictions[name] for name, weight in self.weights.items() if weight > 0]
         return np.sum(taken, axis=0)
 
-    def to_json(self) -> dict[str, Any]:
-        """Weights, log loss and path as plain values."""
-        return {
-            "weights": self.weights,
-            "log_loss": self.log_loss,
-            "path": [asdict(step) for step in self.path],
-        }
-
 
 def select_ensemble(
     predictions: Mapping[str, npt.ArrayLike],
@@ -182,7 +161,7 @@ def drop_costly(
     predictions: Mapping[str, npt.ArrayLike],
     y: npt.ArrayLike,
     costly: Iterable[str],
-    allowance: float = 3e-4,
+    allowance: float = SPARED_LOG_LOSS,
 ) -> Ensemble:
     """The ensemble selected anew without those of the `costly` members it can spare: for cheap inference.
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from platform_assets.learning.selection import FeatureSelection
+    from platform_assets.learning.cross_fitting import ModelSettings
+    from platform_assets.learning.selection import ColumnSelection
 
 # A refit sees half as many rows again as a fold leaves to fit on beside its validation part, for some more rounds.
 REFIT_FOLDS = 2.0
@@ -25,6 +26,10 @@ EXTRA: Mapping[str, Any] = {
     "lambda_l2": 10.0,
     "feature_fraction": 0.7,
 }
+
+
+class NothingFitted(RuntimeError):
+    """None of the members could be fitted; the message says why for each."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,21 @@ class MemberSpec:
     needs: Literal["tasks", "body"] | None = None
     excluded: tuple[str, ...] = ()
 
-    def selection(self, common: FeatureSelection | None) -> FeatureSelection | None:
-        """How this member's columns are chosen, where `common` is the choice for every member."""
-        # Imported here: the names of a portfolio are asked for where nothing heavy may load.
-        from platform_assets.learning.selection import FeatureSelection
 
-        return (common or FeatureSelection()).without(self.excluded) if self.excluded else common
+@dataclass(frozen=True)
+class PlannedMember:
+    """One model as it is fitted on one table.
+
+    Attributes:
+        needs: what its fits are given beside the rows.
+        fit_seconds: CPU-seconds that each fold's fit may spend.
+        refit_seconds: the same for its fit on all rows.
+    """
+
+    model: ModelSettings
+    needs: Literal["tasks", "body"] | None
+    fit_seconds: float
+    refit_seconds: float
 
 
 def auto_portfolio(
@@ -80,18 +94,39 @@ def auto_portfolio(
     return tuple(members)
 
 
-def fit_seconds(
-    cpu_seconds: float, member: MemberSpec, members: Sequence[MemberSpec], n_folds: int, refit: bool = False
-) -> float:
-    """CPU-seconds one fit of `member` may spend when all `members` share `cpu_seconds` over their folds.
+def plan(
+    members: Sequence[MemberSpec],
+    cpu_seconds: float,
+    n_folds: int,
+    *,
+    refit: bool = False,
+    seed: int = 0,
+    selection: ColumnSelection | None = None,
+) -> dict[str, PlannedMember]:
+    """The members by name, with the CPU-seconds that each fit may spend when all share `cpu_seconds` over their folds.
 
     The rule is the same whether one process fits everything or a pod fits a fold. With `refit` every member sets aside
-    what its one fit on all rows will take, `refit_seconds`.
+    what its one fit on all rows will take. `selection` holds for every member, beside the columns that it does not see.
+    Raises ValueError when two members have one name.
     """
-    fits = n_folds + (REFIT_FOLDS if refit else 0.0)
-    return cpu_seconds * member.share / (sum(one.share for one in members) * fits)
+    # Imported here: the names of a portfolio are asked for where nothing heavy may load.
+    from platform_assets.learning.cross_fitting import ModelSettings
+    from platform_assets.learning.selection import ColumnSelection
 
+    names = [member.name for member in members]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise ValueError(f'Of the members to try, two are called "{repeated[0]}"; give each a name of its own.')
+    shares = sum(member.share for member in members)
 
-def refit_seconds(cpu_seconds: float, member: MemberSpec, members: Sequence[MemberSpec], n_folds: int) -> float:
-    """CPU-seconds the refit of `member` on all rows may spend."""
-    return REFIT_FOLDS * fit_seconds(cpu_seconds, member, members, n_folds, refit=True)
+    def planned(member: MemberSpec) -> PlannedMember:
+        chosen = (selection or ColumnSelection()).without(member.excluded) if member.excluded else selection
+        total = cpu_seconds * member.share / shares
+        return PlannedMember(
+            ModelSettings(member.family, member.params, seed, chosen),
+            member.needs,
+            fit_seconds=total / (n_folds + (REFIT_FOLDS if refit else 0.0)),
+            refit_seconds=REFIT_FOLDS * total / (n_folds + REFIT_FOLDS),
+        )
+
+    return {member.name: planned(member) for member in members}

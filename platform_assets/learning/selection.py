@@ -33,7 +33,7 @@ Labels = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class FeatureSelection:
+class ColumnSelection:
     """How columns are chosen.
 
     Attributes:
@@ -113,11 +113,11 @@ class FeatureSelection:
         return np.sort(offered[chosen])
 
 
-def _all(selection: FeatureSelection, X: Floats, y: Labels, groups: npt.ArrayLike | None, seed: int) -> Any:
+def _all(selection: ColumnSelection, X: Floats, y: Labels, groups: npt.ArrayLike | None, seed: int) -> Any:
     return np.arange(X.shape[1])
 
 
-def _top_gain(selection: FeatureSelection, X: Floats, y: Labels, groups: npt.ArrayLike | None, seed: int) -> Any:
+def _top_gain(selection: ColumnSelection, X: Floats, y: Labels, groups: npt.ArrayLike | None, seed: int) -> Any:
     if selection.k >= X.shape[1]:
         return np.arange(X.shape[1])
     folds = assign_folds(np.arange(len(y)) if groups is None else groups, INNER_FOLDS, seed)
@@ -130,7 +130,7 @@ def _top_gain(selection: FeatureSelection, X: Floats, y: Labels, groups: npt.Arr
     return np.argsort(-shares, kind="stable")[: selection.k]
 
 
-def _permutation(selection: FeatureSelection, X: Floats, y: Labels, groups: npt.ArrayLike | None, seed: int) -> Any:
+def _permutation(selection: ColumnSelection, X: Floats, y: Labels, groups: npt.ArrayLike | None, seed: int) -> Any:
     generator = np.random.default_rng(seed)
     gain = _gain(X, y, seed)
     reached = np.ones(X.shape[1])
@@ -141,7 +141,7 @@ def _permutation(selection: FeatureSelection, X: Floats, y: Labels, groups: npt.
     return kept if len(kept) else np.asarray([np.argmax(gain)])
 
 
-def _correlated(selection: FeatureSelection, X: Floats, y: Labels, groups: npt.ArrayLike | None, seed: int) -> Any:
+def _correlated(selection: ColumnSelection, X: Floats, y: Labels, groups: npt.ArrayLike | None, seed: int) -> Any:
     # Missing values rank lowest, as they do in a column's own AUC.
     ranks = pd.DataFrame(X).rank(na_option="top").to_numpy()
     alone = one_column_table(X, y, [str(position) for position in range(X.shape[1])])
@@ -170,7 +170,7 @@ def _gain(X: Floats, y: Labels, seed: int) -> Floats:
 
 
 class SelectedColumnsClassifier(TableClassifier):
-    """A `family` with `params` on the columns that `selection` (`FeatureSelection.to_json`) chooses in `fit`.
+    """A `family` with `params` on the columns that `selection` (`ColumnSelection.to_json`) chooses in `fit`.
 
     Fits and predicts on the full table. After `fit`: `positions_` of the chosen columns, `columns_`, their names, and
     `estimator_`, which sees nothing else. Choosing counts against the CPU-seconds of the fit.
@@ -198,7 +198,7 @@ class SelectedColumnsClassifier(TableClassifier):
 
     def _fit(self, X: Floats, y: Labels, groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         started = time.process_time()
-        selection = FeatureSelection.from_json(self.selection or {})
+        selection = ColumnSelection.from_json(self.selection or {})
         every = range(X.shape[1])
         self.positions_ = selection.choose(X, y, groups, self._names(every), self.random_state)
         left = None if fitting.cpu_seconds is None else fitting.cpu_seconds - (time.process_time() - started)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from platform_assets.campaigns.promotion.card import build_card, card_of
-from platform_assets.campaigns.training.ensembling import evaluation_of
+from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training
 from tests.campaigns.worlds import PAST, Trained, Workshop, campaign

@@ -10,9 +10,9 @@ import pytest
 
 from platform_assets.campaigns.promotion.gate import decide_promotion
 from platform_assets.campaigns.registry.bundles import load_bundle
-from platform_assets.campaigns.training.ensembling import build_ensemble, evaluation_of
-from platform_assets.campaigns.training.fitting import fit_fold_of
-from platform_assets.campaigns.training.gathering import folds_of, gather_folds, out_of_fold
+from platform_assets.campaigns.training.ensemble_artifact import build_ensemble, evaluation_of
+from platform_assets.campaigns.training.fold_artifacts import fit_fold_of
+from platform_assets.campaigns.training.out_of_fold import fitted_member, folds_of, gather_folds
 from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet, TrainingRows
 from platform_assets.learning.ensemble import IncompleteFolds
 from platform_assets.learning.figures import metrics
@@ -60,7 +60,7 @@ def test_the_same_data_give_the_same_content_in_another_place(tmp_path, trained)
 
 def test_out_of_fold_predictions_come_from_the_fold_that_did_not_see_the_row(shared_shop, trained):
     rows = TrainingRows.of(trained.training)
-    predicted = out_of_fold(trained.models["lightgbm"])
+    predicted = fitted_member(trained.models["lightgbm"]).predictions
     for result in folds_of(trained.models["lightgbm"], shared_shop.store):
         own = (rows.frame["fold"] == result.fold).to_numpy()
         np.testing.assert_array_equal(np.flatnonzero(own), result.rows)
@@ -76,26 +76,24 @@ def test_gather_refuses_a_missing_a_repeated_and_a_surplus_fold(shared_shop, tra
         ([first, second, second], "given twice 1"),
     ):
         with pytest.raises(IncompleteFolds, match=said):
-            gather_folds("again", "lightgbm", 2, parts, None, trained.training, shared_shop.store)
+            gather_folds(shared_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
 
 
 def test_gather_refuses_folds_of_another_training_set(own_shop, trained):
     other = own_shop.training_set("again", AGAIN)
-    foreign = fit_fold_of("again", AGAIN, "lightgbm", 1, other, own_shop.store)
+    foreign = fit_fold_of(own_shop.task("again", AGAIN, other), "lightgbm", 1)
+    parts = [trained.folds["lightgbm"][0], foreign]
     with pytest.raises(
         IncompleteFolds, match=r"again/models/lightgbm: folds \[1\] were fitted on another training set"
     ):
-        gather_folds(
-            "again", "lightgbm", 2, [trained.folds["lightgbm"][0], foreign], None, trained.training, own_shop.store
-        )
+        gather_folds(own_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
 
 
 def test_gather_refuses_folds_of_two_models(own_shop, trained):
-    other = fit_fold_of("again", OTHER_LEAVES, "lightgbm", 1, trained.training, own_shop.store)
+    other = fit_fold_of(own_shop.task("again", OTHER_LEAVES, trained.training), "lightgbm", 1)
+    parts = [trained.folds["lightgbm"][0], other]
     with pytest.raises(IncompleteFolds, match="2 different models"):
-        gather_folds(
-            "again", "lightgbm", 2, [trained.folds["lightgbm"][0], other], None, trained.training, own_shop.store
-        )
+        gather_folds(own_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
 
 
 def test_an_ensemble_refuses_models_of_another_training_set(own_shop, trained):
@@ -104,7 +102,7 @@ def test_an_ensemble_refuses_models_of_another_training_set(own_shop, trained):
         OtherTrainingSet,
         match=r"again/models/lightgbm was made from another training set .* materialise again/models/lightgbm again",
     ):
-        build_ensemble("again", AGAIN, trained.models, other, own_shop.store)
+        build_ensemble(own_shop.task("again", AGAIN, other), trained.models)
 
 
 def test_the_gate_refuses_an_ensemble_of_another_training_set(own_shop, trained):

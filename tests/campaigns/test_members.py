@@ -1,5 +1,6 @@
 """Models of a campaign: `auto` or picked, within a budget, one failure told and not fatal, watched and taken up again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.registry.bundles import load_bundle
-from platform_assets.campaigns.training.ensembling import NothingFitted, evaluation_of
-from platform_assets.campaigns.training.fitting import NO_USE, fit_fold_of
-from platform_assets.campaigns.training.gathering import folds_of
+from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
+from platform_assets.campaigns.training.fold_artifacts import NO_USE, fit_fold_of
 from platform_assets.campaigns.training.members import members_of
+from platform_assets.campaigns.training.out_of_fold import folds_of
 from platform_assets.campaigns.training.watching import FILE, event_files
-from platform_assets.learning.portfolio import auto_portfolio
+from platform_assets.learning.portfolio import NothingFitted, auto_portfolio
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training
 from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, campaign
 
@@ -79,7 +80,7 @@ def test_a_fit_ends_with_its_budget_and_a_larger_one_is_fitted_anew(own_shop: Wo
 
     def fold(seconds: int):
         spec = campaign(advanced={"models": SLOW, "cpu_seconds": seconds})
-        return fit_fold_of("tight", spec, "lightgbm", 0, training, own_shop.store)
+        return fit_fold_of(own_shop.task("tight", spec, training), "lightgbm", 0)
 
     first = fold(1)
     assert first.metadata["ended_by"] == "budget"
@@ -94,7 +95,7 @@ def test_what_a_fit_was_allowed_does_not_matter_when_it_was_enough(own_shop: Wor
     training = own_shop.training_set("ample", campaign(), PAST)
     for seconds, found in ((100, False), (200, True), (100, True)):
         spec = campaign(advanced={"models": TREES, "cpu_seconds": seconds})
-        assert fit_fold_of("ample", spec, "lightgbm", 0, training, own_shop.store).hit is found
+        assert fit_fold_of(own_shop.task("ample", spec, training), "lightgbm", 0).hit is found
 
 
 def test_a_refit_predicts_with_one_model_a_member_and_is_found_again(own_shop: Workshop) -> None:
@@ -129,7 +130,7 @@ def test_every_fit_leaves_an_event_file_that_tensorboard_reads(own_shop: Worksho
     training = own_shop.training_set("seen", campaign(), LATEST)
     spec = campaign(advanced={"models": TREES_AND_NETWORK})
     for model in TREES_AND_NETWORK:
-        fit_fold_of("seen", spec, model, 0, training, own_shop.store, event_files(environment))
+        fit_fold_of(replace(own_shop.task("seen", spec, training), watching=event_files(environment)), model, 0)
     runs = sorted(Path(environment.tensorboard).rglob(FILE))
     assert [run.relative_to(environment.tensorboard).parts[:3] for run in runs] == [
         ("seen", "models", "lightgbm"), ("seen", "models", "network"),
@@ -142,5 +143,6 @@ def test_every_fit_leaves_an_event_file_that_tensorboard_reads(own_shop: Worksho
 
 def test_nothing_is_left_of_a_fit_s_state_once_it_is_done(own_shop: Workshop) -> None:
     training = own_shop.training_set("clean", campaign(), PAST)
-    fit_fold_of("clean", campaign(advanced={"models": TREES_AND_NETWORK}), "network", 0, training, own_shop.store)
+    spec = campaign(advanced={"models": TREES_AND_NETWORK})
+    fit_fold_of(own_shop.task("clean", spec, training), "network", 0)
     assert list((own_shop.folder / "artifacts").glob("checkpoints/*")) == []

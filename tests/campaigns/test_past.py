@@ -16,7 +16,7 @@ from platform_assets.campaigns.registry.bundles import load_bundle, load_bundle_
 from platform_assets.campaigns.registry.past import Past, find_past
 from platform_assets.campaigns.registry.promoted import PromotedModels
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.campaigns.training.gathering import folds_of
+from platform_assets.campaigns.training.out_of_fold import folds_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import FILE, build_training_set, question_of
 from tests.campaigns.worlds import LATEST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, fans, write_teacher

@@ -46,10 +46,10 @@ def test_a_body_is_good_for_rows_from_its_date_on(world: Workshop) -> None:
 def test_networks_learn_from_earlier_labels_and_bodies_where_there_are_some(world: Workshop) -> None:
     spec = campaign(advanced={"models": BOTH})
     made = world.train("learns", spec, LATEST)
-    assert {name: (one.uses_tasks, one.uses_body) for name, one in members_of(spec, made.training).items()} == {
-        "multitask": (True, False),
-        "transfer": (False, True),
-        "lightgbm": (False, False),
+    assert {name: one.needs for name, one in members_of(spec, made.training).items()} == {
+        "multitask": "tasks",
+        "transfer": "body",
+        "lightgbm": None,
     }
     assert made.ensemble.metadata["not_fitted"] == {}
     assert all(0.5 < made.models[model].metadata["auc"] < 1 for model in BOTH)

@@ -13,6 +13,7 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.promotion.gate import decide_promotion
 from platform_assets.campaigns.registry.promoted import PromotedModels
 from platform_assets.campaigns.registry.workspace import Workspace
+from platform_assets.campaigns.training.fold_artifacts import TrainingTask
 from platform_assets.campaigns.training.in_process import fit_models, train_campaign
 from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
@@ -179,10 +180,13 @@ class Workshop:
     def training_set(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Artifact:
         return build_training_set(question_of(name, spec, self.work, score_at), self.work)
 
+    def task(self, name: str, spec: CampaignSpec, training: Artifact) -> TrainingTask:
+        return TrainingTask(name, spec, training, self.store)
+
     def models(
         self, name: str, spec: CampaignSpec, training: Artifact
     ) -> tuple[dict[str, list[Artifact]], dict[str, Artifact]]:
-        return fit_models(name, spec, training, self.store)
+        return fit_models(self.task(name, spec, training))
 
     def train(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Trained:
         made = train_campaign(question_of(name, spec, self.work, score_at), self.work)

@@ -6,12 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from platform_assets.learning.cross_fitting import FoldedTable
+from platform_assets.learning.folds import assign_folds
+
 
 @dataclass(frozen=True)
 class Table:
     X: pd.DataFrame
     y: np.ndarray
     groups: np.ndarray
+
+    def folded(self, n_folds: int = 3) -> FoldedTable:
+        return FoldedTable(self.X, self.y, self.groups, assign_folds(self.groups, n_folds, 0))
 
 
 def make_table(rows: int = 1200, seed: int = 0) -> Table:

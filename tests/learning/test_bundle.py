@@ -11,9 +11,8 @@ import pytest
 
 from platform_assets.learning.bundle import Bundle, BundleDamaged, WrongColumns
 from platform_assets.learning.calibration import fit_calibrator
+from platform_assets.learning.cross_fitting import FoldResult, ModelSettings, fit_fold
 from platform_assets.learning.ensemble import fan_in
-from platform_assets.learning.fold_fit import FoldResult, fit_fold
-from platform_assets.learning.folds import assign_folds
 from tests.learning.conftest import Table
 
 WEIGHTS = {"trees": 0.5, "net": 0.3, "line": 0.2, "unused": 0.0}
@@ -22,9 +21,8 @@ FAMILY_OF = {"trees": "lightgbm", "net": "network", "line": "logistic", "unused"
 
 @pytest.fixture(scope="module")
 def results(table: Table) -> dict[str, list[FoldResult]]:
-    folds = assign_folds(table.groups, 2, 0)
     return {
-        name: [fit_fold(table.X, table.y, table.groups, folds, k, family, {}, 0) for k in range(2)]
+        name: [fit_fold(table.folded(2), k, ModelSettings(family)) for k in range(2)]
         for name, family in FAMILY_OF.items()
     }
 

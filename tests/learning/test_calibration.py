@@ -65,15 +65,6 @@ def test_distorted_scores_are_straightened(kind: type[Calibrator]) -> None:
 
 
 @every_method
-def test_a_weight_of_two_is_the_row_twice(kind: type[Calibrator]) -> None:
-    p, y = drawn(500)
-    weight = np.random.default_rng(0).integers(0, 4, 500)
-    weighted = kind().fit(p, y, sample_weight=weight)
-    repeated = kind().fit(np.repeat(p, weight), np.repeat(y, weight))
-    assert weighted.coefficients_ == pytest.approx(repeated.coefficients_, abs=2e-3)
-
-
-@every_method
 def test_a_calibrator_survives_json_to_the_last_bit(kind: type[Calibrator]) -> None:
     p, y = drawn(500)
     fitted = kind().fit(p, y)
@@ -90,16 +81,6 @@ def test_beta_is_chosen_where_platt_cannot_bend_and_platt_where_it_need_not() ->
     chosen, losses = fit_calibrator(bent, y)
     assert isinstance(chosen, BetaCalibrator)
     assert losses["beta"] < losses["platt"]
-
-
-def test_a_mask_calibrates_on_its_rows_alone() -> None:
-    p, y = drawn(6000)
-    shifted = np.concatenate([p[:3000], expit(logit(p[3000:]) + 1)])
-    rows = np.arange(6000) >= 3000
-    chosen, _ = fit_calibrator(shifted, y, rows=rows, groups=np.arange(6000) // 2)
-    assert chosen.coefficients_[-1] == pytest.approx(-1, abs=0.25)
-    with pytest.raises(ValueError, match="mask of 6000 booleans"):
-        fit_calibrator(shifted, y, rows=np.arange(3))
 
 
 def test_too_few_rows_to_compare_get_platt_without_figures() -> None:

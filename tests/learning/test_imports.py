@@ -9,14 +9,15 @@ from tests.learning.conftest import make_table
 
 LIGHT = [
     "families.registry",
+    "combine",
     "ensemble",
     "figures.metrics",
     "folds",
     "calibration",
     "bundle",
-    "fold_fit",
+    "cross_fitting",
     "explain",
-    "figures.evaluate",
+    "figures.leaderboard",
     "figures.intervals",
     "figures.slices",
     "data_checks.leaks",

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_assets.learning.families.registry import NEEDS, check_parameters
-from platform_assets.learning.portfolio import MemberSpec, auto_portfolio, fit_seconds, refit_seconds
-from platform_assets.learning.selection import FeatureSelection
+from platform_assets.learning.portfolio import MemberSpec, auto_portfolio, plan
+from platform_assets.learning.selection import ColumnSelection
 
 any_table = given(
     rows=st.integers(50, 10**7),
@@ -53,21 +53,24 @@ def test_all_fits_together_may_spend_the_budget_and_no_more(
     refit: bool, rows: int, positives: int, tasks: bool, body: bool, past: list[str]
 ) -> None:
     members = auto_portfolio(rows, positives, tasks, body, past)
-    total = sum(5 * fit_seconds(120, member, members, 5, refit) for member in members)
-    if refit:
-        total += sum(refit_seconds(120, member, members, 5) for member in members)
+    planned = plan(members, 120, 5, refit=refit).values()
+    total = sum(5 * one.fit_seconds + (one.refit_seconds if refit else 0) for one in planned)
     assert total == pytest.approx(120)
 
 
 def test_a_share_is_twice_anothers_when_it_says_so() -> None:
-    one, two = MemberSpec("one", "lightgbm"), MemberSpec("two", "lightgbm", share=2.0)
-    assert fit_seconds(90, one, [one, two], 3) == pytest.approx(10)
-    assert fit_seconds(90, two, [one, two], 3) == pytest.approx(20)
+    planned = plan([MemberSpec("one", "lightgbm"), MemberSpec("two", "lightgbm", share=2.0)], 90, 3)
+    assert {name: one.fit_seconds for name, one in planned.items()} == pytest.approx({"one": 10, "two": 20})
 
 
 def test_columns_a_member_does_not_see_join_those_nobody_sees() -> None:
-    common = FeatureSelection("top_gain", k=3, excluded=("a",))
-    assert MemberSpec("one", "lightgbm").selection(common) == common
-    assert MemberSpec("one", "lightgbm").selection(None) is None
-    assert MemberSpec("one", "lightgbm", excluded=("b",)).selection(common) == common.without(["b"])
-    assert MemberSpec("one", "lightgbm", excluded=("b",)).selection(None) == FeatureSelection(excluded=("b",))
+    common = ColumnSelection("top_gain", k=3, excluded=("a",))
+    members = [MemberSpec("one", "lightgbm"), MemberSpec("two", "lightgbm", excluded=("b",))]
+    for selection, all_but_b in ((common, common.without(["b"])), (None, ColumnSelection(excluded=("b",)))):
+        planned = plan(members, 90, 3, selection=selection)
+        assert [one.model.selection for one in planned.values()] == [selection, all_but_b]
+
+
+def test_two_members_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match='two are called "trees"'):
+        plan([MemberSpec("trees", "lightgbm"), MemberSpec("trees", "logistic")], 60, 3)

@@ -13,7 +13,7 @@ from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past, with_past_scores
 from platform_assets.campaigns.registry.promoted import Promotion
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.campaigns.training.ensembling import evaluation_of
+from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import LabelledRows, join_features, marts_of
 from platform_assets.data.engines.reading import Warehouse

@@ -18,7 +18,7 @@ from platform_assets.campaigns.promotion.card_page import (
 )
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past
-from platform_assets.campaigns.training.ensembling import evaluation_of
+from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from platform_assets.campaigns.training_sets.inspection import inspected
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import Environment

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import PromotedModels, Promotion
-from platform_assets.campaigns.training.ensembling import OOF_FILE
+from platform_assets.campaigns.training.ensemble_artifact import OOF_FILE
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, require_training_set
 from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of

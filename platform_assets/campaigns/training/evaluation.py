@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.training.gathering import folds_of
+from platform_assets.campaigns.training.out_of_fold import folds_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-ENSEMBLE = "ensemble"
+    from platform_assets.learning.combine import Combination
+
 MANY_TIMES = 24
 RESAMPLES = 200
 SLICED = 6
@@ -23,43 +24,23 @@ IMPORTANCE_ROWS = 1000
 
 
 def leaderboard_of(
-    rows: TrainingRows,
-    models: Mapping[str, Artifact],
-    predictions: "Mapping[str, npt.NDArray[np.float64]]",
-    calibrated: "npt.NDArray[np.float64]",
-    weights: Mapping[str, float],
-    seed: int,
+    rows: TrainingRows, combined: "Combination", models: Mapping[str, Artifact], seed: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The models, the ensemble and the baselines, a row each, best log loss first; and the ensemble's AUC over the rule's.
 
-    What they cost is in the models' metadata.
+    What they cost is in the models' metadata: equal models must have equal content, and timings never are.
     """
-    from platform_assets.learning.figures.evaluate import ONE_COLUMN, Candidate, baseline_candidates, leaderboard
     from platform_assets.learning.figures.intervals import differences_with_intervals
+    from platform_assets.learning.figures.leaderboard import ONE_COLUMN, baseline_candidates
 
-    candidates = {
-        member: Candidate(
-            predictions[member],
-            weights[member],
-            note=", ".join(f"ended by {why}" for why in model.metadata["ended_by"] if why != "convergence"),
-            family=model.metadata["family"],
-            parameters=model.metadata["parameters"],
-            fold_aucs=[auc for auc in model.metadata["fold_auc"] if auc is not None],
-        )
-        for member, model in models.items()
-    }
-    candidates[ENSEMBLE] = Candidate(calibrated, family=ENSEMBLE)
-    candidates |= baseline_candidates(rows.values, rows.labels, rows.frame["fold"].to_numpy(), seed)
-    # Equal models must have equal content, and timings never are.
-    timings = ("fit_seconds", "predict_rows_per_cpu_second")
+    baselines = baseline_candidates(rows.values, rows.labels, rows.frame["fold"].to_numpy(), seed)
     listed = [
-        {key: value for key, value in asdict(row).items() if key not in timings}
-        | {"device": models[row.model].metadata["device"] if row.model in models else None}
-        for row in leaderboard(rows.labels, candidates)
+        asdict(row) | {"device": models[row.model].metadata["device"] if row.model in models else None}
+        for row in combined.leaderboard(baselines)
     ]
-    rule = candidates[ONE_COLUMN]
+    rule = baselines[ONE_COLUMN]
     gained = differences_with_intervals(
-        rows.labels, calibrated, rule.predictions, rows.people, resamples=RESAMPLES, seed=seed
+        rows.labels, combined.calibrated, rule.predictions, rows.people, resamples=RESAMPLES, seed=seed
     )
     over_rule = {"rule": rule.note, "auc": {key: _known(value) for key, value in asdict(gained["auc"]).items()}}
     return listed, over_rule

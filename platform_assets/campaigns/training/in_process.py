@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.question import Question
-from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.campaigns.training.ensembling import build_ensemble
-from platform_assets.campaigns.training.fitting import fit_fold_of, refit_of
-from platform_assets.campaigns.training.gathering import gather_folds
+from platform_assets.campaigns.training.ensemble_artifact import build_ensemble
+from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of, refit_of
+from platform_assets.campaigns.training.out_of_fold import gather_folds
 from platform_assets.campaigns.training_sets.training_set import build_training_set
-from platform_assets.foundation.artifacts import Artifact, ArtifactStore
+from platform_assets.foundation.artifacts import Artifact
 
 
 @dataclass(frozen=True)
@@ -33,25 +32,17 @@ def train_campaign(question: Question, work: Workspace) -> TrainedCampaign:
 
     Raises as each of the steps does.
     """
-    name, spec, store = question.name, question.spec, work.store
     training = build_training_set(question, work)
-    folds, models = fit_models(name, spec, training, store)
-    return TrainedCampaign(training, folds, models, build_ensemble(name, spec, models, training, store))
+    task = TrainingTask(question.name, question.spec, training, work.store)
+    folds, models = fit_models(task)
+    return TrainedCampaign(training, folds, models, build_ensemble(task, models))
 
 
-def fit_models(
-    name: str, spec: CampaignSpec, training: Artifact, store: ArtifactStore
-) -> tuple[dict[str, list[Artifact]], dict[str, Artifact]]:
-    """Every model of a campaign on a training set: (its folds, itself) by name."""
-    count = spec.advanced.folds
-    folds = {
-        model: [fit_fold_of(name, spec, model, fold, training, store) for fold in range(count)]
-        for model in families_of(spec)
-    }
-    refits = {
-        model: refit_of(name, spec, model, parts, training, store) if spec.advanced.refit else None
-        for model, parts in folds.items()
-    }
-    return folds, {
-        model: gather_folds(name, model, count, parts, refits[model], training, store) for model, parts in folds.items()
-    }
+def fit_models(task: TrainingTask) -> tuple[dict[str, list[Artifact]], dict[str, Artifact]]:
+    """Every model of a campaign: (its folds, itself) by name."""
+    advanced, folds, models = task.spec.advanced, {}, {}
+    for model in families_of(task.spec):
+        parts = folds[model] = [fit_fold_of(task, model, fold) for fold in range(advanced.folds)]
+        refitted = refit_of(task, model, parts) if advanced.refit else None
+        models[model] = gather_folds(task, model, parts, refitted)
+    return folds, models

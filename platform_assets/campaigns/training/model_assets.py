@@ -21,6 +21,7 @@ from platform_assets.foundation.artifacts import Artifact, ArtifactRef, Artifact
 from platform_assets.foundation.execution.profiles import Profiles
 
 ANY_TIME = "current"
+REFIT = "refit"
 
 
 def verdict_table(name: str) -> str:
@@ -46,35 +47,30 @@ def output_of(artifact: Artifact, metadata: Mapping[str, Any], name: str = "resu
 def model_asset(
     name: str, spec: CampaignSpec, model: str, environment: Environment, profiles: Profiles
 ) -> dg.AssetsDefinition:
-    folds = range(spec.advanced.folds)
-    family = families_of(spec)[model]
-    fold_ops = [_fold_op(name, spec, model, fold, environment, profiles) for fold in folds]
-    refit_op = _refit_op(name, spec, model, environment, profiles) if spec.advanced.refit else None
-    parts_in = {f"fold_{fold}": dg.In(ArtifactRef) for fold in folds}
+    folds, family = spec.advanced.folds, families_of(spec)[model]
+    fits = {
+        _fit_step(spec, fold): _fit_op(name, spec, model, fold, environment, profiles)
+        for fold in range(folds + spec.advanced.refit)
+    }
 
     @dg.op(
         name=f"{name}__{model}__gather",
-        ins={
-            **parts_in,
-            **({"refitted": dg.In(ArtifactRef)} if refit_op else {}),
-            "training_set": dg.In(ArtifactRef),
-        },
+        ins={part: dg.In(ArtifactRef) for part in (*fits, "training_set")},
         out=dg.Out(ArtifactRef),
         tags=step_tags(name, spec, environment, profiles),
     )
     def gather(
         context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
     ) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.training.gathering import gather_folds
+        from platform_assets.campaigns.training.fold_artifacts import TrainingTask
+        from platform_assets.campaigns.training.out_of_fold import gather_folds
 
         store = ArtifactStore(environment.artifacts)
-        ordered = [store.open(parts[f"fold_{fold}"]) for fold in folds]
-        refitted = store.open(parts["refitted"]) if "refitted" in parts else None
-        where = shown_where(f"{name}/models/{model}", environment)
-        made = gather_folds(name, model, len(folds), ordered, refitted, store.open(training_set), store)
-        return output_of(
-            made, shown(made, "not_fitted", "auc", "auc_se", "log_loss", "fold_auc", "cpu_seconds") | where
-        )
+        opened = [store.open(parts[part]) for part in fits]
+        task = TrainingTask(name, spec, store.open(training_set), store)
+        artifact = gather_folds(task, model, opened[:folds], opened[folds] if spec.advanced.refit else None)
+        names = ("not_fitted", "auc", "auc_se", "log_loss", "fold_auc", "cpu_seconds")
+        return output_of(artifact, shown(artifact, *names) | shown_where(f"{name}/models/{model}", environment))
 
     @dg.graph_asset(
         key=[name, "models", model],
@@ -82,66 +78,50 @@ def model_asset(
         group_name=name,
         owners=[spec.owner],
         kinds={family if family == "lightgbm" else "pytorch"},
-        description=f"{model}: {len(folds)} folds grouped by person, each a step of its own, and their out-of-fold predictions.",
+        description=f"{model}: {folds} folds grouped by person, each a step of its own, and their out-of-fold predictions.",
     )
     def fitted(training_set: Any) -> Any:
-        parts = {f"fold_{fold}": op(training_set) for fold, op in zip(folds, fold_ops, strict=True)}
-        if refit_op:
-            parts["refitted"] = refit_op(training_set=training_set, **parts)
+        parts: dict[str, Any] = {}
+        for step, fit in fits.items():
+            parts[step] = fit(training_set) if step != REFIT else fit(training_set=training_set, **parts)
         return gather(training_set=training_set, **parts)
 
     return fitted
 
 
-def _fold_op(
+def _fit_op(
     name: str, spec: CampaignSpec, model: str, fold: int, environment: Environment, profiles: Profiles
 ) -> dg.OpDefinition:
-    family = families_of(spec)[model]
+    """A step that fits one fold, or, after the last of K, all rows: the refit, which looks at the K."""
+    count, step = spec.advanced.folds, _fit_step(spec, fold)
+    before = [f"fold_{earlier}" for earlier in range(count)] if fold == count else []
 
     @dg.op(
-        name=f"{name}__{model}__fold_{fold}",
-        ins={"training_set": dg.In(ArtifactRef)},
+        name=f"{name}__{model}__{step}",
+        ins={part: dg.In(ArtifactRef) for part in ("training_set", *before)},
         out=dg.Out(ArtifactRef),
-        **fold_settings(name, spec, family, fold, environment, profiles),
+        **fold_settings(name, spec, families_of(spec)[model], fold, environment, profiles),
     )
-    def fit(context: dg.OpExecutionContext, training_set: ArtifactRef) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.training.fitting import fit_fold_of
+    def fit(context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef) -> dg.Output[ArtifactRef]:
+        from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of, refit_of
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
+        task = TrainingTask(name, spec, store.open(training_set), store, event_files(environment))
         with _fitting(name, model, context.op.name, spec, environment, profiles) as used:
-            made = fit_fold_of(name, spec, model, fold, store.open(training_set), store, event_files(environment))
-        told = ("not_fitted", "auc", "log_loss", "best_iteration", "ended_by", "cpu_seconds")
-        where = shown_where(f"{name}/models/{model}/fold_{fold}", environment)
-        return dg.Output(made.ref, metadata=shown(made, *told) | where | used())
+            if fold < count:
+                artifact = fit_fold_of(task, model, fold)
+            else:
+                artifact = refit_of(task, model, [store.open(parts[part]) for part in before])
+        names = ("not_fitted", "auc", "log_loss", "best_iteration", "ended_by", "cpu_seconds")
+        where = shown_where(f"{name}/models/{model}/{step}", environment)
+        return dg.Output(artifact.ref, metadata=shown(artifact, *names) | where | used())
 
     return fit
 
 
-def _refit_op(
-    name: str, spec: CampaignSpec, model: str, environment: Environment, profiles: Profiles
-) -> dg.OpDefinition:
-    folds = range(spec.advanced.folds)
-
-    @dg.op(
-        name=f"{name}__{model}__refit",
-        ins={"training_set": dg.In(ArtifactRef), **{f"fold_{fold}": dg.In(ArtifactRef) for fold in folds}},
-        out=dg.Out(ArtifactRef),
-        **fold_settings(name, spec, families_of(spec)[model], len(folds), environment, profiles),
-    )
-    def refit(
-        context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef
-    ) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.training.fitting import refit_of
-
-        require_audited(name, training_set, environment)
-        store = ArtifactStore(environment.artifacts)
-        ordered = [store.open(parts[f"fold_{fold}"]) for fold in folds]
-        with _fitting(name, model, context.op.name, spec, environment, profiles) as used:
-            made = refit_of(name, spec, model, ordered, store.open(training_set), store, event_files(environment))
-        return dg.Output(made.ref, metadata=shown(made, "not_fitted", "ended_by", "cpu_seconds") | used())
-
-    return refit
+def _fit_step(spec: CampaignSpec, fold: int) -> str:
+    return f"fold_{fold}" if fold < spec.advanced.folds else REFIT
 
 
 @contextmanager

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.training.members import Member
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Recipe
 from platform_assets.foundation.storage import files_at
 
 if TYPE_CHECKING:
+    from platform_assets.learning.cross_fitting import ModelSettings
     from platform_assets.learning.families.fitting import Progress
 
-Watching = Callable[[Recipe, Member], AbstractContextManager[Callable[["Progress"], None]]]
+Watching = Callable[[Recipe, "ModelSettings"], AbstractContextManager[Callable[["Progress"], None]]]
 # TensorBoard reads files whose names hold `tfevents`.
 FILE = "events.out.tfevents.fit"
 
@@ -21,7 +21,7 @@ def event_files(environment: Environment) -> Watching:
     """Keeps an event file a fit, named after what is fitted and from what: an attempt taken up again goes on in it."""
 
     @contextmanager
-    def watching(recipe: Recipe, member: Member) -> "Iterator[Callable[[Progress], None]]":
+    def watching(recipe: Recipe, model: "ModelSettings") -> "Iterator[Callable[[Progress], None]]":
         from platform_assets.learning.event_files import EventFile
 
         files = files_at(environment.tensorboard)
@@ -29,8 +29,8 @@ def event_files(environment: Environment) -> Watching:
         earlier = files.read(name)
         file = EventFile(
             lambda content: files.write(name, content, durable=False),
-            member.family,
-            member.params,
+            model.family,
+            model.params,
             earlier.content if earlier else None,
         )
         try:

@@ -1,7 +1,7 @@
 """Figures about scores: discrimination, probabilities that come true, who the top of a list finds.
 
 Belongs here: functions of labels and scores (or of one column at a time). Does not belong here: fitting, and
-tables over many models (`evaluate`). Everywhere `y` is (n,) coded 0/1 and `scores` (n,), higher meaning
+tables over many models (`leaderboard`). Everywhere `y` is (n,) coded 0/1 and `scores` (n,), higher meaning
 likelier.
 """
 

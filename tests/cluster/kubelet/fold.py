@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import platform_assets
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.past import PAST_FILE, Past
-from platform_assets.campaigns.training.fitting import fit_fold_of
+from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of
 from platform_assets.campaigns.training_sets.training_set import FILE
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe
 
@@ -37,7 +37,7 @@ SPEC = CampaignSpec.model_validate(
 def fitted(folder: Path) -> dict[str, Any]:
     """Fits fold 0 with LightGBM in a store below `folder`. Equal content hashes mean equal files."""
     store = ArtifactStore(folder)
-    made = fit_fold_of("smoke", SPEC, "lightgbm", 0, _training_set(store), store)
+    made = fit_fold_of(TrainingTask("smoke", SPEC, _training_set(store), store), "lightgbm", 0)
     return {"content_hash": made.ref.content_hash, "auc": made.metadata["auc"], "hit": made.hit}
 
 

@@ -1,48 +1,43 @@
-"""A campaign's models: the fan-in of exactly K folds of one training set, and what they predict with."""
+"""A campaign's models: exactly K folds of one training set joined into out-of-fold predictions, and what they predict with.
+
+Belongs here: a model's artifact, and reading it. Does not belong here: making the folds (`fold_artifacts`), weighing models
+(`ensemble_artifact`).
+"""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.training.fitting import REFIT_FOLDER, not_fitted
+from platform_assets.campaigns.training.fold_artifacts import REFIT_FOLDER, TrainingTask, not_fitted, why_not_fitted
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, rows_hash
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore, Recipe, code_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
+    from platform_assets.learning.combine import FittedMember
+    from platform_assets.learning.cross_fitting import FoldResult
     from platform_assets.learning.families.estimator import TableClassifier
-    from platform_assets.learning.fold_fit import FoldResult
 
 OOF_FILE = "out_of_fold.safetensors"
 FOLDS_FILE = "folds.json"
 
 
-def gather_folds(
-    name: str,
-    model: str,
-    folds: int,
-    parts: Sequence[Artifact],
-    refitted: Artifact | None,
-    training: Artifact,
-    store: ArtifactStore,
-) -> Artifact:
+def gather_folds(task: TrainingTask, model: str, parts: Sequence[Artifact], refitted: Artifact | None) -> Artifact:
     """One model: its K folds, the out-of-fold prediction of every training row, and its refit where there is one.
 
     Raises:
         IncompleteFolds: the parts are not exactly the K folds of this training set.
     """
-    told = next((part.metadata["not_fitted"] for part in parts if "not_fitted" in part.metadata), None)
-    if told is not None:
-        return not_fitted(name, model, "model", training, told, store)
+    reason = why_not_fitted(parts)
+    if reason is not None:
+        return not_fitted(task, model, "model", reason)
+    folds, costs = task.spec.advanced.folds, [*parts, *([refitted] if refitted else [])]
     recipe = Recipe(
-        key=f"{name}/models/{model}",
-        code=code_of("platform_assets.campaigns.training.gathering"),
+        key=task.key(model),
+        code=code_of("platform_assets.campaigns.training.out_of_fold"),
         config={"model": model, "folds": folds},
         inputs={
-            "training_set": rows_hash(training),
+            "training_set": rows_hash(task.training),
             **{f"part {index}": part.ref.content_hash for index, part in enumerate(parts)},
             **({"refit": refitted.ref.content_hash} if refitted else {}),
         },
@@ -51,47 +46,63 @@ def gather_folds(
     def build(folder: Path) -> dict[str, Any]:
         from safetensors.numpy import save_file
 
-        from platform_assets.learning.ensemble import IncompleteFolds, fan_in
+        from platform_assets.learning.combine import FittedMember
+        from platform_assets.learning.ensemble import IncompleteFolds
         from platform_assets.learning.figures import metrics
 
         results = [load_fold(part) for part in parts]
-        foreign = [result.fold for result in results if result.training_set != rows_hash(training)]
+        foreign = [result.fold for result in results if result.training_set != rows_hash(task.training)]
         if foreign:
             raise IncompleteFolds(
-                f"{name}/models/{model}: folds {foreign} were fitted on another training set; fit them again"
+                f"{task.key(model)}: folds {foreign} were fitted on another training set; fit them again"
             )
-        out_of_fold = fan_in(results, folds)
-        save_file({"predictions": out_of_fold}, folder / OOF_FILE)
+        member = FittedMember.of(results, folds, refitted.metadata["ended_by"] if refitted else None)
+        save_file({"predictions": member.predictions}, folder / OOF_FILE)
         listed = {
             "folds": [part.ref.to_json() for part in parts],
             "refit": refitted.ref.to_json() if refitted else None,
         }
         (folder / FOLDS_FILE).write_text(json.dumps(listed, indent=1))
-        labels = TrainingRows.of(training).labels
-        estimate = metrics.auc_interval(labels, out_of_fold)
-        costs = [*parts, *([refitted] if refitted else [])]
+        labels = TrainingRows.of(task.training).labels
+        estimate = metrics.auc_interval(labels, member.predictions)
         return {
-            "family": results[0].family,
-            "parameters": dict(results[0].params),
+            "family": member.family,
+            "parameters": member.parameters,
             "excluded": parts[0].metadata["excluded"],
             "device": ", ".join(sorted({part.metadata["device"] for part in parts})),
-            "training_set": rows_hash(training),
+            "training_set": rows_hash(task.training),
             "auc": estimate.auc,
             "auc_se": estimate.standard_error,
-            "log_loss": metrics.log_loss(labels, out_of_fold),
-            "fold_auc": [part.metadata["auc"] for part in parts],
-            "fold_log_loss": [part.metadata["log_loss"] for part in parts],
-            "ended_by": sorted({part.metadata["ended_by"] for part in costs}),
+            "log_loss": metrics.log_loss(labels, member.predictions),
+            "fold_auc": list(member.fold_aucs),
+            "fold_log_loss": [result.log_loss for result in results],
+            "ended_by": list(member.ended_by),
             "cpu_seconds": round(sum(part.metadata["cpu_seconds"] for part in costs), 3),
             "rows_a_cpu_second": round(len(labels) / max(sum(p.metadata["predict_cpu_seconds"] for p in parts), 1e-4)),
         }
 
-    return store.get_or_build(recipe, build)
+    return task.store.get_or_build(recipe, build)
+
+
+def fitted_member(model: Artifact) -> "FittedMember":
+    """What the folds of a gathered model say of the training rows."""
+    from safetensors.numpy import load_file
+
+    from platform_assets.learning.combine import FittedMember
+
+    about = model.metadata
+    return FittedMember(
+        family=about["family"],
+        parameters=about["parameters"],
+        predictions=load_file(model.path(OOF_FILE))["predictions"],
+        fold_aucs=tuple(about["fold_auc"]),
+        ended_by=tuple(about["ended_by"]),
+    )
 
 
 def load_fold(part: Artifact) -> "FoldResult":
     """The fold result an artifact holds."""
-    from platform_assets.learning.fold_fit import FoldResult
+    from platform_assets.learning.cross_fitting import FoldResult
 
     return FoldResult.load(part.folder())
 
@@ -111,10 +122,3 @@ def estimators_of(model: Artifact, store: ArtifactStore) -> list["TableClassifie
     if refitted is None or refitted.metadata["ended_by"] == "budget":
         return [result.estimator for result in folds_of(model, store)]
     return [load_estimator(refitted.metadata["family"], refitted.folder() / REFIT_FOLDER)]
-
-
-def out_of_fold(model: Artifact) -> "npt.NDArray[np.float64]":
-    """The out-of-fold prediction of every training row, shape (n,)."""
-    from safetensors.numpy import load_file
-
-    return load_file(model.path(OOF_FILE))["predictions"]

@@ -6,8 +6,7 @@ figures (`metrics`), choosing weights (`ensemble`), pages for people.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,15 +29,12 @@ BASELINES: Mapping[str, type[TableClassifier]] = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to list: its out-of-fold probabilities (n,), weight in the ensemble (None: not a member),
-    CPU-seconds its folds took to fit, rows predicted a CPU-second (None: not measured), family and parameters, and the
-    AUC of each fold's held-out rows (empty: not known).
+    """A model to list: its out-of-fold probabilities (n,), weight in the ensemble (None: not a member), what was odd about
+    it, family and parameters, and the AUC of each fold's held-out rows (empty: not known).
     """
 
     predictions: Floats
     weight: float | None = None
-    fit_seconds: float | None = None
-    predict_rows_per_cpu_second: float | None = None
     note: str = ""
     family: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -47,7 +43,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One line: what the model is, its out-of-fold AUC and log loss, and what it costs.
+    """One line: what the model is, and its out-of-fold AUC and log loss.
 
     `auc` with `auc_se` is of all rows pooled, `fold_auc` with `fold_auc_se` the mean over folds and its standard error
     (None when fewer than two folds' are known). `note` names the one-column rule's columns, or what was odd about a fit.
@@ -58,8 +54,6 @@ class LeaderboardRow:
     auc_se: float
     log_loss: float
     weight: float | None
-    fit_seconds: float | None
-    predict_rows_per_cpu_second: float | None
     note: str
     family: str
     parameters: Mapping[str, Any]
@@ -81,8 +75,6 @@ def leaderboard(y: npt.ArrayLike, candidates: Mapping[str, Candidate]) -> list[L
                 area.standard_error,
                 metrics.log_loss(y, candidate.predictions),
                 candidate.weight,
-                candidate.fit_seconds,
-                candidate.predict_rows_per_cpu_second,
                 candidate.note,
                 candidate.family,
                 candidate.parameters,
@@ -98,13 +90,6 @@ def _mean_and_error(values: Sequence[float]) -> tuple[float | None, float | None
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def fold_aucs(y: npt.ArrayLike, predictions: npt.ArrayLike, fold_ids: npt.ArrayLike) -> list[float]:
-    """The AUC of each fold's held-out rows, in order of fold; a fold with one class is left out."""
-    target, given, folds = np.asarray(y), np.asarray(predictions), np.asarray(fold_ids)
-    parts = [folds == fold for fold in np.unique(folds)]
-    return [metrics.auc(target[rows], given[rows]) for rows in parts if 0 < target[rows].sum() < rows.sum()]
-
-
 def baseline_candidates(
     X: pd.DataFrame | npt.NDArray[np.float64], y: npt.ArrayLike, fold_ids: npt.ArrayLike, seed: int = 0
 ) -> dict[str, Candidate]:
@@ -117,30 +102,14 @@ def baseline_candidates(
     found = {}
     for name, kind in BASELINES.items():
         oof = np.empty(len(target))
-        seconds, chosen = 0.0, []
+        chosen, aucs = [], []
         for fold in np.unique(folds):
             held_out = folds == fold
-            start = time.process_time()
             fitted = kind(random_state=seed).fit(X[~held_out], target[~held_out])
-            seconds += time.process_time() - start
             oof[held_out] = fitted.predict_proba(X[held_out])[:, 1]
+            if len(np.unique(target[held_out])) == 2:
+                aucs.append(metrics.auc(target[held_out], oof[held_out]))
             if isinstance(fitted, OneColumnRule):
                 chosen.append(f"{fitted.column_name_} {'high' if fitted.direction_ == 1 else 'low'}")
-        speed = predict_speed(fitted.predict_proba, X)
-        found[name] = Candidate(
-            oof, None, seconds, speed, ", ".join(dict.fromkeys(chosen)), name, {}, fold_aucs(target, oof, folds)
-        )
+        found[name] = Candidate(oof, note=", ".join(dict.fromkeys(chosen)), family=name, fold_aucs=aucs)
     return found
-
-
-def predict_speed(
-    predict: Callable[[Any], Floats], X: pd.DataFrame | npt.NDArray[np.float64], max_rows: int = 5000
-) -> float:
-    """Rows predicted a CPU-second of this process, on the first `max_rows` rows of `X` and after one warm-up
-    call.
-    """
-    sample = X[:max_rows]
-    predict(sample[:1])
-    start = time.process_time()
-    predict(sample)
-    return len(sample) / max(time.process_time() - start, 1e-6)
