@@ -120,6 +120,7 @@ def audit(table: "pa.Table", rules: Sequence[Rule], *, name: str, personal: Coll
 
     Raises:
         ValueError: two rules have one name.
+        TypeError: a kind of rule does not say what breaks it.
     """
     import duckdb
 
@@ -200,6 +201,8 @@ class _Judge:
         else:
             broken, unjudged = (self._measured.get(sql) for sql in _measures(expected) or ("", ""))
             kind = getattr(expectation, "map_metric", "")
+            if kind and broken is None:  # what is not measured would pass
+                raise TypeError(f"{type(rule).__name__} says of {expected.kind} neither what breaks it nor how often")
             metrics = {
                 "table.row_count": self._rows,
                 "table.columns": list(self._types),

@@ -1,6 +1,7 @@
 """What an audit promises: full-table counts, severities, samples that name nobody, a sentence for the person on call."""
 
 import json
+from collections.abc import Iterator
 
 import great_expectations as gx
 import great_expectations.expectations
@@ -21,6 +22,7 @@ from platform_assets.data.quality import (
     ShareBounds,
     audit,
 )
+from platform_assets.data.quality.rules import Expected
 
 GOOD = pa.table(
     {
@@ -193,6 +195,15 @@ def test_a_failed_audit_says_table_rule_counts_and_what_to_do() -> None:
     assert "1 of 4 rows fail" in text
     assert "materialise" in text
     assert not caught.value.result.passed
+
+
+def test_a_rule_that_does_not_say_what_breaks_it_is_refused_rather_than_passed() -> None:
+    class Vague(NullShare):
+        def expectations(self) -> Iterator[Expected]:
+            yield Expected("ExpectColumnValuesToNotBeNull", {"column": self.column}, "rows")
+
+    with pytest.raises(TypeError, match="Vague says of ExpectColumnValuesToNotBeNull neither what breaks it"):
+        audit(GOOD, [Vague("orders_7d")], name="t")
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
