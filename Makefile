@@ -29,8 +29,11 @@ CLUSTER_KUBECONFIG ?=
 PROJECT ?=
 # Processes that run tests side by side.
 WORKERS ?= 2
+# `make test SEED=…` draws again what an earlier run drew and printed.
+SEED ?=
+PYTEST = $(BIN)/python -m pytest $(if $(DEEP),--deep) $(if $(SEED),--seed=$(SEED))
 
-.PHONY: environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint schema lock clean
+.PHONY: environment manifest emulators cluster demo ui tensorboard test test-deep test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint schema lock clean
 
 environment: $(VENV)/.installed
 
@@ -67,27 +70,37 @@ demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev -w workspace.yaml
 
-# Side by side: tests on the cluster mostly wait for pods. Each prints when it is done.
-test: $(MANIFEST) programs emulators cluster
+# Side by side: the cluster is built while other tests run, and its tests mostly wait for pods. Each prints when it is done.
+## every test, on emulators and on a cluster of this machine
+test:
 	$(MAKE) --jobs=2 --output-sync=target test-without-cluster test-cluster
 
-# In order of files: by number of tests, as xdist would have it, the files of few and long tests come last, and one process
-# waits for the other.
+## `make test` with every crash point, of which that draws a few
+test-deep:
+	$(MAKE) test DEEP=yes
+
+# Which worker takes what: tests/tiers.py.
+## the tests but for those on a cluster
 test-without-cluster: $(MANIFEST) programs emulators
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder --durations=25 -m "not cluster and not kubelet" --require-emulators
+	$(PYTEST) --numprocesses=$(WORKERS) --durations=25 -m "not cluster and not kubelet" --require-emulators --require-programs
 
+## the tests that take Python alone, and no more than seconds each
 test-fast: $(MANIFEST)
-	$(BIN)/python -m pytest -m "not slow and not bigquery and not cluster and not kubelet"
+	$(PYTEST) --numprocesses=$(WORKERS) -m "not slow and not programs and not bigquery and not cluster and not kubelet"
+	@echo "Left out: what takes longer, BigQuery (make test-bigquery), Kubernetes (make test-cluster) or other programs (make test)"
 
+## the tests on BigQuery and GCS: on emulators, or on PROJECT=…
 test-bigquery: $(MANIFEST) $(if $(PROJECT),,emulators)
-	$(BIN)/python -m pytest -m bigquery $(if $(PROJECT),--google-project=$(PROJECT),--require-emulators)
+	$(PYTEST) -m bigquery $(if $(PROJECT),--google-project=$(PROJECT),--require-emulators)
 
-# The programs are there or are built; the script knows.
-cluster:
+# Kubernetes' programs are there or are built; the script knows.
+## Kubernetes' own programs for test-cluster, built once
+cluster: programs
 	tests/cluster/build.sh $(CLUSTER)
 
+## the tests on Kubernetes: on this machine, or on CLUSTER_KUBECONFIG=…
 test-cluster: $(MANIFEST) programs emulators $(if $(CLUSTER_KUBECONFIG),,cluster)
-	$(BIN)/python -m pytest -m "cluster or kubelet" $(if $(CLUSTER_KUBECONFIG),--kubeconfig=$(CLUSTER_KUBECONFIG),--require-cluster) --require-emulators
+	$(PYTEST) -m "cluster or kubelet" $(if $(CLUSTER_KUBECONFIG),--kubeconfig=$(CLUSTER_KUBECONFIG),--require-cluster) --require-emulators
 
 # The whole demo on DuckDB and on the emulators, every mart, feature table and audience compared row by row.
 parity: $(MANIFEST) emulators
@@ -105,7 +118,7 @@ slim-ci: $(VENV)/.installed
 	$(BIN)/dbt build --select state:modified+ --defer --favor-state --state $(abspath $(STATE)) $(DBT_PROJECT) \
 	    --target-path $(PLATFORM_DATA)/slim-ci
 
-# What tests drive besides Python: a browser, kubectl, promtool, a C compiler, containerd.
+## what tests drive besides Python: a browser, kubectl, promtool, a C compiler, PostgreSQL, containerd
 programs:
 	tests/install_programs.sh
 

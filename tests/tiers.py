@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -65,8 +65,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     wanted = [name for marker in item.iter_markers("programs") for name in marker.args]
     if missing := [name for name in wanted if not shutil.which(name)]:
-        leave = pytest.fail if item.config.option.require_programs else pytest.skip
-        leave(f"no {', '.join(missing)} here: `make programs` installs what tests drive")
+        do_without(item.config, ", ".join(missing))
+
+
+def do_without(config: pytest.Config, program: str) -> NoReturn:
+    """Skip the test because a program is missing, or fail it when programs are required."""
+    leave = pytest.fail if config.option.require_programs else pytest.skip
+    leave(f"no {program} here: `make programs` installs what tests drive")
 
 
 @pytest.fixture
