@@ -19,9 +19,9 @@ Draw = Callable[[Sequence[int], int], list[int]]
 BuiltOnce = Callable[[str, Callable[[Path], Any]], Path]
 
 # One worker takes all of such a package: its tests share what takes minutes to build.
-TOGETHER = "/dbt_on_bigquery/"
+TOGETHER = ("/dbt_on_bigquery/", "/data/marts/")
 # What takes minutes comes first: a worker that met it last would keep the other waiting.
-LONG = (TOGETHER, "/parity/", "/test_demo.py", "/test_empty.py", "/test_bigquery_crash.py", "/test_bigquery_tables.py")
+LONG = (*TOGETHER, "/parity/", "/test_demo.py", "/test_empty.py", "/test_bigquery_crash.py", "/test_bigquery_tables.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,7 +55,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return TOGETHER if TOGETHER in nodeid else nodeid.partition("::")[0]
+            file = nodeid.partition("::")[0]
+            return next((part for part in TOGETHER if part in file), file)
 
     config.option.loadscopereorder = False
     return ByFile(config, log)
