@@ -16,11 +16,11 @@ from pathlib import Path
 from benchmarks.orchestration import build_marts, campaigns_of
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.promotion.gate import decide_promotion
-from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.opening import open_workspace
 from platform_assets.campaigns.training.in_process import train_campaign
-from platform_assets.data.engines.opening import open_warehouse
+from platform_assets.campaigns.training_sets.training_set import question_of
 from platform_assets.environment import local_environment
-from platform_assets.foundation.artifacts import Artifact, ArtifactStore
+from platform_assets.foundation.artifacts import Artifact
 from samples.demo import QUESTIONS
 from samples.exports import write_sample_exports
 
@@ -34,16 +34,14 @@ def main() -> None:
         environment = local_environment(Path(folder, "data"))
         write_sample_exports(environment.exports, Path(folder, "samples"), environment.teachers)
         catalog = build_marts(environment)
-        store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
         specs = {name: _with_auto(spec, refit) for name, spec in campaigns_of(environment, catalog).items()}
         for question in (question for question in QUESTIONS if question.train):
             name, spec = question.campaign, specs[question.campaign]
             day, begun = date.fromisoformat(question.as_of), time.process_time()
-            made = train_campaign(
-                name, spec, open_warehouse(environment, catalog), store, environment.teachers, promoted, day
-            )
+            work = open_workspace(environment, catalog, "benchmark")
+            made = train_campaign(question_of(name, spec, work, day), work)
             spent = time.process_time() - begun
-            decide_promotion(name, made.ensemble, made.training, store, promoted)
+            decide_promotion(name, made.ensemble, made.training, work.store, work.promoted)
             for line in _lines(f"{name} as of {day}", spec.advanced.cpu_seconds, spent, made.models):
                 print(line, flush=True)
 

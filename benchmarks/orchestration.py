@@ -19,12 +19,11 @@ from pathlib import Path
 
 from platform_assets.campaigns.declaration.parsing import read_campaigns
 from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.registry.opening import open_workspace
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.components.loading import read_sources
 from platform_assets.data.catalog.catalog import Catalog
-from platform_assets.data.engines.opening import open_warehouse
-from platform_assets.data.engines.reading import Warehouse
 from platform_assets.environment import REPOSITORY, Environment, local_environment
-from platform_assets.foundation.artifacts import ArtifactStore
 from samples.demo import QUESTIONS
 from samples.exports import write_sample_exports
 
@@ -60,27 +59,28 @@ def plain(environment: Environment) -> None:
     from platform_assets.audiences.report.figures import build_report
     from platform_assets.audiences.scoring.scoring import score_campaigns
     from platform_assets.campaigns.promotion.gate import decide_promotion
-    from platform_assets.campaigns.registry.promoted import PromotedModels
     from platform_assets.campaigns.training.in_process import train_campaign
+    from platform_assets.campaigns.training_sets.training_set import question_of
 
     catalog = build_marts(environment)
-    store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
     specs = campaigns_of(environment, catalog)
 
-    def warehouse() -> Warehouse:
-        return open_warehouse(environment, catalog)
+    def workspace() -> Workspace:
+        return open_workspace(environment, catalog, "benchmark")
 
     for question in (question for question in QUESTIONS if question.train):
         name, spec = question.campaign, specs[question.campaign]
         day = date.fromisoformat(question.as_of)
-        made = train_campaign(name, spec, warehouse(), store, environment.teachers, promoted, day)
-        decide_promotion(name, made.ensemble, made.training, store, promoted)
+        work = workspace()
+        made = train_campaign(question_of(name, spec, work, day), work)
+        decide_promotion(name, made.ensemble, made.training, work.store, work.promoted)
     for entity, as_of in dict.fromkeys((question.entity, question.as_of) for question in QUESTIONS):
         day, mine = date.fromisoformat(as_of), {n: s for n, s in specs.items() if s.entity == entity}
-        for scored in score_campaigns(mine, warehouse(), store, promoted, day):
-            name, spec = scored.campaign, mine[scored.campaign]
-            audience = build_audience(name, spec, scored.scores, scored.promotion, warehouse(), store, day)
-            build_report(name, spec, audience, scored.promotion, warehouse(), store, environment.teachers, day)
+        for scored in score_campaigns(mine, workspace(), day):
+            work = workspace()
+            question = work.question(scored.campaign, mine[scored.campaign], day)
+            audience = build_audience(question, scored.scores, scored.promotion, work)
+            build_report(question, audience, scored.promotion, workspace())
 
 
 def under_dagster(environment: Environment) -> None:

@@ -58,23 +58,21 @@ def check() -> None:
 @click.argument("campaign")
 def preview(campaign: str) -> None:
     """How many people and positives a campaign has, and how far one column alone gets."""
+    from platform_assets.campaigns.registry.opening import open_workspace
     from platform_assets.campaigns.training_sets.calendar import NotCovered
     from platform_assets.campaigns.training_sets.label import ImmatureLabel
     from platform_assets.campaigns.training_sets.preview import preview_campaign, rendered
     from platform_assets.campaigns.training_sets.teacher import TeacherError
     from platform_assets.campaigns.training_sets.training_set import TooFewPositives
     from platform_assets.data.catalog.pointer import MartMissing, MartRefused
-    from platform_assets.data.engines.opening import open_warehouse
     from platform_assets.data.features.tables import AsOfNotCovered
     from platform_assets.data.quality import AuditFailed
-    from platform_assets.foundation.artifacts import ArtifactStore
 
     environment = _environment()
     catalog = _catalog(environment)
     spec = _campaign(environment, catalog, campaign)
-    warehouse = open_warehouse(environment, catalog, f"preview {campaign}")
     try:
-        looked = preview_campaign(campaign, spec, warehouse, ArtifactStore(environment.artifacts), environment.teachers)
+        looked = preview_campaign(campaign, spec, open_workspace(environment, catalog, f"preview {campaign}"))
     except (
         AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NotCovered, TeacherError, TooFewPositives,
     ) as error:  # fmt: skip
@@ -93,25 +91,22 @@ def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> Non
 
     from platform_assets.audiences.report.backtest import backtest as replay
     from platform_assets.audiences.report.backtest import backtest_dates, rendered
-    from platform_assets.campaigns.registry.promoted import PromotedModels
+    from platform_assets.campaigns.registry.opening import open_workspace
     from platform_assets.campaigns.training_sets.calendar import NotCovered
     from platform_assets.campaigns.training_sets.label import ImmatureLabel
     from platform_assets.campaigns.training_sets.teacher import TeacherError
     from platform_assets.data.catalog.pointer import MartMissing, MartRefused
-    from platform_assets.data.engines.opening import open_warehouse
     from platform_assets.data.quality import AuditFailed
-    from platform_assets.foundation.artifacts import ArtifactStore
 
     environment = _environment()
     catalog = _catalog(environment)
     spec = _campaign(environment, catalog, campaign)
-    warehouse = open_warehouse(environment, catalog, f"backtest {campaign}")
+    work = open_workspace(environment, catalog, f"backtest {campaign}")
     step = timedelta(days=every) if every else spec.horizon
-    store, promoted = ArtifactStore(environment.artifacts), PromotedModels(environment.artifacts)
     try:
-        days = backtest_dates(spec, warehouse, dates, step)
+        days = backtest_dates(spec, work.warehouse, dates, step)
         replays = []
-        for replayed in replay(campaign, spec, warehouse, store, environment.teachers, promoted, days, step):
+        for replayed in replay(campaign, spec, work, days, step):
             replays.append(replayed)
             if as_json:
                 told = {"as_of": replayed.day.isoformat(), "figures": replayed.figures, "why_not": replayed.why_not}

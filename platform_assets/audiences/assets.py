@@ -14,10 +14,8 @@ from platform_assets.audiences.scoring.assets import NO_TAGS, data_errors, score
 from platform_assets.campaigns.assets import output_of, shown
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog
-from platform_assets.data.engines.opening import open_warehouse
-from platform_assets.data.features.spine import instant_of
 from platform_assets.environment import Environment
-from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
+from platform_assets.foundation.artifacts import ArtifactRef
 
 __all__ = ["audience_assets", "score_assets"]
 
@@ -56,20 +54,19 @@ def _audience(
     def audience(context: dg.AssetExecutionContext, scores: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience.audience import CSV_FILE, FILE, build_audience
         from platform_assets.audiences.audience.publication import folder_of, publish_file
-        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.registry.opening import open_workspace
 
-        day = date.fromisoformat(context.partition_key)
-        store = ArtifactStore(environment.artifacts)
-        warehouse = open_warehouse(environment, catalog, f"{name} audience")
+        work = open_workspace(environment, catalog, f"{name} audience")
+        question = work.question(name, spec, date.fromisoformat(context.partition_key))
         try:
-            promotion = PromotedModels(environment.artifacts).require(name, day)
-            made = build_audience(name, spec, store.open(scores), promotion, warehouse, store, day)
+            promotion = work.promoted.require(name, question.as_of)
+            answer = build_audience(question, work.store.open(scores), promotion, work)
         except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
-        places = [publish_file(made.path(file), folder, file) for file in (FILE, CSV_FILE)]
+        places = [publish_file(answer.path(file), folder, file) for file in (FILE, CSV_FILE)]
         metadata = shown(
-            made, "people", "eligible", "selected", "treat", "holdout", "mean_score", "expected_value", "why_not"
+            answer, "people", "eligible", "selected", "treat", "holdout", "mean_score", "expected_value", "why_not"
         )
         metadata |= {
             "audience": dg.MetadataValue.path(places[0].location),
@@ -80,12 +77,10 @@ def _audience(
             from platform_assets.data.engines.bigquery.audience_table import AudienceTable, publish_table
             from platform_assets.data.engines.bigquery.connection import BigQuery
 
-            entity = catalog.entities[spec.entity]
-            instant = instant_of(day, entity.timezone)
-            table = AudienceTable(name, spec.description, {entity.key: "The person.", **MEANINGS})
-            file, uri = Path(made.path(FILE)), places[0].location
-            metadata["table"] = publish_table(BigQuery(environment.cloud), table, file, uri, instant)
-        return output_of(made, {key: value for key, value in metadata.items() if value is not None})
+            table = AudienceTable(name, spec.description, {question.entity.key: "The person.", **MEANINGS})
+            file, uri = Path(answer.path(FILE)), places[0].location
+            metadata["table"] = publish_table(BigQuery(environment.cloud), table, file, uri, question.instant)
+        return output_of(answer, {key: value for key, value in metadata.items() if value is not None})
 
     return audience
 
@@ -111,29 +106,26 @@ def _report(
     def report(context: dg.AssetExecutionContext, audience: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience.publication import folder_of, publish_file
         from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, build_report
-        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.registry.opening import open_workspace
 
-        day = date.fromisoformat(context.partition_key)
-        store = ArtifactStore(environment.artifacts)
-        warehouse = open_warehouse(environment, catalog, f"{name} report")
+        work = open_workspace(environment, catalog, f"{name} report")
+        question = work.question(name, spec, date.fromisoformat(context.partition_key))
         try:
-            promotion = PromotedModels(environment.artifacts).require(name, day)
-            made = build_report(
-                name, spec, store.open(audience), promotion, warehouse, store, environment.teachers, day
-            )
+            promotion = work.promoted.require(name, question.as_of)
+            page = build_report(question, work.store.open(audience), promotion, work)
         except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = folder_of(environment.audiences, name, context.partition_key)
-        publish_file(made.path(FIGURES_FILE), folder, FIGURES_FILE)
-        place = publish_file(made.path(FILE), folder, FILE)
+        publish_file(page.path(FIGURES_FILE), folder, FIGURES_FILE)
+        place = publish_file(page.path(FILE), folder, FILE)
         metadata = {
-            **shown(made),
+            **shown(page),
             "report": dg.MetadataValue.path(place.location),
             "open": dg.MetadataValue.url(place.link),
         }
-        if made.metadata["held_out"]:
-            metadata["held_out"] = dg.MetadataValue.md(_held_out_table(made.metadata["held_out"]))
-        return output_of(made, metadata)
+        if page.metadata["held_out"]:
+            metadata["held_out"] = dg.MetadataValue.md(_held_out_table(page.metadata["held_out"]))
+        return output_of(page, metadata)
 
     return report
 

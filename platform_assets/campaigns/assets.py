@@ -33,7 +33,7 @@ ALL_FITTED = "models_fitted"
 LEAKS = "leaks"
 
 
-class Replay(dg.Config):
+class TrainingDate(dg.Config):
     """Train as of a past date, as if nothing later were known."""
 
     score_at: str | None = None
@@ -77,31 +77,26 @@ def _training_set(
         "Config `score_at` (YYYY-MM-DD) trains as of a past date.",
     )
     def training_set(
-        context: dg.AssetExecutionContext, config: Replay
+        context: dg.AssetExecutionContext, config: TrainingDate
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.registry.opening import open_workspace
         from platform_assets.campaigns.training_sets.calendar import NotCovered
         from platform_assets.campaigns.training_sets.inspection import LeakFound
         from platform_assets.campaigns.training_sets.label import ImmatureLabel
         from platform_assets.campaigns.training_sets.teacher import TeacherError
-        from platform_assets.campaigns.training_sets.training_set import TooFewPositives, build_training_set
+        from platform_assets.campaigns.training_sets.training_set import (
+            TooFewPositives,
+            build_training_set,
+            question_of,
+        )
         from platform_assets.data.catalog.pointer import MartMissing, MartRefused
-        from platform_assets.data.engines.opening import open_warehouse
         from platform_assets.data.features.tables import AsOfNotCovered
 
-        store = ArtifactStore(environment.artifacts)
         verdicts = Verdicts(environment.verdicts)
-        warehouse = open_warehouse(environment, catalog, f"{name} training_set")
+        work = open_workspace(environment, catalog, f"{name} training_set")
+        score_at = _as_date(config.score_at)
         try:
-            made = build_training_set(
-                name,
-                spec,
-                warehouse,
-                store,
-                environment.teachers,
-                PromotedModels(environment.artifacts),
-                _as_date(config.score_at),
-            )
+            rows = build_training_set(question_of(name, spec, work, score_at), work)
         except AuditFailed as error:
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             yield audit_check_result(error.result, key)
@@ -119,9 +114,9 @@ def _training_set(
             # What was trained before must not pass for an answer to what was asked now.
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             raise dg.Failure(str(error), allow_retries=False) from error
-        verdicts.passed(verdict_table(name), ANY_TIME, made.ref.fingerprint)
-        found = shown(
-            made,
+        verdicts.passed(verdict_table(name), ANY_TIME, rows.ref.fingerprint)
+        summary = shown(
+            rows,
             "rows",
             "positives",
             "base_rate",
@@ -134,14 +129,14 @@ def _training_set(
             "warnings",
             "ageing",
         )
-        yield output_of(made, found | warehouse.cost())
-        yield audit_check_result(made.metadata["audit"], key)
+        yield output_of(rows, summary | work.warehouse.cost())
+        yield audit_check_result(rows.metadata["audit"], key)
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=LEAKS,
-            passed=not made.metadata["warnings"],
+            passed=not rows.metadata["warnings"],
             severity=dg.AssetCheckSeverity.WARN,
-            description=" ".join(made.metadata["warnings"]),
+            description=" ".join(rows.metadata["warnings"]),
         )
 
     return training_set
@@ -175,18 +170,18 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Map
         store = ArtifactStore(environment.artifacts)
         opened = {member: store.open(models[member]) for member in members}
         try:
-            made = build_ensemble(name, spec, opened, store.open(training_set), store)
+            weighted = build_ensemble(name, spec, opened, store.open(training_set), store)
         except (NothingFitted, OtherTrainingSet) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        metadata = shown(made, "auc", "auc_se", "auc_low", "auc_high", "log_loss", "weights", "not_fitted")
-        metadata["leaderboard"] = dg.MetadataValue.md(leaderboard_table(evaluation_of(made)["leaderboard"], opened))
-        yield output_of(made, metadata)
+        metadata = shown(weighted, "auc", "auc_se", "auc_low", "auc_high", "log_loss", "weights", "not_fitted")
+        metadata["leaderboard"] = dg.MetadataValue.md(leaderboard_table(evaluation_of(weighted)["leaderboard"], opened))
+        yield output_of(weighted, metadata)
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=ALL_FITTED,
-            passed=set(made.metadata["not_fitted"].values()) <= {NO_USE},
+            passed=set(weighted.metadata["not_fitted"].values()) <= {NO_USE},
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(f"{member}: {why}" for member, why in made.metadata["not_fitted"].items()),
+            description="; ".join(f"{member}: {why}" for member, why in weighted.metadata["not_fitted"].items()),
         )
 
     return ensemble
@@ -217,7 +212,7 @@ def _promoted_model(
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
         try:
-            made = decide_promotion(
+            decision = decide_promotion(
                 name, store.open(ensemble), store.open(training_set), store, PromotedModels(environment.artifacts)
             )
         except NotPromoted as error:
@@ -225,24 +220,24 @@ def _promoted_model(
             raise dg.Failure(str(error), allow_retries=False) from error
         except OtherTrainingSet as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        promoted = made.metadata["outcome"] == "promoted"
+        promoted = decision.metadata["outcome"] == "promoted"
         metadata = {
-            **shown(made, "outcome", "reason", "score_at"),
-            **{key: value for key, value in made.metadata.items() if "auc" in key},
+            **shown(decision, "outcome", "reason", "score_at"),
+            **{key: value for key, value in decision.metadata.items() if "auc" in key},
         }
         if promoted:
             trained = store.open(training_set)
-            card = build_card(name, spec, trained, store.open(ensemble), made, environment)
+            card = build_card(name, spec, trained, store.open(ensemble), decision, environment)
             where, link = publish_card(name, trained.metadata["score_at"], card, environment)
             metadata |= {"model_card": dg.MetadataValue.path(where), "open": dg.MetadataValue.url(link)}
             metadata["limits"] = dg.MetadataValue.md("\n".join(f"- {limit}" for limit in card.metadata["limits"]))
-        yield output_of(made, metadata)
+        yield output_of(decision, metadata)
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=GATE,
             passed=promoted,
             severity=dg.AssetCheckSeverity.WARN,
-            description=made.metadata["reason"],
+            description=decision.metadata["reason"],
         )
 
     return promoted_model

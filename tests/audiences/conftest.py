@@ -28,16 +28,14 @@ class Made:
 
 
 def audience_of(workshop: Workshop, spec: CampaignSpec, day: date, name: str = "again") -> Artifact:
-    [scored] = score_campaigns({name: spec}, workshop.warehouse, workshop.store, workshop.promoted, day)
-    return build_audience(name, spec, scored.scores, scored.promotion, workshop.warehouse, workshop.store, day)
+    [scored] = score_campaigns({name: spec}, workshop.work, day)
+    return build_audience(workshop.question(name, spec, day), scored.scores, scored.promotion, workshop.work)
 
 
 def make(workshop: Workshop, spec: CampaignSpec, day: date, name: str = "again") -> Made:
-    [scored] = score_campaigns({name: spec}, workshop.warehouse, workshop.store, workshop.promoted, day)
+    [scored] = score_campaigns({name: spec}, workshop.work, day)
     audience = audience_of(workshop, spec, day, name)
-    report = build_report(
-        name, spec, audience, scored.promotion, workshop.warehouse, workshop.store, workshop.teachers, day
-    )
+    report = build_report(workshop.question(name, spec, day), audience, scored.promotion, workshop.work)
     return Made(scored.scores, scored.promotion, audience, report)
 
 

@@ -11,8 +11,8 @@ from platform_assets.audiences.report.figures import build_report
 from platform_assets.audiences.scoring.scoring import OtherModel, score_campaigns
 from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.training_sets.population import everyone, with_conditions
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import instant_of
 from tests.audiences.conftest import audience_of
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import PAST, TREES_AND_NETWORK, campaign
@@ -133,15 +133,16 @@ def test_nobody_good_enough_gives_an_empty_choice(own_shop):
 
 
 def test_scores_of_a_replaced_model_are_not_passed_off_as_the_new_one_s(own_shop, past):
-    [scored] = score_campaigns({"again": AGAIN}, own_shop.warehouse, own_shop.store, own_shop.promoted, PAST)
+    [scored] = score_campaigns({"again": AGAIN}, own_shop.work, PAST)
     audience = audience_of(own_shop, AGAIN, PAST)
     own_shop.train("again", campaign(advanced={"models": {"logistic": {}}}), PAST)
     replaced = own_shop.promoted.require("again", PAST)
     assert replaced.ensemble != scored.promotion.ensemble
+    question = own_shop.question("again", AGAIN, PAST)
     with pytest.raises(
         OtherModel,
         match="again/scores as of 1998-05-01 come from another model than is promoted now; materialise again/scores",
     ):
-        build_audience("again", AGAIN, scored.scores, replaced, own_shop.warehouse, own_shop.store, PAST)
+        build_audience(question, scored.scores, replaced, own_shop.work)
     with pytest.raises(OtherModel, match="again/audience as of 1998-05-01 come"):
-        build_report("again", AGAIN, audience, replaced, own_shop.warehouse, own_shop.store, own_shop.teachers, PAST)
+        build_report(question, audience, replaced, own_shop.work)

@@ -15,8 +15,7 @@ MONTH = timedelta(days=30)
 
 def replayed(workshop: Workshop, name: str, spec, dates: int, every: timedelta):
     days = backtest_dates(spec, workshop.warehouse, dates, every)
-    given = (workshop.warehouse, workshop.store, workshop.teachers, workshop.promoted, days, every)
-    return list(backtest(name, spec, *given))
+    return list(backtest(name, spec, workshop.work, days, every))
 
 
 def test_past_dates_are_measured_on_what_came_true_and_nothing_is_promoted(own_shop: Workshop) -> None:

@@ -14,8 +14,9 @@ from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import Promotion
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import event_rows, join_features
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.learning.families.baselines import OneColumnRule
 from platform_assets.learning.figures import metrics
@@ -91,7 +92,12 @@ def test_the_held_out_figures_are_those_anyone_would_compute(shared_shop, past, 
     names = list(bundle.feature_names)
     spine = Spine.of_population(CATALOG.entities["customer"], instant_of(PAST, "UTC"))
     features = feature_table([GROUPS["customer"]["order_windows"]], spine, warehouse, shared_shop.store).table
-    rows = join_features("customer_id", names, event_rows(AGAIN, warehouse, [PAST]).read(), [features]).to_pandas()
+    rows = join_features(
+        "customer_id",
+        names,
+        event_rows(shared_shop.question("again", AGAIN, PAST), warehouse, [PAST]).read(),
+        [features],
+    ).to_pandas()
     truth, score = rows["label"].to_numpy(), bundle.predict(rows[names])
     training = TrainingRows.of(trained.training)
     rule = OneColumnRule().fit(training.values, training.labels)

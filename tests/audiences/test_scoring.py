@@ -10,8 +10,9 @@ from platform_assets.audiences.scoring.scoring import FILE, score_campaigns
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import NothingPromoted
 from platform_assets.campaigns.training_sets.population import people_asked
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, feature_table
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, campaign, customers_orders
@@ -23,7 +24,7 @@ def read(scores):
 
 
 def score(workshop, campaigns, day=PAST):
-    found = score_campaigns(campaigns, workshop.warehouse, workshop.store, workshop.promoted, day)
+    found = score_campaigns(campaigns, workshop.work, day)
     return {scored.campaign: scored for scored in found}
 
 

@@ -50,7 +50,7 @@ def forget(workshop: Workshop, *keys: str) -> None:
 
 
 def plan_of(workshop: Workshop, campaigns, shards, day=PAST) -> Plan:
-    return Plan.of(plan_scores(campaigns, shards, workshop.warehouse, workshop.store, workshop.promoted, day))
+    return Plan.of(plan_scores(campaigns, shards, workshop.work, day))
 
 
 def in_shards(workshop: Workshop, campaigns=BOTH, shards=3, day=PAST):
@@ -60,7 +60,7 @@ def in_shards(workshop: Workshop, campaigns=BOTH, shards=3, day=PAST):
 
 
 def in_one_step(workshop: Workshop, campaigns=BOTH, day=PAST):
-    found = score_campaigns(campaigns, workshop.warehouse, workshop.store, workshop.promoted, day)
+    found = score_campaigns(campaigns, workshop.work, day)
     return {scored.campaign: scored.scores for scored in found}
 
 

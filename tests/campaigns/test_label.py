@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_assets.campaigns.declaration.conditions import parse_person_condition
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
 from platform_assets.campaigns.training_sets.label import event_labels, is_known
 from platform_assets.campaigns.training_sets.population import everyone, people_asked, with_conditions
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
-from platform_assets.data.features.spine import instant_of
 from tests.campaigns.worlds import campaign, fans
 from tests.data.features.conftest import CATALOG, START, order, publish, rating, with_lag
 
@@ -31,10 +32,14 @@ def orders_at(*events: tuple[int, datetime]) -> list[dict]:
     return [{**order(n, person, 0), "ordered_at": when} for n, (person, when) in enumerate(events)]
 
 
+def question(warehouse: DuckDBWarehouse, spec, day: date) -> Question:
+    return Question("again", spec, warehouse.catalog.entities[spec.entity], day)
+
+
 def labels(warehouse: DuckDBWarehouse, spec, day: date = DAY) -> dict[int, int]:
     entity = warehouse.catalog.entities[spec.entity]
     people = people_asked(warehouse, spec, instant_of(day, entity.timezone))
-    table = warehouse.to_arrow(event_labels(warehouse, spec, people, day))
+    table = warehouse.to_arrow(event_labels(question(warehouse, spec, day), warehouse, people))
     assert table.column_names == [entity.key, "label"]
     found = dict(zip(table[entity.key].to_pylist(), table["label"].to_pylist(), strict=True))
     assert len(found) == table.num_rows
@@ -98,9 +103,9 @@ def test_a_label_is_known_when_the_exports_cover_its_whole_horizon_and_its_lag(t
     catalog = with_lag(in_zone(zone), "orders", timedelta(hours=6))
     covered = instant_of(DAY + timedelta(days=WITHIN), zone) + timedelta(hours=6)
     warehouse = publish(tmp_path, catalog, {"orders": [order(1, 1, 1)]}, covered)
-    assert is_known(warehouse, ten_days(), DAY)
+    assert is_known(question(warehouse, ten_days(), DAY), warehouse)
     later = DAY + timedelta(days=1)
-    assert not is_known(warehouse, ten_days(), later)
+    assert not is_known(question(warehouse, ten_days(), later), warehouse)
     with pytest.raises(
         ImmatureLabel, match=f"label.within 10d: the label as of {later} is not known yet.* so {DAY} is the latest"
     ):

@@ -15,9 +15,10 @@ from platform_assets.audiences.scoring.sharding import Plan, gather_scores, plan
 from platform_assets.campaigns.registry.bundles import load_bundle, load_bundle_alone
 from platform_assets.campaigns.registry.past import Past, find_past
 from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.gathering import folds_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
-from platform_assets.campaigns.training_sets.training_set import FILE, build_training_set
+from platform_assets.campaigns.training_sets.training_set import FILE, build_training_set, question_of
 from tests.campaigns.worlds import LATEST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, fans, write_teacher
 
 EARLY = date(1997, 12, 1)
@@ -86,7 +87,8 @@ def test_people_of_another_entity_are_not_asked(world: Workshop, shared_cinema: 
     )
     made = replace(shared_cinema, folder=tmp_path)
     promoted = PromotedModels(world.folder / "artifacts")
-    training = build_training_set("fans", fans(), made.warehouse, world.store, made.teachers, promoted)
+    work = Workspace(made.warehouse, world.store, made.teachers, promoted)
+    training = build_training_set(question_of("fans", fans(), work), work)
     assert training.metadata["past_scores"] == training.metadata["past_labels"] == []
 
 
@@ -103,7 +105,7 @@ def test_only_trees_look_at_the_scores_of_others_and_the_rest_can_stand_alone(wo
 
 
 def test_a_score_needs_features_and_no_scores_of_others(world: Workshop, later: Trained) -> None:
-    found = find_past("third", "customer", ("orders_7d",), LATEST, LATEST, world.promoted, world.store)
+    found = find_past(world.question("third", SPENDERS, LATEST), ("orders_7d",), LATEST, world.work)
     needs = {score.campaign: score.features for score in found.scores}
     assert set(needs) == {"later", "spenders"}
     assert not any(feature.startswith("score_") for features in needs.values() for feature in features)
@@ -111,14 +113,13 @@ def test_a_score_needs_features_and_no_scores_of_others(world: Workshop, later: 
 
 def test_people_are_scored_with_the_columns_that_the_model_was_made_with(world: Workshop, later: Trained) -> None:
     campaigns = {"later": LATER, "spenders": SPENDERS}
-    given = (world.warehouse, world.store, world.promoted, LATEST)
-    whole = {scored.campaign: scored.scores for scored in score_campaigns(campaigns, *given)}
+    whole = {scored.campaign: scored.scores for scored in score_campaigns(campaigns, world.work, LATEST)}
     table = pq.read_table(whole["later"].path("scores.parquet"))
     assert table.num_rows > 0
     assert len(set(table["score"].to_pylist())) > 10
     for path in _records_of_scores(world):
         path.unlink()
-    plan = Plan.of(plan_scores(campaigns, 2, *given))
+    plan = Plan.of(plan_scores(campaigns, 2, world.work, LATEST))
     sharded = dict(gather_scores(plan, [score_shard(plan, shard, world.store) for shard in range(2)], world.store))
     assert {name: made.ref.content_hash for name, made in sharded.items()} == {
         name: made.ref.content_hash for name, made in whole.items()

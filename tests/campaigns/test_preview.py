@@ -13,7 +13,7 @@ from tests.campaigns.worlds import WATERMARK, Workshop, at, campaign, fans, writ
 
 
 def preview(workshop: Workshop, spec, name="again"):
-    return preview_campaign(name, spec, workshop.warehouse, workshop.store, workshop.teachers)
+    return preview_campaign(name, spec, workshop.work)
 
 
 @pytest.mark.slow

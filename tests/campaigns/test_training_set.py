@@ -11,8 +11,9 @@ from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, NotC
 from platform_assets.campaigns.training_sets.label import event_labels
 from platform_assets.campaigns.training_sets.population import people_asked
 from platform_assets.campaigns.training_sets.training_set import FILE, TooFewPositives
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.data.quality import AuditFailed
 from tests.campaigns.worlds import PAST, Workshop, at, campaign, customers_orders, fans, shop, write_teacher
@@ -51,9 +52,9 @@ def test_labels_and_features_are_those_of_each_row_s_own_date(shared_shop, train
     for day in DAYS:
         instant = instant_of(day, "UTC")
         own = table.filter([when == instant for when in table["as_of"].to_pylist()])
-        labels = warehouse.to_arrow(event_labels(warehouse, spec, people_asked(warehouse, spec, instant), day)).sort_by(
-            "customer_id"
-        )
+        people = people_asked(warehouse, spec, instant)
+        labels = warehouse.to_arrow(event_labels(shared_shop.question("again", spec, day), warehouse, people))
+        labels = labels.sort_by("customer_id")
         assert own["label"].to_pylist() == labels["label"].to_pylist()
         spine = Spine.of_population(CATALOG.entities["customer"], instant)
         features = feature_table([GROUPS["customer"]["order_windows"]], spine, warehouse, shared_shop.store).table

@@ -8,11 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.promotion.gate import decide_promotion
 from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.in_process import fit_models, train_campaign
-from platform_assets.campaigns.training_sets.training_set import build_training_set
+from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
 from tests.data.features.conftest import CATALOG, START, WATERMARK, order, publish, rating
@@ -167,8 +169,15 @@ class Workshop:
     def teachers(self) -> Path:
         return self.folder / "lake" / "teachers"
 
+    @property
+    def work(self) -> Workspace:
+        return Workspace(self.warehouse, self.store, self.teachers, self.promoted)
+
+    def question(self, name: str, spec: CampaignSpec, as_of: date) -> Question:
+        return self.work.question(name, spec, as_of)
+
     def training_set(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Artifact:
-        return build_training_set(name, spec, self.warehouse, self.store, self.teachers, self.promoted, score_at)
+        return build_training_set(question_of(name, spec, self.work, score_at), self.work)
 
     def models(
         self, name: str, spec: CampaignSpec, training: Artifact
@@ -176,7 +185,7 @@ class Workshop:
         return fit_models(name, spec, training, self.store)
 
     def train(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Trained:
-        made = train_campaign(name, spec, self.warehouse, self.store, self.teachers, self.promoted, score_at)
+        made = train_campaign(question_of(name, spec, self.work, score_at), self.work)
         decision = decide_promotion(name, made.ensemble, made.training, self.store, self.promoted)
         return Trained(made.training, made.folds, made.models, made.ensemble, decision)
 

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from platform_assets.audiences.audience.publication import folder_of
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.opening import open_warehouse
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_group_table
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import ArtifactStore

@@ -4,24 +4,25 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platform_assets.audiences.audience.choice import HOLDOUT, TREAT, select_audience
 from platform_assets.audiences.audience.reasons import FEATURES_LOOKED_AT, MOST_PEOPLE, reasons_in_words
-from platform_assets.audiences.audience.selection import HOLDOUT, TREAT, select_audience
 from platform_assets.audiences.scoring.scoring import FILE as SCORES_FILE
 from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
 from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
-from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past, with_past_scores
 from platform_assets.campaigns.registry.promoted import Promotion
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.ensembling import evaluation_of
 from platform_assets.campaigns.training_sets.population import with_conditions
-from platform_assets.campaigns.training_sets.training_set import marts_of
+from platform_assets.campaigns.training_sets.training_set import versions_before
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
-from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
+from platform_assets.foundation.artifacts import Artifact, Recipe, code_of
 from platform_assets.foundation.artifacts.recipe import sha256_of
 
 if TYPE_CHECKING:
@@ -48,15 +49,7 @@ MEANINGS = {
 }
 
 
-def build_audience(
-    name: str,
-    spec: CampaignSpec,
-    scores: Artifact,
-    promotion: Promotion,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    day: date,
-) -> Artifact:
+def build_audience(question: Question, scores: Artifact, promotion: Promotion, work: Workspace) -> Artifact:
     """The audience: found, or chosen from the scores.
 
     `audience.parquet` holds everyone scored, best first; `audience.csv` the people to act on. Columns: entity key,
@@ -67,9 +60,8 @@ def build_audience(
     Raises:
         OtherModel: the scores come from another model than `promotion`.
     """
-    require_made_with(promotion, scores, day)
-    entity = warehouse.catalog.entities[spec.entity]
-    instant = instant_of(day, entity.timezone)
+    name, spec, entity = question.name, question.spec, question.entity
+    require_made_with(promotion, scores, question.as_of)
     config_hash = sha256_of(spec.resolved())[:16]
     words = {
         name: feature.description
@@ -79,11 +71,11 @@ def build_audience(
     recipe = Recipe(
         key=f"{name}/audience",
         code=code_of("platform_assets.audiences.audience.audience"),
-        config={"as_of": day.isoformat(), "config": config_hash, "words": words},
+        config={"as_of": question.as_of.isoformat(), "config": config_hash, "words": words},
         inputs={
             "scores": scores.ref.content_hash,
             "ensemble": promotion.ensemble.content_hash,
-            **{f"{mart} before {day}": warehouse.version_before(mart, instant) for mart in marts_of(spec, warehouse)},
+            **versions_before(question, work.warehouse),
         },
     )
 
@@ -93,9 +85,9 @@ def build_audience(
         import pyarrow.parquet as pq
 
         scored = pq.ParquetFile(scores.path(SCORES_FILE)).read()
-        refused = _refusals(spec, scored, warehouse, day)
+        refused = _refusals(question, scored, work.warehouse)
         chosen = select_audience(name, entity.key, scored, refused, spec.audience, spec.value)
-        explained = _with_reasons(chosen, spec, promotion, warehouse, store, day, words)
+        explained = _with_reasons(chosen, question, promotion, work, words)
         constant = {
             "horizon_days": spec.horizon.days,
             "model_version": promotion.ensemble.content_hash[:16],
@@ -108,44 +100,36 @@ def build_audience(
         table = explained.select(order)
         pq.write_table(table, folder / FILE, compression="zstd")
         pa.csv.write_csv(table.filter(table["selected"]), folder / CSV_FILE)
-        return {"model": promotion.ensemble.content_hash, **_summary(table, day)}
+        return {"model": promotion.ensemble.content_hash, **_summary(table, question.as_of)}
 
-    return store.get_or_build(recipe, build)
+    return work.store.get_or_build(recipe, build)
 
 
-def _refusals(spec: CampaignSpec, scored: "pa.Table", warehouse: Warehouse, day: date) -> list[str | None]:
+def _refusals(question: Question, scored: "pa.Table", warehouse: Warehouse) -> list[str | None]:
     """For each scored row the first exclusion that holds, or None."""
+    spec, entity = question.spec, question.entity
     if not spec.audience.exclude or not scored.num_rows:
         return [None] * scored.num_rows
-    entity = warehouse.catalog.entities[spec.entity]
     conditions = {
         f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity)
         for i, text in enumerate(spec.audience.exclude)
     }
     people = warehouse.memtable(scored.select([entity.key]))
-    holds = warehouse.to_arrow(
-        with_conditions(warehouse, entity, people, instant_of(day, entity.timezone), conditions)
-    ).to_pylist()
+    holds = warehouse.to_arrow(with_conditions(warehouse, entity, people, question.instant, conditions)).to_pylist()
     first = {row[entity.key]: next((c.text for column, c in conditions.items() if row[column]), None) for row in holds}
     return [f"excluded: {reason}" if (reason := first[person]) else None for person in scored[entity.key].to_pylist()]
 
 
 def _with_reasons(
-    chosen: "pa.Table",
-    spec: CampaignSpec,
-    promotion: Promotion,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    day: date,
-    words: dict[str, str],
+    chosen: "pa.Table", question: Question, promotion: Promotion, work: Workspace, words: dict[str, str]
 ) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    entity = warehouse.catalog.entities[spec.entity]
-    spine = Spine.of_population(entity, instant_of(day, entity.timezone))
-    groups = [GROUPS[spec.entity][group] for group in groups_scored(spec, promotion, store)]
-    features = feature_table(groups, spine, warehouse, store).table
+    entity, store = question.entity, work.store
+    spine = Spine.of_population(entity, question.instant)
+    groups = [GROUPS[entity.name][group] for group in groups_scored(question.spec, promotion, store)]
+    features = feature_table(groups, spine, work.warehouse, store).table
     selected = pc.indices_nonzero(chosen["selected"]).slice(0, MOST_PEOPLE)
     place = {person: row for row, person in enumerate(features[entity.key].to_pylist())}
     rows = features.take(

@@ -36,11 +36,11 @@ def reasons_in_words(
     medians = {name: math.nan if value is None else value for name, value in bundle.metadata["medians"].items()}
     sets = {name: [name] for name in leaning}
     limit = MOST_PEOPLE * (len(sets) + 1)
-    found = reasons(bundle, rows.select(names), medians, sets, top=TOP, max_predictions=limit)
+    explained = reasons(bundle, rows.select(names), medians, sets, top=TOP, max_predictions=limit)
     values = {name: rows[name].to_pylist() for name in leaning}
     return [
         "; ".join(_said(words[name], values[name][row]) for name in best if name is not None) or None
-        for row, best in enumerate(found.names)
+        for row, best in enumerate(explained.names)
     ]
 
 

@@ -10,27 +10,27 @@ from typing import Any
 
 from platform_assets.audiences.report.measurement import enough, measure
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past, groups_for, with_past_scores
-from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.in_process import TrainedCampaign, train_campaign
-from platform_assets.campaigns.training_sets.calendar import latest_as_of, newest_with_label
+from platform_assets.campaigns.training_sets.calendar import newest_with_label
 from platform_assets.campaigns.training_sets.label import label_mart
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import (
     TooFewPositives,
     event_rows,
     join_features,
+    question_of,
     teacher_rows,
     watermark_of,
 )
+from platform_assets.data.catalog.business_day import latest_as_of
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import instant_of
 from platform_assets.data.features.tables import AsOfNotCovered, feature_table
-from platform_assets.environment import Place
-from platform_assets.foundation.artifacts import ArtifactStore
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,7 @@ def backtest_dates(spec: CampaignSpec, warehouse: Warehouse, dates: int, every: 
 
 
 def backtest(
-    name: str,
-    spec: CampaignSpec,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    teachers: Place,
-    promoted: PromotedModels,
-    days: Sequence[date],
-    every: timedelta,
+    name: str, spec: CampaignSpec, work: Workspace, days: Sequence[date], every: timedelta
 ) -> Iterator[Replay]:
     """The campaign at each of `days`, in order.
 
@@ -71,40 +64,34 @@ def backtest(
     """
     for day in days:
         try:
-            made = train_campaign(name, spec, warehouse, store, teachers, promoted, day)
+            question = question_of(name, spec, work, day)
+            trained = train_campaign(question, work)
         except (AsOfNotCovered, TooFewPositives) as error:
             yield Replay(day, None, str(error))
             continue
-        yield _measured(spec, warehouse, store, teachers, made, day, every)
+        yield _measured(question, work, trained, every)
 
 
-def _measured(
-    spec: CampaignSpec,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    teachers: Place,
-    made: TrainedCampaign,
-    day: date,
-    every: timedelta,
-) -> Replay:
-    entity = warehouse.catalog.entities[spec.entity]
+def _measured(question: Question, work: Workspace, trained: TrainedCampaign, every: timedelta) -> Replay:
+    spec, entity, day = question.spec, question.entity, question.as_of
     if isinstance(spec.label, TeacherLabel):
-        begins, ends = instant_of(day, entity.timezone), instant_of(day + every, entity.timezone)
-        rows = teacher_rows(spec, warehouse, store, teachers, lambda as_of: begins <= as_of < ends)
+        begins, ends = question.instant, question.at(day + every).instant
+        rows = teacher_rows(spec, work, lambda as_of: begins <= as_of < ends)
     else:
-        rows = event_rows(spec, warehouse, [day])
+        rows = event_rows(question, work.warehouse, [day])
     table = rows.read()
     if not enough(table):
         return Replay(day, None, f"{table.num_rows} rows with a known label are too few to measure on")
-    bundle = load_bundle(made.ensemble)
+    bundle = load_bundle(trained.ensemble)
     past = Past.of_bundle(bundle).scores
     groups = [GROUPS[spec.entity][group] for group in groups_for(spec.entity, chosen_groups(spec), past)]
     features = [
-        with_past_scores(feature_table(groups, spine, warehouse, store).table, past, store) for spine in rows.spines
+        with_past_scores(feature_table(groups, spine, work.warehouse, work.store).table, past, work.store)
+        for spine in rows.spines
     ]
     held_out = join_features(entity.key, bundle.feature_names, table, features).to_pandas()
     return Replay(
-        day, measure(bundle, TrainingRows.of(made.training).frame, held_out, bundle.feature_names, entity.key)
+        day, measure(bundle, TrainingRows.of(trained.training).frame, held_out, bundle.feature_names, entity.key)
     )
 
 

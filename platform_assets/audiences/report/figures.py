@@ -8,17 +8,17 @@ from typing import Any
 from platform_assets.audiences.report.measurement import enough, held_out_labels, measure
 from platform_assets.audiences.report.page import render_report
 from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
-from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past, with_past_scores
 from platform_assets.campaigns.registry.promoted import Promotion
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.ensembling import evaluation_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import LabelledRows, join_features, marts_of
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.tables import FeatureTable, feature_table
-from platform_assets.environment import Place
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
 FILE = "report.html"
@@ -26,25 +26,18 @@ FIGURES_FILE = "figures.json"
 SHOWN_FEATURES = 12
 
 
-def build_report(
-    name: str,
-    spec: CampaignSpec,
-    audience: Artifact,
-    promotion: Promotion,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    teachers: Place,
-    day: date,
-) -> Artifact:
+def build_report(question: Question, audience: Artifact, promotion: Promotion, work: Workspace) -> Artifact:
     """The report: `report.html` for people, `figures.json` with the same figures for programs.
 
-    Its metadata says what came true, under `held_out`, once enough labels from `day` on are known; null before.
+    Its metadata says what came true, under `held_out`, once enough labels from its date on are known; null before.
 
     Raises:
         OtherModel: the audience comes from another model than `promotion`.
     """
+    name, spec, day = question.name, question.spec, question.as_of
+    warehouse, store = work.warehouse, work.store
     require_made_with(promotion, audience, day)
-    labels = held_out_labels(spec, warehouse, store, teachers, day)
+    labels = held_out_labels(question, work)
     groups = [GROUPS[spec.entity][group] for group in groups_scored(spec, promotion, store)]
     features = [feature_table(groups, spine, warehouse, store) for spine in labels.spines] if labels else []
     training = store.open(promotion.training_set)
@@ -65,7 +58,7 @@ def build_report(
     )
 
     def build(folder: Path) -> dict[str, Any]:
-        held_out = _measured(spec, labels, features, training, ensemble, warehouse, store)
+        held_out = _measured(question, labels, features, promotion, store)
         evaluation = evaluation_of(ensemble)
         words = {n: f.description for group in groups for n, f in group.features.items()}
         words |= {score.column: score.words for score in Past.of(training).scores}
@@ -102,12 +95,10 @@ def build_report(
 
 
 def _measured(
-    spec: CampaignSpec,
+    question: Question,
     labels: LabelledRows | None,
     features: list[FeatureTable],
-    training: Artifact,
-    ensemble: Artifact,
-    warehouse: Warehouse,
+    promotion: Promotion,
     store: ArtifactStore,
 ) -> dict[str, Any] | None:
     if labels is None:
@@ -115,10 +106,10 @@ def _measured(
     table = labels.read()
     if not enough(table):
         return None
-    key = warehouse.catalog.entities[spec.entity].key
-    bundle = load_bundle(ensemble)
+    key, training = question.entity.key, store.open(promotion.training_set)
+    bundle = load_bundle(store.open(promotion.ensemble))
     past = Past.of_bundle(bundle).scores
-    known = [with_past_scores(made.table, past, store) for made in features]
+    known = [with_past_scores(of_spine.table, past, store) for of_spine in features]
     held_out = join_features(key, bundle.feature_names, table, known).to_pandas()
     return measure(bundle, TrainingRows.of(training).frame, held_out, bundle.feature_names, key)
 

@@ -6,36 +6,30 @@ it; the column that would have ranked best in hindsight stands beside it.
 """
 
 from collections.abc import Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
+from platform_assets.campaigns.declaration.question import Question
+from platform_assets.campaigns.declaration.spec import TeacherLabel
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.label import is_known
 from platform_assets.campaigns.training_sets.training_set import LabelledRows, event_rows, teacher_rows
-from platform_assets.data.features.spine import instant_of
-from platform_assets.environment import Place
-from platform_assets.foundation.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from platform_assets.data.engines.reading import Warehouse
     from platform_assets.learning.bundle import Bundle
 
 FEWEST_OF_A_CLASS = 10
 TOP = 0.1
 
 
-def held_out_labels(
-    spec: CampaignSpec, warehouse: "Warehouse", store: ArtifactStore, teachers: Place, day: date
-) -> LabelledRows | None:
-    """The rows that tell how well a score as of `day` did; None while no label from then on is known."""
-    if isinstance(spec.label, TeacherLabel):
-        instant = instant_of(day, warehouse.catalog.entities[spec.entity].timezone)
-        rows = teacher_rows(spec, warehouse, store, teachers, lambda as_of: as_of >= instant)
+def held_out_labels(question: Question, work: Workspace) -> LabelledRows | None:
+    """The rows that tell how well a score did; None while no label from its date on is known."""
+    if isinstance(question.spec.label, TeacherLabel):
+        rows = teacher_rows(question.spec, work, lambda as_of: as_of >= question.instant)
         return rows if rows.spines else None
-    return event_rows(spec, warehouse, [day]) if is_known(warehouse, spec, day) else None
+    return event_rows(question, work.warehouse, [question.as_of]) if is_known(question, work.warehouse) else None
 
 
 def enough(labels: "pa.Table") -> bool:

@@ -18,12 +18,11 @@ from platform_assets.campaigns.assets import output_of, shown
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog
-from platform_assets.data.engines.opening import open_warehouse
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
 
 if TYPE_CHECKING:
-    from platform_assets.data.engines.reading import Warehouse
+    from platform_assets.campaigns.registry.workspace import Workspace
 
 MODEL_CHECK = "model_is_promoted"
 # As many as the hash behind shares (and folds) tells apart.
@@ -110,11 +109,13 @@ class _Scoring:
 
     @property
     def checks(self) -> list[dg.AssetCheckSpec]:
-        told = "A promoted model is good as of the date"
-        return [dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description=told) for name in self.campaigns]
+        promise = "A promoted model is good as of the date"
+        return [dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description=promise) for name in self.campaigns]
 
-    def open_warehouse(self) -> "Warehouse":
-        return open_warehouse(self.environment, self.catalog, f"scores {self.entity}")
+    def open_workspace(self) -> "Workspace":
+        from platform_assets.campaigns.registry.opening import open_workspace
+
+        return open_workspace(self.environment, self.catalog, f"scores {self.entity}")
 
     def require_features(self, day: date) -> None:
         """Refuse a date whose newest feature audit failed, whatever was published before it."""
@@ -125,25 +126,24 @@ class _Scoring:
         for group in sorted({group for spec in self.campaigns.values() for group in chosen_groups(spec)}):
             require_verdict(verdicts, f"features/{self.entity}/{group}", day.isoformat())
 
-    def judge(self, context: dg.OpExecutionContext, day: date) -> "_Judged":
+    def judge(self, context: dg.OpExecutionContext, day: date) -> "_Readiness":
         """Which of the campaigns whose scores or checks are asked for have a model good as of `day`."""
         from platform_assets.audiences.scoring.scoring import require_model
-        from platform_assets.campaigns.registry.promoted import NothingPromoted, PromotedModels
+        from platform_assets.campaigns.registry.promoted import NothingPromoted
 
         wanted = {key.path[0] for key in context.selected_asset_keys}
         checked = {key.asset_key.path[0] for key in context.selected_asset_check_keys}
-        store, promoted = self.store, PromotedModels(self.environment.artifacts)
-        missing = {}
+        work, missing = self.open_workspace(), {}
         for name in wanted | checked:
             try:
-                require_model(name, self.campaigns[name], store, promoted, day)
+                require_model(work.question(name, self.campaigns[name], day), work)
             except NothingPromoted as error:
                 missing[name] = str(error)
-        return _Judged({name: self.campaigns[name] for name in sorted(wanted)}, sorted(checked), missing)
+        return _Readiness({name: self.campaigns[name] for name in sorted(wanted)}, sorted(checked), missing)
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Readiness:
     """The campaigns whose scores and whose checks are asked for, and why some of them cannot be scored."""
 
     wanted: Mapping[str, CampaignSpec]
@@ -186,19 +186,17 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
     )
     def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.scoring.scoring import score_campaigns
-        from platform_assets.campaigns.registry.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         scoring.require_features(day)
-        judged = scoring.judge(context.op_execution_context, day)
-        yield from judged.checks()
-        if not (ready := judged.ready()):
+        readiness = scoring.judge(context.op_execution_context, day)
+        yield from readiness.checks()
+        if not (ready := readiness.ready()):
             return
-        warehouse = scoring.open_warehouse()
+        work = scoring.open_workspace()
         try:
-            promoted = PromotedModels(scoring.environment.artifacts)
-            for scored in score_campaigns(ready, warehouse, scoring.store, promoted, day):
-                yield _output_of(scored.campaign, scored.scores, warehouse.cost())
+            for scored in score_campaigns(ready, work, day):
+                yield _output_of(scored.campaign, scored.scores, work.warehouse.cost())
         except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -264,22 +262,20 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
     )
     def plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.scoring.sharding import plan_scores
-        from platform_assets.campaigns.registry.promoted import PromotedModels
 
         day = date.fromisoformat(context.partition_key)
         scoring.require_features(day)
-        judged = scoring.judge(context, day)
-        yield from judged.checks()
-        if not (ready := judged.ready()):
+        readiness = scoring.judge(context, day)
+        yield from readiness.checks()
+        if not (ready := readiness.ready()):
             return
-        warehouse = scoring.open_warehouse()
+        work = scoring.open_workspace()
         try:
-            promoted = PromotedModels(scoring.environment.artifacts)
-            made = plan_scores(ready, shards, warehouse, scoring.store, promoted, day)
+            planned = plan_scores(ready, shards, work, day)
         except data_errors() as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        metadata: dict[str, Any] = {"campaigns": list(ready), "shards": shards, **warehouse.cost()}
-        yield dg.Output(made.ref, output_name="plan", metadata=metadata)
+        metadata: dict[str, Any] = {"campaigns": list(ready), "shards": shards, **work.warehouse.cost()}
+        yield dg.Output(planned.ref, output_name="plan", metadata=metadata)
 
     return plan
 
@@ -296,10 +292,10 @@ def _shard_op(scoring: _Scoring, shard: int, shard_tags: Mapping[str, str]) -> d
 
         store = scoring.store
         try:
-            made = score_shard(Plan.of(store.open(plan)), shard, store)
+            shard_scores = score_shard(Plan.of(store.open(plan)), shard, store)
         except ShardsRefused as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        return dg.Output(made.ref, metadata={"shard": shard, **made.dagster_metadata()})
+        return dg.Output(shard_scores.ref, metadata={"shard": shard, **shard_scores.dagster_metadata()})
 
     return score
 
@@ -317,10 +313,10 @@ def _gather_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> 
         from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, gather_scores
 
         store = scoring.store
-        given = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
+        shard_scores = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
         try:
-            for name, made in gather_scores(Plan.of(store.open(plan)), given, store):
-                yield _output_of(name, made, {"shards": shards})
+            for name, scores in gather_scores(Plan.of(store.open(plan)), shard_scores, store):
+                yield _output_of(name, scores, {"shards": shards})
         except ShardsRefused as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 

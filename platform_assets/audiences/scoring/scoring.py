@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past, groups_for, with_past_scores
-from platform_assets.campaigns.registry.promoted import NothingPromoted, PromotedModels, Promotion
+from platform_assets.campaigns.registry.promoted import NothingPromoted, Promotion
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.population import people_asked
-from platform_assets.campaigns.training_sets.training_set import marts_of
+from platform_assets.campaigns.training_sets.training_set import versions_before
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import FeatureTable, feature_table
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
@@ -45,41 +47,39 @@ class Scored:
     promotion: Promotion
 
 
-def score_campaigns(
-    campaigns: Mapping[str, CampaignSpec],
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    promoted: PromotedModels,
-    day: date,
-) -> Iterator[Scored]:
+def score_campaigns(campaigns: Mapping[str, CampaignSpec], work: Workspace, day: date) -> Iterator[Scored]:
     """Scores of campaigns of one entity as of `day`, in the order given; features are read once for all of them.
 
     Raises:
         NothingPromoted: a campaign has no model to score with as of `day`; see `require_model`.
         AsOfNotCovered: the exports do not cover `day`.
     """
-    entity = warehouse.catalog.entities[next(iter(campaigns.values())).entity]
-    instant = instant_of(day, entity.timezone)
-    models = {name: require_model(name, spec, store, promoted, day) for name, spec in campaigns.items()}
-    groups = {group for name, spec in campaigns.items() for group in groups_scored(spec, models[name], store)}
-    features = feature_table(
-        [GROUPS[entity.name][group] for group in sorted(groups)], Spine.of_population(entity, instant), warehouse, store
-    )
-    for name, spec in campaigns.items():
-        yield Scored(name, _score(name, spec, models[name], features, warehouse, store, day), models[name])
+    questions = [work.question(name, spec, day) for name, spec in campaigns.items()]
+    models = [require_model(question, work) for question in questions]
+    used = {
+        group
+        for one, model in zip(questions, models, strict=True)
+        for group in groups_scored(one.spec, model, work.store)
+    }
+    entity, instant = questions[0].entity, questions[0].instant
+    groups = [GROUPS[entity.name][group] for group in sorted(used)]
+    features = feature_table(groups, Spine.of_population(entity, instant), work.warehouse, work.store)
+    for question, promotion in zip(questions, models, strict=True):
+        yield Scored(question.name, _score(question, promotion, features, work), promotion)
 
 
-def require_model(
-    name: str, spec: CampaignSpec, store: ArtifactStore, promoted: PromotedModels, day: date
-) -> Promotion:
-    """The promoted model to score a campaign with as of `day`.
+def require_model(question: Question, work: Workspace) -> Promotion:
+    """The promoted model to score a campaign with.
 
     Raises:
         NothingPromoted: there is none, or the file no longer asks for the features it looks at.
     """
-    promotion = promoted.require(name, day)
+    name, spec, day = question.name, question.spec, question.as_of
+    promotion = work.promoted.require(name, day)
     offered = {feature for group in chosen_groups(spec) for feature in GROUPS[spec.entity][group].features}
-    gone = [feature for feature in store.open(promotion.training_set).metadata["features"] if feature not in offered]
+    gone = [
+        feature for feature in work.store.open(promotion.training_set).metadata["features"] if feature not in offered
+    ]
     if gone:
         more = f" and {len(gone) - 4} more" if len(gone) > 4 else ""
         raise NothingPromoted(
@@ -94,28 +94,20 @@ def groups_scored(spec: CampaignSpec, promotion: Promotion, store: ArtifactStore
     return groups_for(spec.entity, chosen_groups(spec), Past.of(store.open(promotion.training_set)).scores)
 
 
-def require_made_with(promotion: Promotion, made: Artifact, day: date) -> None:
+def require_made_with(promotion: Promotion, artifact: Artifact, day: date) -> None:
     """Return when scores or an audience come from this promoted model.
 
     Raises:
         OtherModel: they do not.
     """
-    if made.metadata["model"] != promotion.ensemble.content_hash:
-        key = made.ref.key
+    if artifact.metadata["model"] != promotion.ensemble.content_hash:
+        key = artifact.ref.key
         raise OtherModel(
             f"{key} as of {day} come from another model than is promoted now; materialise {key} as of {day} again"
         )
 
 
-def scores_recipe(
-    name: str,
-    spec: CampaignSpec,
-    promotion: Promotion,
-    features: Mapping[str, str],
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    day: date,
-) -> Recipe:
+def scores_recipe(question: Question, promotion: Promotion, features: Mapping[str, str], work: Workspace) -> Recipe:
     """What a campaign's scores are made from; `features`: group → content hash.
 
     The same whether one step scores everyone or N steps a share each (`sharding`), for the scores are the same to the
@@ -123,43 +115,33 @@ def scores_recipe(
     """
     from platform_assets.learning.families.registry import family_module
 
-    instant = instant_of(day, warehouse.catalog.entities[spec.entity].timezone)
-    used = groups_scored(spec, promotion, store)
+    spec, warehouse = question.spec, work.warehouse
+    used = groups_scored(spec, promotion, work.store)
     return Recipe(
-        key=f"{name}/scores",
+        key=f"{question.name}/scores",
         code=code_of(SHARDING, *map(family_module, families_of(spec).values())),
-        config={"as_of": day.isoformat(), "population": spec.population},
+        config={"as_of": question.as_of.isoformat(), "population": spec.population},
         inputs={
             "ensemble": promotion.ensemble.content_hash,
             **{f"features/{group}": content for group, content in features.items() if group in used},
-            **{f"{mart} before {day}": warehouse.version_before(mart, instant) for mart in marts_of(spec, warehouse)},
+            **versions_before(question, warehouse),
         },
     )
 
 
-def _score(
-    name: str,
-    spec: CampaignSpec,
-    promotion: Promotion,
-    features: FeatureTable,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    day: date,
-) -> Artifact:
+def _score(question: Question, promotion: Promotion, features: FeatureTable, work: Workspace) -> Artifact:
     def build(folder: Path) -> dict[str, Any]:
-        key = warehouse.catalog.entities[spec.entity].key
-        people = asked_people(spec, warehouse, day)
-        table = scored_rows(load_bundle(store.open(promotion.ensemble)), people, features.table, key, store)
+        people = asked_people(question, work.warehouse)
+        bundle = load_bundle(work.store.open(promotion.ensemble))
+        table = scored_rows(bundle, people, features.table, question.entity.key, work.store)
         return write_scores(table, promotion.ensemble.content_hash, promotion.score_at, folder)
 
-    recipe = scores_recipe(name, spec, promotion, features.content_hashes, warehouse, store, day)
-    return store.get_or_build(recipe, build)
+    return work.store.get_or_build(scores_recipe(question, promotion, features.content_hashes, work), build)
 
 
-def asked_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Table":
-    """Whom a campaign asks about as of `day`: one column, the entity key."""
-    entity = warehouse.catalog.entities[spec.entity]
-    return warehouse.to_arrow(people_asked(warehouse, spec, instant_of(day, entity.timezone)))
+def asked_people(question: Question, warehouse: Warehouse) -> "pa.Table":
+    """Whom a campaign asks about: one column, the entity key."""
+    return warehouse.to_arrow(people_asked(warehouse, question.spec, question.instant))
 
 
 def scored_rows(

@@ -27,13 +27,13 @@ from platform_assets.audiences.scoring.scoring import (
     write_scores,
 )
 from platform_assets.campaigns.declaration.conditions import parse_person_condition
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.bundles import load_bundle
-from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.population import marts_read
-from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import FILE as FEATURES_FILE
 from platform_assets.data.features.tables import feature_group_table
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore, Recipe, code_of
@@ -133,32 +133,27 @@ def shares(people: "npt.ArrayLike", shards: int) -> "npt.NDArray[np.int8]":
     return assign_folds(people, shards, SEED)
 
 
-def plan_scores(
-    campaigns: Mapping[str, CampaignSpec],
-    shards: int,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    promoted: PromotedModels,
-    day: date,
-) -> Artifact:
+def plan_scores(campaigns: Mapping[str, CampaignSpec], shards: int, work: Workspace, day: date) -> Artifact:
     """The plan to score campaigns of one entity as of `day`; features and people are found, or computed for it.
 
     Raises:
         NothingPromoted: a campaign has no model to score with as of `day`; see `require_model`.
         AsOfNotCovered: the exports do not cover `day`.
     """
-    entity = warehouse.catalog.entities[next(iter(campaigns.values())).entity]
-    spine = Spine.of_population(entity, instant_of(day, entity.timezone))
-    models = {name: require_model(name, spec, store, promoted, day) for name, spec in campaigns.items()}
-    groups = sorted({group for name, spec in campaigns.items() for group in groups_scored(spec, models[name], store)})
-    features = {group: feature_group_table(GROUPS[entity.name][group], spine, warehouse, store).ref for group in groups}
+    store = work.store
+    models = [(one, require_model(one, work)) for one in (work.question(n, s, day) for n, s in campaigns.items())]
+    entity, instant = models[0][0].entity, models[0][0].instant
+    spine = Spine.of_population(entity, instant)
+    groups = sorted({group for question, model in models for group in groups_scored(question.spec, model, store)})
+    features = {
+        group: feature_group_table(GROUPS[entity.name][group], spine, work.warehouse, store).ref for group in groups
+    }
     hashes = {group: ref.content_hash for group, ref in features.items()}
     planned = {}
-    for name, spec in campaigns.items():
-        promotion = models[name]
-        recipe = scores_recipe(name, spec, promotion, hashes, warehouse, store, day)
-        people = _people(name, spec, warehouse, store, day)
-        planned[name] = Planned(recipe, promotion.ensemble, promotion.score_at, people.ref)
+    for question, promotion in models:
+        recipe = scores_recipe(question, promotion, hashes, work)
+        people = _people(question, work)
+        planned[question.name] = Planned(recipe, promotion.ensemble, promotion.score_at, people.ref)
     return _keep(
         f"scores/{entity.name}/plan",
         PLAN_FILE,
@@ -217,10 +212,10 @@ def gather_scores(plan: Plan, shards: Sequence[Artifact], store: ArtifactStore) 
             f"{plan.name}: shards {foreign} were scored by another plan: another date, other models, features, campaigns "
             "or number of shards; materialise the scores again"
         )
-    given = sorted(listing["shard"] for listing in listings)
-    if given != list(range(plan.shards)):
+    numbers = sorted(listing["shard"] for listing in listings)
+    if numbers != list(range(plan.shards)):
         raise ShardsRefused(
-            f"{plan.name}: takes each of the shards 0 to {plan.shards - 1} once, and was given {given}; "
+            f"{plan.name}: takes each of the shards 0 to {plan.shards - 1} once, and was given {numbers}; "
             "materialise the scores again"
         )
     for name, planned in plan.campaigns.items():
@@ -245,27 +240,28 @@ def _gather(
     return store.get_or_build(planned.scores, build)
 
 
-def _people(name: str, spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, day: date) -> Artifact:
+def _people(question: Question, work: Workspace) -> Artifact:
     """Whom a campaign asks about, asked of the warehouse once and not once a shard."""
+    spec, entity, warehouse = question.spec, question.entity, work.warehouse
     catalog = warehouse.catalog
-    entity = catalog.entities[spec.entity]
-    instant = instant_of(day, entity.timezone)
     conditions = [parse_person_condition(spec.population, catalog, spec.entity)] if spec.population else []
     recipe = Recipe(
-        key=f"{name}/scores/people",
+        key=f"{question.name}/scores/people",
         code=code_of("platform_assets.campaigns.training_sets.population"),
-        config={"as_of": day.isoformat(), "entity": entity.name, "population": spec.population},
-        inputs={mart: warehouse.version_before(mart, instant) for mart in marts_read(catalog, entity, conditions)},
+        config={"as_of": question.as_of.isoformat(), "entity": entity.name, "population": spec.population},
+        inputs={
+            mart: warehouse.version_before(mart, question.instant) for mart in marts_read(catalog, entity, conditions)
+        },
     )
 
     def build(folder: Path) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
-        people = asked_people(spec, warehouse, day).sort_by(entity.key)
+        people = asked_people(question, warehouse).sort_by(entity.key)
         pq.write_table(people, folder / PEOPLE_FILE, compression="zstd")
         return {"people": people.num_rows}
 
-    return store.get_or_build(recipe, build)
+    return work.store.get_or_build(recipe, build)
 
 
 def _features_of_share(plan: Plan, shard: int, store: ArtifactStore) -> "pa.Table":

@@ -171,9 +171,9 @@ def _estimate(figures: Mapping[str, float | None]) -> "Estimate":
 def _slices(report: Mapping[str, Any]) -> "SliceReport":
     from platform_assets.learning.figures.slices import Compared, Slice, SliceReport
 
-    def one(found: Mapping[str, Any]) -> Slice:
-        compared = {name: Compared(**found[name]) for name in ("ranking", "calibration")}
-        return Slice(**{**found, **compared})
+    def one(values: Mapping[str, Any]) -> Slice:
+        compared = {name: Compared(**values[name]) for name in ("ranking", "calibration")}
+        return Slice(**{**values, **compared})
 
     ranked, calibrated = (report[f"worst_{what}"] for what in ("ranked", "calibrated"))
     return SliceReport(

@@ -11,7 +11,7 @@ from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import PromotedModels, Promotion
 from platform_assets.campaigns.training.ensembling import OOF_FILE
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, require_training_set
-from platform_assets.data.features.spine import instant_of
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
 if TYPE_CHECKING:
@@ -75,18 +75,18 @@ def decide_promotion(
 
 
 def _decide(ensemble: Artifact, training: Artifact, champion: Promotion | None, store: ArtifactStore) -> Decision:
-    found = ensemble.metadata
-    figures = {"challenger_auc": found["auc"], "challenger_auc_low": found["auc_low"]}
-    told = f"out-of-fold AUC {found['auc']:.3f} ({found['auc_low']:.3f} to {found['auc_high']:.3f})"
-    if found["auc_low"] <= 0.5:
-        reason = f"The challenger is no better than chance: {told}."
+    trained = ensemble.metadata
+    figures = {"challenger_auc": trained["auc"], "challenger_auc_low": trained["auc_low"]}
+    evidence = f"out-of-fold AUC {trained['auc']:.3f} ({trained['auc_low']:.3f} to {trained['auc_high']:.3f})"
+    if trained["auc_low"] <= 0.5:
+        reason = f"The challenger is no better than chance: {evidence}."
         return Decision("kept" if champion else "refused", reason, figures)
     if champion is None:
-        return Decision("promoted", f"The first model of this campaign, better than chance: {told}.", figures)
+        return Decision("promoted", f"The first model of this campaign, better than chance: {evidence}.", figures)
     compared = _on_common_ground(ensemble, training, champion, store)
     if compared is None:
         return Decision(
-            "promoted", f"It shares no comparable rows with the champion; better than chance: {told}.", figures
+            "promoted", f"It shares no comparable rows with the champion; better than chance: {evidence}.", figures
         )
     where, people, labels, ours, theirs = compared
     from platform_assets.learning.figures.intervals import differences_with_intervals
@@ -97,10 +97,10 @@ def _decide(ensemble: Artifact, training: Artifact, champion: Promotion | None, 
         "auc_over_champion_low": gained.low,
         "auc_over_champion_high": gained.high,
     }
-    told = f"AUC {gained.value:+.3f} ({gained.low:+.3f} to {gained.high:+.3f}) against the champion on {where}"
+    evidence = f"AUC {gained.value:+.3f} ({gained.low:+.3f} to {gained.high:+.3f}) against the champion on {where}"
     if gained.high < 0:
-        return Decision("kept", f"The challenger is worse: {told}.", figures)
-    return Decision("promoted", f"Not worse, and made from newer data or settings: {told}.", figures)
+        return Decision("kept", f"The challenger is worse: {evidence}.", figures)
+    return Decision("promoted", f"Not worse, and made from newer data or settings: {evidence}.", figures)
 
 
 def _on_common_ground(

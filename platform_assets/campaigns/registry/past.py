@@ -13,8 +13,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.registry.bundles import load_bundle_alone
-from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
 
@@ -104,28 +105,20 @@ class Past:
         return scores | tasks | ({"pre-trained body": self.body.content_hash} if self.body else {})
 
 
-def find_past(
-    name: str,
-    entity: str,
-    features: Sequence[str],
-    earliest: date,
-    score_at: date,
-    promoted: PromotedModels,
-    store: ArtifactStore,
-) -> Past:
-    """What the training set of campaign `name` may take from others, and from its own earlier models.
+def find_past(question: Question, features: Sequence[str], earliest: date, work: Workspace) -> Past:
+    """What a campaign's training set may take from others, and from its own earlier models.
 
     Args:
         features: its own; the labels of a campaign that knows fewer are of no use.
         earliest: the business date at or before its earliest as-of time.
-        score_at: its scoring date.
     """
+    entity, promoted, store = question.entity.name, work.promoted, work.store
     offered = {feature for group in GROUPS[entity].values() for feature in group.features}
     scores, tasks = [], []
     for campaign in promoted.campaigns():
         of_entity = [promotion for promotion in promoted.all(campaign) if promotion.entity == entity]
         frozen = [promotion for promotion in of_entity if promotion.score_at <= earliest.isoformat()]
-        known = [promotion for promotion in of_entity if promotion.score_at < score_at.isoformat()]
+        known = [promotion for promotion in of_entity if promotion.score_at < question.as_of.isoformat()]
         if frozen:
             chosen = frozen[-1]
             needed = store.open(chosen.ensemble).metadata["alone_features"]
@@ -133,7 +126,7 @@ def find_past(
             if needed is not None and set(needed) <= offered:
                 column = f"score_{campaign}_{chosen.score_at.replace('-', '')}_{chosen.ensemble.content_hash[:6]}"
                 scores.append(PastScore(column, campaign, chosen.score_at, chosen.ensemble, tuple(needed)))
-        if known and campaign != name:
+        if known and campaign != question.name:
             rows = known[-1].training_set
             if set(features) <= set(store.open(rows).metadata["features"]):
                 tasks.append(PastTask(campaign, known[-1].score_at, rows))

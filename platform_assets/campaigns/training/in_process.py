@@ -6,17 +6,15 @@ a run, and found by one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 
 from platform_assets.campaigns.declaration.families import families_of
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
-from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.ensembling import build_ensemble
 from platform_assets.campaigns.training.fitting import fit_fold_of, refit_of
 from platform_assets.campaigns.training.gathering import gather_folds
 from platform_assets.campaigns.training_sets.training_set import build_training_set
-from platform_assets.data.engines.reading import Warehouse
-from platform_assets.environment import Place
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
 
 
@@ -30,17 +28,13 @@ class TrainedCampaign:
     ensemble: Artifact
 
 
-def train_campaign(
-    name: str,
-    spec: CampaignSpec,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    teachers: Place,
-    promoted: PromotedModels,
-    score_at: date | None = None,
-) -> TrainedCampaign:
-    """A campaign's training set, models and ensemble, found or made. Raises as each of the steps does."""
-    training = build_training_set(name, spec, warehouse, store, teachers, promoted, score_at)
+def train_campaign(question: Question, work: Workspace) -> TrainedCampaign:
+    """A campaign's training set as of its scoring date (`question_of`), models and ensemble, found or made.
+
+    Raises as each of the steps does.
+    """
+    name, spec, store = question.name, question.spec, work.store
+    training = build_training_set(question, work)
     folds, models = fit_models(name, spec, training, store)
     return TrainedCampaign(training, folds, models, build_ensemble(name, spec, models, training, store))
 

@@ -1,14 +1,14 @@
 """The time axis of a campaign: the as-of dates it trains on and scores at, and when a label is known.
 
-An as-of date stands for an instant (`features.spine.instant_of`); only what happened strictly before it is known. "Latest" is the sources' watermark, never the wall clock.
+An as-of date stands for an instant (`data.catalog.business_day`); only what happened strictly before it is known. "Latest"
+is the sources' watermark, never the wall clock.
 """
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from platform_assets.campaigns.declaration.spec import AbsoluteTraining, CampaignSpec, RelativeTraining, TeacherLabel
-from platform_assets.data.features.spine import instant_of
+from platform_assets.data.catalog.business_day import instant_of, latest_as_of
 
 
 class ImmatureLabel(ValueError):
@@ -17,11 +17,6 @@ class ImmatureLabel(ValueError):
 
 class NotCovered(ValueError):
     """A date is asked for that the exports do not cover yet."""
-
-
-def latest_as_of(watermark: datetime, timezone: str) -> date:
-    """The last business date whose beginning the sources cover."""
-    return watermark.astimezone(ZoneInfo(timezone)).date()
 
 
 def newest_with_label(known_before: datetime, timezone: str, horizon: timedelta, lag: timedelta) -> date:

@@ -42,8 +42,8 @@ def inspect(name: str, table: "pa.Table", key: str, columns: list[str], folder: 
     if refused:
         raise LeakFound(f"{name}: {' '.join(refused)}")
     ageing = ageing_columns(frame[columns], frame["as_of"], frame[key], columns)
-    found = {"leaks": [asdict(finding) for finding in leaks], "ageing": [_plain(asdict(one)) for one in ageing]}
-    (folder / INSPECTION_FILE).write_text(json.dumps(found, indent=1, allow_nan=False))
+    results = {"leaks": [asdict(finding) for finding in leaks], "ageing": [_plain(asdict(one)) for one in ageing]}
+    (folder / INSPECTION_FILE).write_text(json.dumps(results, indent=1, allow_nan=False))
     return {
         "warnings": [finding.sentence for finding in leaks],
         "ageing": [one.column for one in ageing if one.ageing],
@@ -55,11 +55,11 @@ def inspected(training: Artifact) -> "tuple[tuple[Finding, ...], tuple[Ageing, .
     from platform_assets.learning.data_checks.ageing import Ageing
     from platform_assets.learning.data_checks.leaks import Finding
 
-    found = json.loads(Path(training.path(INSPECTION_FILE)).read_text())
+    results = json.loads(Path(training.path(INSPECTION_FILE)).read_text())
     ageing: list[dict[str, Any]] = [
-        {name: float("nan") if value is None else value for name, value in one.items()} for one in found["ageing"]
+        {name: float("nan") if value is None else value for name, value in one.items()} for one in results["ageing"]
     ]
-    return tuple(Finding(**one) for one in found["leaks"]), tuple(Ageing(**one) for one in ageing)
+    return tuple(Finding(**one) for one in results["leaks"]), tuple(Ageing(**one) for one in ageing)
 
 
 def _plain(figures: dict[str, Any]) -> dict[str, Any]:

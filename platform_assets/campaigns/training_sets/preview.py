@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 
 from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups, feature_names
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.population import everyone, people_asked, with_conditions
 from platform_assets.campaigns.training_sets.training_set import (
     FEW_POSITIVES,
     join_features,
     labelled_rows,
+    question_of,
     refuse_too_few,
-    score_date,
     watermark_of,
 )
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import instant_of
 from platform_assets.data.features.tables import glance
-from platform_assets.environment import Place
-from platform_assets.foundation.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +55,7 @@ class Preview:
     warnings: list[str]
 
 
-def preview_campaign(
-    name: str, spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Place
-) -> Preview:
+def preview_campaign(name: str, spec: CampaignSpec, work: Workspace) -> Preview:
     """Look at a campaign.
 
     Raises:
@@ -67,20 +64,20 @@ def preview_campaign(
     """
     from platform_assets.learning.figures.metrics import one_column_table
 
-    at = score_date(spec, warehouse)
-    rows = labelled_rows(spec, warehouse, store, teachers)
+    question, warehouse = question_of(name, spec, work), work.warehouse
+    rows = labelled_rows(question, work)
     labels = rows.read()
     refuse_too_few(name, labels["label"].to_pylist())
     groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
-    features = [glance(groups, spine, warehouse, store) for spine in rows.spines]
+    features = [glance(groups, spine, warehouse, work.store) for spine in rows.spines]
     names = feature_names(spec)
-    table = join_features(warehouse.catalog.entities[spec.entity].key, names, labels, features).to_pandas()
+    table = join_features(question.entity.key, names, labels, features).to_pandas()
     best = one_column_table(table[list(names)], table["label"]).iloc[0]
-    population, asked, excluded = _people(spec, warehouse, at)
-    by_time = _by_time(table, warehouse.catalog.entities[spec.entity].timezone)
+    population, asked, excluded = _people(question, warehouse)
+    by_time = _by_time(table, question.entity.timezone)
     return Preview(
         campaign=name,
-        score_at=at,
+        score_at=question.as_of,
         watermark=watermark_of(spec, warehouse).isoformat(),
         population=population,
         asked=asked,
@@ -111,9 +108,8 @@ def rendered(preview: Preview) -> str:
     return "\n".join(lines)
 
 
-def _people(spec: CampaignSpec, warehouse: Warehouse, at: date) -> tuple[int, int, dict[str, int]]:
-    entity = warehouse.catalog.entities[spec.entity]
-    instant = instant_of(at, entity.timezone)
+def _people(question: Question, warehouse: Warehouse) -> tuple[int, int, dict[str, int]]:
+    spec, entity, instant = question.spec, question.entity, question.instant
     asked = people_asked(warehouse, spec, instant)
     conditions = {
         f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity)
@@ -140,16 +136,18 @@ def _by_time(table: "pd.DataFrame", timezone: str) -> list[tuple[str, int, int]]
 
 
 def _warnings(spec: CampaignSpec, by_time: list[tuple[str, int, int]], asked: int, set_aside: int) -> list[str]:
-    found = []
+    warnings = []
     positives = sum(hits for _, _, hits in by_time)
     if positives < FEW_POSITIVES:
-        found.append(f"only {positives} positives; figures will be uncertain below {FEW_POSITIVES}")
+        warnings.append(f"only {positives} positives; figures will be uncertain below {FEW_POSITIVES}")
     if not isinstance(spec.label, TeacherLabel):
         thin = [when for when, rows, hits in by_time if min(hits, rows - hits) == 0]
         if thin:
-            found.append(f"one class only as of {', '.join(thin)}")
+            warnings.append(f"one class only as of {', '.join(thin)}")
     if set_aside:
-        found.append(f"{set_aside} teacher rows are left out: their {spec.horizon.days} days are not over in the data")
+        warnings.append(
+            f"{set_aside} teacher rows are left out: their {spec.horizon.days} days are not over in the data"
+        )
     if isinstance(spec.audience.top, int) and spec.audience.top > asked:
-        found.append(f"audience.top is {spec.audience.top}, and only {asked} people are asked about")
-    return found
+        warnings.append(f"audience.top is {spec.audience.top}, and only {asked} people are asked about")
+    return warnings

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.campaigns.declaration.conditions import did_you_mean
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.windows import Events
 from platform_assets.environment import Place
-from platform_assets.foundation.artifacts import ArtifactStore, Recipe, code_of
+from platform_assets.foundation.artifacts import Recipe, code_of
 from platform_assets.foundation.storage import files_at
 
 if TYPE_CHECKING:
@@ -109,12 +110,12 @@ def _checked(file: TeacherFile, spec: CampaignSpec, warehouse: Warehouse) -> Tea
     named = table.select([key])
     table, set_aside = _known_rows(file, table, spec, warehouse)
     if spec.label.negatives == "sample_population":
-        table = _with_sampled_negatives(file, key, table, named, spec, warehouse)
+        table = _with_sampled_negatives(file, table, named, spec, warehouse)
     _refuse_one_class(file, table)
     return TeacherRows(table.sort_by([("as_of", "ascending"), (key, "ascending")]), set_aside, file.content_hash)
 
 
-def kept_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Place, store: ArtifactStore) -> TeacherRows:
+def kept_teacher(spec: CampaignSpec, work: Workspace) -> TeacherRows:
     """The same, read and checked once for what it depends on: file, settings, people, and how far the exports reach.
 
     Raises:
@@ -123,8 +124,9 @@ def kept_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Place, stor
     import pyarrow.parquet as pq
 
     assert isinstance(spec.label, TeacherLabel)
+    warehouse = work.warehouse
     entity = warehouse.catalog.entities[spec.entity]
-    with opened_teacher(spec, teachers) as file:
+    with opened_teacher(spec, work.teachers) as file:
         file_hash = file.content_hash
         recipe = Recipe(
             key=f"teachers/{spec.label.teacher}",
@@ -146,8 +148,8 @@ def kept_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Place, stor
             pq.write_table(teacher.table, folder / FILE)
             return {"set_aside": teacher.set_aside}
 
-        made = store.get_or_build(recipe, build)
-    return TeacherRows(pq.ParquetFile(made.path(FILE)).read(), made.metadata["set_aside"], file_hash)
+        stored = work.store.get_or_build(recipe, build)
+    return TeacherRows(pq.ParquetFile(stored.path(FILE)).read(), stored.metadata["set_aside"], file_hash)
 
 
 def _typed(file: TeacherFile, key: str, warehouse: Warehouse) -> "pa.Table":
@@ -284,7 +286,7 @@ def _refuse_one_class(file: TeacherFile, table: "pa.Table") -> None:
 
 
 def _with_sampled_negatives(
-    file: TeacherFile, key: str, table: "pa.Table", named: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
+    file: TeacherFile, table: "pa.Table", named: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
 ) -> "pa.Table":
     """Positives and, at each positive's as-of time, people of the population whom the file does not name (`named`).
 
@@ -293,7 +295,7 @@ def _with_sampled_negatives(
     import pyarrow as pa
 
     entity = warehouse.catalog.entities[spec.entity]
-    mart = warehouse.catalog.marts[entity.population]
+    key, mart = entity.key, warehouse.catalog.marts[entity.population]
     if 0 in table["label"].to_pylist():
         raise TeacherError(f"{file}: holds negatives of its own; leave out `negatives: sample_population`")
     assert mart.entity_key is not None

@@ -63,14 +63,14 @@ def rows_hash(training: Artifact) -> str:
     return training.files[FILE]
 
 
-def require_training_set(made: Artifact, training: Artifact) -> None:
+def require_training_set(artifact: Artifact, training: Artifact) -> None:
     """Return when a model or an ensemble was made from this training set.
 
     Raises:
         OtherTrainingSet: it was not.
     """
-    if made.metadata["training_set"] != rows_hash(training):
-        key = made.ref.key
+    if artifact.metadata["training_set"] != rows_hash(training):
+        key = artifact.ref.key
         raise OtherTrainingSet(
             f"{key} was made from another training set than {training.ref.key} holds now; materialise {key} again"
         )

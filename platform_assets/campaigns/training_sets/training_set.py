@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups, feature_names
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.registry.past import PAST_FILE, Past, find_past, groups_for, with_past_scores
-from platform_assets.campaigns.registry.promoted import PromotedModels
-from platform_assets.campaigns.training_sets.calendar import TrainingDates, latest_as_of, training_dates
+from platform_assets.campaigns.registry.workspace import Workspace
+from platform_assets.campaigns.training_sets.calendar import TrainingDates, training_dates
 from platform_assets.campaigns.training_sets.inspection import inspect
 from platform_assets.campaigns.training_sets.label import event_labels, label_mart, version_of_labels
 from platform_assets.campaigns.training_sets.population import marts_read, people_asked
 from platform_assets.campaigns.training_sets.teacher import kept_teacher
+from platform_assets.data.catalog.business_day import latest_as_of
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.data.features.windows import instant_literal
 from platform_assets.data.quality import Allowed, Columns, Key, RowCount, Rule, ShareBounds, audit
-from platform_assets.environment import Place
-from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
+from platform_assets.foundation.artifacts import Artifact, Recipe, code_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,58 +70,66 @@ def marts_of(spec: CampaignSpec, warehouse: Warehouse) -> tuple[str, ...]:
     return tuple(sorted(names | {name for name in (label_mart(spec),) if name is not None}))
 
 
+def versions_before(question: Question, warehouse: Warehouse) -> dict[str, str]:
+    """The content versions of every mart a campaign reads, of what it may know as of its date, by name."""
+    return {
+        f"{mart} before {question.as_of}": warehouse.version_before(mart, question.instant)
+        for mart in marts_of(question.spec, warehouse)
+    }
+
+
 def watermark_of(spec: CampaignSpec, warehouse: Warehouse) -> datetime:
     """UTC instant before which the exports cover everything the campaign reads from event marts."""
     return warehouse.watermark(*marts_of(spec, warehouse))
 
 
 def score_date(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None = None) -> date:
-    """The as-of date a campaign's model is made for."""
+    """The as-of date a campaign's model is made for: the file's, or `score_at`, to replay the campaign as of a past one.
+
+    Raises:
+        NotCovered, ImmatureLabel: it cannot be asked as of then.
+    """
     return _dates(spec, warehouse, score_at).score_at
 
 
-def labelled_rows(
-    spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Place, score_at: date | None = None
-) -> LabelledRows:
+def question_of(name: str, spec: CampaignSpec, work: Workspace, score_at: date | None = None) -> Question:
+    """A campaign as of its scoring date. Raises as `score_date`."""
+    return work.question(name, spec, score_date(spec, work.warehouse, score_at))
+
+
+def labelled_rows(question: Question, work: Workspace) -> LabelledRows:
     """The rows a campaign trains on, given what was known at its scoring date.
 
     Raises:
         NotCovered, ImmatureLabel, TeacherError: see where they are defined.
     """
-    dates = _dates(spec, warehouse, score_at)
-    if isinstance(spec.label, TeacherLabel):
-        instant = instant_of(dates.score_at, warehouse.catalog.entities[spec.entity].timezone)
-        return teacher_rows(spec, warehouse, store, teachers, lambda as_of: as_of <= instant - spec.horizon)
-    return event_rows(spec, warehouse, dates.as_of)
+    if isinstance(question.spec.label, TeacherLabel):
+        known_by = question.instant - question.spec.horizon
+        return teacher_rows(question.spec, work, lambda as_of: as_of <= known_by)
+    return event_rows(question, work.warehouse, _dates(question.spec, work.warehouse, question.as_of).as_of)
 
 
-def event_rows(spec: CampaignSpec, warehouse: Warehouse, days: Sequence[date]) -> LabelledRows:
+def event_rows(question: Question, warehouse: Warehouse, days: Sequence[date]) -> LabelledRows:
     """The people a campaign asks about as of some dates, with their labels.
 
     Raises:
         ImmatureLabel: when read, a label is not known yet.
     """
-    entity = warehouse.catalog.entities[spec.entity]
+    asked = [question.at(day) for day in days]
     inputs = {}
-    for day in days:
-        instant = instant_of(day, entity.timezone)
-        inputs[f"labels as of {day}"] = version_of_labels(warehouse, spec, day)
-        inputs |= {
-            f"{mart} before {day}": warehouse.version_before(mart, instant) for mart in marts_of(spec, warehouse)
-        }
+    for one in asked:
+        inputs[f"labels as of {one.as_of}"] = version_of_labels(one, warehouse)
+        inputs |= versions_before(one, warehouse)
 
     def read() -> "pa.Table":
         import pyarrow as pa
 
-        return pa.concat_tables([_labelled_people(spec, warehouse, day) for day in days])
+        return pa.concat_tables([_labelled_people(one, warehouse) for one in asked])
 
-    spines = tuple(Spine.of_population(entity, instant_of(day, entity.timezone)) for day in days)
-    return LabelledRows(read, spines, inputs)
+    return LabelledRows(read, tuple(Spine.of_population(one.entity, one.instant) for one in asked), inputs)
 
 
-def teacher_rows(
-    spec: CampaignSpec, warehouse: Warehouse, store: ArtifactStore, teachers: Place, wanted: Callable[[datetime], bool]
-) -> LabelledRows:
+def teacher_rows(spec: CampaignSpec, work: Workspace, wanted: Callable[[datetime], bool]) -> LabelledRows:
     """The rows of a campaign's teacher file whose as-of time is `wanted`. No spine when there are none.
 
     Raises:
@@ -128,8 +137,8 @@ def teacher_rows(
     """
     import pyarrow as pa
 
-    entity = warehouse.catalog.entities[spec.entity]
-    teacher = kept_teacher(spec, warehouse, teachers, store)
+    entity = work.warehouse.catalog.entities[spec.entity]
+    teacher = kept_teacher(spec, work)
     table = teacher.table.filter(pa.array([wanted(as_of) for as_of in teacher.table["as_of"].to_pylist()], pa.bool_()))
     if not table.num_rows:
         return LabelledRows(lambda: table, (), {"teacher file": teacher.content_hash}, teacher.set_aside)
@@ -138,32 +147,18 @@ def teacher_rows(
     return LabelledRows(lambda: table, (spine,), inputs, teacher.set_aside)
 
 
-def _labelled_people(spec: CampaignSpec, warehouse: Warehouse, day: date) -> "pa.Table":
-    entity = warehouse.catalog.entities[spec.entity]
-    instant = instant_of(day, entity.timezone)
-    labels = event_labels(warehouse, spec, people_asked(warehouse, spec, instant), day)
-    rows = labels.select(entity.key, as_of=instant_literal(instant), label=labels.label)
-    return warehouse.to_arrow(rows.order_by(entity.key))
+def _labelled_people(question: Question, warehouse: Warehouse) -> "pa.Table":
+    key, instant = question.entity.key, question.instant
+    labels = event_labels(question, warehouse, people_asked(warehouse, question.spec, instant))
+    rows = labels.select(key, as_of=instant_literal(instant), label=labels.label)
+    return warehouse.to_arrow(rows.order_by(key))
 
 
-def build_training_set(
-    name: str,
-    spec: CampaignSpec,
-    warehouse: Warehouse,
-    store: ArtifactStore,
-    teachers: Place,
-    promoted: PromotedModels,
-    score_at: date | None = None,
-) -> Artifact:
-    """A campaign's training set: found, or made and audited.
+def build_training_set(question: Question, work: Workspace) -> Artifact:
+    """A campaign's training set as of its scoring date (`question_of`): found, or made and audited.
 
     Its files: the rows, with the scores of earlier campaigns as the last columns, and what was taken from those
     campaigns (`past`).
-
-    Args:
-        name: the campaign.
-        promoted: the models that may be asked for what earlier campaigns know.
-        score_at: replaces the file's scoring date, to replay the campaign as of a past one.
 
     Raises:
         AuditFailed: a critical rule failed; nothing was published.
@@ -171,19 +166,16 @@ def build_training_set(
         LeakFound: a feature holds the answer, or whom a row is about.
         NotCovered, ImmatureLabel, TeacherError: the rows asked for cannot be had.
     """
-    at = score_date(spec, warehouse, score_at)
-    rows = labelled_rows(spec, warehouse, store, teachers, score_at)
+    name, spec, entity, at = question.name, question.spec, question.entity, question.as_of
+    rows = labelled_rows(question, work)
     if not rows.spines:
         raise TooFewPositives(f"{name}: no label is known at score_at {at}; score later, or bring older teacher data")
-    entity = warehouse.catalog.entities[spec.entity]
     earliest = latest_as_of(min(spine.min_as_of for spine in rows.spines), entity.timezone)
     names = feature_names(spec)
-    past = (
-        find_past(name, spec.entity, names, earliest, at, promoted, store) if spec.advanced.past_campaigns else Past()
-    )
+    past = find_past(question, names, earliest, work) if spec.advanced.past_campaigns else Past()
     scores = tuple(score.column for score in past.scores)
     groups = [GROUPS[spec.entity][group] for group in groups_for(spec.entity, chosen_groups(spec), past.scores)]
-    features = [feature_table(groups, spine, warehouse, store) for spine in rows.spines]
+    features = [feature_table(groups, spine, work.warehouse, work.store) for spine in rows.spines]
     recipe = Recipe(
         key=f"{name}/training_set",
         code=code_of("platform_assets.campaigns.training_sets.training_set"),
@@ -209,7 +201,7 @@ def build_training_set(
     def build(folder: Path) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
-        known = [with_past_scores(made.table, past.scores, store) for made in features]
+        known = [with_past_scores(of_spine.table, past.scores, work.store) for of_spine in features]
         joined = join_features(entity.key, [*names, *scores], rows.read(), known)
         table = _with_folds(joined, entity.key, spec)
         refuse_too_few(name, table["label"].to_pylist())
@@ -220,23 +212,23 @@ def build_training_set(
             personal=(entity.key,),
         )
         result.raise_if_failed()
-        found = inspect(name, table, entity.key, [*names, *scores], folder)
+        inspection = inspect(name, table, entity.key, [*names, *scores], folder)
         pq.write_table(table, folder / FILE, compression="zstd")
         (folder / PAST_FILE).write_text(json.dumps(past.to_json(), indent=1, sort_keys=True))
         return {
             "entity": spec.entity,
-            "watermark": watermark_of(spec, warehouse).isoformat(),
+            "watermark": watermark_of(spec, work.warehouse).isoformat(),
             "audit": result.metadata(),
             "score_at": at.isoformat(),
             "set_aside": rows.set_aside,
             "features": list(names),
             "past_scores": list(scores),
             "past_labels": [task.campaign for task in past.tasks],
-            **found,
+            **inspection,
             **_summary(table, entity.timezone),
         }
 
-    return store.get_or_build(recipe, build)
+    return work.store.get_or_build(recipe, build)
 
 
 def refuse_too_few(name: str, labels: list[int]) -> None:

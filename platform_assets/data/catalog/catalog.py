@@ -9,11 +9,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from platform_assets.data.catalog.business_day import instant_of
 
 Kind = Literal["entity", "event", "dimension"]
 History = Literal["immutable", "scd2"]
@@ -106,6 +108,10 @@ class Entity:
     key: str
     timezone: str
     population: str
+
+    def instant_of(self, day: date) -> datetime:
+        """The UTC instant that a business date of theirs stands for."""
+        return instant_of(day, self.timezone)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from platform_assets.data.catalog.pointer import MartMissing, MartRefused
 from platform_assets.data.engines.opening import open_warehouse
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.registry import GROUPS, Groups
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, MartNotUsable, feature_group_table, feature_recipe
 from platform_assets.data.quality import AuditFailed, Verdicts
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec, audit_metadata
@@ -65,7 +65,7 @@ def _group_asset(
     )
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = open_warehouse(environment, catalog, group.key)
-        spine = Spine.of_population(entity, instant_of(date.fromisoformat(context.partition_key), entity.timezone))
+        spine = Spine.of_population(entity, entity.instant_of(date.fromisoformat(context.partition_key)))
         verdicts, slot = Verdicts(environment.verdicts), context.partition_key
         try:
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint

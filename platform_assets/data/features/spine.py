@@ -1,16 +1,15 @@
 """The spine: which people, as of when. Feature tables have one row for each of its rows.
 
-Belongs here: the two kinds of spine, their identity, and the instant of a business date. Does not belong
+Belongs here: the two kinds of spine and their identity. Does not belong
 here: features.
 """
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
-from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
 class SpineRefused(ValueError):
     """A spine that cannot be worked with; the message says why."""
-
-
-def instant_of(day: date, timezone: str) -> datetime:
-    """The UTC instant of the midnight that begins `day` in `timezone`: what an as-of date stands for."""
-    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).astimezone(UTC)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,5 +132,7 @@ class Spine:
 
 def _utc(as_of: datetime) -> datetime:
     if as_of.tzinfo is None:
-        raise SpineRefused(f"as_of {as_of.isoformat()} has no time zone; give an instant, such as one of instant_of()")
+        raise SpineRefused(
+            f"as_of {as_of.isoformat()} has no time zone; give an instant, such as one of Entity.instant_of()"
+        )
     return as_of.astimezone(UTC)

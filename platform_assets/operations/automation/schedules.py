@@ -72,7 +72,7 @@ def _scoring_schedule(
         description=f"Score all campaigns of {entity} as of the latest date the exports cover",
     )
     def scoring(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from platform_assets.campaigns.training_sets.calendar import latest_as_of
+        from platform_assets.data.catalog.business_day import latest_as_of
         from platform_assets.data.catalog.pointer import MartMissing, MartRefused
         from platform_assets.data.engines.opening import open_warehouse
 

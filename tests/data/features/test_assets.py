@@ -9,11 +9,12 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.data.features.assets import feature_assets
 from platform_assets.data.features.registry import GROUPS
-from platform_assets.data.features.spine import Spine, instant_of
+from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_group_table
 from platform_assets.data.quality import Verdicts
 from platform_assets.data.quality.assets import require_verdict

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from platform_assets.data.features.spine import Spine, SpineRefused, instant_of
+from platform_assets.data.catalog.business_day import instant_of
+from platform_assets.data.features.spine import Spine, SpineRefused
 from tests.data.features.conftest import AS_OF, CATALOG, INSTANT, ORDERS, WATERMARK, Platform, publish, with_lag
 
 CUSTOMER = CATALOG.entities["customer"]

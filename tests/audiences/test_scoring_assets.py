@@ -10,7 +10,6 @@ import pytest
 from platform_assets.audiences.assets import audience_assets, score_assets
 from platform_assets.audiences.scoring.assets import MODEL_CHECK
 from platform_assets.audiences.scoring.sharding import Plan, plan_scores, shard_recipe
-from platform_assets.campaigns.registry.promoted import PromotedModels
 from platform_assets.data.features.assets import feature_assets
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import local_environment
@@ -147,8 +146,7 @@ def sharded_job() -> dg.JobDefinition:
 
 def test_a_failed_shard_is_run_again_alone(unscored, monkeypatch):
     monkeypatch.setenv(FOLDER, str(unscored.folder))
-    store, promoted = unscored.store, PromotedModels(unscored.folder / "artifacts")
-    plan = Plan.of(plan_scores(BOTH, SHARDS, unscored.warehouse, store, promoted, PAST))
+    plan = Plan.of(plan_scores(BOTH, SHARDS, unscored.work, PAST))
     fingerprint = shard_recipe("again", plan.campaigns["again"], 1, SHARDS).fingerprint
     torn = unscored.folder / "artifacts" / "recipes" / f"{fingerprint}.json"
     torn.write_text('{"half a rec')

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.audiences.audience.selection import (
+from platform_assets.audiences.audience.choice import (
     HOLDOUT,
     TREAT,
     arm_of,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, NotCovered, latest_as_of, training_dates
-from platform_assets.data.features.spine import instant_of
+from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, NotCovered, training_dates
+from platform_assets.data.catalog.business_day import instant_of, latest_as_of
 from tests.campaigns.worlds import campaign, fans
 
 JULY = datetime(1998, 7, 1, tzinfo=UTC)

@@ -1,0 +1,22 @@
+"""The workspace of an environment. Kept apart from `workspace`, so that no result depends on how engines are opened."""
+
+from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.workspace import Workspace
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.engines.opening import open_warehouse
+from platform_assets.environment import Environment
+from platform_assets.foundation.artifacts import ArtifactStore
+
+
+def open_workspace(environment: Environment, catalog: Catalog, reader: str) -> Workspace:
+    """Marts, store, teacher files and promoted models of an environment.
+
+    Args:
+        reader: what reads: on BigQuery a label of every query, for cost attribution.
+    """
+    return Workspace(
+        open_warehouse(environment, catalog, reader),
+        ArtifactStore(environment.artifacts),
+        environment.teachers,
+        PromotedModels(environment.artifacts),
+    )

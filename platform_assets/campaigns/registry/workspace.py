@@ -1,0 +1,35 @@
+"""Where a campaign's answer is worked out.
+
+Belongs here: the marts, the store, teacher files and promoted models of one place, together. Does not belong here: what is
+asked (`declaration.question`), and which engine it is (`opening`): results depend on this module.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from platform_assets.campaigns.declaration.question import Question
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.data.engines.reading import Warehouse
+from platform_assets.environment import Place
+from platform_assets.foundation.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One piece of work's view of everything.
+
+    Attributes:
+        warehouse: the marts as published at its first use.
+        teachers: folder or gs:// URL with teacher files.
+        promoted: the models that may be asked for what earlier campaigns know.
+    """
+
+    warehouse: Warehouse
+    store: ArtifactStore
+    teachers: Place
+    promoted: PromotedModels
+
+    def question(self, name: str, spec: CampaignSpec, as_of: date) -> Question:
+        """A campaign as of a date."""
+        return Question(name, spec, self.warehouse.catalog.entities[spec.entity], as_of)
