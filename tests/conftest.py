@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from platform_assets.environment import REPOSITORY, Environment, local_environment
-from tests.tiers import BuiltOnce
 
 if TYPE_CHECKING:
     from tests.support.answered import Answered
     from tests.support.running import Platform
+    from tests.tiers import BuiltOnce
 
 pytest_plugins = ["tests.tiers", "tests.emulators.fixtures", "tests.cluster.fixtures"]
 
@@ -46,7 +46,7 @@ def environment(tmp_path: Path, dbt_project: Path) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def small_environment(built_once: BuiltOnce, dbt_project: Path) -> Environment:
+def small_environment(built_once: "BuiltOnce", dbt_project: Path) -> Environment:
     """Cut-down sample exports, loaded, built and published, for all to copy and none to change."""
     import dagster as dg
 
@@ -64,7 +64,7 @@ def small_environment(built_once: BuiltOnce, dbt_project: Path) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def answered(built_once: BuiltOnce, small_environment: Environment) -> "Answered":
+def answered(built_once: "BuiltOnce", small_environment: Environment) -> "Answered":
     """The small platform after the demo's runs, for all to copy or read and none to change."""
     from tests.support.answered import Answered
 

@@ -38,9 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return "crash points: " + (
-        "all of them" if config.option.deep else f"a few, drawn with --seed={config.option.seed}"
-    )
+    return f"crash points: {'all of them' if config.option.deep else f'a few, drawn with --seed={config.option.seed}'}"
 
 
 @pytest.hookimpl(tryfirst=True)

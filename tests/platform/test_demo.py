@@ -22,20 +22,16 @@ FAMILIES = ("lightgbm", "network")
 
 
 @pytest.fixture(scope="module")
-def own(answered: Answered, tmp_path_factory: pytest.TempPathFactory) -> Answered:
-    """A copy of the platform that was asked, to ask again."""
-    return replace(answered, folder=shutil.copytree(answered.folder, tmp_path_factory.mktemp("demo") / "again"))
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def instance(own: Answered) -> Iterator[dg.DagsterInstance]:
-    with own.instance() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def environment(own: Answered) -> Environment:
-    return own.environment
+def environment(answered: Answered, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Of a copy of the platform that was asked, to ask again."""
+    folder = shutil.copytree(answered.folder, tmp_path_factory.mktemp("demo") / "again")
+    return replace(answered, folder=folder).environment
 
 
 @pytest.fixture(autouse=True)

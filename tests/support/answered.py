@@ -31,7 +31,7 @@ def ask(environment: Environment, instance: dg.DagsterInstance) -> Ran:
 
 @dataclass(frozen=True)
 class Answered:
-    """A folder that holds a platform's data, its campaigns (those that a question is about), its Dagster home and runs."""
+    """A folder with a platform's data, the campaigns that a question is about, and what the runs came to."""
 
     folder: Path
     dbt_project: Path
@@ -45,16 +45,11 @@ class Answered:
     def ran(self) -> Ran:
         return dict(pickle.loads((self.folder / "ran").read_bytes()))
 
-    def instance(self) -> dg.DagsterInstance:
-        """Opened on the Dagster home: a context manager."""
-        return dg.DagsterInstance.local_temp(str(self.folder / "dagster"))
-
     def fill(self, small: Environment) -> None:
         """Ask, on a copy of the small platform."""
         shutil.copytree(small.data, self.folder / "data")
         for question in QUESTIONS:
             text = (PACKAGE / "defs" / "campaigns" / question.campaign / "defs.yaml").read_text(encoding="utf-8")
             write_campaign(self.folder / "campaigns", question.campaign, text)
-        (self.folder / "dagster").mkdir()
-        with self.instance() as instance:
+        with dg.DagsterInstance.ephemeral() as instance:
             (self.folder / "ran").write_bytes(pickle.dumps(ask(self.environment, instance)))
