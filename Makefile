@@ -1,4 +1,4 @@
-# The two commands a new user types are `make demo` and `make test`; each sets up what it needs.
+# The two commands a new user types are `make demo` and `make test`; each sets up what it needs. `make` lists all.
 SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -33,23 +33,31 @@ WORKERS ?= 2
 SEED ?=
 PYTEST = $(BIN)/python -m pytest $(if $(DEEP),--deep) $(if $(SEED),--seed=$(SEED))
 
-.PHONY: environment manifest emulators cluster demo ui tensorboard test test-deep test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint schema lock clean
+## this list
+help:
+	@awk '/^## / {about = substr($$0, 4)} !/^#/ {if (about) {sub(":.*", ""); printf "make %-22s %s\n", $$0, about}; about = ""}' \
+	    $(firstword $(MAKEFILE_LIST))
 
+.PHONY: help environment manifest emulators cluster demo ui tensorboard test test-deep test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint docs schema lock clean
+
+## the environment for all else, in .venv, as the locks have it
 environment: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.lock deploy/bootstrap.lock pyproject.toml
+$(VENV)/.installed: requirements.lock requirements-dev.lock deploy/bootstrap.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r deploy/bootstrap.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(UV) --no-deps --require-hashes -r requirements.lock
+	$(UV) --no-deps --require-hashes -r requirements.lock -r requirements-dev.lock
 	$(UV) --no-deps --no-build-isolation --editable .
 	touch $@
 
+## dbt's manifest
 manifest: $(MANIFEST)
 
 $(MANIFEST): $(VENV)/.installed $(DBT_FILES)
 	$(BIN)/platform-assets manifest
 
+## BigQuery's and GCS's emulators, in an environment of their own
 emulators: $(EMULATORS)/.installed
 
 $(EMULATORS)/.installed: tests/emulators/requirements.lock tests/emulators/install.sh | $(VENV)/.installed
@@ -59,14 +67,17 @@ $(DAGSTER_HOME)/dagster.yaml: deploy/local/dagster.yaml
 	mkdir -p $(DAGSTER_HOME)
 	cp $< $@
 
-# What models are fitted now, and were before; steps link to it when PLATFORM_TENSORBOARD_URL names where it is served.
+# Steps link to it when PLATFORM_TENSORBOARD_URL names where it is served.
+## TensorBoard of what models are fitted now, and were before
 tensorboard: $(VENV)/.installed
 	mkdir -p $(PLATFORM_DATA)/tensorboard
 	$(BIN)/tensorboard --load_fast=false --logdir $(PLATFORM_DATA)/tensorboard --host 127.0.0.1 --port 6006 --reload_interval 5
 
+## the whole platform on sample data: exports in, audiences out
 demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m samples.demo
 
+## Dagster's web UI on what the demo did, at http://127.0.0.1:3000
 ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev -w workspace.yaml
 
@@ -102,7 +113,7 @@ cluster: programs
 test-cluster: $(MANIFEST) programs emulators $(if $(CLUSTER_KUBECONFIG),,cluster)
 	$(PYTEST) -m "cluster or kubelet" $(if $(CLUSTER_KUBECONFIG),--kubeconfig=$(CLUSTER_KUBECONFIG),--require-cluster) --require-emulators
 
-# The whole demo on DuckDB and on the emulators, every mart, feature table and audience compared row by row.
+## the demo on DuckDB and on the emulators, compared row by row
 parity: $(MANIFEST) emulators
 	$(BIN)/python -m tests.parity
 
@@ -111,9 +122,11 @@ parity: $(MANIFEST) emulators
 STATE ?= $(PLATFORM_DATA)/dbt-state
 DBT_PROJECT := --project-dir dbt_project --profiles-dir dbt_project
 
+## dbt's state of this commit into STATE, for slim-ci
 dbt-state: $(VENV)/.installed
 	$(BIN)/dbt parse $(DBT_PROJECT) --target-path $(abspath $(STATE))
 
+## what differs from STATE, built in a stage of its own
 slim-ci: $(VENV)/.installed
 	$(BIN)/dbt build --select state:modified+ --defer --favor-state --state $(abspath $(STATE)) $(DBT_PROJECT) \
 	    --target-path $(PLATFORM_DATA)/slim-ci
@@ -122,24 +135,31 @@ slim-ci: $(VENV)/.installed
 programs:
 	tests/install_programs.sh
 
+## the run under Dagster against the same functions in a plain script
 benchmark: $(MANIFEST)
 	$(BIN)/python -m benchmarks.orchestration
 
-# The demo's campaigns with `models: auto`: CPU-seconds against the budget of their files.
+## what `models: auto` spends on the demo's campaigns, against the budget of their files
 benchmark-budget: $(MANIFEST)
 	$(BIN)/python -m benchmarks.budget
 
-# Ours against AutoGluon, which has an environment of its own (2.2 GB). Hours; cells that are kept are not run again.
+# AutoGluon has an environment of its own (2.2 GB). Cells that are kept are not run again.
+## our models against AutoGluon, into benchmarks/quality/figures.md: hours
 benchmark-quality: $(MANIFEST) $(AUTOGLUON)/.installed
 	$(BIN)/python -m benchmarks.quality run
+	$(BIN)/python -m benchmarks.quality run --part permuted --seeds 0
+	$(BIN)/python -m benchmarks.quality run --part pooling
+	$(BIN)/python -m benchmarks.quality run --part transfer
 	$(BIN)/python -m benchmarks.quality table
 
 $(AUTOGLUON)/.installed: benchmarks/quality/peer/requirements.lock | $(VENV)/.installed
 	TORCH="$(TORCH)" benchmarks/quality/peer/install.sh $(AUTOGLUON) $(PYTHON)
 
+## what a step costs as a pod, on this machine's cluster
 benchmark-pods: $(MANIFEST) emulators cluster
 	$(BIN)/python -m benchmarks.pods
 
+## ruff, mypy, `dbt parse`, and every source and campaign file, strictly
 lint: $(MANIFEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -147,13 +167,21 @@ lint: $(MANIFEST)
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/platform-assets check
 
+## the documentation as a site, built strictly: what warns, fails
+docs: $(VENV)/.installed
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+## the JSON Schema of a campaign file, for editors
 schema: $(VENV)/.installed
 	$(BIN)/platform-assets schema --output platform_assets/defs/campaign.schema.json
 
+## every lock anew, from what is declared
 lock:
 	./deploy/lock.sh
 	./tests/emulators/lock.sh
 	./benchmarks/quality/peer/lock.sh
 
+## what the demo and dbt have written, gone
 clean:
 	rm -rf .data $(MANIFEST)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Resolves pyproject.toml again into requirements.lock, what of it the images hold into deploy/docker/requirements.lock,
-# and the installer itself into bootstrap.lock. torch and what only its CUDA builds need stay out of them: which build
-# to take is a choice of package index. deploy/docker/cuda.lock is that choice for the CUDA image.
+# Resolves pyproject.toml again into requirements.lock, what an environment for development adds to it into
+# requirements-dev.lock, and the installer itself into bootstrap.lock. torch and what only its CUDA builds need stay out of
+# them: which build to take is a choice of package index. deploy/docker/cuda.lock is that choice for the CUDA image.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compile=(uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header)
@@ -20,8 +20,12 @@ for package in "${torch_needs[@]}"; do
 done
 
 compile+=(--constraint "$torch")
-images=(--extra gcp --extra kubernetes "${without_cuda[@]}")
-"${compile[@]}" "${images[@]}" --extra dev pyproject.toml --output-file requirements.lock
-"${compile[@]}" "${images[@]}" --constraint requirements.lock pyproject.toml --output-file deploy/docker/requirements.lock
+runtime=(--extra gcp --extra kubernetes)
+# Extras that no image holds.
+development=(--extra dev --extra docs)
+"${compile[@]}" "${runtime[@]}" "${without_cuda[@]}" pyproject.toml --output-file requirements.lock
+mapfile -t locked < <(grep -oE '^[a-z0-9-]+' requirements.lock)
+"${compile[@]}" "${runtime[@]}" "${development[@]}" --constraint requirements.lock "${without_cuda[@]}" \
+  "${locked[@]/#/--no-emit-package=}" pyproject.toml --output-file requirements-dev.lock
 "${compile[@]}" "${only_cuda[@]}" "$torch" --output-file deploy/docker/cuda.lock
 echo uv | "${compile[@]}" - --output-file deploy/bootstrap.lock

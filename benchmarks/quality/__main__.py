@@ -1,4 +1,4 @@
-"""`python -m benchmarks.quality run | table | cell`: run missing cells, print the figures, or run CI's one cell.
+"""`python -m benchmarks.quality run | table | cell`: run missing cells, write their figures down, or run CI's one cell.
 
 Belongs here: the command line. Does not belong here: any work.
 """
@@ -17,7 +17,7 @@ PARTS = ("main", "permuted", "pooling", "transfer")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 1 when CI's cell is not as it should be."""
+    """Returns the exit code: 1 when CI's cell is not as it should be, or there is no cell to make a figure of."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the cells whose predictions are not kept yet, one at a time")
@@ -26,13 +26,24 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="main and permuted")
     run.add_argument("--draws", type=int, help="pooling (default: 10) and transfer (default: 20)")
     run.add_argument("--contenders", nargs="+", help=f"main: such as {', '.join(CONTENDERS)}; transfer: its own")
-    table = commands.add_parser("table", help="print the figures of all kept cells")
+    table = commands.add_parser(
+        "table", help=f"print the figures of all kept cells, and write them to {report.FIGURES.name}"
+    )
     table.add_argument("--resamples", type=int, default=1000)
     commands.add_parser("cell", help="the small cell that CI runs; needs no AutoGluon")
     given = parser.parse_args(arguments)
     if given.command == "table":
-        for line in report.lines(Store(), given.resamples):
-            print(line)
+        store = Store()
+        if not store.cells():
+            print(
+                f"There is no cell in {store.folder}: `python -m benchmarks.quality run` makes them.", file=sys.stderr
+            )
+            return 1
+        lines = []
+        for line in report.lines(store, given.resamples):
+            print(line, flush=True)
+            lines.append(line)
+        report.FIGURES.write_text("\n".join(lines).rstrip("\n") + "\n")
         return 0
     if given.command == "cell":
         found = cell.figures()

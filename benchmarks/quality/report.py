@@ -1,4 +1,4 @@
-"""The tables a person reads, recomputed from kept predictions and the data's labels.
+"""The tables a person reads, computed from kept predictions and the data's labels: what is committed as figures.md.
 
 Belongs here: which cells are set against which, and the lines printed. Does not belong here: running anything.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from benchmarks.quality.figures import Difference, Judged, differences, paired_m
 from benchmarks.quality.store import Store
 from benchmarks.quality.tables import TABLES, Table, load
 
+FIGURES = Path(__file__).parent / "figures.md"
 OURS = (f"ours_{EQUAL}", f"ours_{EQUAL}_refit")
 PEERS = (f"autogluon_{UNSTARVED}", f"autogluon_{EQUAL}", f"autogluon_{UNSTARVED}_refit", "lightgbm")
 
@@ -26,6 +28,10 @@ def lines(store: Store, resamples: int = 1000) -> Iterator[str]:
 
     Raises ValueError when a cell's persons are not the question's.
     """
+    yield "# Figures"
+    yield ""
+    yield "Written by `python -m benchmarks.quality table`. What they mean, and how far to trust them: README.md."
+    yield ""
     yield from _cells(store)
     yield from _differences(store, resamples)
     yield from _permuted(store)
@@ -64,6 +70,7 @@ def _differences(store: Store, resamples: int) -> Iterator[str]:
                 for cell in both
             ]
             yield f"{ours} minus {peer} ({len(both)} cells; rows per predicting CPU-s × {_range(rates)}):"
+            yield ""
             yield "| table | AUC | log loss |"
             yield "|---|---|---|"
             for table, found in differences(judged, resamples).items():
@@ -81,7 +88,7 @@ def _permuted(store: Store) -> Iterator[str]:
             found = next(row for row in rows if row["model"] == "ensemble")
             deviation = (found["auc"] - 0.5) / found["auc_se"]
             yield (
-                f"Permuted labels, {question.removeprefix(PERMUTED)}, seed {seed}, {contender}: out-of-fold AUC "
+                f"- Permuted labels, {question.removeprefix(PERMUTED)}, seed {seed}, {contender}: out-of-fold AUC "
                 f"{found['auc']:.4f} ± {found['auc_se']:.4f}, {deviation:+.1f} se from .5"
             )
     yield ""
@@ -108,10 +115,11 @@ def _pooling(store: Store) -> Iterator[str]:
         yield f"{question}, {len(done)} draws: AUC " + ", ".join(
             f"{name} {np.mean(found):.4f}" for name, found in aucs.items()
         )
+        yield ""
         for name in (pooling.OLD, pooling.LIGHTGBM, pooling.NEW):
             change = np.subtract(aucs[pooling.POOLED], aucs[name])
             yield f"- pooled minus {name}: {_signed(paired_mean(change, done))}"
-    yield ""
+        yield ""
 
 
 def _transfer(store: Store) -> Iterator[str]:
@@ -131,7 +139,7 @@ def _transfer(store: Store) -> Iterator[str]:
         if changes:
             ahead = sum(change > 0 for change in changes)
             yield (
-                f"Transfer, {first} minus {second}: AUC {_signed(paired_mean(changes, draws))} over {len(set(draws))} "
+                f"- Transfer, {first} minus {second}: AUC {_signed(paired_mean(changes, draws))} over {len(set(draws))} "
                 f"draws, ahead in {ahead} of {len(changes)}"
             )
     yield ""

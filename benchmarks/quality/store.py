@@ -1,4 +1,4 @@
-"""Kept predictions: one Parquet file a cell, and what the cell cost as JSON beside it.
+"""Kept predictions: one Parquet file a cell, and what the cell cost as JSON beside it, in a folder that git ignores.
 
 Belongs here: names, writing whole or not at all, reading. Does not belong here: labels or data (neither is ever kept),
 running a cell, any figure. A cell whose JSON exists has been run and is not run again: delete the file to repeat it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
-from benchmarks.quality import cell
+from benchmarks.quality import cell, report
 from benchmarks.quality.cells import Cell, run_missing
 from benchmarks.quality.contenders import Answer, ContenderFailed
 from benchmarks.quality.datasets import cdnow_as_of
@@ -102,12 +104,18 @@ def test_seeds_draw_other_customers_to_learn_from_and_test_the_same(first: Table
     assert len(np.unique(first.test_rows)) == len(first.test_rows)
 
 
-def test_kept_predictions_are_about_the_customers_that_are_tested(first: Table) -> None:
-    store = Store()
-    kept = [one for one in store.cells() if one[:2] == (first.name, first.seed)]
-    assert kept
-    for one in kept:
-        np.testing.assert_array_equal(store.read(*one).rows, first.test_rows, err_msg=f"{one}")
+def test_the_report_states_kept_cells_and_refuses_predictions_about_other_customers(
+    first: Table, tmp_path: Path
+) -> None:
+    store, costs = Store(tmp_path), {"fit_cpu_seconds": 2.0, "predict_cpu_seconds": 0.5}
+    for contender, predicted in {"ours_120_refit": first.y_test * 0.8 + 0.1, "lightgbm": np.full(23_570, 0.5)}.items():
+        store.keep(first.name, first.seed, contender, first.test_rows, predicted, costs)
+    written = list(report.lines(store, resamples=10))
+    assert f"| {first.name}, 0 | ours_120_refit | 1.0000 | 0.1054 | 2 | 47,140 |" in written
+    assert f"| {first.name} | +0.5000 (+0.5000 to +0.5000) | -0.5878 (-0.5878 to -0.5878) |" in written
+    store.keep(first.name, first.seed, "lightgbm", first.test_rows[::-1], np.full(23_570, 0.5), costs)
+    with pytest.raises(ValueError, match="lightgbm: the kept predictions are for other rows"):
+        list(report.lines(store, resamples=10))
 
 
 def _answers(calls: list[str], name: str) -> Cell:

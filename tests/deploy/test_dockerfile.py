@@ -164,10 +164,10 @@ def locked(path: Path) -> dict[str, str]:
 
 
 def test_the_image_holds_what_was_tested_and_nothing_for_development() -> None:
-    image, tested = locked(FOLDER / "requirements.lock"), locked(REPOSITORY / "requirements.lock")
-    assert all("--hash=sha256:" in block for block in image.values())
-    assert {name: block for name, block in image.items() if tested.get(name) != block} == {}
-    assert not {"pytest", "mypy", "ruff", "hypothesis", "playwright", "kubernetes-validate"} & set(image)
+    image, development = locked(REPOSITORY / "requirements.lock"), locked(REPOSITORY / "requirements-dev.lock")
+    assert all("--hash=sha256:" in block for block in [*image.values(), *development.values()])
+    assert not set(image) & set(development), "tests would run with another version than the image's"
+    assert {"pytest", "mypy", "ruff", "hypothesis", "playwright", "kubernetes-validate"} <= set(development)
     assert {"dagster-k8s", "dagster-postgres", "nvidia-ml-py", "prometheus-client", "tensorboard"} <= set(image)
 
 
@@ -176,4 +176,4 @@ def test_torch_for_cuda_is_the_version_that_was_tested_and_adds_only_its_librari
     [torch] = re.findall(r"^TORCH \?= torch==(\S+)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     assert cuda["torch"].split()[0] == torch
     assert all("--hash=sha256:" in block for block in cuda.values())
-    assert not set(cuda) & set(locked(FOLDER / "requirements.lock"))
+    assert not set(cuda) & set(locked(REPOSITORY / "requirements.lock"))

@@ -56,9 +56,9 @@ def write_movies(exports: Path, tables: dict[str, list[Item]], at: datetime = mo
 
 def write_small_exports(environment: Environment) -> None:
     """Both sources and the teacher file, cut down."""
-    write_shop(environment.exports, small_shop())
-    write_movies(environment.exports, small_movies())
-    teacher = write_scifi_teacher(environment.teachers / SCIFI_FILE, user_cache())
+    write_shop(Path(environment.exports), small_shop())
+    write_movies(Path(environment.exports), small_movies())
+    teacher = write_scifi_teacher(Path(environment.teachers) / SCIFI_FILE, user_cache())
     header, *rows = teacher.read_text(encoding="utf-8").splitlines()
     kept = [row for row in rows if int(row.split(",")[0]) % EVERY_VIEWER == 0]
     teacher.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
@@ -67,10 +67,11 @@ def write_small_exports(environment: Environment) -> None:
 def write_empty_exports(environment: Environment) -> None:
     """Both sources and the teacher file with every column and no row."""
     empty = {name: rows.slice(0, 0) for name, rows in shop.shop_tables(user_cache()).items()}
-    write_shop(environment.exports, empty)
-    write_movies(environment.exports, {table: [] for table in movies.TABLES})
-    environment.teachers.mkdir(parents=True, exist_ok=True)
-    (environment.teachers / SCIFI_FILE).write_text("viewer_id,as_of,label\n", encoding="utf-8")
+    write_shop(Path(environment.exports), empty)
+    write_movies(Path(environment.exports), {table: [] for table in movies.TABLES})
+    teachers = Path(environment.teachers)
+    teachers.mkdir(parents=True, exist_ok=True)
+    (teachers / SCIFI_FILE).write_text("viewer_id,as_of,label\n", encoding="utf-8")
 
 
 def _kept(items: Iterable[Item]) -> list[Item]:
