@@ -103,7 +103,7 @@ def write_overlay(folder: Path, platform: Deployed) -> None:
 
 
 def deploy(platform: Deployed, overlay: Path) -> None:
-    """What docs/kubernetes.md says to type: web server and daemon read the list of code locations when they start."""
+    """What docs/how-to/deploy-on-kubernetes.md says to type: web server and daemon read the list of code locations when they start."""
     platform.cluster.kubectl("apply", "-k", str(overlay))
     both = ("deployment/dagster-webserver", "deployment/dagster-daemon")
     platform.cluster.kubectl("rollout", "restart", *both, "-n", NAMESPACE)

@@ -26,7 +26,6 @@ SETTINGS: dict[str, Any] = {
     "telemetry": {"enabled": False},
     "run_coordinator": {"module": "dagster", "class": "QueuedRunCoordinator"},
     "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 300},
-    "concurrency": {"pools": {"default_limit": 1}},
 }
 
 
