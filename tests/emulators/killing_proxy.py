@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.process import BaseProcess
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 When = Literal["before", "after"]
@@ -38,7 +38,7 @@ class KillingProxy:
         self.changes: list[str] = []
         self.url = ""
         self._lock = threading.Lock()
-        self._number, self._when = 0, "before"
+        self._number, self._when = 0, cast(When, "before")
         self._victim: int | None = None
         self._known = threading.Event()
 
