@@ -282,7 +282,10 @@ EMULATOR_VARIABLES = {
 CLOUD_ONLY = tuple(name for name in VARIABLES if _FIELDS[name][0] is Cloud)
 _REFUSED = {
     "local": (CLOUD_ONLY, "unset it, or set PLATFORM_ENV=gcp"),
-    "gcp": (tuple(EMULATOR_VARIABLES), "it would lead real work to an emulator; unset it, or set PLATFORM_ENV=emulated"),
+    "gcp": (
+        tuple(EMULATOR_VARIABLES),
+        "it would lead real work to an emulator; unset it, or set PLATFORM_ENV=emulated",
+    ),
 }
 _NEEDED = {"gcp": ("PLATFORM_PROJECT",), "emulated": ("PLATFORM_PROJECT", *EMULATOR_VARIABLES)}
 

@@ -186,7 +186,7 @@ class Deployed:
 
     def ends(self, run: str, seconds: float) -> str:
         """Wait until a run has ended; its status."""
-        return str(until(f"run {run} has ended", lambda: self.status(run) in ENDED and self.status(run), seconds))
+        return str(until(f"run {run} has ended", lambda: (now := self.status(run)) in ENDED and now, seconds))
 
     def succeeds(self, run: str, seconds: float = 900) -> None:
         """Wait for a run's success. Raises NotSo with what its log says went wrong."""

@@ -29,6 +29,8 @@ from tests.deploy.manifests import NAMESPACE, OVERLAYS, Manifest, PodTemplate, o
 from tests.deploy.pod_security import house_violations, unpinned_images, violations
 from tests.deploy.test_manifests import VERSIONS
 
+pytestmark = pytest.mark.programs("kubectl")
+
 IMAGE = "registry/audience-platform:" + "1" * 40
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
 VARIABLES = {

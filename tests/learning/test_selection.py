@@ -105,23 +105,13 @@ def test_a_model_on_chosen_columns_predicts_from_the_full_table_and_comes_back(
 
 
 def test_a_fold_on_chosen_columns_says_which_and_comes_back(table: Table, tmp_path: Path) -> None:
-<<<<<<< HEAD
     top = ColumnSelection("top_gain", k=2)
     result = fit_fold(table.folded(), 1, ModelSettings("logistic", selection=top))
-=======
-    folds = assign_folds(table.groups, 3, 0)
-    rows = FoldedTable(table.X, table.y, table.groups, folds)
-    result = fit_fold(rows, 1, ModelSettings("logistic", selection=ColumnSelection("top_gain", k=2)))
->>>>>>> libs
     result.save(tmp_path)
     loaded = FoldResult.load(tmp_path)
     assert loaded.columns == result.columns == ("orders", "recency")
     assert (loaded.estimator.predict_proba(table.X) == result.estimator.predict_proba(table.X)).all()
-<<<<<<< HEAD
     plain = fit_fold(table.folded(), 1, ModelSettings("logistic"))
-=======
-    plain = fit_fold(rows, 1, ModelSettings("logistic"))
->>>>>>> libs
     assert plain.columns is None
     assert plain.model != result.model
 
