@@ -106,14 +106,14 @@ def test_a_model_on_chosen_columns_predicts_from_the_full_table_and_comes_back(
 
 
 def test_a_fold_on_chosen_columns_says_which_and_comes_back(table: Table, tmp_path: Path) -> None:
-    folds = assign_folds(table.groups, 3, 0)
+    folded = FoldedTable(table.X, table.y, table.groups, assign_folds(table.groups, 3, 0))
     top = ColumnSelection("top_gain", k=2)
-    result = fit_fold(table.X, table.y, table.groups, folds, 1, "logistic", selection=top)
+    result = fit_fold(folded, 1, ModelSettings("logistic", selection=top))
     result.save(tmp_path)
     loaded = FoldResult.load(tmp_path)
     assert loaded.columns == result.columns == ("orders", "recency")
     assert (loaded.estimator.predict_proba(table.X) == result.estimator.predict_proba(table.X)).all()
-    plain = fit_fold(table.X, table.y, table.groups, folds, 1, "logistic")
+    plain = fit_fold(folded, 1, ModelSettings("logistic"))
     assert plain.columns is None
     assert plain.model != result.model
 
