@@ -38,7 +38,8 @@ class KillingProxy:
         self.changes: list[str] = []
         self.url = ""
         self._lock = threading.Lock()
-        self._number, self._when = 0, "before"
+        self._number = 0
+        self._when: When = "before"
         self._victim: int | None = None
         self._known = threading.Event()
 

@@ -74,7 +74,7 @@ def both(
         assert all(made.good for made in prepare(BigQuery(cloud.cloud)))
         copy_exports(Path(given.exports), str(cloud.exports))
         files_at(cloud.teachers).put_file(Path(given.teachers) / SCIFI_FILE, SCIFI_FILE)
-        ran = {}
+        ran: dict[str, dict[str, demo.Ran]] = {}
         for environment in (local, cloud):
             with dg.DagsterInstance.ephemeral() as instance:
                 ran[environment.name] = demo.run_everything(environment, instance)

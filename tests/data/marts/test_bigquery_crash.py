@@ -80,6 +80,7 @@ def test_killed_in_the_build_or_the_audit_nothing_changes_and_the_rerun_complete
             proxy.arm(kill_at, "after")
             process = processes.Process(target=build_in_child, args=(through_proxy,))
             process.start()
+            assert process.pid is not None
             proxy.kills(-process.pid)
             process.join()
             return process.exitcode
