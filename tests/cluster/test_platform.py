@@ -121,8 +121,8 @@ def test_every_run_is_scoped_however_it_was_launched_and_finds_what_was_made(pla
 
 
 def test_cancelling_ends_every_pod_within_its_grace_and_leaves_nothing(platform: Deployed, ran: Ran) -> None:
-    config = {"ops": {"winback__training_set": {"config": {"score_at": "1998-03-01"}}}}
-    run = platform.launch("train_winback", **config)
+    config = {"winback__training_set": {"config": {"score_at": "1998-03-01"}}}
+    run = platform.launch("train_winback", ops=config)
 
     def fitting() -> list[Any]:
         pods = [pod for pod in platform.pods(run) if pod.status.phase == "Running" and "__fold_" in step_of(pod)]
@@ -148,7 +148,7 @@ def test_a_gpu_job_that_outlives_its_run_never_starts(platform: Deployed, ran: R
     run = platform.launch(
         "train_winback",
         tags={"dagster/max_retries": "0"},
-        **{"ops": {"winback__training_set": {"config": {"score_at": "1998-02-01"}}}},
+        ops={"winback__training_set": {"config": {"score_at": "1998-02-01"}}},
     )
 
     def waiting() -> list[Any]:

@@ -27,7 +27,7 @@ CAMPAIGN, FAMILIES = "repeat_buyers", 2
 # Earlier than what the other tests ask for: everything is made anew, and what is promoted here is no champion there. They
 # run before these, in order of file: a model promoted for an earlier date is the champion of a later one.
 AS_OF = "1998-04-01"
-REPLAY = {"ops": {f"{CAMPAIGN}__training_set": {"config": {"score_at": AS_OF}}}}
+REPLAY: dict[str, Any] = {"ops": {f"{CAMPAIGN}__training_set": {"config": {"score_at": AS_OF}}}}
 
 
 @dataclass
@@ -124,7 +124,7 @@ def test_a_run_waits_for_an_api_server_that_is_away(
     platform: Deployed, nodes: dict[str, Node], pytestconfig: pytest.Config
 ) -> None:
     config = {"ops": {f"{CAMPAIGN}__training_set": {"config": {"score_at": "1998-03-01"}}}}
-    run = platform.launch(f"train_{CAMPAIGN}", **config)
+    run = platform.launch(f"train_{CAMPAIGN}", ops=config["ops"])
     until("folds are being fitted", lambda: any("__fold_" in step for step in platform.starts(run)), 240)
     with platform.cluster.without_api_server():
         # dagster-k8s' own client gives up after 15 seconds.

@@ -129,7 +129,9 @@ def test_a_pinned_campaign_is_trained_and_scored_by_its_commits_code(platform: D
             pods = platform.pods(run, component)
             assert {pod.spec.containers[0].image for pod in pods} == {IMAGE}, component
             assert {variables(pod)["PLATFORM_SCOPE"] for pod in pods} == {f"only:{CAMPAIGN}"}, component
-    card = json.loads(files_at(platform.environment.audiences).read(f"{CAMPAIGN}/model_cards/{AS_OF}.json").content)
+    file = files_at(platform.environment.audiences).read(f"{CAMPAIGN}/model_cards/{AS_OF}.json")
+    assert file is not None
+    card = json.loads(file.content)
     assert card["lineage"]["Commit"] == COMMIT
     assert card["population"] == SENTENCE[1]
     assert files_at(platform.environment.audiences).read(f"{CAMPAIGN}/{AS_OF}/audience.csv") is not None

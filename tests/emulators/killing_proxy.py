@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.process import BaseProcess
-from typing import Literal, cast
+from typing import Literal
 from urllib.parse import urlsplit
 
 When = Literal["before", "after"]
@@ -38,7 +38,8 @@ class KillingProxy:
         self.changes: list[str] = []
         self.url = ""
         self._lock = threading.Lock()
-        self._number, self._when = 0, cast(When, "before")
+        self._number = 0
+        self._when: When = "before"
         self._victim: int | None = None
         self._known = threading.Event()
 

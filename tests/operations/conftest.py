@@ -45,7 +45,7 @@ def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
     owner: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
     if owner:
         shutil.chown(folder, owner["user"], owner["group"])
-    initdb = [bin_folder / "initdb", "-D", folder / "data", "-U", "dagster", "-A", "trust", "--no-sync"]
+    initdb = [str(bin_folder / "initdb"), "-D", str(folder / "data"), "-U", "dagster", "-A", "trust", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, cwd="/", **owner)
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -55,7 +55,7 @@ def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
             cwd="/",
             **owner,
         )
-    ready = [bin_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
+    ready = [str(bin_folder / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
     try:
         while subprocess.run(ready, capture_output=True).returncode:
             assert server.poll() is None, (folder / "log").read_text()

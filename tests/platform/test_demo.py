@@ -51,7 +51,7 @@ def steps(ran: Ran) -> dict[tuple[str, str, str | None], dict[str, Any]]:
 
 def published(environment: Environment) -> dict[str, str]:
     """File below the audiences folder → hash of its content."""
-    files = sorted(path for path in environment.audiences.rglob("*") if path.is_file())
+    files = sorted(path for path in Path(environment.audiences).rglob("*") if path.is_file())
     return {str(f.relative_to(environment.audiences)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 

@@ -135,6 +135,7 @@ def test_raw_rows_expire_after_the_days_that_the_environment_says(make_source: M
     for days, export in ((30, AT), (60, LATER)):
         write_shop(lake, export)
         source.upload(lake)
+        assert source.environment.cloud is not None
         cloud = replace(source.environment.cloud, raw_expiry_days=days)
         replace(source, environment=replace(source.environment, cloud=cloud)).load()
         orders = source.bigquery.client.get_table(source.table("orders"))
@@ -216,6 +217,7 @@ def test_a_lake_elsewhere_and_a_project_that_was_not_prepared_are_refused(make_s
     with pytest.raises(ExportError, match=r"loads exports from gs:// only.*Storage Transfer Service"):
         load_source(FILMS, source.name, lake, source.tables)
     source.upload(lake)
+    assert source.environment.cloud is not None
     staging = replace(source.environment.cloud, stage="staging")
     elsewhere = replace(source, environment=replace(source.environment, cloud=staging))
     with pytest.raises(ExportError, match=r"no dataset .*staging_raw.* platform-assets prepare"):
