@@ -29,13 +29,16 @@ CLUSTER_KUBECONFIG ?=
 PROJECT ?=
 # Processes that run tests side by side.
 WORKERS ?= 2
+# `make test SEED=…` draws again what an earlier run drew and printed.
+SEED ?=
+PYTEST = $(BIN)/python -m pytest $(if $(DEEP),--deep) $(if $(SEED),--seed=$(SEED))
 
 ## this list
 help:
 	@awk '/^## / {about = substr($$0, 4)} !/^#/ {if (about) {sub(":.*", ""); printf "make %-22s %s\n", $$0, about}; about = ""}' \
 	    $(firstword $(MAKEFILE_LIST))
 
-.PHONY: help environment manifest emulators cluster demo ui tensorboard test test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint docs schema lock clean
+.PHONY: help environment manifest emulators cluster demo ui tensorboard test test-deep test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint docs schema lock clean
 
 ## the environment for all else, in .venv, as the locks have it
 environment: $(VENV)/.installed
@@ -78,33 +81,37 @@ demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev -w workspace.yaml
 
-# Side by side: tests on the cluster mostly wait for pods. Each prints when it is done.
+# Side by side: the cluster is built while other tests run, and its tests mostly wait for pods. Each prints when it is done.
 ## every test, on emulators and on a cluster of this machine
-test: $(MANIFEST) programs emulators cluster
+test:
 	$(MAKE) --jobs=2 --output-sync=target test-without-cluster test-cluster
 
-# In order of files: by number of tests, as xdist would have it, the files of few and long tests come last, and one process
-# waits for the other.
+## `make test` with every crash point, of which that draws a few
+test-deep:
+	$(MAKE) test DEEP=yes
+
+# Which worker takes what: tests/tiers.py.
 ## the tests but for those on a cluster
 test-without-cluster: $(MANIFEST) programs emulators
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder --durations=25 -m "not cluster and not kubelet" --require-emulators
+	$(PYTEST) --numprocesses=$(WORKERS) --durations=25 -m "not cluster and not kubelet" --require-emulators --require-programs
 
-## the tests but for the slow ones and those that need a service
+## the tests that take Python alone, and no more than seconds each
 test-fast: $(MANIFEST)
-	$(BIN)/python -m pytest -m "not slow and not bigquery and not cluster and not kubelet"
+	$(PYTEST) --numprocesses=$(WORKERS) -m "not slow and not programs and not bigquery and not cluster and not kubelet"
+	@echo "Left out: what takes longer, BigQuery (make test-bigquery), Kubernetes (make test-cluster) or other programs (make test)"
 
 ## the tests on BigQuery and GCS: on emulators, or on PROJECT=…
 test-bigquery: $(MANIFEST) $(if $(PROJECT),,emulators)
-	$(BIN)/python -m pytest -m bigquery $(if $(PROJECT),--google-project=$(PROJECT),--require-emulators)
+	$(PYTEST) -m bigquery $(if $(PROJECT),--google-project=$(PROJECT),--require-emulators)
 
-# The programs are there or are built; the script knows.
+# Kubernetes' programs are there or are built; the script knows.
 ## Kubernetes' own programs for test-cluster, built once
-cluster:
+cluster: programs
 	tests/cluster/build.sh $(CLUSTER)
 
 ## the tests on Kubernetes: on this machine, or on CLUSTER_KUBECONFIG=…
 test-cluster: $(MANIFEST) programs emulators $(if $(CLUSTER_KUBECONFIG),,cluster)
-	$(BIN)/python -m pytest -m "cluster or kubelet" $(if $(CLUSTER_KUBECONFIG),--kubeconfig=$(CLUSTER_KUBECONFIG),--require-cluster) --require-emulators
+	$(PYTEST) -m "cluster or kubelet" $(if $(CLUSTER_KUBECONFIG),--kubeconfig=$(CLUSTER_KUBECONFIG),--require-cluster) --require-emulators
 
 ## the demo on DuckDB and on the emulators, compared row by row
 parity: $(MANIFEST) emulators
@@ -124,7 +131,7 @@ slim-ci: $(VENV)/.installed
 	$(BIN)/dbt build --select state:modified+ --defer --favor-state --state $(abspath $(STATE)) $(DBT_PROJECT) \
 	    --target-path $(PLATFORM_DATA)/slim-ci
 
-## what tests drive besides Python: a browser, kubectl, promtool, a C compiler, containerd
+## what tests drive besides Python: a browser, kubectl, promtool, a C compiler, PostgreSQL, containerd
 programs:
 	tests/install_programs.sh
 

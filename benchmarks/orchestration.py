@@ -78,9 +78,9 @@ def plain(environment: Environment) -> None:
         day, mine = date.fromisoformat(as_of), {n: s for n, s in specs.items() if s.entity == entity}
         for scored in score_campaigns(mine, workspace(), day):
             work = workspace()
-            question = work.question(scored.campaign, mine[scored.campaign], day)
-            audience = build_audience(question, scored.scores, scored.promotion, work)
-            build_report(question, audience, scored.promotion, workspace())
+            asked = work.question(scored.campaign, mine[scored.campaign], day)
+            audience = build_audience(asked, scored.scores, scored.promotion, work)
+            build_report(asked, audience, scored.promotion, workspace())
 
 
 def under_dagster(environment: Environment) -> None:

@@ -275,11 +275,17 @@ _FIELDS = {
     if isinstance(variable, Variable)
 }
 VARIABLES = {name: stated[3].description for name, stated in _FIELDS.items() if name.startswith("PLATFORM_")}
-EMULATOR_VARIABLES = ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "PLATFORM_BIGQUERY_STORAGE_HOST")
+EMULATOR_VARIABLES = {
+    name: _FIELDS[name][3].description
+    for name in ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "PLATFORM_BIGQUERY_STORAGE_HOST")
+}
 CLOUD_ONLY = tuple(name for name in VARIABLES if _FIELDS[name][0] is Cloud)
 _REFUSED = {
     "local": (CLOUD_ONLY, "unset it, or set PLATFORM_ENV=gcp"),
-    "gcp": (EMULATOR_VARIABLES, "it would lead real work to an emulator; unset it, or set PLATFORM_ENV=emulated"),
+    "gcp": (
+        tuple(EMULATOR_VARIABLES),
+        "it would lead real work to an emulator; unset it, or set PLATFORM_ENV=emulated",
+    ),
 }
 _NEEDED = {"gcp": ("PLATFORM_PROJECT",), "emulated": ("PLATFORM_PROJECT", *EMULATOR_VARIABLES)}
 

@@ -15,9 +15,11 @@ import pytest
 from platform_assets.environment import REPOSITORY, Environment, local_environment
 
 if TYPE_CHECKING:
+    from tests.support.answered import Answered
     from tests.support.running import Platform
+    from tests.tiers import BuiltOnce
 
-pytest_plugins = ["tests.emulators.fixtures", "tests.cluster.fixtures"]
+pytest_plugins = ["tests.tiers", "tests.emulators.fixtures", "tests.cluster.fixtures"]
 
 
 @pytest.fixture(scope="session")
@@ -45,30 +47,40 @@ def environment(tmp_path: Path, dbt_project: Path) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def small_platform(tmp_path_factory: pytest.TempPathFactory, dbt_project: Path) -> Iterator["Platform"]:
-    """Cut-down sample exports, loaded, built and published. Tests leave it as they found it."""
+def small_environment(built_once: "BuiltOnce", dbt_project: Path) -> Environment:
+    """Cut-down sample exports, loaded, built and published, for all to copy and none to change."""
     import dagster as dg
 
     from tests.support.running import Platform, failures_of
     from tests.support.small_exports import write_small_exports
 
-    environment = local_environment(tmp_path_factory.mktemp("small") / "data", dbt_project=dbt_project)
-    write_small_exports(environment)
-    with dg.DagsterInstance.ephemeral() as instance:
-        platform = Platform.of(environment, instance)
-        refreshed = platform.run("refresh_marts")
-        assert refreshed.success, failures_of(refreshed)
-        yield platform
+    def refreshed(folder: Path) -> None:
+        environment = local_environment(folder, dbt_project=dbt_project)
+        write_small_exports(environment)
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = Platform.of(environment, instance).run("refresh_marts")
+        assert result.success, failures_of(result)
+
+    return local_environment(built_once("small", refreshed), dbt_project=dbt_project)
+
+
+@pytest.fixture(scope="session")
+def answered(built_once: "BuiltOnce", small_environment: Environment) -> "Answered":
+    """The small platform after the demo's runs, for all to copy or read and none to change."""
+    from tests.support.answered import Answered
+
+    project = small_environment.dbt_project
+    return Answered(built_once("answered", lambda folder: Answered(folder, project).fill(small_environment)), project)
 
 
 @pytest.fixture
-def own_platform(small_platform: "Platform", tmp_path: Path) -> Iterator["Platform"]:
+def own_platform(small_environment: Environment, tmp_path: Path) -> Iterator["Platform"]:
     """A copy of the small platform to do anything with."""
     import dagster as dg
 
     from tests.support.running import Platform
 
-    environment = local_environment(tmp_path / "data", dbt_project=small_platform.environment.dbt_project)
-    shutil.copytree(small_platform.environment.data, environment.data)
+    environment = local_environment(tmp_path / "data", dbt_project=small_environment.dbt_project)
+    shutil.copytree(small_environment.data, environment.data)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Platform.of(environment, instance)

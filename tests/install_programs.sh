@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the programs that tests drive and that are missing here, from Debian: a browser, kubectl, promtool, a C compiler, and
-# what runs containers. No service is started.
+# Installs the programs that tests drive and that are missing here, from Debian: a browser, kubectl, promtool, a C compiler,
+# PostgreSQL, and what runs containers. No service is started.
 set -euo pipefail
 
 packages=()
@@ -9,21 +9,29 @@ need chromium chromium
 need kubectl kubernetes-client
 need promtool prometheus
 need gcc gcc libc6-dev
+need openssl openssl
 need containerd containerd
 need runc runc
 need busybox busybox-static
 [[ -x /usr/lib/cni/ptp ]] || packages+=(containernetworking-plugins)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || packages+=(postgresql)
 ((${#packages[@]})) || exit 0
 
 if [[ $EUID != 0 ]] || ! command -v apt-get >/dev/null; then
   echo "Missing programs that tests drive; on Debian, as root: apt-get install ${packages[*]}" >&2
   exit 1
 fi
+# Otherwise PostgreSQL's package makes a server of its own.
+silenced=/etc/postgresql-common/createcluster.d/platform-tests.conf
+ours=("$silenced")
+trap 'rm -f "${ours[@]}"' EXIT
+mkdir -p "$(dirname $silenced)"
+echo "create_main_cluster = false" >$silenced
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
+  ours+=($policy)
   printf '#!/bin/sh\nexit 101\n' >$policy
   chmod 755 $policy
-  trap 'rm -f $policy' EXIT
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq

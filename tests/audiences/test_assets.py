@@ -1,6 +1,8 @@
 """The face of audiences: one pass for all campaigns of an entity, files where people look, refusals in sentences."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -11,14 +13,16 @@ from platform_assets.data.features.registry import GROUPS
 from tests.audiences.conftest import Made
 from tests.campaigns.conftest import AGAIN, copy_of
 from tests.campaigns.running import environment_of, failures_of, materialized, run, run_training
-from tests.campaigns.worlds import PAST, Workshop, campaign, customers_orders
+from tests.campaigns.worlds import PAST, Campaigns, Workshop, campaign, customers_orders
 from tests.data.features.conftest import CATALOG, order, publish
 
 DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
 CAMPAIGNS = {"again": AGAIN, "untrained": campaign(description="Nobody ever trained this one")}
 
 
-def run_scoring(workshop: Workshop, campaigns=None, selection=("*",), day="1998-05-01") -> dg.ExecuteInProcessResult:
+def run_scoring(
+    workshop: Workshop, campaigns: Campaigns | None = None, selection: Sequence[str] = ("*",), day: str = "1998-05-01"
+) -> dg.ExecuteInProcessResult:
     campaigns = {"again": AGAIN} if campaigns is None else campaigns
     environment = environment_of(workshop)
     audiences = [
@@ -44,12 +48,12 @@ def shared_run(
 
 
 @pytest.fixture
-def ran(shared_run, tmp_path) -> Workshop:
+def ran(shared_run: tuple[Workshop, dg.ExecuteInProcessResult], tmp_path: Path) -> Workshop:
     """The same, to change."""
     return copy_of(shared_run[0], tmp_path)
 
 
-def test_one_run_ends_with_the_files_people_look_for(shared_run):
+def test_one_run_ends_with_the_files_people_look_for(shared_run: tuple[Workshop, dg.ExecuteInProcessResult]) -> None:
     workshop, result = shared_run
     assert result.success
     told = materialized(result)
@@ -68,13 +72,13 @@ def test_one_run_ends_with_the_files_people_look_for(shared_run):
     assert told["again/scores"]["people"] == 400
 
 
-def test_a_rerun_finds_everything_and_says_so(ran):
+def test_a_rerun_finds_everything_and_says_so(ran: Workshop) -> None:
     for metadata in materialized(run_scoring(ran)).values():
         assert (metadata["cache"], metadata["cache_reason"]) == ("hit", "same code, settings and inputs")
 
 
 @pytest.mark.slow
-def test_all_campaigns_of_an_entity_are_one_step_and_one_alone_can_be_asked_for(own_shop):
+def test_all_campaigns_of_an_entity_are_one_step_and_one_alone_can_be_asked_for(own_shop: Workshop) -> None:
     narrow = campaign(features=["order_value"], advanced={"models": {"logistic": {}}})
     own_shop.train("narrow", narrow, PAST)
     both = {"again": AGAIN, "narrow": narrow}
@@ -85,13 +89,13 @@ def test_all_campaigns_of_an_entity_are_one_step_and_one_alone_can_be_asked_for(
 
 
 @pytest.mark.slow
-def test_a_campaign_never_trained_does_not_starve_the_others(own_shop):
+def test_a_campaign_never_trained_does_not_starve_the_others(own_shop: Workshop) -> None:
     result = run_scoring(own_shop, CAMPAIGNS)
     assert result.success
     assert set(materialized(result)) == {"again/scores", "again/audience", "again/report"}
 
 
-def test_a_campaign_never_trained_asked_for_alone_is_refused_in_a_sentence(own_shop):
+def test_a_campaign_never_trained_asked_for_alone_is_refused_in_a_sentence(own_shop: Workshop) -> None:
     said = failure(run_scoring(own_shop, CAMPAIGNS, ['key:"untrained/scores"']))
     assert said.startswith(
         "untrained cannot be scored as of 1998-05-01: it has no promoted model; materialise untrained/promoted_model"
@@ -99,7 +103,7 @@ def test_a_campaign_never_trained_asked_for_alone_is_refused_in_a_sentence(own_s
 
 
 @pytest.mark.slow
-def test_an_audience_started_alone_after_the_model_was_replaced_is_refused(ran):
+def test_an_audience_started_alone_after_the_model_was_replaced_is_refused(ran: Workshop) -> None:
     ran.train("again", campaign(advanced={"models": {"logistic": {}}}), PAST)
     said = failure(run_scoring(ran, selection=['key:"again/audience"']))
     assert "again/scores as of 1998-05-01 come from another model than is promoted now" in said
@@ -107,17 +111,17 @@ def test_an_audience_started_alone_after_the_model_was_replaced_is_refused(ran):
     assert run_scoring(ran).success
 
 
-def test_an_audience_started_before_its_scores_says_what_is_missing(own_shop):
+def test_an_audience_started_before_its_scores_says_what_is_missing(own_shop: Workshop) -> None:
     assert "has not been materialised yet; materialise it first" in failure(
         run_scoring(own_shop, selection=['key:"again/audience"'])
     )
 
 
-def test_a_date_after_the_watermark_is_refused_in_a_sentence(own_shop):
+def test_a_date_after_the_watermark_is_refused_in_a_sentence(own_shop: Workshop) -> None:
     assert "cover everything before 1998-07-01" in failure(run_scoring(own_shop, day="1998-07-02"))
 
 
-def test_after_a_failed_feature_audit_scores_started_alone_are_refused(ran):
+def test_after_a_failed_feature_audit_scores_started_alone_are_refused(ran: Workshop) -> None:
     environment = environment_of(ran)
     rows = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
     broken = replace(ran, warehouse=publish(ran.folder, CATALOG, {"orders": rows}))
@@ -129,7 +133,9 @@ def test_after_a_failed_feature_audit_scores_started_alone_are_refused(ran):
 
 
 @pytest.mark.slow
-def test_a_run_from_training_to_report_needs_nothing_but_the_marts(own_shop, tmp_path_factory):
+def test_a_run_from_training_to_report_needs_nothing_but_the_marts(
+    own_shop: Workshop, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("fresh")
     fresh = replace(own_shop, folder=folder, warehouse=publish(folder, CATALOG, {"orders": customers_orders()}))
     spec = campaign(features=["order_value"], advanced={"models": {"logistic": {}}})

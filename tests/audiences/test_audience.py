@@ -10,12 +10,14 @@ from platform_assets.audiences.audience.audience import CSV_FILE, FILE, build_au
 from platform_assets.audiences.report.figures import build_report
 from platform_assets.audiences.scoring.scoring import OtherModel, score_campaigns
 from platform_assets.campaigns.declaration.conditions import parse_person_condition
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.training_sets.population import everyone, with_conditions
 from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.features.registry import GROUPS
-from tests.audiences.conftest import audience_of
+from platform_assets.foundation.artifacts import Artifact
+from tests.audiences.conftest import Made, audience_of
 from tests.campaigns.conftest import AGAIN
-from tests.campaigns.worlds import PAST, TREES_AND_NETWORK, campaign
+from tests.campaigns.worlds import PAST, TREES_AND_NETWORK, Trained, Workshop, campaign
 from tests.data.features.conftest import CATALOG
 
 COLUMNS = {
@@ -25,15 +27,15 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def read(audience) -> pa.Table:
+def read(audience: Artifact) -> pa.Table:
     return pq.ParquetFile(audience.path(FILE)).read()
 
 
-def again(**changes):
+def again(**changes: object) -> CampaignSpec:
     return campaign(advanced={"models": TREES_AND_NETWORK}, **changes)
 
 
-def test_the_columns_are_exactly_those_documented(past, trained):
+def test_the_columns_are_exactly_those_documented(past: Made, trained: Trained) -> None:
     table = read(past.audience)
     assert {field.name: field.type for field in table.schema} == COLUMNS
     assert table.column_names == list(COLUMNS)
@@ -43,7 +45,7 @@ def test_the_columns_are_exactly_those_documented(past, trained):
     assert set(table["as_of"].to_pylist()) == {instant_of(PAST, "UTC")}
 
 
-def test_everyone_scored_is_in_the_table_once_best_first(past):
+def test_everyone_scored_is_in_the_table_once_best_first(past: Made) -> None:
     table = read(past.audience)
     assert table["rank"].to_pylist() == list(range(1, 401))
     assert table["score"].to_pylist() == sorted(table["score"].to_pylist(), reverse=True)
@@ -51,7 +53,7 @@ def test_everyone_scored_is_in_the_table_once_best_first(past):
     assert sum(table["selected"].to_pylist()) == past.audience.metadata["selected"] == 40
 
 
-def test_the_csv_holds_the_selected_only_in_the_same_columns(past):
+def test_the_csv_holds_the_selected_only_in_the_same_columns(past: Made) -> None:
     with open(past.audience.path(CSV_FILE), newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == list(COLUMNS)
@@ -60,7 +62,7 @@ def test_the_csv_holds_the_selected_only_in_the_same_columns(past):
     assert {row["selected"] for row in rows} == {"true"}
 
 
-def test_reasons_are_the_words_of_features_and_given_to_the_selected(past):
+def test_reasons_are_the_words_of_features_and_given_to_the_selected(past: Made) -> None:
     table = read(past.audience)
     words = [feature.description for group in GROUPS["customer"].values() for feature in group.features.values()]
     reasons = [row["reasons"] for row in table.to_pylist() if row["selected"]]
@@ -71,7 +73,7 @@ def test_reasons_are_the_words_of_features_and_given_to_the_selected(past):
     assert {row["reasons"] for row in table.to_pylist() if not row["selected"]} == {None}
 
 
-def test_exclusions_are_as_of_the_date_and_the_first_that_holds_is_told(own_shop):
+def test_exclusions_are_as_of_the_date_and_the_first_that_holds_is_told(own_shop: Workshop) -> None:
     texts = ["days_since(orders) < 20", "count(orders) >= 8"]
     table = read(audience_of(own_shop, again(audience={"top": 50, "exclude": texts}), PAST))
     entity, instant = CATALOG.entities["customer"], instant_of(PAST, "UTC")
@@ -87,7 +89,7 @@ def test_exclusions_are_as_of_the_date_and_the_first_that_holds_is_told(own_shop
     assert sum(table["selected"].to_pylist()) == 50
 
 
-def test_its_metadata_counts_what_it_holds(own_shop):
+def test_its_metadata_counts_what_it_holds(own_shop: Workshop) -> None:
     audience = audience_of(
         own_shop,
         again(audience={"top": "25%", "exclude": ["days_since(orders) < 20"], "holdout": "30%"}, value=4),
@@ -107,12 +109,12 @@ def test_its_metadata_counts_what_it_holds(own_shop):
     assert told["curve"][-1]["people"] == told["eligible"]
 
 
-def test_without_a_value_nothing_claims_one(past):
+def test_without_a_value_nothing_claims_one(past: Made) -> None:
     assert set(read(past.audience)["expected_value"].to_pylist()) == {None}
     assert past.audience.metadata["expected_value"] is None
 
 
-def test_an_unchanged_rerun_is_found_and_another_rule_is_made_again(own_shop, past):
+def test_an_unchanged_rerun_is_found_and_another_rule_is_made_again(own_shop: Workshop, past: Made) -> None:
     assert audience_of(own_shop, AGAIN, PAST).ref == past.audience.ref
     assert audience_of(own_shop, AGAIN, PAST).hit
     other = audience_of(own_shop, again(audience={"top": 7}), PAST)
@@ -120,19 +122,19 @@ def test_an_unchanged_rerun_is_found_and_another_rule_is_made_again(own_shop, pa
     assert other.metadata["selected"] == 7
 
 
-def test_nobody_asked_about_gives_an_empty_audience_of_the_same_columns(own_shop):
+def test_nobody_asked_about_gives_an_empty_audience_of_the_same_columns(own_shop: Workshop) -> None:
     audience = audience_of(own_shop, again(population="count(orders) > 100000"), PAST)
     assert {field.name: field.type for field in read(audience).schema} == COLUMNS
     assert (audience.metadata["people"], audience.metadata["selected"], audience.metadata["mean_score"]) == (0, 0, None)
 
 
-def test_nobody_good_enough_gives_an_empty_choice(own_shop):
+def test_nobody_good_enough_gives_an_empty_choice(own_shop: Workshop) -> None:
     audience = audience_of(own_shop, again(audience={"min_score": 0.9999}), PAST)
     assert audience.metadata["selected"] == 0
     assert read(audience).num_rows == 400
 
 
-def test_scores_of_a_replaced_model_are_not_passed_off_as_the_new_one_s(own_shop, past):
+def test_scores_of_a_replaced_model_are_not_passed_off_as_the_new_one_s(own_shop: Workshop, past: Made) -> None:
     [scored] = score_campaigns({"again": AGAIN}, own_shop.work, PAST)
     audience = audience_of(own_shop, AGAIN, PAST)
     own_shop.train("again", campaign(advanced={"models": {"logistic": {}}}), PAST)

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
-from platform_assets.audiences.report.backtest import backtest, backtest_dates, rendered
+from platform_assets.audiences.report.backtest import Replay, backtest, backtest_dates, rendered
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from tests.campaigns.conftest import AGAIN, shared_cinema
 from tests.campaigns.worlds import Workshop, at, campaign, fans, write_teacher
 
@@ -13,7 +15,7 @@ __all__ = ["shared_cinema"]
 MONTH = timedelta(days=30)
 
 
-def replayed(workshop: Workshop, name: str, spec, dates: int, every: timedelta):
+def replayed(workshop: Workshop, name: str, spec: CampaignSpec, dates: int, every: timedelta) -> list[Replay]:
     days = backtest_dates(spec, workshop.warehouse, dates, every)
     return list(backtest(name, spec, workshop.work, days, every))
 
@@ -47,12 +49,12 @@ def test_a_date_with_too_little_to_learn_from_says_so(own_shop: Workshop) -> Non
 
 
 @pytest.mark.slow
-def test_a_teachers_rows_are_measured_over_one_step(shared_cinema: Workshop, tmp_path) -> None:
+def test_a_teachers_rows_are_measured_over_one_step(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = replace(shared_cinema, folder=tmp_path)
     rows = [{"viewer_id": n, "as_of": at(120 + n % 240).isoformat(), "label": int(n % 3 == 0)} for n in range(1, 241)]
     write_teacher(workshop.teachers, rows)
     spec = fans(features=["genres"])
     [only] = replayed(workshop, "fans", spec, 1, timedelta(days=40))
     assert only.figures is not None, only.why_not
-    within = [row for row in rows if "1998-04-24" <= row["as_of"] < "1998-06-03"]
+    within = [row for row in rows if "1998-04-24" <= str(row["as_of"]) < "1998-06-03"]
     assert (only.day, only.figures["rows"]) == (date(1998, 4, 23), len(within))

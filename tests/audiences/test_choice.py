@@ -1,7 +1,9 @@
 """Choosing: who is in does not depend on anything but scores, exclusions, the rule and a hash."""
 
+import random
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +26,7 @@ AS_OF = datetime(1998, 5, 1, tzinfo=UTC)
 KEY = "customer_id"
 
 
-def rule(**changes) -> Audience:
+def rule(**changes: object) -> Audience:
     return Audience.model_validate({"top": "10%"} | changes if "min_score" not in changes else changes)
 
 
@@ -38,16 +40,16 @@ def select(
     scores: list[float],
     refused: list[str | None] | None = None,
     value: float | None = None,
-    campaign="again",
-    ids=None,
-    **changes,
-):
+    campaign: str = "again",
+    ids: list[int] | None = None,
+    **changes: object,
+) -> list[dict[str, Any]]:
     return select_audience(
         campaign, KEY, scored(scores, ids), refused or [None] * len(scores), rule(**changes), value
     ).to_pylist()
 
 
-def test_the_best_come_first_and_are_taken_first():
+def test_the_best_come_first_and_are_taken_first() -> None:
     rows = select([0.2, 0.9, 0.5, 0.7], top=2)
     assert [row[KEY] for row in rows] == [2, 4, 3, 1]
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
@@ -69,16 +71,16 @@ def test_the_best_come_first_and_are_taken_first():
         ("10%", 0, 0),
     ],
 )
-def test_a_share_is_rounded_up_and_a_number_is_a_ceiling(top, people, taken):
+def test_a_share_is_rounded_up_and_a_number_is_a_ceiling(top: str | int, people: int, taken: int) -> None:
     assert audience_size(rule(top=top), np.linspace(1, 0, people)) == taken
 
 
-def test_a_minimum_takes_everyone_who_reaches_it():
+def test_a_minimum_takes_everyone_who_reaches_it() -> None:
     rows = select([0.2, 0.5, 0.50001, 0.49999], min_score=0.5)
     assert {row[KEY] for row in rows if row["selected"]} == {2, 3}
 
 
-def test_a_share_is_of_the_eligible_and_the_excluded_are_told_why():
+def test_a_share_is_of_the_eligible_and_the_excluded_are_told_why() -> None:
     refused = [None, "excluded: days_since(orders) < 7"] * 10
     rows = select([1 - n / 100 for n in range(20)], refused, top="20%")
     assert [row[KEY] for row in rows if row["selected"]] == [1, 3]
@@ -87,12 +89,12 @@ def test_a_share_is_of_the_eligible_and_the_excluded_are_told_why():
         assert row["why_not"] == refused[row[KEY] - 1]
 
 
-def test_without_a_value_the_expected_value_is_empty():
+def test_without_a_value_the_expected_value_is_empty() -> None:
     assert {row["expected_value"] for row in select([0.2, 0.4])} == {None}
     assert [row["expected_value"] for row in select([0.2, 0.4], value=50)] == [20.0, 10.0]
 
 
-def test_equal_scores_are_ordered_by_a_hash_and_not_by_who_came_first():
+def test_equal_scores_are_ordered_by_a_hash_and_not_by_who_came_first() -> None:
     order = [row[KEY] for row in select([0.5] * 50)]
     assert order != sorted(order)
     assert sorted(order) == list(range(1, 51))
@@ -100,7 +102,7 @@ def test_equal_scores_are_ordered_by_a_hash_and_not_by_who_came_first():
     assert [row[KEY] for row in select([0.5] * 50, campaign="winback")] != order
 
 
-def test_the_holdout_is_about_the_share_asked_for_and_the_same_for_a_person_in_every_run():
+def test_the_holdout_is_about_the_share_asked_for_and_the_same_for_a_person_in_every_run() -> None:
     arms = [arm_of("again", person, 0.1) for person in range(20_000)]
     assert arms == [arm_of("again", person, 0.1) for person in range(20_000)]
     assert arms.count(HOLDOUT) / len(arms) == pytest.approx(0.1, abs=0.01)
@@ -110,18 +112,18 @@ def test_the_holdout_is_about_the_share_asked_for_and_the_same_for_a_person_in_e
     assert both / len(arms) == pytest.approx(0.01, abs=0.004)
 
 
-def test_a_holdout_that_grows_keeps_whom_it_held():
+def test_a_holdout_that_grows_keeps_whom_it_held() -> None:
     small, large = (
         {person for person in range(2000) if arm_of("again", person, share) == HOLDOUT} for share in (0.05, 0.2)
     )
     assert small < large
 
 
-def test_no_holdout_treats_everyone_selected():
+def test_no_holdout_treats_everyone_selected() -> None:
     assert {row["arm"] for row in select([n / 100 for n in range(1, 99)], top="50%", holdout="0%")} == {TREAT, None}
 
 
-def test_nobody_scored_gives_an_empty_audience_of_the_same_columns():
+def test_nobody_scored_gives_an_empty_audience_of_the_same_columns() -> None:
     empty = select_audience("again", KEY, scored([]), [], rule(), None)
     assert empty.num_rows == 0
     assert empty.schema == select_audience("again", KEY, scored([0.5]), [None], rule(), None).schema
@@ -137,7 +139,7 @@ RULES = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(scores=SCORES, data=st.data(), stated=RULES)
-def test_what_always_holds_of_a_selection(scores, data, stated):
+def test_what_always_holds_of_a_selection(scores: list[float], data: st.DataObject, stated: dict[str, Any]) -> None:
     refused = data.draw(st.lists(st.sampled_from([None, "excluded: x"]), min_size=len(scores), max_size=len(scores)))
     rows = select(scores, refused, value=2.0, **stated)
     asked = rule(**stated)
@@ -166,7 +168,7 @@ def test_what_always_holds_of_a_selection(scores, data, stated):
 
 @settings(max_examples=50, deadline=None)
 @given(scores=SCORES, seed=st.randoms(use_true_random=False))
-def test_the_order_people_come_in_does_not_matter(scores, seed):
+def test_the_order_people_come_in_does_not_matter(scores: list[float], seed: random.Random) -> None:
     ids = list(range(1, len(scores) + 1))
     seed.shuffle(ids)
     mixed = select([scores[i - 1] for i in ids], ids=ids)
@@ -174,7 +176,7 @@ def test_the_order_people_come_in_does_not_matter(scores, seed):
 
 
 @given(people=st.integers(1, 500))
-def test_deciles_are_tenths(people):
+def test_deciles_are_tenths(people: int) -> None:
     found = deciles(np.arange(1, people + 1))
     counts = np.bincount(found, minlength=11)[1:]
     assert counts.sum() == people
@@ -183,5 +185,5 @@ def test_deciles_are_tenths(people):
     assert found[-1] == 10
 
 
-def test_ranks_put_the_higher_score_first_whatever_the_hash():
+def test_ranks_put_the_higher_score_first_whatever_the_hash() -> None:
     assert list(rank_order([1, 2, 3], np.array([0.1, 0.3, 0.2]), "again")) == [1, 2, 0]

@@ -6,6 +6,7 @@ import pytest
 
 from platform_assets.audiences.audience.publication import folder_of, publish_file
 from platform_assets.foundation.storage import files_at
+from tests.foundation.storage.reading import stored
 from tests.foundation.storage.roots import root
 
 __all__ = ["root"]
@@ -17,7 +18,7 @@ def test_publishing_replaces_a_file_whole_and_leaves_nothing_beside_it(root: str
         (tmp_path / "made").write_text(text)
         published = publish_file(tmp_path / "made", folder, "audience.csv")
         assert published.location == f"{root}/again/1998-05-01/audience.csv"
-        assert files_at(folder).read("audience.csv").content == text.encode()
+        assert stored(files_at(folder), "audience.csv").content == text.encode()
     assert files_at(root).names() == ["again/1998-05-01/audience.csv"]
 
 

@@ -1,12 +1,13 @@
 """Scores: of everyone asked about, as of the date, from the model that was good then."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.audiences.scoring.scoring import FILE, score_campaigns
+from platform_assets.audiences.scoring.scoring import FILE, Scored, score_campaigns
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import NothingPromoted
 from platform_assets.campaigns.training_sets.population import people_asked
@@ -14,21 +15,23 @@ from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, feature_table
+from platform_assets.foundation.artifacts import Artifact
+from tests.audiences.conftest import Made
 from tests.campaigns.conftest import AGAIN
-from tests.campaigns.worlds import LATEST, PAST, campaign, customers_orders
+from tests.campaigns.worlds import LATEST, PAST, Campaigns, Trained, Workshop, campaign, customers_orders
 from tests.data.features.conftest import CATALOG, WATERMARK, order, publish
 
 
-def read(scores):
+def read(scores: Artifact) -> pa.Table:
     return pq.ParquetFile(scores.path(FILE)).read()
 
 
-def score(workshop, campaigns, day=PAST):
+def score(workshop: Workshop, campaigns: Campaigns, day: date = PAST) -> dict[str, Scored]:
     found = score_campaigns(campaigns, workshop.work, day)
     return {scored.campaign: scored for scored in found}
 
 
-def test_scores_are_what_the_promoted_bundle_says_of_the_features_of_the_date(shared_shop, past):
+def test_scores_are_what_the_promoted_bundle_says_of_features_of_the_date(shared_shop: Workshop, past: Made) -> None:
     table = read(past.scores)
     assert table.column_names == ["customer_id", "as_of", "score"]
     assert set(table["as_of"].to_pylist()) == {instant_of(PAST, "UTC")}
@@ -41,7 +44,7 @@ def test_scores_are_what_the_promoted_bundle_says_of_the_features_of_the_date(sh
     assert table["score"].to_pylist() == bundle.predict(features.select(list(bundle.feature_names))).tolist()
 
 
-def test_only_the_people_asked_about_are_scored(own_shop):
+def test_only_the_people_asked_about_are_scored(own_shop: Workshop) -> None:
     spec = campaign(population="days_since(orders) > 30")
     table = read(score(own_shop, {"again": spec})["again"].scores)
     asked = own_shop.warehouse.to_arrow(people_asked(own_shop.warehouse, spec, instant_of(PAST, "UTC")))
@@ -49,14 +52,14 @@ def test_only_the_people_asked_about_are_scored(own_shop):
     assert 0 < table.num_rows < 400
 
 
-def test_a_population_of_nobody_scores_nobody(own_shop):
+def test_a_population_of_nobody_scores_nobody(own_shop: Workshop) -> None:
     made = score(own_shop, {"again": campaign(population="count(orders) > 100000")})["again"].scores
     assert made.metadata["people"] == 0
     assert read(made).num_rows == 0
 
 
 @pytest.mark.slow
-def test_scoring_as_of_a_date_uses_the_latest_model_good_by_then(own_shop, trained):
+def test_scoring_as_of_a_date_uses_the_latest_model_good_by_then(own_shop: Workshop, trained: Trained) -> None:
     later = own_shop.train("again", AGAIN)
     assert later.decision.metadata["outcome"] == "promoted"
     for day, model in ((PAST, trained), (LATEST - timedelta(days=1), trained), (LATEST, later)):
@@ -65,17 +68,17 @@ def test_scoring_as_of_a_date_uses_the_latest_model_good_by_then(own_shop, train
         assert scored.scores.metadata["model_good_from"] == model.training.metadata["score_at"]
 
 
-def test_a_date_before_the_first_model_is_refused(shared_shop, trained):
+def test_a_date_before_the_first_model_is_refused(shared_shop: Workshop, trained: Trained) -> None:
     with pytest.raises(NothingPromoted, match="again cannot be scored as of 1998-04-30"):
         score(shared_shop, {"again": AGAIN}, PAST - timedelta(days=1))
 
 
-def test_a_date_the_exports_do_not_cover_is_refused(shared_shop, trained):
+def test_a_date_the_exports_do_not_cover_is_refused(shared_shop: Workshop, trained: Trained) -> None:
     with pytest.raises(AsOfNotCovered, match="1998-07-02"):
         score(shared_shop, {"again": AGAIN}, LATEST + timedelta(days=1))
 
 
-def test_several_campaigns_are_scored_in_one_pass_each_as_it_would_be_alone(own_shop):
+def test_several_campaigns_are_scored_in_one_pass_each_as_it_would_be_alone(own_shop: Workshop) -> None:
     narrow = campaign(features=["order_value"], advanced={"models": {"logistic": {}}})
     own_shop.train("narrow", narrow, PAST)
     together = score(own_shop, {"again": AGAIN, "narrow": narrow})
@@ -85,7 +88,7 @@ def test_several_campaigns_are_scored_in_one_pass_each_as_it_would_be_alone(own_
     assert alone.ref == together["narrow"].scores.ref
 
 
-def test_an_unchanged_rerun_scores_nobody_again_and_later_events_change_nothing(own_shop, past):
+def test_an_unchanged_rerun_scores_nobody_again_and_later_events_change_nothing(own_shop: Workshop, past: Made) -> None:
     assert score(own_shop, {"again": AGAIN})["again"].scores.hit
     assert score(own_shop, {"again": AGAIN})["again"].scores.ref == past.scores.ref
     later = [*customers_orders(), *(order(90_000 + n, n, 340) for n in range(1, 300))]
@@ -97,14 +100,14 @@ def test_an_unchanged_rerun_scores_nobody_again_and_later_events_change_nothing(
     assert found.ref == past.scores.ref
 
 
-def test_an_event_before_the_date_scores_again(own_shop):
+def test_an_event_before_the_date_scores_again(own_shop: Workshop) -> None:
     score(own_shop, {"again": AGAIN})
     late = [*customers_orders(), order(90_000, 1, 330)]
     grown = replace(own_shop, warehouse=publish(own_shop.folder, CATALOG, {"orders": late}))
     assert not score(grown, {"again": AGAIN})["again"].scores.hit
 
 
-def test_a_model_that_looks_at_features_the_file_no_longer_asks_for_is_refused_by_name(own_shop):
+def test_a_model_that_looks_at_features_the_file_no_longer_asks_for_is_refused_by_name(own_shop: Workshop) -> None:
     with pytest.raises(
         NothingPromoted,
         match=r"again cannot be scored .* its promoted model looks at orders_7d, .* and 8 more, .*; materialise again/promoted_model",

@@ -1,6 +1,7 @@
 """Scoring in shards as Dagster runs it: a step a shard, asked for in parts, checked, and retried alone."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from tests.audiences.test_sharding import BOTH, forget, in_one_step, records, unscored
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.running import environment_of, failures_of, materialized, run
-from tests.campaigns.worlds import PAST, Workshop, campaign, customers_orders
+from tests.campaigns.worlds import PAST, Campaigns, Workshop, campaign, customers_orders
 from tests.data.features.conftest import CATALOG, order, publish
 
 __all__ = ["unscored"]
@@ -30,7 +31,7 @@ AT_PAST = {"dagster/partition": PAST.isoformat()}
 STEPS = {f"scores_customer.scores_customer__{step}" for step in ("plan", "shard_0", "shard_1", "shard_2", "gather")}
 
 
-def assets_of(folder: Path, campaigns=BOTH, shards=SHARDS) -> list[dg.AssetsDefinition]:
+def assets_of(folder: Path, campaigns: Campaigns = BOTH, shards: int = SHARDS) -> list[dg.AssetsDefinition]:
     environment = local_environment(folder, scoring_shards=shards)
     audiences = [
         asset for name, spec in campaigns.items() for asset in audience_assets(name, spec, environment, CATALOG, DAILY)
@@ -38,11 +39,13 @@ def assets_of(folder: Path, campaigns=BOTH, shards=SHARDS) -> list[dg.AssetsDefi
     return [*score_assets(campaigns, environment, CATALOG, DAILY), *audiences]
 
 
-def run_sharded(workshop: Workshop, selection, campaigns=BOTH, shards=SHARDS) -> dg.ExecuteInProcessResult:
+def run_sharded(
+    workshop: Workshop, selection: Sequence[str], campaigns: Campaigns = BOTH, shards: int = SHARDS
+) -> dg.ExecuteInProcessResult:
     return run(workshop, assets_of(workshop.folder, campaigns, shards), selection, partition=PAST.isoformat())
 
 
-def succeeded(result) -> set[str]:
+def succeeded(result: dg.ExecuteInProcessResult | dg.JobExecutionResult) -> set[str | None]:
     return {event.step_key for event in result.all_events if event.is_step_success}
 
 
@@ -51,7 +54,7 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     return {made.asset_key.path[0]: made.passed for made in result.get_asset_check_evaluations()}
 
 
-def test_shards_are_steps_and_end_in_the_scores_of_one_step(unscored):
+def test_shards_are_steps_and_end_in_the_scores_of_one_step(unscored: Workshop) -> None:
     result = run_sharded(unscored, ['key:"again/scores"', 'key:"silent/scores"'])
     assert result.success
     assert succeeded(result) == STEPS
@@ -65,13 +68,13 @@ def test_shards_are_steps_and_end_in_the_scores_of_one_step(unscored):
     }
 
 
-def test_audiences_follow_from_sharded_scores_in_the_same_run(unscored):
+def test_audiences_follow_from_sharded_scores_in_the_same_run(unscored: Workshop) -> None:
     result = run_sharded(unscored, ['key:"again/scores"', 'key:"again/audience"'])
     assert result.success
     assert set(materialized(result)) == {"again/scores", "again/audience"}
 
 
-def test_of_several_campaigns_only_those_asked_for_are_scored(unscored):
+def test_of_several_campaigns_only_those_asked_for_are_scored(unscored: Workshop) -> None:
     result = run_sharded(unscored, ['key:"silent/scores"'])
     assert result.success
     assert set(materialized(result)) == {"silent/scores"}
@@ -79,7 +82,7 @@ def test_of_several_campaigns_only_those_asked_for_are_scored(unscored):
     assert not [key for key in records(unscored).values() if key.startswith("again/")]
 
 
-def test_a_second_run_finds_everything_whatever_the_number_of_shards(unscored):
+def test_a_second_run_finds_everything_whatever_the_number_of_shards(unscored: Workshop) -> None:
     scores = ['key:"again/scores"', 'key:"silent/scores"']
     run_sharded(unscored, scores)
     for shards in (1, SHARDS, 2):
@@ -89,7 +92,7 @@ def test_a_second_run_finds_everything_whatever_the_number_of_shards(unscored):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, SHARDS])
-def test_a_campaign_never_trained_fails_its_check_and_starves_no_other(unscored, shards):
+def test_a_campaign_never_trained_fails_its_check_and_starves_no_other(unscored: Workshop, shards: int) -> None:
     result = run_sharded(unscored, ["*"], WITH_UNTRAINED, shards)
     assert result.success
     assert set(materialized(result)) == {f"{name}/{made}" for name in BOTH for made in ("scores", "audience", "report")}
@@ -97,7 +100,7 @@ def test_a_campaign_never_trained_fails_its_check_and_starves_no_other(unscored,
 
 
 @pytest.mark.parametrize("shards", [1, SHARDS])
-def test_a_campaign_never_trained_asked_for_alone_is_refused_before_any_shard_starts(unscored, shards):
+def test_a_campaign_never_trained_asked_alone_is_refused_before_any_shard(unscored: Workshop, shards: int) -> None:
     result = run_sharded(unscored, ['key:"untrained/scores"'], WITH_UNTRAINED, shards)
     [said] = failures_of(result)
     assert said.startswith("untrained cannot be scored as of 1998-05-01: it has no promoted model; materialise")
@@ -106,7 +109,7 @@ def test_a_campaign_never_trained_asked_for_alone_is_refused_before_any_shard_st
 
 
 @pytest.mark.parametrize("shards", [1, SHARDS])
-def test_a_check_asked_for_alone_scores_nobody(unscored, shards):
+def test_a_check_asked_for_alone_scores_nobody(unscored: Workshop, shards: int) -> None:
     selection = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["untrained", "scores"]), MODEL_CHECK))
     definitions = dg.Definitions(
         assets=score_assets(WITH_UNTRAINED, replace(environment_of(unscored), scoring_shards=shards), CATALOG, DAILY),
@@ -122,7 +125,7 @@ def test_a_check_asked_for_alone_scores_nobody(unscored, shards):
     assert records(unscored) == {}
 
 
-def test_after_a_failed_feature_audit_no_shard_starts(unscored):
+def test_after_a_failed_feature_audit_no_shard_starts(unscored: Workshop) -> None:
     rows = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
     broken = replace(unscored, warehouse=publish(unscored.folder, CATALOG, {"orders": rows}))
     windows = {"customer": {"order_windows": GROUPS["customer"]["order_windows"]}}
@@ -144,7 +147,7 @@ def sharded_job() -> dg.JobDefinition:
     return definitions.resolve_job_def("score")
 
 
-def test_a_failed_shard_is_run_again_alone(unscored, monkeypatch):
+def test_a_failed_shard_is_run_again_alone(unscored: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER, str(unscored.folder))
     plan = Plan.of(plan_scores(BOTH, SHARDS, unscored.work, PAST))
     fingerprint = shard_recipe("again", plan.campaigns["again"], 1, SHARDS).fingerprint
@@ -161,14 +164,15 @@ def test_a_failed_shard_is_run_again_alone(unscored, monkeypatch):
         with dg.execute_job(job, instance, tags=AT_PAST, reexecution_options=again) as second:
             assert second.success
             assert succeeded(second) == failed | {"scores_customer.scores_customer__gather"}
-            made = {event.asset_key.to_user_string() for event in second.all_events if event.is_step_materialization}
-            assert made == {"again/scores", "silent/scores"}
+            made = {event.asset_key for event in second.all_events if event.is_step_materialization}
+            assert made == {dg.AssetKey([name, "scores"]) for name in BOTH}
 
 
-def test_profiles_tags_go_on_shards_and_the_other_steps_get_theirs(tmp_path):
+def test_profiles_tags_go_on_shards_and_the_other_steps_get_theirs(tmp_path: Path) -> None:
     environment = local_environment(tmp_path, scoring_shards=SHARDS)
     tags = {"shard_tags": {"platform/profile": "highmem"}, "step_tags": {"platform/profile": "cpu"}}
     [sharded] = score_assets(BOTH, environment, CATALOG, DAILY, **tags)
+    assert isinstance(sharded.node_def, dg.GraphDefinition)
     profiles = {node.name: node.definition.tags["platform/profile"] for node in sharded.node_def.nodes}
     shards = {f"scores_customer__shard_{shard}": "highmem" for shard in range(SHARDS)}
     assert profiles == {"scores_customer__plan": "cpu", **shards, "scores_customer__gather": "cpu"}
@@ -178,7 +182,7 @@ def test_profiles_tags_go_on_shards_and_the_other_steps_get_theirs(tmp_path):
         assert made.op.tags["campaign"] == "again"
 
 
-def test_sharding_changes_nothing_of_what_people_see_of_the_assets(tmp_path):
+def test_sharding_changes_nothing_of_what_people_see_of_the_assets(tmp_path: Path) -> None:
     def seen(shards: int) -> list[tuple]:
         graph = dg.Definitions(assets=assets_of(tmp_path, WITH_UNTRAINED, shards)).resolve_asset_graph()
         nodes = [graph.get(dg.AssetKey([name, "scores"])) for name in WITH_UNTRAINED]
@@ -190,6 +194,6 @@ def test_sharding_changes_nothing_of_what_people_see_of_the_assets(tmp_path):
     assert seen(SHARDS) == seen(1)
 
 
-def test_more_shards_than_can_be_told_apart_are_refused(tmp_path):
+def test_more_shards_than_can_be_told_apart_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="PLATFORM_SCORING_SHARDS=128: takes 1 to 127"):
         assets_of(tmp_path, shards=128)

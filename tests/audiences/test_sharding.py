@@ -4,7 +4,9 @@ import json
 import random
 import re
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +25,11 @@ from platform_assets.audiences.scoring.sharding import (
     shares,
 )
 from platform_assets.campaigns.registry.bundles import load_bundle
+from platform_assets.foundation.artifacts import Artifact
+from platform_assets.learning.families.estimator import TableClassifier
 from platform_assets.learning.families.registry import FAMILIES, family_class
-from tests.campaigns.conftest import AGAIN
-from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, campaign, customers_orders
+from tests.campaigns.conftest import AGAIN, Trained
+from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Campaigns, Workshop, campaign, customers_orders
 from tests.data.features.conftest import CATALOG, publish
 
 SILENT = campaign(population="days_since(orders) > 30", advanced={"models": TREES_AND_NETWORK})
@@ -49,17 +53,17 @@ def forget(workshop: Workshop, *keys: str) -> None:
             path.unlink()
 
 
-def plan_of(workshop: Workshop, campaigns, shards, day=PAST) -> Plan:
+def plan_of(workshop: Workshop, campaigns: Campaigns, shards: int, day: date = PAST) -> Plan:
     return Plan.of(plan_scores(campaigns, shards, workshop.work, day))
 
 
-def in_shards(workshop: Workshop, campaigns=BOTH, shards=3, day=PAST):
-    plan = plan_of(workshop, campaigns, shards, day)
+def in_shards(workshop: Workshop, campaigns: Campaigns = BOTH, shards: int = 3) -> dict[str, Artifact]:
+    plan = plan_of(workshop, campaigns, shards)
     parts = [score_shard(plan, shard, workshop.store) for shard in range(shards)]
     return dict(gather_scores(plan, parts, workshop.store))
 
 
-def in_one_step(workshop: Workshop, campaigns=BOTH, day=PAST):
+def in_one_step(workshop: Workshop, campaigns: Campaigns = BOTH, day: date = PAST) -> dict[str, Artifact]:
     found = score_campaigns(campaigns, workshop.work, day)
     return {scored.campaign: scored.scores for scored in found}
 
@@ -76,22 +80,22 @@ def unscored(own_shop: Workshop) -> Workshop:
 @settings(deadline=None)
 @given(people, st.integers(2, 127), st.randoms())
 def test_every_person_is_in_exactly_one_share_whoever_else_is_there_in_whatever_order(
-    keys, shards, draw: random.Random
-):
+    keys: list[Any], shards: int, draw: random.Random
+) -> None:
     share = dict(zip(keys, shares(keys, shards).tolist(), strict=True))
     assert set(share.values()) <= set(range(shards))
     others = draw.sample(keys, k=draw.randint(0, len(keys)))
     assert dict(zip(others, shares(others, shards).tolist(), strict=True)) == {key: share[key] for key in others}
 
 
-def test_shares_are_about_equal():
+def test_shares_are_about_equal() -> None:
     sizes = np.bincount(shares(np.arange(30_000), 3))
     assert sizes.min() > 9_700
     assert sizes.max() < 10_300
 
 
 @pytest.mark.parametrize("shards", [2, 3, 7])
-def test_shards_make_the_bytes_that_one_step_makes(unscored, shards):
+def test_shards_make_the_bytes_that_one_step_makes(unscored: Workshop, shards: int) -> None:
     sharded = in_shards(unscored, shards=shards)
     assert [made.hit for made in sharded.values()] == [False, False]
     forget(unscored)
@@ -102,7 +106,7 @@ def test_shards_make_the_bytes_that_one_step_makes(unscored, shards):
     assert 0 < sharded["silent"].metadata["people"] < sharded["again"].metadata["people"] == 400
 
 
-def test_what_one_step_scored_is_found_by_shards_and_the_other_way_round(unscored):
+def test_what_one_step_scored_is_found_by_shards_and_the_other_way_round(unscored: Workshop) -> None:
     whole = in_one_step(unscored)
     sharded = in_shards(unscored)
     assert {name: (True, made.ref) for name, made in whole.items()} == {
@@ -112,7 +116,7 @@ def test_what_one_step_scored_is_found_by_shards_and_the_other_way_round(unscore
     assert all(made.hit for made in in_one_step(unscored).values())
 
 
-def test_a_second_asking_scores_nobody(unscored):
+def test_a_second_asking_scores_nobody(unscored: Workshop) -> None:
     in_shards(unscored)
     before = {path for path, key in records(unscored).items() if not key.startswith("scores/")}
     assert all(made.hit for made in in_shards(unscored).values())
@@ -120,7 +124,7 @@ def test_a_second_asking_scores_nobody(unscored):
     assert {path for path, key in records(unscored).items() if not key.startswith("scores/")} == before
 
 
-def test_a_lost_shard_is_scored_again_alone(unscored):
+def test_a_lost_shard_is_scored_again_alone(unscored: Workshop) -> None:
     in_shards(unscored)
     forget(unscored, "again/scores", "again/scores/shard_1")
     kept = {path: path.stat().st_mtime_ns for path in records(unscored)}
@@ -130,7 +134,7 @@ def test_a_lost_shard_is_scored_again_alone(unscored):
     assert sorted(made) == ["again/scores", "again/scores/shard_1"]
 
 
-def test_shards_without_people_change_nothing(unscored):
+def test_shards_without_people_change_nothing(unscored: Workshop) -> None:
     few = replace(unscored, warehouse=publish(unscored.folder, CATALOG, {"orders": customers_orders(people=5)}))
     sharded = in_shards(few, shards=11)
     assert 0 < sharded["again"].metadata["people"] <= 5
@@ -138,7 +142,7 @@ def test_shards_without_people_change_nothing(unscored):
     assert {n: made.ref for n, made in in_one_step(few).items()} == {n: made.ref for n, made in sharded.items()}
 
 
-def test_nobody_asked_about_makes_an_empty_table_of_the_same_columns(unscored):
+def test_nobody_asked_about_makes_an_empty_table_of_the_same_columns(unscored: Workshop) -> None:
     nobody = {"again": campaign(population="count(orders) > 100000", advanced={"models": TREES_AND_NETWORK})}
     sharded = in_shards(unscored, nobody)["again"]
     assert sharded.metadata["people"] == 0
@@ -146,7 +150,7 @@ def test_nobody_asked_about_makes_an_empty_table_of_the_same_columns(unscored):
     assert in_one_step(unscored, nobody)["again"].ref == sharded.ref
 
 
-def test_anything_but_each_shard_once_is_refused(unscored):
+def test_anything_but_each_shard_once_is_refused(unscored: Workshop) -> None:
     plan = plan_of(unscored, BOTH, 3)
     parts = [score_shard(plan, shard, unscored.store) for shard in range(3)]
     for given_parts, told in (
@@ -166,8 +170,8 @@ def test_anything_but_each_shard_once_is_refused(unscored):
     [{"day": LATEST}, {"campaigns": {"again": AGAIN}}, {"shards": 4}],
     ids=["another date", "other campaigns", "another number of shards"],
 )
-def test_a_shard_of_another_plan_is_refused(unscored, other):
-    asked = {"campaigns": BOTH, "shards": 3, "day": PAST}
+def test_a_shard_of_another_plan_is_refused(unscored: Workshop, other: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"campaigns": BOTH, "shards": 3, "day": PAST}
     plan, foreign = plan_of(unscored, **asked), plan_of(unscored, **asked | other)
     parts = [score_shard(plan, 0, unscored.store), score_shard(plan, 1, unscored.store)]
     with pytest.raises(
@@ -177,7 +181,7 @@ def test_a_shard_of_another_plan_is_refused(unscored, other):
 
 
 @pytest.mark.slow
-def test_a_shard_of_another_model_is_refused(unscored):
+def test_a_shard_of_another_model_is_refused(unscored: Workshop) -> None:
     plan = plan_of(unscored, {"again": AGAIN}, 2)
     first = score_shard(plan, 0, unscored.store)
     unscored.train("again", campaign(advanced={"models": {"logistic": {}}}), PAST)
@@ -189,7 +193,7 @@ def test_a_shard_of_another_model_is_refused(unscored):
         )
 
 
-def test_a_model_promoted_meanwhile_does_not_mix_with_the_plan_s(unscored):
+def test_a_model_promoted_meanwhile_does_not_mix_with_the_plan_s(unscored: Workshop) -> None:
     plan = plan_of(unscored, {"again": AGAIN}, 2)
     first = score_shard(plan, 0, unscored.store)
     unscored.folder.joinpath("artifacts", "promoted", "again.json").unlink()
@@ -197,7 +201,7 @@ def test_a_model_promoted_meanwhile_does_not_mix_with_the_plan_s(unscored):
     assert made.metadata["model"] == plan.campaigns["again"].ensemble.content_hash
 
 
-def test_scores_that_vanish_while_shards_run_are_told_of_not_half_made(unscored):
+def test_scores_that_vanish_while_shards_run_are_told_of_not_half_made(unscored: Workshop) -> None:
     in_one_step(unscored)
     plan = plan_of(unscored, BOTH, 2)
     parts = [score_shard(plan, shard, unscored.store) for shard in range(2)]
@@ -208,7 +212,7 @@ def test_scores_that_vanish_while_shards_run_are_told_of_not_half_made(unscored)
         list(gather_scores(plan, parts, unscored.store))
 
 
-def test_a_shard_scores_every_campaign_of_the_plan_and_no_other(unscored):
+def test_a_shard_scores_every_campaign_of_the_plan_and_no_other(unscored: Workshop) -> None:
     plan = plan_of(unscored, {"silent": SILENT}, 3)
     listed = json.loads(Path(score_shard(plan, 1, unscored.store).path(SHARD_FILE)).read_text())["scores"]
     assert list(listed) == ["silent"]
@@ -228,7 +232,7 @@ def values(rows: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
-def fitted(request: pytest.FixtureRequest):
+def fitted(request: pytest.FixtureRequest) -> tuple[TableClassifier, np.ndarray, np.ndarray]:
     """A model of every family, and its scores of everyone at once."""
     train = values(600, seed=1)
     model = family_class(request.param)()
@@ -242,7 +246,9 @@ def fitted(request: pytest.FixtureRequest):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 7, 100, 833, 1023, 1024, 1025, 2048, ROWS]))
-def test_a_score_does_not_depend_on_who_is_scored_along_or_where_in_the_batch(fitted, seed, size):
+def test_a_score_does_not_depend_on_who_is_scored_along_or_where_in_the_batch(
+    fitted: tuple[TableClassifier, np.ndarray, np.ndarray], seed: int, size: int
+) -> None:
     model, asked, whole = fitted
     rows = np.random.default_rng(seed).permutation(ROWS)[:size]
     np.testing.assert_array_equal(model.positive_probability(asked[rows]), whole[rows])
@@ -250,7 +256,9 @@ def test_a_score_does_not_depend_on_who_is_scored_along_or_where_in_the_batch(fi
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2000))
-def test_a_promoted_bundle_scores_a_share_as_it_scores_everyone(shared_shop, trained, seed, size):
+def test_a_promoted_bundle_scores_a_share_as_it_scores_everyone(
+    shared_shop: Workshop, trained: Trained, seed: int, size: int
+) -> None:
     bundle = load_bundle(trained.ensemble)
     draw = np.random.default_rng(seed)
     asked = np.abs(np.resize(values(ROWS, seed=3), (ROWS, len(bundle.feature_names))))

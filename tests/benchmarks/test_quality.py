@@ -128,8 +128,8 @@ def _answers(calls: list[str], name: str) -> Cell:
     return Cell("question", 0, {"p": name}, run)
 
 
-def test_a_kept_cell_is_not_run_again_and_a_failed_one_is_and_stops_no_other(tmp_path) -> None:
-    store, calls, said = Store(tmp_path), [], []
+def test_a_kept_cell_is_not_run_again_and_a_failed_one_is_and_stops_no_other(tmp_path: Path) -> None:
+    store, calls, said = Store(tmp_path), list[str](), list[str]()
     cells = [_answers(calls, name) for name in ("fails", "works")]
     run_missing(cells, store, said.append)
     run_missing(cells, store, said.append)
@@ -141,7 +141,7 @@ def test_a_kept_cell_is_not_run_again_and_a_failed_one_is_and_stops_no_other(tmp
     assert kept.facts == {"note": "kept", "fit_cpu_seconds": 2.0, "predict_cpu_seconds": 0.5}
 
 
-def test_a_cell_counts_only_once_its_costs_are_written(tmp_path) -> None:
+def test_a_cell_counts_only_once_its_costs_are_written(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(TypeError):
         store.keep("question", 0, "broken", np.arange(2), [0.1, 0.2], {"cost": object()})

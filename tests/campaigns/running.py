@@ -63,7 +63,7 @@ def failures_of(result: dg.ExecuteInProcessResult) -> list[str]:
 
 def materialized(result: dg.ExecuteInProcessResult) -> dict[str, Mapping[str, Any]]:
     """Asset → the metadata of its materialisation, as plain values."""
-    found = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for event in result.get_asset_materialization_events():
         made = event.step_materialization_data.materialization
         found[made.asset_key.to_user_string()] = {name: entry.value for name, entry in made.metadata.items()}

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -49,7 +50,7 @@ def shared_run(
 
 
 @pytest.fixture
-def ran(shared_run, tmp_path) -> Workshop:
+def ran(shared_run: tuple[Workshop, dg.ExecuteInProcessResult], tmp_path: Path) -> Workshop:
     """The same, to change."""
     return copy_of(shared_run[0], tmp_path)
 
@@ -60,7 +61,9 @@ def with_broken_orders(workshop: Workshop) -> Workshop:
     return replace(workshop, warehouse=publish(workshop.folder, CATALOG, {"orders": rows}))
 
 
-def test_every_step_says_whether_it_was_found_and_why(shared_run, trained):
+def test_every_step_says_whether_it_was_found_and_why(
+    shared_run: tuple[Workshop, dg.ExecuteInProcessResult], trained: Trained
+) -> None:
     _, result = shared_run
     assert result.success
     told = materialized(result)
@@ -76,7 +79,8 @@ def test_every_step_says_whether_it_was_found_and_why(shared_run, trained):
     assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
 
 
-def test_a_step_made_again_says_what_changed(ran):
+def test_a_step_made_again_says_what_changed(ran: Workshop) -> None:
+    assert isinstance(AGAIN.advanced.models, dict)
     spec = campaign(advanced={"models": {**AGAIN.advanced.models, "lightgbm": {**TREES["lightgbm"], "num_leaves": 6}}})
     told = materialized(run_training(ran, "again", spec, score_at=PAST.isoformat()))
     assert {key.removeprefix("again/"): metadata["cache"] for key, metadata in told.items()} == {
@@ -85,17 +89,17 @@ def test_a_step_made_again_says_what_changed(ran):
     assert told["again/ensemble"]["cache_reason"] == "inputs changed: models/lightgbm"
 
 
-def test_each_fold_is_a_step_of_its_own(shared_run):
+def test_each_fold_is_a_step_of_its_own(shared_run: tuple[Workshop, dg.ExecuteInProcessResult]) -> None:
     _, result = shared_run
     ran = {event.step_key for event in result.all_events if event.is_step_success}
     for family in AGAIN.advanced.models:
-        assert {step for step in ran if f"__{family}__fold_" in step} == {
+        assert {step for step in ran if f"__{family}__fold_" in str(step)} == {
             f"again__models__{family}.again__{family}__fold_0", f"again__models__{family}.again__{family}__fold_1"
         }  # fmt: skip
 
 
 @pytest.mark.slow
-def test_after_a_failed_audit_whatever_is_started_alone_is_refused_until_it_passes(ran):
+def test_after_a_failed_audit_whatever_is_started_alone_is_refused_until_it_passes(ran: Workshop) -> None:
     broken = with_broken_orders(ran)
     failed = run_training(broken, "again", AGAIN, ["training_set"], PAST.isoformat())
     assert "audit failed" in the_failure(failed)
@@ -112,14 +116,14 @@ def test_after_a_failed_audit_whatever_is_started_alone_is_refused_until_it_pass
     assert run_training(ran, "again", AGAIN, DOWNSTREAM).success
 
 
-def test_a_run_of_everything_stops_at_the_failed_audit(ran):
+def test_a_run_of_everything_stops_at_the_failed_audit(ran: Workshop) -> None:
     result = run_training(with_broken_orders(ran), "again", AGAIN, score_at=PAST.isoformat())
     assert "audit failed" in the_failure(result)
     assert materialized(result) == {}
 
 
 @pytest.mark.slow
-def test_after_too_few_positives_the_older_training_set_is_not_taken_for_an_answer(ran):
+def test_after_too_few_positives_the_older_training_set_is_not_taken_for_an_answer(ran: Workshop) -> None:
     publish(ran.folder, CATALOG, {"orders": [order(n, n, 10) for n in range(1, 401)]})
     assert "again: 0 positives among 800 rows" in the_failure(
         run_training(ran, "again", AGAIN, ["training_set"], PAST.isoformat())
@@ -129,7 +133,7 @@ def test_after_too_few_positives_the_older_training_set_is_not_taken_for_an_answ
     )
 
 
-def test_a_refused_mart_is_told_with_its_reason(ran):
+def test_a_refused_mart_is_told_with_its_reason(ran: Workshop) -> None:
     MartStore(ran.folder / "marts").refuse(
         ["orders"], "its last build failed dbt test unique_orders_order_id (255 rows)"
     )
@@ -141,7 +145,7 @@ def test_a_refused_mart_is_told_with_its_reason(ran):
 
 
 @pytest.mark.slow
-def test_an_ensemble_started_alone_after_the_training_set_changed_is_refused(ran):
+def test_an_ensemble_started_alone_after_the_training_set_changed_is_refused(ran: Workshop) -> None:
     assert run_training(ran, "again", AGAIN, ["training_set"]).success
     assert "again/models/lightgbm was made from another training set" in the_failure(
         run_training(ran, "again", AGAIN, ["ensemble"])
@@ -151,13 +155,13 @@ def test_an_ensemble_started_alone_after_the_training_set_changed_is_refused(ran
     )
 
 
-def test_a_step_whose_input_was_never_made_says_which(tmp_path, shared_shop):
+def test_a_step_whose_input_was_never_made_says_which(tmp_path: Path, shared_shop: Workshop) -> None:
     said = the_failure(run_training(replace(shared_shop, folder=tmp_path), "again", AGAIN, ["ensemble"]))
     assert "has not been materialised yet; materialise it first" in said
 
 
 @pytest.mark.slow
-def test_a_model_refused_by_the_gate_is_a_red_check_and_no_materialisation(shared_cinema, tmp_path):
+def test_a_refused_model_is_a_red_check_and_no_materialisation(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = Workshop(tmp_path, publish(tmp_path, CATALOG, _cinema_rows()))
     draw = random.Random(4)
     write_teacher(
@@ -172,7 +176,7 @@ def test_a_model_refused_by_the_gate_is_a_red_check_and_no_materialisation(share
     assert "fans/promoted_model" not in materialized(result)
 
 
-def test_a_champion_kept_is_a_warning_not_a_failure(ran):
+def test_a_champion_kept_is_a_warning_not_a_failure(ran: Workshop) -> None:
     blind = campaign(advanced={"models": {"lightgbm": {**TREES["lightgbm"], "min_data_in_leaf": 100_000}}})
     result = run_training(ran, "again", blind, score_at=PAST.isoformat())
     assert result.success
@@ -191,7 +195,7 @@ def test_a_champion_kept_is_a_warning_not_a_failure(ran):
         ),
     ],
 )
-def test_a_scoring_date_that_cannot_be_had_is_refused_in_a_sentence(own_shop, score_at, said):
+def test_a_scoring_date_that_cannot_be_is_refused_in_a_sentence(own_shop: Workshop, score_at: str, said: str) -> None:
     assert said in the_failure(run_training(own_shop, "again", AGAIN, ["training_set"], score_at))
 
 
@@ -207,7 +211,9 @@ def test_a_scoring_date_that_cannot_be_had_is_refused_in_a_sentence(own_shop, sc
         ([{"viewer_id": 1, "as_of": "1998-01-15T12:00:00Z", "label": 1}], "negatives: sample_population"),
     ],
 )
-def test_a_teacher_file_that_cannot_be_used_is_told_in_a_sentence(shared_cinema, tmp_path, rows, said):
+def test_a_teacher_file_that_cannot_be_used_is_told_in_a_sentence(
+    shared_cinema: Workshop, tmp_path: Path, rows: list[dict[str, object]] | None, said: str
+) -> None:
     workshop = Workshop(tmp_path, DuckDBWarehouse(CATALOG, shared_cinema.warehouse.marts))
     (tmp_path / "marts").symlink_to(shared_cinema.folder / "marts")
     if rows:
@@ -215,7 +221,7 @@ def test_a_teacher_file_that_cannot_be_used_is_told_in_a_sentence(shared_cinema,
     assert said in the_failure(run_training(workshop, "fans", fans(), ["training_set"]))
 
 
-def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_audit(own_shop):
+def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_audit(own_shop: Workshop) -> None:
     spec = campaign(features=["order_windows", "order_value"])
     training, *_ = campaign_assets("again", spec, environment_of(own_shop), CATALOG, PROFILES)
     assert {key.to_user_string() for key in training.dependency_keys} == {
@@ -229,7 +235,7 @@ def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_au
     assert training.owners_by_key == {training.key: ["crm@example.com"]}
 
 
-def test_a_model_that_asks_for_a_gpu_is_not_computed_where_its_command_was_typed(own_shop):
+def test_a_model_that_asks_for_a_gpu_is_not_computed_where_its_command_was_typed(own_shop: Workshop) -> None:
     spec = campaign(advanced={"folds": 2, "models": {"network": {}, "lightgbm": {}}, "resources": "gpu"})
     typed = replace(environment_of(own_shop), name="gcp")
     result = run(own_shop, campaign_assets("again", spec, typed, CATALOG, PROFILES), ['key:"again/training_set"+'])
@@ -241,7 +247,7 @@ def test_a_model_that_asks_for_a_gpu_is_not_computed_where_its_command_was_typed
 
 
 @pytest.mark.slow
-def test_a_campaign_s_assets_load_nothing_heavy():
+def test_a_campaign_s_assets_load_nothing_heavy() -> None:
     heavy = (
         "('torch', 'lightgbm', 'great_expectations', 'sklearn', 'matplotlib', 'ibis', 'duckdb', 'pandas', 'pyarrow')"
     )

@@ -70,7 +70,7 @@ def example() -> ModelCard:
         leaks=(),
         ageing=tuple(ageing_columns(X, np.asarray(DATES, dtype="datetime64[D]")[date], people, list(X.columns))),
         calibration_method="platt",
-        calibration=tuple(metrics.calibration_table(y, p).drop(columns="ratio").to_dict("records")),
+        calibration=tuple(metrics.calibration_table(y, p).drop(columns="ratio").to_dict("records")),  # type: ignore[arg-type]  # its columns' names are texts
         lineage={"Training set": "ab12" * 16, "Ensemble": "cd34" * 16, "Commit": "14d2a46"},
         past=(CardPast("first_orders", "1997-10-01", "score", "ef56" * 16),),
         rule="recency, lower first",
@@ -138,6 +138,7 @@ def test_limits_follow_from_the_figures(card: ModelCard) -> None:
         assert part in told, part
     assert "positives only" not in told
     assert "not surely better" not in told
+    assert card.over_rule is not None
     fewer = " ".join(replace(card, positives=120, over_rule=replace(card.over_rule, low=-0.01)).limits)
     assert "made from 120 positives only" in fewer
     assert "not surely better than ordering people by recency, lower first" in fewer

@@ -12,6 +12,7 @@ from platform_assets.campaigns.declaration.conditions import (
     parse_person_condition,
 )
 from platform_assets.campaigns.training_sets.population import everyone, with_conditions
+from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.data.features.conftest import CATALOG, order, publish
 
 ORDERS = CATALOG.marts["orders"]
@@ -19,14 +20,14 @@ AS_OF = datetime(1998, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
     rows = [order(n, person, day, quantity, amount) for n, (person, day, quantity, amount) in enumerate(
         [(1, 0, 1, "10"), (1, 200, 2, "30"), (2, 10, 5, "99.5"), (3, 213, 1, "1"), (3, 213, 1, "2"), (4, 300, 1, "7")]
     )]  # fmt: skip
     return publish(tmp_path_factory.mktemp("marts"), CATALOG, {"orders": rows, "customers": []})
 
 
-def holding(warehouse, text: str) -> set[int]:
+def holding(warehouse: DuckDBWarehouse, text: str) -> set[int]:
     entity = CATALOG.entities["customer"]
     condition = parse_person_condition(text, CATALOG, "customer")
     people = everyone(warehouse, entity, AS_OF)
@@ -51,7 +52,9 @@ def holding(warehouse, text: str) -> set[int]:
         ("count(orders) != 2", {2}),
     ],
 )
-def test_a_condition_on_people_looks_only_at_what_happened_before(warehouse, text, people):
+def test_a_condition_on_people_looks_only_at_what_happened_before(
+    warehouse: DuckDBWarehouse, text: str, people: set[int]
+) -> None:
     assert holding(warehouse, text) == people
 
 
@@ -79,20 +82,20 @@ def test_a_condition_on_people_looks_only_at_what_happened_before(warehouse, tex
         ("customer_id =", "cannot read"),
     ],
 )
-def test_what_is_not_of_the_grammar_is_refused_by_name(text, said):
+def test_what_is_not_of_the_grammar_is_refused_by_name(text: str, said: str) -> None:
     with pytest.raises(PredicateError) as refused:
         parse_person_condition(text, CATALOG, "customer")
     assert said in str(refused.value)
 
 
-def test_aggregates_cannot_stand_in_conditions_on_events():
+def test_aggregates_cannot_stand_in_conditions_on_events() -> None:
     with pytest.raises(PredicateError, match="only in conditions on people"):
         parse_event_condition("count(orders) > 1", ORDERS)
 
 
 @given(st.text(max_size=40))
 @settings(max_examples=200, deadline=None)
-def test_no_text_gets_past_the_parser_except_as_a_checked_tree(text):
+def test_no_text_gets_past_the_parser_except_as_a_checked_tree(text: str) -> None:
     try:
         predicate = parse_event_condition(text, ORDERS)
     except PredicateError:
@@ -106,7 +109,7 @@ def test_no_text_gets_past_the_parser_except_as_a_checked_tree(text):
     value=st.integers(0, 10),
 )
 @settings(max_examples=60, deadline=None)
-def test_comparisons_mean_what_they_say(operator, bound, value):
+def test_comparisons_mean_what_they_say(operator: str, bound: int, value: int) -> None:
     import ibis
 
     meaning = {

@@ -17,19 +17,19 @@ from platform_assets.campaigns.training_sets.training_rows import OtherTrainingS
 from platform_assets.learning.ensemble import IncompleteFolds
 from platform_assets.learning.figures import metrics
 from tests.campaigns.conftest import AGAIN
-from tests.campaigns.worlds import PAST, TREES, TREES_AND_NETWORK, Workshop, campaign, customers_orders, shop
+from tests.campaigns.worlds import PAST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, customers_orders, shop
 from tests.data.features.conftest import CATALOG, publish
 
 OTHER_LEAVES = campaign(advanced={"models": {"lightgbm": {"num_leaves": 5}}})
 
 
-def test_an_unchanged_rerun_makes_nothing(own_shop, trained):
+def test_an_unchanged_rerun_makes_nothing(own_shop: Workshop, trained: Trained) -> None:
     again = own_shop.train("again", AGAIN, PAST)
     assert all(again.hits.values())
     assert again.contents == trained.contents
 
 
-def test_one_changed_parameter_remakes_that_model_s_folds_the_ensemble_and_the_gate_and_nothing_else(own_shop):
+def test_one_changed_parameter_remakes_that_model_s_folds_the_ensemble_and_the_gate_alone(own_shop: Workshop) -> None:
     changed = {**TREES_AND_NETWORK, "lightgbm": {**TREES["lightgbm"], "num_leaves": 6}}
     again = own_shop.train("again", campaign(advanced={"models": changed}), PAST)
     assert {step for step, hit in again.hits.items() if not hit} == {
@@ -39,12 +39,12 @@ def test_one_changed_parameter_remakes_that_model_s_folds_the_ensemble_and_the_g
     assert again.ensemble.reason == "inputs changed: models/lightgbm"
 
 
-def test_a_changed_seed_fits_every_fold_again(own_shop):
+def test_a_changed_seed_fits_every_fold_again(own_shop: Workshop) -> None:
     again = own_shop.train("again", campaign(advanced={"models": TREES, "seed": 5}), PAST)
     assert not any(again.hits.values())
 
 
-def test_a_lost_fold_is_fitted_alone_and_what_follows_is_found(own_shop, trained):
+def test_a_lost_fold_is_fitted_alone_and_what_follows_is_found(own_shop: Workshop, trained: Trained) -> None:
     (own_shop.folder / "artifacts" / "recipes" / f"{trained.folds['network'][1].ref.fingerprint}.json").unlink()
     again = own_shop.train("again", AGAIN, PAST)
     assert {step for step, hit in again.hits.items() if not hit} == {"network/fold_1"}
@@ -52,13 +52,13 @@ def test_a_lost_fold_is_fitted_alone_and_what_follows_is_found(own_shop, trained
 
 
 @pytest.mark.slow
-def test_the_same_data_give_the_same_content_in_another_place(tmp_path, trained):
+def test_the_same_data_give_the_same_content_in_another_place(tmp_path: Path, trained: Trained) -> None:
     elsewhere = Workshop(tmp_path, shop(tmp_path)).train("again", AGAIN, PAST)
     assert not any(elsewhere.hits.values())
     assert elsewhere.contents == trained.contents
 
 
-def test_out_of_fold_predictions_come_from_the_fold_that_did_not_see_the_row(shared_shop, trained):
+def test_out_of_fold_predictions_come_from_the_fold_without_the_row(shared_shop: Workshop, trained: Trained) -> None:
     rows = TrainingRows.of(trained.training)
     predicted = fitted_member(trained.models["lightgbm"]).predictions
     for result in folds_of(trained.models["lightgbm"], shared_shop.store):
@@ -69,7 +69,7 @@ def test_out_of_fold_predictions_come_from_the_fold_that_did_not_see_the_row(sha
     assert trained.models["lightgbm"].metadata["auc"] == pytest.approx(metrics.auc(rows.labels, predicted), rel=1e-12)
 
 
-def test_gather_refuses_a_missing_a_repeated_and_a_surplus_fold(shared_shop, trained):
+def test_gather_refuses_a_missing_a_repeated_and_a_surplus_fold(shared_shop: Workshop, trained: Trained) -> None:
     first, second = trained.folds["lightgbm"]
     for parts, said in (
         ([first], "missing 1"),
@@ -80,7 +80,7 @@ def test_gather_refuses_a_missing_a_repeated_and_a_surplus_fold(shared_shop, tra
             gather_folds(shared_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
 
 
-def test_gather_refuses_folds_of_another_training_set(own_shop, trained):
+def test_gather_refuses_folds_of_another_training_set(own_shop: Workshop, trained: Trained) -> None:
     other = own_shop.training_set("again", AGAIN)
     foreign = fit_fold_of(own_shop.task("again", AGAIN, other), "lightgbm", 1)
     parts = [trained.folds["lightgbm"][0], foreign]
@@ -90,14 +90,14 @@ def test_gather_refuses_folds_of_another_training_set(own_shop, trained):
         gather_folds(own_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
 
 
-def test_gather_refuses_folds_of_two_models(own_shop, trained):
+def test_gather_refuses_folds_of_two_models(own_shop: Workshop, trained: Trained) -> None:
     other = fit_fold_of(own_shop.task("again", OTHER_LEAVES, trained.training), "lightgbm", 1)
     parts = [trained.folds["lightgbm"][0], other]
     with pytest.raises(IncompleteFolds, match="2 different models"):
         gather_folds(own_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
 
 
-def test_an_ensemble_refuses_models_of_another_training_set(own_shop, trained):
+def test_an_ensemble_refuses_models_of_another_training_set(own_shop: Workshop, trained: Trained) -> None:
     other = own_shop.training_set("again", AGAIN)
     with pytest.raises(
         OtherTrainingSet,
@@ -106,13 +106,13 @@ def test_an_ensemble_refuses_models_of_another_training_set(own_shop, trained):
         build_ensemble(own_shop.task("again", AGAIN, other), trained.models)
 
 
-def test_the_gate_refuses_an_ensemble_of_another_training_set(own_shop, trained):
+def test_the_gate_refuses_an_ensemble_of_another_training_set(own_shop: Workshop, trained: Trained) -> None:
     other = own_shop.training_set("again", AGAIN)
     with pytest.raises(OtherTrainingSet, match="again/ensemble was made from another training set"):
         decide_promotion("again", trained.ensemble, other, own_shop.store, own_shop.promoted)
 
 
-def test_the_bundle_predicts_probabilities_that_rank(trained):
+def test_the_bundle_predicts_probabilities_that_rank(trained: Trained) -> None:
     rows = TrainingRows.of(trained.training)
     bundle = load_bundle(trained.ensemble)
     predicted = bundle.predict(rows.values)
@@ -121,7 +121,7 @@ def test_the_bundle_predicts_probabilities_that_rank(trained):
     assert metrics.auc(rows.labels, predicted) > 0.7
 
 
-def test_the_leaderboard_holds_every_model_and_what_it_must_beat(trained):
+def test_the_leaderboard_holds_every_model_and_what_it_must_beat(trained: Trained) -> None:
     board = {row["model"]: row for row in evaluation_of(trained.ensemble)["leaderboard"]}
     assert set(board) == {"lightgbm", "network", "ensemble", "one-column rule", "logistic regression", "random"}
     assert [row["log_loss"] for row in board.values()] == sorted(row["log_loss"] for row in board.values())
@@ -131,7 +131,7 @@ def test_the_leaderboard_holds_every_model_and_what_it_must_beat(trained):
     assert board["one-column rule"]["note"]
 
 
-def test_figures_by_date_are_those_of_the_rows_of_that_date(trained):
+def test_figures_by_date_are_those_of_the_rows_of_that_date(trained: Trained) -> None:
     import pyarrow.parquet as pq
 
     kept = pq.ParquetFile(trained.ensemble.path("out_of_fold.parquet")).read().to_pandas()
@@ -144,7 +144,7 @@ def test_figures_by_date_are_those_of_the_rows_of_that_date(trained):
 
 
 @pytest.mark.slow
-def test_figures_by_date_carry_business_dates(tmp_path):
+def test_figures_by_date_carry_business_dates(tmp_path: Path) -> None:
     entity = replace(CATALOG.entities["customer"], timezone="Europe/Berlin")
     catalog = replace(CATALOG, entities={**CATALOG.entities, "customer": entity})
     workshop = Workshop(tmp_path, publish(tmp_path, catalog, {"orders": customers_orders()}))
@@ -154,7 +154,7 @@ def test_figures_by_date_carry_business_dates(tmp_path):
     ] == ["1998-01-15", "1998-04-15"]
 
 
-def test_nothing_in_the_store_is_a_pickle_and_no_file_names_the_machine(shared_shop, trained):
+def test_nothing_in_the_store_is_a_pickle_or_names_the_machine(shared_shop: Workshop, trained: Trained) -> None:
     folder = Path(trained.ensemble.folder())
     names = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert names <= {".json", ".txt", ".safetensors", ".parquet"}

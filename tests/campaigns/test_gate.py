@@ -11,7 +11,7 @@ import pytest
 from platform_assets.campaigns.promotion.gate import DECISION_FILE, NotPromoted
 from platform_assets.campaigns.registry.promoted import NothingPromoted
 from platform_assets.data.features.registry import GROUPS
-from tests.campaigns.conftest import AGAIN
+from tests.campaigns.conftest import AGAIN, Trained
 from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, at, campaign, fans, write_teacher
 
 # Orders of the last seven days only: better than chance here, far from enough.
@@ -29,7 +29,7 @@ def register(workshop: Workshop) -> str:
     return (workshop.folder / "artifacts" / "promoted" / "again.json").read_text()
 
 
-def test_labels_that_mean_nothing_are_refused_and_nothing_is_promoted(shared_cinema, tmp_path):
+def test_labels_that_mean_nothing_are_refused_and_nothing_is_promoted(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = replace(shared_cinema, folder=tmp_path)
     draw = random.Random(4)
     write_teacher(
@@ -45,7 +45,7 @@ def test_labels_that_mean_nothing_are_refused_and_nothing_is_promoted(shared_cin
         assert workshop.promoted.all("fans") == []
 
 
-def test_labels_that_mean_something_are_promoted(shared_cinema, tmp_path):
+def test_labels_that_mean_something_are_promoted(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = replace(shared_cinema, folder=tmp_path)
     write_teacher(
         workshop.teachers,
@@ -54,7 +54,7 @@ def test_labels_that_mean_something_are_promoted(shared_cinema, tmp_path):
     assert workshop.train("fans", fans(features=["genres"])).decision.metadata["outcome"] == "promoted"
 
 
-def test_the_first_model_better_than_chance_is_promoted_from_its_scoring_date_on(shared_shop, trained):
+def test_a_first_model_better_than_chance_is_promoted_from_its_date(shared_shop: Workshop, trained: Trained) -> None:
     assert trained.decision.metadata["outcome"] == "promoted"
     assert "first model of this campaign" in trained.decision.metadata["reason"]
     [promotion] = shared_shop.promoted.all("again")
@@ -65,7 +65,7 @@ def test_the_first_model_better_than_chance_is_promoted_from_its_scoring_date_on
     assert decided["figures"]["challenger_auc"] == trained.ensemble.metadata["auc"]
 
 
-def test_a_worse_challenger_keeps_the_champion(own_shop):
+def test_a_worse_challenger_keeps_the_champion(own_shop: Workshop) -> None:
     before = register(own_shop)
     decision = own_shop.train("again", WEAK, PAST).decision
     assert decision.metadata["outcome"] == "kept"
@@ -75,7 +75,7 @@ def test_a_worse_challenger_keeps_the_champion(own_shop):
     assert register(own_shop) == before
 
 
-def test_a_challenger_no_better_than_chance_keeps_the_champion(own_shop):
+def test_a_challenger_no_better_than_chance_keeps_the_champion(own_shop: Workshop) -> None:
     before = register(own_shop)
     decision = own_shop.train("again", BLIND, PAST).decision
     assert decision.metadata["outcome"] == "kept"
@@ -83,14 +83,14 @@ def test_a_challenger_no_better_than_chance_keeps_the_champion(own_shop):
     assert register(own_shop) == before
 
 
-def test_the_champion_asked_about_again_gets_the_same_decision_and_no_second_entry(own_shop, trained):
+def test_the_champion_asked_again_gets_its_decision_and_no_second_entry(own_shop: Workshop, trained: Trained) -> None:
     before = register(own_shop)
     again = own_shop.train("again", AGAIN, PAST)
     assert again.decision.ref == trained.decision.ref
     assert register(own_shop) == before
 
 
-def test_a_good_challenger_of_the_same_date_takes_its_place_and_may_lose_it_again(own_shop, trained):
+def test_a_good_challenger_of_that_date_takes_its_place_and_may_lose_it(own_shop: Workshop, trained: Trained) -> None:
     as_good = {**TREES_AND_NETWORK, "network": {**TREES_AND_NETWORK["network"], "weight_decay": 0.05}}
     other = own_shop.train("again", campaign(advanced={"models": as_good}), PAST)
     assert other.ensemble.ref != trained.ensemble.ref
@@ -101,7 +101,7 @@ def test_a_good_challenger_of_the_same_date_takes_its_place_and_may_lose_it_agai
     assert [p.ensemble for p in own_shop.promoted.all("again")] == [trained.ensemble.ref]
 
 
-def test_a_later_model_joins_the_earlier_one_and_each_date_has_its_own(own_shop, trained):
+def test_a_later_model_joins_the_earlier_one_and_each_date_has_its_own(own_shop: Workshop, trained: Trained) -> None:
     later = own_shop.train("again", AGAIN)
     assert later.decision.metadata["outcome"] == "promoted"
     assert "on rows since its scoring date" in later.decision.metadata["reason"]
@@ -113,14 +113,14 @@ def test_a_later_model_joins_the_earlier_one_and_each_date_has_its_own(own_shop,
     assert promoted.require("again", LATEST).ensemble == later.ensemble.ref
 
 
-def test_a_replay_of_the_past_does_not_meet_a_later_champion(own_shop):
+def test_a_replay_of_the_past_does_not_meet_a_later_champion(own_shop: Workshop) -> None:
     earlier = own_shop.train("again", campaign(advanced={"models": {"logistic": {}}}), date(1998, 3, 15))
     assert "first model of this campaign" in earlier.decision.metadata["reason"]
     assert [p.score_at for p in own_shop.promoted.all("again")] == ["1998-03-15", PAST.isoformat()]
     assert own_shop.promoted.require("again", PAST).score_at == PAST.isoformat()
 
 
-def test_a_date_without_a_model_is_told_what_to_do(shared_shop, trained):
+def test_a_date_without_a_model_is_told_what_to_do(shared_shop: Workshop, trained: Trained) -> None:
     with pytest.raises(
         NothingPromoted,
         match="again cannot be scored as of 1998-04-01: its first promoted model is good from 1998-05-01 on; "

@@ -1,6 +1,7 @@
 """A training set is looked over before anything learns from it."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ def rows(**columns: np.ndarray) -> pa.Table:
     return pa.table(table | columns)
 
 
-def test_a_feature_that_is_the_label_is_refused_with_its_name(tmp_path) -> None:
+def test_a_feature_that_is_the_label_is_refused_with_its_name(tmp_path: Path) -> None:
     table = rows()
     leaking = table.append_column("answer", pa.array(table["label"].to_numpy() * 7.0))
     with pytest.raises(LeakFound, match=r"again: .*answer"):
@@ -33,20 +34,20 @@ def test_a_feature_that_is_the_label_is_refused_with_its_name(tmp_path) -> None:
     assert not (tmp_path / INSPECTION_FILE).exists()
 
 
-def test_a_feature_that_is_the_person_is_refused(tmp_path) -> None:
+def test_a_feature_that_is_the_person_is_refused(tmp_path: Path) -> None:
     table = rows()
     leaking = table.append_column("account", pa.array(table["customer_id"].to_numpy().astype(float)))
     with pytest.raises(LeakFound, match="account"):
         inspect("again", leaking, "customer_id", ["orders", "account"], tmp_path)
 
 
-def test_a_person_in_two_folds_is_refused(tmp_path) -> None:
+def test_a_person_in_two_folds_is_refused(tmp_path: Path) -> None:
     table = rows(fold=np.arange(2 * PEOPLE) % 7)
     with pytest.raises(EntitiesAcrossFolds, match="have rows in more than one fold"):
         inspect("again", table, "customer_id", ["orders"], tmp_path)
 
 
-def test_columns_that_tell_the_date_are_named_and_kept_with_the_training_set(tmp_path) -> None:
+def test_columns_that_tell_the_date_are_named_and_kept_with_the_training_set(tmp_path: Path) -> None:
     tenure = np.tile(np.random.default_rng(1).uniform(0, 50, PEOPLE), 2) + np.repeat([0.0, 90.0], PEOPLE)
     told = inspect("again", rows(tenure=tenure), "customer_id", ["orders", "tenure"], tmp_path)
     assert told == {"warnings": [], "ageing": ["tenure"]}

@@ -15,6 +15,7 @@ from platform_assets.campaigns.training.fold_artifacts import NO_USE, fit_fold_o
 from platform_assets.campaigns.training.members import members_of
 from platform_assets.campaigns.training.out_of_fold import folds_of
 from platform_assets.campaigns.training.watching import FILE, event_files
+from platform_assets.foundation.artifacts import Artifact
 from platform_assets.learning.portfolio import NothingFitted, auto_portfolio
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training
 from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, campaign
@@ -78,7 +79,7 @@ def test_a_run_ends_with_a_sentence_when_no_model_can_be_fitted(own_shop: Worksh
 def test_a_fit_ends_with_its_budget_and_a_larger_one_is_fitted_anew(own_shop: Workshop) -> None:
     training = own_shop.training_set("tight", campaign(), PAST)
 
-    def fold(seconds: int):
+    def fold(seconds: int) -> Artifact:
         spec = campaign(advanced={"models": SLOW, "cpu_seconds": seconds})
         return fit_fold_of(own_shop.task("tight", spec, training), "lightgbm", 0)
 

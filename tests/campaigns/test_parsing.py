@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.campaigns.declaration.parsing import read_campaign, read_campaigns
+from platform_assets.campaigns.declaration.parsing import CampaignFile, read_campaign, read_campaigns
 from platform_assets.campaigns.declaration.spec import CampaignSpec, json_schema
 from platform_assets.environment import PACKAGE
 from platform_assets.foundation.execution.profiles import read_profiles
@@ -25,7 +25,7 @@ attributes:
 """
 
 
-def read(tmp_path: Path, text: str, name: str = "again"):
+def read(tmp_path: Path, text: str, name: str = "again") -> CampaignFile:
     path = tmp_path / name / "defs.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
@@ -39,7 +39,7 @@ def complaint(tmp_path: Path, old: str, new: str) -> str:
     return str(file.error).removeprefix(str(file.path))
 
 
-def test_the_short_form_is_a_whole_campaign(tmp_path):
+def test_the_short_form_is_a_whole_campaign(tmp_path: Path) -> None:
     file = read(tmp_path, MINIMAL)
     assert file.error is None
     spec = file.spec
@@ -52,7 +52,7 @@ def test_the_short_form_is_a_whole_campaign(tmp_path):
     assert set(spec.advanced.models) == {"lightgbm", "network"}
 
 
-def test_everything_can_be_stated(tmp_path):
+def test_everything_can_be_stated(tmp_path: Path) -> None:
     text = """\
 type: platform_assets.components.Campaign
 attributes:
@@ -123,11 +123,11 @@ attributes:
         ("  owner: crm@example.com\n", "", "owner: is missing"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_line_key_and_the_nearest_right_word(tmp_path, old, new, said):
+def test_a_mistake_is_named_by_line_key_and_nearest_right_word(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert said in complaint(tmp_path, old, new)
 
 
-def test_a_mistake_in_one_variant_says_nothing_of_the_others(tmp_path):
+def test_a_mistake_in_one_variant_says_nothing_of_the_others(tmp_path: Path) -> None:
     said = complaint(tmp_path, "event: orders, within: 90d", "teacher: fans.txt, withn: 90d")
     assert [line.split(":")[2].strip() for line in f"{said}".replace(str(tmp_path), "").splitlines()] == [
         "label.teacher",
@@ -136,20 +136,20 @@ def test_a_mistake_in_one_variant_says_nothing_of_the_others(tmp_path):
     ]
 
 
-def test_a_resource_profile_can_be_named_alone(tmp_path):
+def test_a_resource_profile_can_be_named_alone(tmp_path: Path) -> None:
     file = read(tmp_path, MINIMAL + "  advanced: {resources: gpu}\n")
     assert file.spec is not None, file.error
     assert (file.spec.advanced.resources.profile, file.spec.advanced.resources.spot) == ("gpu", True)
 
 
-def test_a_teacher_campaign_cannot_also_state_training_dates(tmp_path):
+def test_a_teacher_campaign_cannot_also_state_training_dates(tmp_path: Path) -> None:
     text = MINIMAL.replace("{event: orders, within: 90d}", "{teacher: fans.csv, within: 28d}").replace(
         "schedule: weekly", "train: {snapshots: 3}"
     )
     assert "leave out `train`" in str(read(tmp_path, text).error)
 
 
-def test_one_broken_file_does_not_hide_the_others(tmp_path):
+def test_one_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
     read(tmp_path, MINIMAL, "good")
     read(tmp_path, MINIMAL.replace("owner", "ownr"), "bad")
     read(tmp_path, "type: [", "worse")
@@ -158,7 +158,7 @@ def test_one_broken_file_does_not_hide_the_others(tmp_path):
     assert set(files) == {"good", "bad", "worse"}
 
 
-def test_the_schema_describes_every_field_for_editors():
+def test_the_schema_describes_every_field_for_editors() -> None:
     schema = json_schema()
     assert json.dumps(schema)
     models = [schema["properties"]["attributes"], *schema["$defs"].values()]
@@ -168,6 +168,6 @@ def test_the_schema_describes_every_field_for_editors():
     assert undescribed == []
 
 
-def test_the_schema_that_editors_read_is_the_one_the_code_has():
+def test_the_schema_that_editors_read_is_the_one_the_code_has() -> None:
     kept = PACKAGE / "defs" / "campaign.schema.json"
     assert json.loads(kept.read_text()) == json_schema(), "run `make schema`"

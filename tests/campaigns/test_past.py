@@ -19,6 +19,7 @@ from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.out_of_fold import folds_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import FILE, build_training_set, question_of
+from platform_assets.foundation.artifacts import Artifact
 from tests.campaigns.worlds import LATEST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, fans, write_teacher
 
 EARLY = date(1997, 12, 1)
@@ -42,7 +43,7 @@ def later(world: Workshop) -> Trained:
     return world.train("later", LATER, LATEST)
 
 
-def column_of(training, name: str) -> np.ndarray:
+def column_of(training: Artifact, name: str) -> np.ndarray:
     return pq.read_table(training.path(FILE))[name].to_numpy()
 
 

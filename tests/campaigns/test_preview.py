@@ -2,22 +2,24 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from platform_assets.campaigns.training_sets.preview import preview_campaign, rendered
+from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.training_sets.preview import Preview, preview_campaign, rendered
 from platform_assets.campaigns.training_sets.training_set import TooFewPositives
 from platform_assets.learning.figures import metrics
 from tests.campaigns.test_training_set import ONE_DATE, few, read
 from tests.campaigns.worlds import WATERMARK, Workshop, at, campaign, fans, write_teacher
 
 
-def preview(workshop: Workshop, spec, name="again"):
+def preview(workshop: Workshop, spec: CampaignSpec, name: str = "again") -> Preview:
     return preview_campaign(name, spec, workshop.work)
 
 
 @pytest.mark.slow
-def test_it_counts_what_training_will_count(own_shop):
+def test_it_counts_what_training_will_count(own_shop: Workshop) -> None:
     spec = campaign(
         population="count(orders) >= 2",
         audience={"top": 30, "exclude": ["days_since(orders) < 30", "count(orders) > 10"]},
@@ -36,7 +38,7 @@ def test_it_counts_what_training_will_count(own_shop):
     assert auc == metrics.one_column_table(table.iloc[:, 4:], table["label"])["auc"].max()
 
 
-def test_it_counts_people_and_exclusions_as_of_the_scoring_date(tmp_path):
+def test_it_counts_people_and_exclusions_as_of_the_scoring_date(tmp_path: Path) -> None:
     workshop = few(tmp_path, 60)
     spec = campaign(
         train={"as_of": ["1998-03-02"]}, population="count(orders) = 1",
@@ -52,22 +54,22 @@ def test_it_counts_people_and_exclusions_as_of_the_scoring_date(tmp_path):
     ]
 
 
-def test_it_refuses_under_fifty_positives(tmp_path):
+def test_it_refuses_under_fifty_positives(tmp_path: Path) -> None:
     with pytest.raises(TooFewPositives, match="again: 49 positives among 400 rows; at least 50 are needed"):
         preview(few(tmp_path, 49), ONE_DATE)
 
 
 @pytest.mark.parametrize(("positives", "warned"), [(199, True), (200, False)])
-def test_it_warns_under_two_hundred_positives(tmp_path, positives, warned):
+def test_it_warns_under_two_hundred_positives(tmp_path: Path, positives: int, warned: bool) -> None:
     assert any("positives" in warning for warning in preview(few(tmp_path, positives), ONE_DATE).warnings) == warned
 
 
-def test_it_warns_of_a_date_with_one_class_only(tmp_path):
+def test_it_warns_of_a_date_with_one_class_only(tmp_path: Path) -> None:
     spec = campaign(train={"as_of": ["1997-07-01", "1998-03-02"]})
     assert "one class only as of 1997-07-01" in preview(few(tmp_path, 250), spec).warnings
 
 
-def test_it_tells_of_teacher_rows_left_out(shared_cinema, tmp_path):
+def test_it_tells_of_teacher_rows_left_out(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = replace(shared_cinema, folder=tmp_path)
     late = (WATERMARK - timedelta(days=1)).isoformat()
     rows = [{"viewer_id": n, "as_of": at(200).isoformat() if n > 5 else late, "label": n % 2} for n in range(1, 141)]
@@ -76,7 +78,7 @@ def test_it_tells_of_teacher_rows_left_out(shared_cinema, tmp_path):
     assert "5 teacher rows are left out: their 28 days are not over in the data" in seen.warnings
 
 
-def test_a_teacher_with_nothing_known_yet_is_refused_in_a_sentence(shared_cinema, tmp_path):
+def test_a_teacher_with_nothing_known_yet_is_refused_in_a_sentence(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = replace(shared_cinema, folder=tmp_path)
     write_teacher(
         workshop.teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": n % 2} for n in range(1, 141)]
@@ -85,7 +87,7 @@ def test_a_teacher_with_nothing_known_yet_is_refused_in_a_sentence(shared_cinema
         preview(workshop, fans(score_at="1997-09-01"), "fans")
 
 
-def test_it_reads_as_a_page(own_shop):
+def test_it_reads_as_a_page(own_shop: Workshop) -> None:
     page = rendered(preview(own_shop, campaign(audience={"top": "10%", "exclude": ["days_since(orders) < 30"]})))
     assert page.startswith("again: scores as of 1998-07-01 (exports cover everything before 1998-07-01")
     for part in ("population         400", "days_since(orders) < 30", "1998-05-02", "best one-column rule: "):

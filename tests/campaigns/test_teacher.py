@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
 from platform_assets.campaigns.training_sets.teacher import (
     NEGATIVES_PER_POSITIVE,
     TeacherError,
+    TeacherRows,
     opened_teacher,
     read_teacher,
 )
@@ -20,7 +22,8 @@ from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.campaigns.worlds import Workshop, at, fans, viewers, write_teacher
 from tests.data.features.conftest import CATALOG, START, WATERMARK, publish, rating, with_lag
 
-ROWS = [
+Rows = list[dict[str, object]]
+ROWS: Rows = [
     {"viewer_id": 2, "as_of": "1998-01-15T12:00:00Z", "label": 1},
     {"viewer_id": 1, "as_of": "1998-01-15T12:00:00Z", "label": 0},
     {"viewer_id": 1, "as_of": "1998-01-10T07:30:00+02:00", "label": 1},
@@ -33,22 +36,24 @@ def teachers(tmp_path: Path) -> Path:
     return tmp_path / "teachers"
 
 
-def read(world: Workshop, teachers: Path, rows=ROWS, **label):
+def read(world: Workshop, teachers: Path, rows: Rows = ROWS, **label: object) -> TeacherRows:
     write_teacher(teachers, rows)
     return read_teacher(fans(label), world.warehouse, teachers)
 
 
-def refusal(world: Workshop, teachers: Path, rows, kind=TeacherError, **label) -> str:
+def refusal(
+    world: Workshop, teachers: Path, rows: Rows, kind: type[ValueError] = TeacherError, /, **label: object
+) -> str:
     with pytest.raises(kind) as caught:
         read(world, teachers, rows, **label)
     return str(caught.value)
 
 
-def changed(row: int, **values) -> list[dict]:
+def changed(row: int, **values: object) -> Rows:
     return [{**given, **values} if number == row else given for number, given in enumerate(ROWS)]
 
 
-def test_a_file_is_read_as_instants_in_order_of_time_and_person(shared_cinema, teachers):
+def test_a_file_is_read_as_instants_in_order_of_time_and_person(shared_cinema: Workshop, teachers: Path) -> None:
     found = read(shared_cinema, teachers)
     assert found.table.schema == pa.schema(
         [("viewer_id", pa.int64()), ("as_of", pa.timestamp("us", "UTC")), ("label", pa.int64())]
@@ -58,18 +63,18 @@ def test_a_file_is_read_as_instants_in_order_of_time_and_person(shared_cinema, t
     assert found.set_aside == 0
 
 
-def test_csv_and_parquet_say_the_same(shared_cinema, teachers):
+def test_csv_and_parquet_say_the_same(shared_cinema: Workshop, teachers: Path) -> None:
     from_csv = read(shared_cinema, teachers).table
     pq.write_table(from_csv, teachers / "fans.parquet")
     assert read_teacher(fans({"teacher": "fans.parquet"}), shared_cinema.warehouse, teachers).table.equals(from_csv)
 
 
-def test_columns_may_stand_in_any_order_beside_others(shared_cinema, teachers):
+def test_columns_may_stand_in_any_order_beside_others(shared_cinema: Workshop, teachers: Path) -> None:
     rows = [{"note": "x", **dict(reversed(row.items()))} for row in ROWS]
     assert read(shared_cinema, teachers, rows).table.equals(read(shared_cinema, teachers).table)
 
 
-def test_a_date_is_its_midnight_where_the_business_is(shared_cinema, teachers):
+def test_a_date_is_its_midnight_where_the_business_is(shared_cinema: Workshop, teachers: Path) -> None:
     found = read(shared_cinema, teachers, changed(2, as_of="1998-01-10"))
     assert found.table["as_of"][0].as_py() == datetime(1998, 1, 10, 5, tzinfo=UTC)
     days = pa.table({"viewer_id": [1, 2], "as_of": pa.array([date(1998, 1, 10), date(1998, 6, 1)]), "label": [0, 1]})
@@ -81,7 +86,7 @@ def test_a_date_is_its_midnight_where_the_business_is(shared_cinema, teachers):
     ]
 
 
-def test_a_time_without_its_zone_is_refused(shared_cinema, teachers):
+def test_a_time_without_its_zone_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
     assert "fans.csv:4: as_of has no time zone in 1 rows" in refusal(
         shared_cinema, teachers, changed(2, as_of="1998-01-10 07:30:00")
     )
@@ -94,7 +99,7 @@ def test_a_time_without_its_zone_is_refused(shared_cinema, teachers):
 
 
 @pytest.mark.parametrize("column", ["viewer_id", "as_of", "label"])
-def test_a_missing_column_is_named(shared_cinema, teachers, column):
+def test_a_missing_column_is_named(shared_cinema: Workshop, teachers: Path, column: str) -> None:
     rows = [{name: value for name, value in row.items() if name != column} for row in ROWS]
     said = refusal(shared_cinema, teachers, rows)
     assert f"fans.csv: has no column {column}; it needs viewer_id, as_of, label and has" in said
@@ -114,19 +119,21 @@ def test_a_missing_column_is_named(shared_cinema, teachers, column):
         ({"label": -1}, "fans.csv:3: label is neither 0 nor 1 in 1 rows"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_its_line(shared_cinema, teachers, values, said):
+def test_what_cannot_be_read_is_named_with_its_line(
+    shared_cinema: Workshop, teachers: Path, values: dict[str, object], said: str
+) -> None:
     message = refusal(shared_cinema, teachers, changed(1, **values))
     assert said in message
     assert "anna" not in message
 
 
-def test_whole_numbers_written_as_decimals_are_read(shared_cinema, teachers):
+def test_whole_numbers_written_as_decimals_are_read(shared_cinema: Workshop, teachers: Path) -> None:
     assert read(shared_cinema, teachers, changed(0, label="1.0", viewer_id="2.0")).table.equals(
         read(shared_cinema, teachers).table
     )
 
 
-def test_a_fraction_in_a_parquet_column_is_refused(shared_cinema, teachers):
+def test_a_fraction_in_a_parquet_column_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
     teachers.mkdir()
     table = pa.table(
         {"viewer_id": [1, 2], "as_of": pa.array([at(1), at(2)], pa.timestamp("us", "UTC")), "label": [0.4, 1.0]}
@@ -136,30 +143,30 @@ def test_a_fraction_in_a_parquet_column_is_refused(shared_cinema, teachers):
         read_teacher(fans({"teacher": "fans.parquet"}), shared_cinema.warehouse, teachers)
 
 
-def test_repeated_rows_are_refused_whatever_their_label(shared_cinema, teachers):
+def test_repeated_rows_are_refused_whatever_their_label(shared_cinema: Workshop, teachers: Path) -> None:
     said = refusal(
         shared_cinema, teachers, [*ROWS, {**ROWS[0], "label": 0}, {**ROWS[1], "as_of": "1998-01-15T13:00:00+01:00"}]
     )
     assert "2 rows repeat a (viewer_id, as_of) that stands in the file already" in said
 
 
-def test_unknown_people_are_counted_not_named(shared_cinema, teachers):
+def test_unknown_people_are_counted_not_named(shared_cinema: Workshop, teachers: Path) -> None:
     said = refusal(shared_cinema, teachers, [*ROWS, {"viewer_id": 987654, "as_of": "1998-01-15T12:00:00Z", "label": 0}])
     assert "1 of 4 rows name a viewer_id that viewers does not hold" in said
     assert "987654" not in said
 
 
-def test_positives_only_are_refused_with_the_way_out(shared_cinema, teachers):
+def test_positives_only_are_refused_with_the_way_out(shared_cinema: Workshop, teachers: Path) -> None:
     said = refusal(shared_cinema, teachers, changed(1, label=1))
     assert "label is 1 in every row" in said
     assert "negatives: sample_population" in said
 
 
-def test_negatives_only_are_refused(shared_cinema, teachers):
+def test_negatives_only_are_refused(shared_cinema: Workshop, teachers: Path) -> None:
     assert "label is never 1" in refusal(shared_cinema, teachers, [{**row, "label": 0} for row in ROWS])
 
 
-def test_an_empty_file_is_refused(shared_cinema, teachers):
+def test_an_empty_file_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
     teachers.mkdir()
     (teachers / "fans.csv").write_text("viewer_id,as_of,label\n")
     for label in ({}, SAMPLED):
@@ -167,14 +174,14 @@ def test_an_empty_file_is_refused(shared_cinema, teachers):
             read_teacher(fans(label), shared_cinema.warehouse, teachers)
 
 
-def test_a_file_that_is_no_parquet_is_refused(shared_cinema, teachers):
+def test_a_file_that_is_no_parquet_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
     teachers.mkdir()
     (teachers / "fans.parquet").write_text("viewer_id,as_of,label\n")
     with pytest.raises(TeacherError, match=r"fans\.parquet: cannot be read as parquet"):
         read_teacher(fans({"teacher": "fans.parquet"}), shared_cinema.warehouse, teachers)
 
 
-def test_the_last_known_instant_is_accepted_and_one_second_later_is_not(shared_cinema, teachers):
+def test_the_last_known_instant_is_accepted_and_a_second_later_is_not(shared_cinema: Workshop, teachers: Path) -> None:
     newest = WATERMARK - timedelta(days=28)
     assert read(shared_cinema, teachers, changed(0, as_of=newest.isoformat())).set_aside == 0
     late = changed(0, as_of=(newest + timedelta(seconds=1)).isoformat())
@@ -185,14 +192,18 @@ def test_the_last_known_instant_is_accepted_and_one_second_later_is_not(shared_c
     assert (found.table.num_rows, found.set_aside) == (2, 1)
 
 
-def test_when_every_positive_is_set_aside_the_refusal_says_so_with_and_without_sampling(shared_cinema, teachers):
+def test_when_every_positive_is_set_aside_the_refusal_says_so_with_and_without_sampling(
+    shared_cinema: Workshop, teachers: Path
+) -> None:
     late = (WATERMARK - timedelta(days=1)).isoformat()
     rows = [{"viewer_id": n, "as_of": late, "label": 1} for n in (1, 2)]
     for label in ({}, SAMPLED):
         assert "label is never 1" in refusal(shared_cinema, teachers, rows, immature="set_aside", **label)
 
 
-def test_sampled_negatives_are_four_for_each_positive_at_its_time_and_no_one_positive(shared_cinema, teachers):
+def test_sampled_negatives_are_four_for_each_positive_at_its_time_and_no_one_positive(
+    shared_cinema: Workshop, teachers: Path
+) -> None:
     moments = [at(day).isoformat() for day in (150, 200)]
     rows = [{"viewer_id": n, "as_of": moments[n % 2], "label": 1} for n in range(1, 21)]
     table = read(shared_cinema, teachers, rows, **SAMPLED).table
@@ -205,7 +216,7 @@ def test_sampled_negatives_are_four_for_each_positive_at_its_time_and_no_one_pos
     assert len({(row["viewer_id"], row["as_of"]) for row in table.to_pylist()}) == table.num_rows
 
 
-def test_sampling_is_the_same_in_every_run_and_another_with_another_seed(shared_cinema, teachers):
+def test_sampling_is_the_same_in_every_run_but_for_another_seed(shared_cinema: Workshop, teachers: Path) -> None:
     write_teacher(teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": 1} for n in range(1, 11)])
     fresh = DuckDBWarehouse(CATALOG, shared_cinema.warehouse.marts)
     first, second = (
@@ -216,7 +227,7 @@ def test_sampling_is_the_same_in_every_run_and_another_with_another_seed(shared_
     assert not read_teacher(reseeded, fresh, teachers).table.equals(first)
 
 
-def test_nobody_is_sampled_before_they_are_known(tmp_path, teachers):
+def test_nobody_is_sampled_before_they_are_known(tmp_path: Path, teachers: Path) -> None:
     catalog = with_lag(CATALOG, "ratings", timedelta(days=2))
     rows = [rating(n, n, day) for n, day in ((1, 1), (2, 97.9), (3, 98), (4, 99), (5, 100), (6, 101))]
     warehouse = publish(tmp_path, catalog, {"ratings": rows, "viewers": viewers(6)})
@@ -225,7 +236,7 @@ def test_nobody_is_sampled_before_they_are_known(tmp_path, teachers):
     assert [(row["viewer_id"], row["label"]) for row in table.to_pylist()] == [(1, 1), (2, 0)]
 
 
-def test_a_positive_whose_row_is_set_aside_is_not_sampled_as_a_negative(tmp_path, teachers):
+def test_a_positive_whose_row_is_set_aside_is_not_sampled_as_a_negative(tmp_path: Path, teachers: Path) -> None:
     warehouse = publish(tmp_path, CATALOG, {"ratings": [rating(n, n, 1) for n in (1, 2, 3)], "viewers": viewers(3)})
     late = (WATERMARK - timedelta(days=1)).isoformat()
     write_teacher(
@@ -236,13 +247,13 @@ def test_a_positive_whose_row_is_set_aside_is_not_sampled_as_a_negative(tmp_path
     assert [(row["viewer_id"], row["label"]) for row in table.to_pylist()] == [(1, 1), (3, 0)]
 
 
-def test_a_file_with_negatives_is_not_given_more(shared_cinema, teachers):
+def test_a_file_with_negatives_is_not_given_more(shared_cinema: Workshop, teachers: Path) -> None:
     assert "holds negatives of its own; leave out `negatives: sample_population`" in refusal(
         shared_cinema, teachers, ROWS, **SAMPLED
     )
 
 
-def test_a_path_that_leaves_the_folder_is_refused(shared_cinema, teachers):
+def test_a_path_that_leaves_the_folder_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
     write_teacher(teachers.parent, ROWS, "elsewhere.csv")
     (teachers / "team").mkdir(parents=True)
     (teachers / "link.csv").symlink_to(teachers.parent / "elsewhere.csv")
@@ -251,12 +262,12 @@ def test_a_path_that_leaves_the_folder_is_refused(shared_cinema, teachers):
             open_file(fans({"teacher": name}), teachers)
 
 
-def open_file(spec, teachers) -> str:
+def open_file(spec: CampaignSpec, teachers: Path) -> str:
     with opened_teacher(spec, teachers) as file:
         return str(file)
 
 
-def test_an_absent_file_brings_the_nearest_name(shared_cinema, teachers):
+def test_an_absent_file_brings_the_nearest_name(shared_cinema: Workshop, teachers: Path) -> None:
     write_teacher(teachers, ROWS, "team/scifi_fans.csv")
     with pytest.raises(
         TeacherError, match=r'team/scifi_fan\.csv: no such file in .*did you mean "team/scifi_fans\.csv"\?'
@@ -267,7 +278,7 @@ def test_an_absent_file_brings_the_nearest_name(shared_cinema, teachers):
         open_file(fans(), teachers / "never_made")
 
 
-def test_people_named_by_text_are_read_as_text(tmp_path, teachers):
+def test_people_named_by_text_are_read_as_text(tmp_path: Path, teachers: Path) -> None:
     assert START < WATERMARK
     teachers.mkdir()
     schema = pa.schema(

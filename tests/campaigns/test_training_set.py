@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,13 +18,14 @@ from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.data.quality import AuditFailed
-from tests.campaigns.worlds import PAST, Workshop, at, campaign, customers_orders, fans, shop, write_teacher
+from platform_assets.foundation.artifacts import Artifact
+from tests.campaigns.worlds import PAST, Trained, Workshop, at, campaign, customers_orders, fans, shop, write_teacher
 from tests.data.features.conftest import CATALOG, WATERMARK, order, publish
 
 DAYS = (date(1998, 1, 1), date(1998, 3, 2))
 
 
-def read(training):
+def read(training: Artifact) -> pa.Table:
     return pq.ParquetFile(training.path(FILE)).read()
 
 
@@ -35,11 +38,11 @@ def count_of_training_sets(workshop: Workshop) -> int:
 
 
 @pytest.fixture
-def workshop(tmp_path) -> Workshop:
+def workshop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path, shop(tmp_path))
 
 
-def test_columns_stand_in_their_order_and_rows_by_time_and_person(trained):
+def test_columns_stand_in_their_order_and_rows_by_time_and_person(trained: Trained) -> None:
     table = read(trained.training)
     assert table.column_names == ["customer_id", "as_of", "label", "fold", *feature_names(campaign())]
     pairs = list(zip(table["as_of"].to_pylist(), table["customer_id"].to_pylist(), strict=True))
@@ -47,7 +50,7 @@ def test_columns_stand_in_their_order_and_rows_by_time_and_person(trained):
     assert {when.date() for when, _ in pairs} == set(DAYS)
 
 
-def test_labels_and_features_are_those_of_each_row_s_own_date(shared_shop, trained):
+def test_labels_and_features_are_those_of_each_row_s_own_date(shared_shop: Workshop, trained: Trained) -> None:
     table, spec, warehouse = read(trained.training), campaign(), shared_shop.warehouse
     for day in DAYS:
         instant = instant_of(day, "UTC")
@@ -61,13 +64,13 @@ def test_labels_and_features_are_those_of_each_row_s_own_date(shared_shop, train
         assert own.select(feature_names(spec)).equals(features.select(feature_names(spec)))
 
 
-def test_a_person_is_in_one_fold_at_every_date(trained):
+def test_a_person_is_in_one_fold_at_every_date(trained: Trained) -> None:
     table = read(trained.training).select(["customer_id", "fold"]).to_pandas()
     assert table.groupby("customer_id")["fold"].nunique().max() == 1
     assert set(table["fold"]) == {0, 1}
 
 
-def test_metadata_counts_people_and_positives_by_date(trained):
+def test_metadata_counts_people_and_positives_by_date(trained: Trained) -> None:
     table, told = read(trained.training).to_pandas(), trained.training.metadata
     assert told["score_at"] == PAST.isoformat()
     assert told["as_of"] == [day.isoformat() for day in DAYS]
@@ -80,7 +83,7 @@ def test_metadata_counts_people_and_positives_by_date(trained):
     }
 
 
-def test_metadata_names_business_dates_east_of_greenwich_too(tmp_path):
+def test_metadata_names_business_dates_east_of_greenwich_too(tmp_path: Path) -> None:
     entity = replace(CATALOG.entities["customer"], timezone="Europe/Berlin")
     catalog = replace(CATALOG, entities={**CATALOG.entities, "customer": entity})
     workshop = Workshop(tmp_path, publish(tmp_path, catalog, {"orders": customers_orders(200)}))
@@ -88,14 +91,14 @@ def test_metadata_names_business_dates_east_of_greenwich_too(tmp_path):
     assert workshop.training_set("again", spec).metadata["as_of"] == ["1998-01-15", "1998-04-15"]
 
 
-def test_the_second_call_finds_what_the_first_one_made(own_shop, trained):
+def test_the_second_call_finds_what_the_first_one_made(own_shop: Workshop, trained: Trained) -> None:
     again = own_shop.training_set("again", campaign(), PAST)
     assert again.hit
     assert again.ref == trained.training.ref
     assert again.reason == "same code, settings and inputs"
 
 
-def test_models_audience_and_schedule_do_not_touch_the_training_set(own_shop):
+def test_models_audience_and_schedule_do_not_touch_the_training_set(own_shop: Workshop) -> None:
     spec = campaign(
         audience={"top": 5},
         value=3,
@@ -116,13 +119,15 @@ def test_models_audience_and_schedule_do_not_touch_the_training_set(own_shop):
         ({"advanced": {"feature_selection": {"drop": ["orders_7d"]}}}, "settings changed: features"),
     ],
 )
-def test_what_it_is_made_from_makes_it_again_and_says_what_changed(own_shop, changes, told):
+def test_what_it_is_made_from_makes_it_again_and_says_what_changed(
+    own_shop: Workshop, changes: dict[str, object], told: str
+) -> None:
     made = own_shop.training_set("again", campaign(**changes), PAST)
     assert not made.hit
     assert told in made.reason
 
 
-def test_events_after_the_last_horizon_leave_it_as_it_is(workshop):
+def test_events_after_the_last_horizon_leave_it_as_it_is(workshop: Workshop) -> None:
     first = workshop.training_set("again", campaign(), PAST)
     later = [*customers_orders(), *(order(90_000 + n, n, (PAST - date(1997, 6, 1)).days + 1) for n in range(1, 300))]
     workshop = Workshop(
@@ -134,7 +139,7 @@ def test_events_after_the_last_horizon_leave_it_as_it_is(workshop):
 
 
 @pytest.mark.slow
-def test_a_late_event_within_the_horizon_makes_it_again(workshop):
+def test_a_late_event_within_the_horizon_makes_it_again(workshop: Workshop) -> None:
     first = workshop.training_set("again", campaign(), PAST)
     silent = next(
         row["customer_id"] for row in read(first).to_pylist() if row["label"] == 0 and row["as_of"].date() == DAYS[1]
@@ -148,7 +153,7 @@ def test_a_late_event_within_the_horizon_makes_it_again(workshop):
     assert [(row["customer_id"], row["label"], row["as_of"].date()) for row in changed] == [(silent, 1, DAYS[1])]
 
 
-def test_a_failed_audit_of_its_features_publishes_nothing(tmp_path):
+def test_a_failed_audit_of_its_features_publishes_nothing(tmp_path: Path) -> None:
     bad = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
     workshop = Workshop(tmp_path, shop(tmp_path, orders=bad))
     with pytest.raises(AuditFailed, match="order_windows: audit failed"):
@@ -156,7 +161,7 @@ def test_a_failed_audit_of_its_features_publishes_nothing(tmp_path):
     assert count_of_training_sets(workshop) == 0
 
 
-def test_a_failed_audit_of_its_own_publishes_nothing(workshop, monkeypatch):
+def test_a_failed_audit_of_its_own_publishes_nothing(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     from platform_assets.campaigns.training_sets import training_set
     from platform_assets.data.quality import Allowed
 
@@ -166,7 +171,7 @@ def test_a_failed_audit_of_its_own_publishes_nothing(workshop, monkeypatch):
     assert count_of_training_sets(workshop) == 0
 
 
-def few(tmp_path, positives: int, people: int = 400) -> Workshop:
+def few(tmp_path: Path, positives: int, people: int = 400) -> Workshop:
     """Everyone ordered on day 10; `positives` of them again within 60 days of 1998-03-02."""
     rows = [order(n, n, 10) for n in range(1, people + 1)]
     rows += [order(1000 + n, n, 280) for n in range(1, positives + 1)]
@@ -176,33 +181,33 @@ def few(tmp_path, positives: int, people: int = 400) -> Workshop:
 ONE_DATE = campaign(train={"as_of": ["1998-03-02"]})
 
 
-def test_fewer_than_fifty_positives_are_refused_and_nothing_is_published(tmp_path):
+def test_fewer_than_fifty_positives_are_refused_and_nothing_is_published(tmp_path: Path) -> None:
     workshop = few(tmp_path, 49)
     with pytest.raises(TooFewPositives, match="again: 49 positives among 400 rows; at least 50 are needed"):
         workshop.training_set("again", ONE_DATE)
     assert count_of_training_sets(workshop) == 0
 
 
-def test_fewer_than_fifty_negatives_are_refused(tmp_path):
+def test_fewer_than_fifty_negatives_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TooFewPositives, match="again: 49 negatives among 150 rows"):
         few(tmp_path, 101, 150).training_set("again", ONE_DATE)
 
 
 @pytest.mark.parametrize(("positives", "warnings"), [(50, 1), (199, 1), (200, 0)])
-def test_fewer_than_two_hundred_positives_are_a_warning(tmp_path, positives, warnings):
+def test_fewer_than_two_hundred_positives_are_a_warning(tmp_path: Path, positives: int, warnings: int) -> None:
     told = few(tmp_path, positives).training_set("again", ONE_DATE).metadata["audit"]
     assert told["passed"]
     assert told["warnings"] == warnings
 
 
-def test_a_date_the_exports_do_not_cover_is_refused(shared_shop):
+def test_a_date_the_exports_do_not_cover_is_refused(shared_shop: Workshop) -> None:
     with pytest.raises(NotCovered, match="score_at 1998-07-02"):
         shared_shop.training_set("again", campaign(), date(1998, 7, 2))
     with pytest.raises(ImmatureLabel, match=r"train\.as_of 1998-06-01"):
         shared_shop.training_set("again", campaign(train={"as_of": ["1998-06-01"]}))
 
 
-def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(shared_cinema, tmp_path):
+def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = replace(shared_cinema, folder=tmp_path)
     rows = [{"viewer_id": n, "as_of": at(100 + n).isoformat(), "label": int(n % 2 == 0)} for n in range(1, 231)]
     write_teacher(workshop.teachers, rows)
@@ -216,7 +221,7 @@ def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(shared_cinema, tmp
     assert len(made.metadata["as_of"]) < 24
 
 
-def test_a_changed_teacher_file_makes_it_again(shared_cinema, tmp_path):
+def test_a_changed_teacher_file_makes_it_again(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = replace(shared_cinema, folder=tmp_path)
     rows = [{"viewer_id": n, "as_of": at(100).isoformat(), "label": n % 2} for n in range(1, 131)]
     spec = fans()
@@ -230,7 +235,7 @@ def test_a_changed_teacher_file_makes_it_again(shared_cinema, tmp_path):
     assert made.reason == "inputs changed: teacher file"
 
 
-def test_a_teacher_whose_labels_are_all_later_than_the_scoring_date_is_refused(shared_cinema, tmp_path):
+def test_a_teacher_with_labels_after_the_scoring_date_only_is_refused(shared_cinema: Workshop, tmp_path: Path) -> None:
     workshop = replace(shared_cinema, folder=tmp_path)
     write_teacher(
         workshop.teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": n % 2} for n in range(1, 131)]
@@ -240,7 +245,7 @@ def test_a_teacher_whose_labels_are_all_later_than_the_scoring_date_is_refused(s
 
 
 @pytest.mark.slow
-def test_rows_before_a_date_are_all_that_decide(tmp_path):
+def test_rows_before_a_date_are_all_that_decide(tmp_path: Path) -> None:
     """The set made from everything equals the set made from an export that ends at its scoring date."""
     whole, early = Workshop(tmp_path / "whole", shop(tmp_path / "whole")), tmp_path / "early"
     cut = Workshop(early, publish(early, CATALOG, {"orders": rows_before(PAST)}, instant_of(PAST, "UTC")))

@@ -20,9 +20,10 @@ from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
 from tests.data.features.conftest import CATALOG, START, WATERMARK, order, publish, rating
 
+Campaigns = Mapping[str, CampaignSpec]
 LAST_DAY = (WATERMARK - START).days
 TREES = {"lightgbm": {"learning_rate": 0.1, "max_iterations": 60, "unvalidated_iterations": 60}}
-TREES_AND_NETWORK = {**TREES, "network": {"max_epochs": 3, "unvalidated_epochs": 3}}
+TREES_AND_NETWORK: dict[str, dict[str, float]] = {**TREES, "network": {"max_epochs": 3, "unvalidated_epochs": 3}}
 # The latest date whose 60-day label is known at the watermark.
 PAST = date(1998, 5, 1)
 LATEST = date(1998, 7, 1)
@@ -31,7 +32,7 @@ LATEST = date(1998, 7, 1)
 def customers_orders(people: int = 400, seed: int = 7) -> list[dict[str, Any]]:
     """Orders of customers who differ in how often they order: those who ordered more will order more."""
     draw = random.Random(seed)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for person in range(1, people + 1):
         every = 1 / draw.gammavariate(0.9, 1 / 50)
         day = draw.uniform(0, 150)
@@ -54,7 +55,7 @@ def shop(folder: Path, people: int = 400, orders: Sequence[dict[str, Any]] | Non
 def viewers_ratings(people: int = 240, seed: int = 3) -> list[dict[str, Any]]:
     """Ratings of viewers of whom every third likes Sci-Fi and rates it high."""
     draw = random.Random(seed)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for person in range(1, people + 1):
         for _ in range(draw.randint(6, 14)):
             likes = person % 3 == 0 and draw.random() < 0.6

@@ -1,18 +1,16 @@
 #!/usr/bin/env bash
 # Builds the test cluster's programs: build.sh <folder>. The Kubernetes ones come from Debian 12's own source package
-# (4 minutes on a quiet machine with 2 cores, a no-op when they are there); etcd, kubectl and PostgreSQL are Debian's binaries.
+# (4 minutes on a quiet machine with 2 cores, a no-op when they are there); etcd is Debian's binary. kubectl, openssl and
+# PostgreSQL come from install_programs.sh.
 # The source package is fetched with lists of its own, signed by Debian's archive key: the machine's apt sources stay as they are.
 set -euo pipefail
 out=$(realpath -m "$1")
 # The one that the machine's own packages come from.
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Component: main' | head -n 1)}
 programs=(kube-apiserver kube-controller-manager kube-scheduler kubelet)
-postgres=/usr/lib/postgresql/15/bin/postgres
 
 missing() { for name in "$@"; do [[ -x $out/$name ]] || return 0; done; return 1; }
-if ! missing "${programs[@]}" etcd && command -v kubectl >/dev/null && command -v openssl >/dev/null && [[ -x $postgres ]]; then
-  exit 0
-fi
+missing "${programs[@]}" etcd || exit 0
 
 if [[ $(. /etc/os-release && echo "$ID$VERSION_ID") != debian12 ]]; then
   echo "The test cluster is built from Debian 12's packages, and this is not Debian 12. Tests take any other cluster:" \
@@ -26,23 +24,13 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 mkdir -p "$out"
 work=$(mktemp -d "$(dirname "$out")/build.XXXXXX")
-silenced=/etc/postgresql-common/createcluster.d/platform-test-cluster.conf
-trap 'rm -rf "$work" "$silenced"' EXIT
+trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 install() { apt-get install -qq --no-install-recommends "$@" >apt.log 2>&1 || { cat apt.log >&2; exit 1; }; }
 
 echo "Debian packages"
 apt-get update -qq
-command -v openssl >/dev/null || install openssl
-command -v kubectl >/dev/null || install kubernetes-client
-if [[ ! -x $postgres ]]; then
-  install postgresql-common
-  # Otherwise the package makes and starts a server of its own.
-  mkdir -p "$(dirname $silenced)"
-  echo "create_main_cluster = false" >$silenced
-  install postgresql-15
-fi
 if missing etcd; then
   # Unpacked and not installed: the package would start a service.
   apt-get -o APT::Sandbox::User=root download -qq etcd-server

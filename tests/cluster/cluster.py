@@ -34,7 +34,7 @@ class Cluster:
         self.apps, self.rbac = k.client.AppsV1Api(self.api), k.client.RbacAuthorizationV1Api(self.api)
         self.nodes: dict[str, Node] = {}
         self._plane = plane
-        self._images = plane and plane.folder / "images.json"
+        self._images = plane.folder / "images.json" if plane else None
 
     @property
     def own(self) -> bool:
@@ -79,7 +79,7 @@ class Cluster:
             time.sleep(0.25)
         return value
 
-    def pod(self, namespace: str, name: str) -> Any | None:
+    def pod(self, namespace: str, name: str) -> Any:
         """The pod as it is now; None when there is none."""
         try:
             return self.core.read_namespaced_pod(name, namespace)

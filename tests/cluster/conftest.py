@@ -8,6 +8,7 @@ import contextlib
 import secrets
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -58,14 +59,14 @@ def campaigns(cluster_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def alone(small_platform: Platform, campaigns: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def alone(small_environment: Environment, campaigns: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """Both campaigns trained and scored in one process, on DuckDB: no cluster, no bucket."""
     environment = local_environment(
         tmp_path_factory.mktemp("alone") / "data",
-        dbt_project=small_platform.environment.dbt_project,
+        dbt_project=small_environment.dbt_project,
         campaigns=campaigns,
     )
-    shutil.copytree(small_platform.environment.data, environment.data)
+    shutil.copytree(small_environment.data, environment.data)
     with dg.DagsterInstance.ephemeral() as instance:
         platform = Platform.of(environment, instance)
         for name in SHOP:
@@ -78,13 +79,12 @@ def alone(small_platform: Platform, campaigns: Path, tmp_path_factory: pytest.Te
 def platform(
     cluster: Cluster,
     emulators: Emulators | None,
-    small_platform: Platform,
+    small_environment: Environment,
     campaigns: Path,
     cluster_folder: Path,
     pytestconfig: pytest.Config,
 ) -> Iterator[Deployed]:
     """The platform deployed on the cluster, with the exports loaded and its marts built by a run of its own."""
-    given = small_platform.environment
     # As in the image: pods that compile the platform's modules would all do it again.
     assert compileall.compile_dir(PACKAGE, quiet=1)
     with contextlib.ExitStack() as stack:
@@ -93,12 +93,32 @@ def platform(
         for name, value in variables.items():
             patch.setenv(name, value)
         places = {"PLATFORM_DATA": str(cluster_folder / "data"), "PLATFORM_CAMPAIGNS_DIR": str(campaigns)}
-        environment = environment_from_variables(variables | places | {"PLATFORM_DBT_PROJECT": str(given.dbt_project)})
+        environment = environment_from_variables(
+            variables | places | {"PLATFORM_DBT_PROJECT": str(small_environment.dbt_project)}
+        )
         assert environment.cloud is not None
         assert all(made.good for made in prepare(BigQuery(environment.cloud)))
-        copy_exports(Path(given.exports), str(environment.exports))
-        files_at(environment.teachers).put_file(Path(given.teachers) / SCIFI_FILE, SCIFI_FILE)
+        copy_exports(Path(small_environment.exports), str(environment.exports))
+        files_at(environment.teachers).put_file(Path(small_environment.teachers) / SCIFI_FILE, SCIFI_FILE)
         told = variables | {"PLATFORM_CAMPAIGNS_DIR": str(campaigns), "PLATFORM_SCORING_SHARDS": "2"}
         running = stack.enter_context(deployed(cluster, environment, cluster_folder / "deployed", told))
         running.succeeds(running.launch("refresh_marts"))
         yield running
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Both shop campaigns from exports to audiences: the ids of the runs."""
+
+    train: dict[str, str]
+    score: str
+
+
+@pytest.fixture(scope="session")
+def ran(platform: Deployed) -> Ran:
+    train = {name: platform.launch(f"train_{name}") for name in SHOP}
+    for run in train.values():
+        platform.succeeds(run)
+    score = platform.launch("score_customer", partition=AS_OF)
+    platform.succeeds(score)
+    return Ran(train, score)

@@ -5,7 +5,6 @@ expected of them.
 """
 
 import contextlib
-import itertools
 import json
 import os
 import secrets
@@ -186,7 +185,7 @@ class Deployed:
 
     def ends(self, run: str, seconds: float) -> str:
         """Wait until a run has ended; its status."""
-        return str(until(f"run {run} has ended", lambda: self.status(run) in ENDED and self.status(run), seconds))
+        return str(until(f"run {run} has ended", lambda: (now := self.status(run)) in ENDED and now, seconds))
 
     def succeeds(self, run: str, seconds: float = 900) -> None:
         """Wait for a run's success. Raises NotSo with what its log says went wrong."""
@@ -255,10 +254,8 @@ class Deployed:
         kinds = DagsterEventType
         way = (kinds.STEP_WORKER_STARTING, kinds.STEP_WORKER_STARTED, kinds.STEP_START, kinds.STEP_SUCCESS)
         once = {step: of for step, of in events.items() if all(len(of.get(kind, ())) == 1 for kind in way)}
-        return [
-            (step, *(of[after][0] - of[before][0] for before, after in itertools.pairwise(way)))
-            for step, of in once.items()
-        ]
+        moments = {step: [of[kind][0] for kind in way] for step, of in once.items()}
+        return [(step, b - a, c - b, d - c) for step, (a, b, c, d) in moments.items()]
 
     def left_over(self) -> list[str]:
         """What runs have left behind: pods and Jobs that may still do something, leases and slots in a pool."""

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from tests.cluster.nodes import Node
 
 VARIABLE = "KUBECONFIG_FOR_TESTS"
+HERE = Path(__file__).resolve().parent
+BELOW_TMP = f"{HERE} is below /tmp, of which pods see another: tests on the cluster run in a checkout elsewhere"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("cluster", "Kubernetes")
     group.addoption("--require-cluster", action="store_true", help="fail instead of skip when it has not been built")
-    group.addoption("--kills", type=int, default=20, help="how much is lost while a campaign runs (default: 20)")
+    group.addoption("--kills", type=int, help="how much is lost while a campaign runs (default: 6; 20 with --deep)")
     group.addoption(
         "--kubeconfig",
         metavar="FILE",
@@ -35,10 +37,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker("cluster")
+    if not HERE.is_relative_to("/tmp") or config.getoption("--kubeconfig"):
+        return
+    refused = [item for item in items if item.get_closest_marker("cluster") or item.get_closest_marker("kubelet")]
+    if refused and config.getoption("--require-cluster"):
+        raise pytest.UsageError(BELOW_TMP)
+    for item in refused:
+        item.add_marker(pytest.mark.skip(reason=BELOW_TMP))
 
 
 @pytest.fixture(scope="session")

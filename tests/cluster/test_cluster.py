@@ -281,12 +281,12 @@ def test_a_readiness_probe_gates_endpoints_and_the_roll_out(cluster: Cluster, na
     script = "while [ ! -e /gate/open ]; do sleep 0.2; done; touch /tmp/ready; " + SLEEP
     probe = {"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1}
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
-    gate = {"volumes": [{"name": "gate", "persistentVolumeClaim": {"claimName": "gate"}}]}
+    gate = [{"name": "gate", "persistentVolumeClaim": {"claimName": "gate"}}]
     mount = {"volumeMounts": [{"name": "gate", "mountPath": "/gate"}]}
     cluster.apply(
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "gate"}, "spec": claim},
         service("slow", 9, 9),
-        deployment("slow", script, container={"readinessProbe": probe} | mount, **gate),
+        deployment("slow", script, container={"readinessProbe": probe} | mount, volumes=gate),
         namespace=namespace,
     )
 
@@ -296,7 +296,7 @@ def test_a_readiness_probe_gates_endpoints_and_the_roll_out(cluster: Cluster, na
 
     cluster.wait_for("the pod is an endpoint that is not ready", lambda: subset().get("notReadyAddresses"))
     assert not cluster.apps.read_namespaced_deployment("slow", namespace).status.ready_replicas
-    cluster.apply(pod("opens", "touch /gate/open", container=mount, **gate), namespace=namespace)
+    cluster.apply(pod("opens", "touch /gate/open", container=mount, volumes=gate), namespace=namespace)
     cluster.kubectl("rollout", "status", "deployment/slow", "-n", namespace, "--timeout=120s")
     cluster.wait_for("the endpoint is ready", lambda: subset().get("addresses"))
 

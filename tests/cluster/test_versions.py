@@ -20,7 +20,7 @@ import yaml
 from platform_assets.environment import PACKAGE
 from platform_assets.foundation.storage import files_at
 from platform_assets.operations.pinned import PORT
-from tests.cluster.conftest import AS_OF
+from tests.cluster.conftest import AS_OF, Ran
 from tests.cluster.deployed import LOCATION, NAMESPACE, STARTS_WITHIN, Deployed, until, variables
 from tests.cluster.images import platform_image
 from tests.support.older_code import COMMIT, older_tree
@@ -43,13 +43,7 @@ NO_BUDGET = "{$patch: delete, apiVersion: policy/v1, kind: PodDisruptionBudget, 
 
 
 @pytest.fixture(scope="module")
-def before(platform: Deployed) -> None:
-    """What the deployed version has made by itself."""
-    platform.succeeds(platform.launch("train_winback"))
-
-
-@pytest.fixture(scope="module")
-def pinned(platform: Deployed, before: None, campaigns: Path, cluster_folder: Path) -> Iterator[None]:
+def pinned(platform: Deployed, ran: Ran, campaigns: Path, cluster_folder: Path) -> Iterator[None]:
     """A campaign of few steps that is pinned, the image of its commit, and its code location beside the deployed one."""
     platform.cluster.provide_image(IMAGE, image_of_commit(cluster_folder / "commit"))
     declared = yaml.safe_load((PACKAGE / "defs" / "campaigns" / "winback" / "defs.yaml").read_text(encoding="utf-8"))
@@ -135,7 +129,9 @@ def test_a_pinned_campaign_is_trained_and_scored_by_its_commits_code(platform: D
             pods = platform.pods(run, component)
             assert {pod.spec.containers[0].image for pod in pods} == {IMAGE}, component
             assert {variables(pod)["PLATFORM_SCOPE"] for pod in pods} == {f"only:{CAMPAIGN}"}, component
-    card = json.loads(files_at(platform.environment.audiences).read(f"{CAMPAIGN}/model_cards/{AS_OF}.json").content)
+    file = files_at(platform.environment.audiences).read(f"{CAMPAIGN}/model_cards/{AS_OF}.json")
+    assert file is not None
+    card = json.loads(file.content)
     assert card["lineage"]["Commit"] == COMMIT
     assert card["population"] == SENTENCE[1]
     assert files_at(platform.environment.audiences).read(f"{CAMPAIGN}/{AS_OF}/audience.csv") is not None
@@ -143,7 +139,7 @@ def test_a_pinned_campaign_is_trained_and_scored_by_its_commits_code(platform: D
 
 
 def test_the_deployed_version_finds_what_it_made_and_runs_its_own_code(platform: Deployed, pinned: None) -> None:
-    run = platform.launch("train_winback")
+    run = platform.launch_assets(["winback/training_set", "winback/ensemble"])
     platform.succeeds(run)
     assert platform.computed(run) == []
     assert {pod.spec.containers[0].image for pod in platform.pods(run)} == {"audience-platform:test"}

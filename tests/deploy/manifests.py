@@ -3,7 +3,6 @@
 Belongs here: rendering and taking apart. Does not belong here: any judgement (`pod_security.py`, the tests).
 """
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,9 +43,7 @@ class PodTemplate:
 
 def kustomize(folder: Path) -> list[Manifest]:
     """The objects that a folder's kustomization renders. Raises AssertionError with what kubectl says against it."""
-    kubectl = shutil.which("kubectl")
-    assert kubectl, "kubectl is not installed: run `apt-get install kubernetes-client`; it renders deploy/kubernetes"
-    rendered = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True)
+    rendered = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True)
     assert rendered.returncode == 0, f"{folder}: {rendered.stderr}"
     return [item for item in yaml.safe_load_all(rendered.stdout) if item]
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.deploy.manifests import OVERLAYS, Manifest, of_kind, overlay, pod_templates, selects
 
+pytestmark = pytest.mark.programs("kubectl")
+
 JOBS, PODS = "batch/jobs", "/pods"
 # The calls of dagster-k8s' client, of the platform's launcher and executor, and of the janitor.
 LOOK = {f"{PODS} get", f"{PODS} list", f"{JOBS} get", f"{JOBS} list", f"{JOBS}/status get"}

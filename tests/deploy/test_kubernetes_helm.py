@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 from dagster._config import process_config
-from dagster._serdes import class_from_code_pointer
+from dagster._serdes import ConfigurableClass, class_from_code_pointer
 
 from platform_assets.environment import REPOSITORY
 from tests.deploy.manifests import KUBERNETES
@@ -46,6 +46,7 @@ def test_launcher_and_coordinator_are_those_of_the_manifests_and_dagster_takes_t
     assert coordinator == DAGSTER["run_coordinator"]
     for part in (launcher, coordinator):
         configured = class_from_code_pointer(part["module"], part["class"])
+        assert issubclass(configured, ConfigurableClass)
         assert process_config(configured.config_type(), part["config"]).success
 
 

@@ -13,9 +13,10 @@ import yaml
 from dagster._config import process_config
 from dagster._core.errors import DagsterInvalidConfigError
 from dagster._core.instance.config import PoolGranularity, dagster_instance_config
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.test_utils import instance_for_test
 from dagster._core.workspace.load import location_origins_from_yaml_paths
-from dagster._serdes import class_from_code_pointer
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, class_from_code_pointer
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import construct_dagster_k8s_job, get_user_defined_k8s_config
 from kubernetes.client import ApiClient
@@ -28,6 +29,8 @@ from platform_assets.foundation.execution.run_tags import stamp
 from tests.deploy.manifests import NAMESPACE, OVERLAYS, Manifest, PodTemplate, of_kind, overlay
 from tests.deploy.pod_security import house_violations, unpinned_images, violations
 from tests.deploy.test_manifests import VERSIONS
+
+pytestmark = pytest.mark.programs("kubectl")
 
 IMAGE = "registry/audience-platform:" + "1" * 40
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
@@ -110,6 +113,7 @@ def test_dagster_takes_the_instances_configuration(name: str, tmp_path: Path) ->
     taken, _ = dagster_instance_config(str(tmp_path))
     for part in ("run_launcher", "run_coordinator", "compute_logs", "local_artifact_storage"):
         configured = class_from_code_pointer(taken[part]["module"], taken[part]["class"])
+        assert issubclass(configured, ConfigurableClass)
         # The launcher's own schema takes anything; this one is applied where it is real.
         schema = (PodRunLauncher if part == "run_launcher" else configured).config_type()
         checked = process_config(schema, taken[part]["config"])
@@ -118,10 +122,12 @@ def test_dagster_takes_the_instances_configuration(name: str, tmp_path: Path) ->
 
 def test_a_wrong_key_in_the_launchers_configuration_would_be_found(tmp_path: Path) -> None:
     part = launcher_configuration("gke", tmp_path)
-    configured = class_from_code_pointer(part["module"], part["class"])
-    assert configured.from_config_value(None, part["config"])
+    written = ConfigurableClassData(part["module"], part["class"], "")
+    configured = class_from_code_pointer(written.module_name, written.class_name)
+    assert issubclass(configured, ConfigurableClass)
+    assert configured.from_config_value(written, part["config"])
     with pytest.raises(DagsterInvalidConfigError, match="service_acount"):
-        configured.from_config_value(None, part["config"] | {"service_acount": "x"})
+        configured.from_config_value(written, part["config"] | {"service_acount": "x"})
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -135,6 +141,7 @@ def test_the_workspace_is_one_code_location_reached_by_its_service(name: str, tm
     workspace = tmp_path / "workspace.yaml"
     workspace.write_text(of_kind(overlay(name), "ConfigMap")["dagster-instance"]["data"]["workspace.yaml"])
     [origin] = location_origins_from_yaml_paths([str(workspace)])
+    assert isinstance(origin, GrpcServerCodeLocationOrigin)
     assert (origin.location_name, origin.host, origin.port) == ("platform", "code-platform", 4266)
     assert origin.host in of_kind(overlay(name), "Service")
 

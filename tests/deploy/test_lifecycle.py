@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from platform_assets.campaigns.registry.promoted import KeptBody, PromotedModels, Promotion
 from platform_assets.environment import REPOSITORY, Cloud, Environment, cloud_environment
+from platform_assets.foundation.artifacts import ArtifactRef
 from platform_assets.foundation.artifacts.checkpoint import Checkpoint
 from platform_assets.foundation.storage import files_at
 
@@ -41,8 +43,16 @@ def test_curves_and_logs_go_away_as_long_after_as_the_runs_they_are_of(
     assert rules["tensorboard/"] == 90
 
 
-def test_nothing_else_of_the_platform_is_ever_deleted(rules: dict[str, int], environment: Environment) -> None:
+def test_nothing_else_of_the_platform_is_ever_deleted(
+    rules: dict[str, int], environment: Environment, tmp_path: Path
+) -> None:
+    ref, models = ArtifactRef("key", "0123", "4567"), PromotedModels(tmp_path / "artifacts")
+    models.promote("spring", Promotion("customer", "1998-07-01", ref, ref, ref))
+    models.keep_body("customer", KeptBody("1998-07-01", ref))
+    written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json")]
+    assert len(written) == 2
     kept = {
+        *written,
         "artifacts/content/",
         "artifacts/recipes/",
         "artifacts/latest/",

@@ -26,6 +26,8 @@ from tests.deploy.manifests import (
 )
 from tests.deploy.pod_security import house_violations, unpinned_images, violations
 
+pytestmark = pytest.mark.programs("kubectl")
+
 VERSIONS = ("1.31", "1.32", "1.33", "1.34", "1.35")
 # Tags that stand for a commit until somebody puts one in; `test` is the cluster tests' own.
 PLACEHOLDERS = {"test": (":test",), "kind": (":REPLACE-commit",), "gke": (":REPLACE-commit",)}

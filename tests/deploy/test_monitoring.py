@@ -1,14 +1,12 @@
 """What is watched is really exported, and every alert fires when it should and only then.
 
-Needs promtool (Debian: apt-get install -y --no-install-recommends prometheus; no server is started) and gcc, which builds
-the stand-in of the GPU driver.
+promtool judges the alerts; no server is started. gcc builds the stand-in of the GPU driver.
 """
 
 import csv
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -24,6 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from platform_assets.operations.janitor.prometheus import Metrics
 from tests.deploy.manifests import KUBERNETES, Manifest, kustomize
 from tests.foundation.execution.nvml_stand_in import built_in
+
+pytestmark = pytest.mark.programs("kubectl", "promtool", "gcc")
 
 MONITORING = KUBERNETES / "monitoring"
 CASES = Path(__file__).with_name("alert_cases.yaml")
@@ -135,12 +135,10 @@ def test_metrics_are_found_in_expressions(expression: str, names: set[str]) -> N
 
 
 def test_every_alert_fires_when_it_should_and_only_then(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    assert promtool, "promtool is needed: apt-get install -y --no-install-recommends prometheus"
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(named("PrometheusRule", "audience-platform")["spec"]))
     cases = yaml.safe_load(CASES.read_text())
     (tmp_path / "cases.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"]} | cases))
-    told = subprocess.run([promtool, "test", "rules", "cases.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    told = subprocess.run(["promtool", "test", "rules", "cases.yaml"], cwd=tmp_path, capture_output=True, text=True)
     assert told.returncode == 0, told.stdout + told.stderr
 
 

@@ -121,11 +121,13 @@ def refusal_of(typed: str) -> str | None:
         if program == "platform-assets":
             from platform_assets.cli import main
 
-            return parsed(main, rest)
+            parsed(main, rest)
+            return None
         if program == "dagster":
             from dagster._cli import create_dagster_cli
 
-            return parsed(create_dagster_cli(), rest)
+            parsed(create_dagster_cli(), rest)
+            return None
         if program == "export":
             names = [word.partition("=")[0] for word in rest]
             unknown = [name for name in names if name not in (*VARIABLES, *EMULATOR_VARIABLES, *OTHER_VARIABLES)]

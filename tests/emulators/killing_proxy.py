@@ -12,10 +12,13 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.process import BaseProcess
 from typing import Literal
 from urllib.parse import urlsplit
 
 When = Literal["before", "after"]
+# More changes than anything makes: nothing is killed.
+NEVER = 10_000
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 _PATIENCE_SECONDS = 120
 
@@ -24,13 +27,10 @@ class KillingProxy:
     """Forwards to `endpoint`. Counts the requests that change something: not GET, and not a query that only reads.
 
         with killing_proxy(endpoint) as proxy:
-            proxy.arm(3, "before")
-            process.start()         # it works with `proxy.url` as its BigQuery endpoint
-            proxy.kills(process.pid)
-            process.join()
+            proxy.run(process, 3, "before")     # it works with `proxy.url` as its BigQuery endpoint
 
     Attributes:
-        changes: the requests counted since `arm`, the one at which the process was killed last.
+        changes: the requests counted since `run`, the one at which the process was killed last.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -38,19 +38,24 @@ class KillingProxy:
         self.changes: list[str] = []
         self.url = ""
         self._lock = threading.Lock()
-        self._number, self._when = 0, "before"
+        self._number = 0
+        self._when: When = "before"
         self._victim: int | None = None
         self._known = threading.Event()
 
-    def arm(self, number: int, when: When) -> None:
-        """Kill at the `number`-th change from now, before it is forwarded or after it was answered (to the proxy)."""
+    def run(self, process: BaseProcess, number: int, when: When, group: bool = False) -> int | None:
+        """Run a process, and kill it at its `number`-th change, before that is forwarded or after it was answered (to the proxy).
+
+        group: kill the process group that it makes itself the leader of. Returns its exit code.
+        """
         self.changes, self._number, self._when = [], number, when
         self._known.clear()
-
-    def kills(self, process: int | None) -> None:
-        """The id of the process to kill; the request waits until it is known."""
-        self._victim = process
+        process.start()
+        assert process.pid is not None
+        self._victim = -process.pid if group else process.pid
         self._known.set()
+        process.join()
+        return process.exitcode
 
     def moment(self, change: str) -> When | None:
         """Count a change: when to kill at it, if it is the one."""
@@ -62,7 +67,7 @@ class KillingProxy:
 
     def kill(self) -> None:
         if not self._known.wait(_PATIENCE_SECONDS) or self._victim is None:
-            raise RuntimeError("the process to kill was never named: call kills()")
+            raise RuntimeError("the process to kill was not started in time")
         os.kill(self._victim, signal.SIGKILL)
 
 

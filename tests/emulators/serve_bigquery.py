@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import duckdb
 import uvicorn
@@ -43,7 +44,7 @@ def created_table_is_the_destination() -> None:
     """CREATE TABLE AS SELECT reports the table it made as its job's destination: dbt-bigquery reads it."""
     execute = query.execute
 
-    def mended(cursor, project_id, job_id, config, **options):
+    def mended(cursor: duckdb.DuckDBPyConnection, project_id: str, job_id: str, config: Any, **options: Any) -> tuple:
         statement, children, destination = execute(cursor, project_id, job_id, config, **options)
         if destination is None and statement.statementType == "CREATE_TABLE_AS_SELECT":
             destination = statement.ddlTargetTable
@@ -56,7 +57,7 @@ def struct_into_variables() -> None:
     """`set (x) = (select as struct …)` parses: dbt's dynamic insert_overwrite sends it."""
     execute = query.execute
 
-    def mended(cursor, project_id, job_id, config, **options):
+    def mended(cursor: duckdb.DuckDBPyConnection, project_id: str, job_id: str, config: Any, **options: Any) -> tuple:
         if config.query:
             config.query = SELECT_AS_STRUCT.sub(r"set \1 = (select", config.query)
         return execute(cursor, project_id, job_id, config, **options)
@@ -69,7 +70,7 @@ def views_and_copies_need_no_filter() -> None:
     check, split, translate_view = rules.tables._check, rules.ddl.split, api.tables.translate_view
     making_view = contextvars.ContextVar("making_view", default=False)
 
-    def mended_check(tree, table, is_target):
+    def mended_check(tree: exp.Expression, table: exp.Table, is_target: bool) -> None:
         try:
             check(tree, table, is_target)
         except BigQueryError as error:
@@ -78,14 +79,14 @@ def views_and_copies_need_no_filter() -> None:
             if not made or "used for partition elimination" not in error.message:
                 raise
 
-    def mended_split(tree):
+    def mended_split(tree: exp.Expression) -> list[exp.Expression]:
         parts = split(tree)
         # What comes back for a clone is a CREATE TABLE AS SELECT like any other.
         for part in parts:
             part.meta["clone"] = bool(tree.args.get("clone"))
         return parts
 
-    def mended_translate_view(*arguments):
+    def mended_translate_view(*arguments: str) -> str:
         token = making_view.set(True)
         try:
             return translate_view(*arguments)
@@ -101,10 +102,10 @@ def bytes_in_parquet_are_not_base64() -> None:
     decoded, projection = load._decoded, load._projection
     text = contextvars.ContextVar("text", default=True)
 
-    def mended_decoded(expression, field, depth=0):
+    def mended_decoded(expression: str, field: Any, depth: int = 0) -> str:
         return decoded(expression, field, depth) if text.get() else expression
 
-    def mended_projection(config, fields, columns):
+    def mended_projection(config: Any, fields: list[Any], columns: list[str]) -> tuple[str, str]:
         token = text.set((config.sourceFormat or "CSV") in load.TEXT_FORMATS)
         try:
             return projection(config, fields, columns)
@@ -118,7 +119,7 @@ def a_job_id_is_given_out_once() -> None:
     """Of requests at the same time to start a job of one id, one starts it and the others are told that it is there."""
     submit, starting = runner.submit, threading.Lock()
 
-    def mended(*arguments, **options):
+    def mended(*arguments: Any, **options: Any) -> None:
         with starting:
             return submit(*arguments, **options)
 
@@ -129,7 +130,7 @@ def a_table_is_made_once() -> None:
     """Of requests at the same time to make a table, one makes it and the others are told that it is there."""
     create, making = tables.create, threading.Lock()
 
-    def mended(*arguments):
+    def mended(*arguments: Any) -> Any:
         with making:
             return create(*arguments)
 

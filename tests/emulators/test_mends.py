@@ -80,7 +80,7 @@ def bytes_in_parquet_are_not_base64(variables: Variables) -> None:
 
 def a_job_id_is_given_out_once(variables: Variables) -> None:
     def start(job_id: str, client: "bigquery.Client") -> None:
-        client.query("select 1", job_id=job_id, retry=None, job_retry=None)
+        client.query("select 1", job_id=job_id, retry=None, job_retry=None)  # type: ignore[arg-type]  # None is for no retry
 
     for number in range(10):
         assert one_of_many(variables, partial(start, f"job_{number}"))
@@ -91,7 +91,7 @@ def a_table_is_made_once(variables: Variables) -> None:
 
     def make(name: str, client: "bigquery.Client") -> None:
         table = bigquery.Table(f"{client.project}.raw.{name}", schema=[bigquery.SchemaField("id", "INT64")])
-        client.create_table(table, retry=None)
+        client.create_table(table, retry=None)  # type: ignore[arg-type]  # None is for no retry
 
     for number in range(10):
         assert one_of_many(variables, partial(make, f"made_{number}"))
@@ -118,7 +118,7 @@ def one_of_many(variables: Variables, act: Callable[["bigquery.Client"], None]) 
 
 
 # What fails without the mend, so that nothing else is taken for it.
-PROMISES = {
+PROMISES: dict[Callable[[Variables], None], str] = {
     created_table_is_the_destination: "assert None is not None",
     struct_into_variables: "Undeclared variable",
     views_and_copies_need_no_filter: "used for partition elimination",

@@ -42,6 +42,7 @@ def test_servers_end_when_the_process_that_started_them_is_interrupted_or_killed
     starter = subprocess.Popen(
         [sys.executable, "-c", SERVE_AND_SLEEP, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
     )
+    assert starter.stdout is not None
     urls = starter.stdout.readline().split()
     assert len(urls) == 2
     assert all(map(answers, urls))

@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from platform_assets.learning.combine import ENSEMBLE, FEWEST_TO_CALIBRATE, SPARED, UNUSED, FittedMember, combine
 from platform_assets.learning.cross_fitting import ModelSettings, fit_fold, fit_whole
-from platform_assets.learning.families.estimator import Floats
+from platform_assets.learning.families.estimator import Floats, TableClassifier
 from platform_assets.learning.figures import metrics
 from platform_assets.learning.folds import assign_folds
 from tests.learning.conftest import Table
@@ -89,7 +89,7 @@ def test_the_bundle_predicts_with_the_models_of_weighted_members_alone(table: Ta
     )
     asked: list[str] = []
 
-    def models(name: str) -> list[object]:
+    def models(name: str) -> list[TableClassifier]:
         asked.append(name)
         return [whole]
 

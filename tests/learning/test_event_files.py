@@ -1,5 +1,6 @@
 """Event files that TensorBoard itself reads: while they grow, after the end, and after a fit was taken up again."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def progress(number: int, loss: float | None = None, validation: float | None = 
     return Progress(number, 0.05, 1 / number if loss is None else loss, validation, 1000.0 * number)
 
 
-def replacing(place: Path):
+def replacing(place: Path) -> Callable[[bytes], None]:
     """As a store does: the new file takes the old one's name."""
 
     def save(content: bytes) -> None:
@@ -30,7 +31,7 @@ def replacing(place: Path):
     return save
 
 
-def reader(folder: Path):
+def reader(folder: Path) -> event_accumulator.EventAccumulator:
     return event_accumulator.EventAccumulator(str(folder / NAME)).Reload()
 
 
@@ -39,7 +40,7 @@ def served(folder: Path, tag: str) -> list[tuple[int, float]]:
     return [(event.step, event.tensor_proto.float_val[0]) for event in read.Tensors(tag)]
 
 
-def shown(read, tag: str) -> list[tuple[int, float]]:
+def shown(read: event_accumulator.EventAccumulator, tag: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in read.Scalars(tag)]
 
 

@@ -1,6 +1,7 @@
 """Reasons and importances that point at what moves the score."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,14 +96,14 @@ def test_importance_over_folds_is_of_rows_not_seen_with_its_spread(table: Table)
             )
         }
         parts.append((Bundle.of({"trees": 1.0}, models, None, list(table.X.columns)), table.X[~rows], table.y[~rows]))
-    few = {"max_rows": 300, "repeats": 1}
+    few: dict[str, Any] = {"max_rows": 300, "repeats": 1}
     found = importance_over_folds(parts, **few).set_index("feature")
     assert set(found.index[:2]) == {"orders", "recency"}
     alone = [permutation_importance(*part, seed=seed, **few).set_index("feature") for seed, part in enumerate(parts)]
-    drops = [each.loc["orders", "auc_drop"] for each in alone]
-    assert found.loc["orders", "auc_drop"] == pytest.approx(np.mean(drops))
-    assert found.loc["orders", "auc_drop_sd"] == pytest.approx(np.std(drops, ddof=1))
-    assert found.loc["n0", "mean_abs_contribution"] < 0.6 * found.loc["orders", "mean_abs_contribution"]
+    drops = [each["auc_drop"]["orders"] for each in alone]
+    assert found["auc_drop"]["orders"] == pytest.approx(np.mean(drops))
+    assert found["auc_drop_sd"]["orders"] == pytest.approx(np.std(drops, ddof=1))
+    assert found["mean_abs_contribution"]["n0"] < 0.6 * found["mean_abs_contribution"]["orders"]
     assert set(found["folds"]) == {2}
     assert found.reset_index().equals(importance_over_folds(parts, **few))
 
@@ -117,7 +118,7 @@ def test_reasons_are_the_features_whose_typical_value_costs_most_log_odds(bundle
         p = bundle.predict(X)
         return np.log(p / (1 - p))
 
-    by_hand = np.column_stack([log_odds(rows) - log_odds(rows.assign(**{name: medians[name]})) for name in rows])
+    by_hand = np.column_stack([log_odds(rows) - log_odds(rows.assign(**{name: medians[name]})) for name in medians])
     for row in range(40):
         for place, feature in enumerate(np.argsort(-by_hand[row])[:2]):
             assert found[row, place] == (table.X.columns[feature] if by_hand[row, feature] > 0 else None)

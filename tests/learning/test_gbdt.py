@@ -1,6 +1,7 @@
 """LightGBM in segments: a killed fit goes on as if nothing had happened, budgets end it, and few trees predict fast."""
 
 from collections.abc import Callable
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -15,7 +16,7 @@ from platform_assets.learning.families.trees import SmallTrees
 from platform_assets.learning.figures import metrics
 from tests.learning.conftest import Table, make_table
 
-PARAMS = {"learning_rate": 0.01, "max_iterations": 170, "early_stopping_rounds": 40}
+PARAMS: dict[str, Any] = {"learning_rate": 0.01, "max_iterations": 170, "early_stopping_rounds": 40}
 
 
 class Kept:
@@ -81,11 +82,11 @@ def test_a_state_of_another_fit_is_ignored(other: str, table: Table) -> None:
     kept = Kept()
     fitting = Fitting(rounds=60, checkpoints=kept, checkpoint_seconds=0)
     LightGBMClassifier().fit(table.X, table.y, fitting=fitting)
-    X, y, parameters, seed, rounds = table.X.copy(), table.y.copy(), {}, 0, 60
+    X, y, parameters, seed, rounds = table.X.copy(), table.y.copy(), dict[str, Any](), 0, 60
     if other == "label":
         y[0] = 1 - y[0]
     elif other == "value":
-        X.iloc[0, 0] += 1
+        X = X.assign(orders=X["orders"] + (np.arange(len(X)) == 0))
     elif other == "parameter":
         parameters = {"lambda_l2": 1.0}
     elif other == "patience":

@@ -1,6 +1,7 @@
 """Leaks that are planted are named, and clean tables are left alone."""
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from platform_assets.learning.data_checks.leaks import (
     find_leaks,
     require_entities_apart,
 )
-from tests.learning.leak_rates import PLANTS, alarms, named, simulated
+from tests.learning.leak_rates import PLANTS, Planted, alarms, named, simulated
 
 N = 2000
 
@@ -50,7 +51,7 @@ def test_clean_tables_are_seldom_warned_about_and_never_refused() -> None:
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
-def test_a_planted_leak_is_named_for_what_it_is(plant) -> None:
+def test_a_planted_leak_is_named_for_what_it_is(plant: Planted) -> None:
     assert named(plant, 2) == 2
 
 
@@ -66,7 +67,7 @@ def test_a_planted_leak_is_named_for_what_it_is(plant) -> None:
     ],
     ids=["equal", "recoded", "above a limit", "a date where it happened", "missing where it happened", "a status"],
 )
-def test_the_label_in_any_disguise_is_refused(copy) -> None:
+def test_the_label_in_any_disguise_is_refused(copy: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> None:
     X, y, groups = people()
     [found] = findings(X.assign(outcome=copy(y, np.random.default_rng(1))), y, groups)
     assert (found.rule, found.severity, found.column) == (TARGET, "refuse", "outcome")
@@ -90,7 +91,7 @@ def test_ids_are_found_by_name_by_order_by_hash_and_as_text() -> None:
             row_number=np.arange(N, dtype=float),
             hashed=np.round(generator.random(N) * 2**52),
             mail=[f"m{n}@example.com" for n in number],
-            city=generator.choice(["Bern", "Genf", None], N),
+            city=generator.choice(np.array(["Bern", "Genf", None]), N),
         ),
         y,
         groups,

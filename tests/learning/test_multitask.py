@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from platform_assets.learning.figures import metrics
 from platform_assets.learning.folds import inner_validation
 from tests.learning.conftest import Table
 
-TINY = {"hidden_width": 16, "members": 2, "bins": 4}
+TINY: dict[str, Any] = {"hidden_width": 16, "members": 2, "bins": 4}
 INFORMATIVE, COLUMNS = 4, 24
 
 

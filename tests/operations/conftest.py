@@ -1,7 +1,7 @@
 """A real Dagster instance for each test, as the platform has it on Kubernetes: queued runs, pools, run monitoring.
 
-On SQLite always, and on PostgreSQL, which the platform uses on Kubernetes, where its server's programs are installed
-(Debian: apt-get install postgresql-15). The janitor writes to tables that Dagster has no call for, so both must hold.
+On SQLite always, and on PostgreSQL, which the platform uses on Kubernetes, where its server's programs are installed. The
+janitor writes to tables that Dagster has no call for, so both must hold.
 """
 
 import os
@@ -19,6 +19,8 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import instance_for_test
 
+from tests.tiers import do_without
+
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 # Of a pool that was given no limit; not what a slot is by itself, so that it shows.
 DEFAULT_SLOTS = 2
@@ -31,10 +33,10 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """A PostgreSQL server of the tests' own."""
     if not POSTGRES:
-        pytest.skip("PostgreSQL's programs are not in /usr/lib/postgresql: apt-get install postgresql-15")
+        do_without(pytestconfig, "PostgreSQL")
     folder, bin_folder = Path(tempfile.mkdtemp(prefix="postgres-")), POSTGRES[-1]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -43,7 +45,7 @@ def postgres_url() -> Iterator[str]:
     owner: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
     if owner:
         shutil.chown(folder, owner["user"], owner["group"])
-    initdb = [bin_folder / "initdb", "-D", folder / "data", "-U", "dagster", "-A", "trust", "--no-sync"]
+    initdb = [str(bin_folder / "initdb"), "-D", str(folder / "data"), "-U", "dagster", "-A", "trust", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, cwd="/", **owner)
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -53,7 +55,7 @@ def postgres_url() -> Iterator[str]:
             cwd="/",
             **owner,
         )
-    ready = [bin_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
+    ready = [str(bin_folder / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
     try:
         while subprocess.run(ready, capture_output=True).returncode:
             assert server.poll() is None, (folder / "log").read_text()

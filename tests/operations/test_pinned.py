@@ -29,6 +29,7 @@ def rendered(folder: Path) -> list[dict]:
     return list(yaml.safe_load_all(told.stdout))
 
 
+@pytest.mark.programs("kubectl")
 def test_a_pinned_campaign_is_served_alone_from_its_commits_image(tmp_path: Path) -> None:
     write_component(tmp_path / "pinned", {"win_back": COMMIT}, IMAGE)
     objects = {(part["kind"], part["metadata"]["name"]): part for part in rendered(tmp_path)}
@@ -44,6 +45,7 @@ def test_a_pinned_campaign_is_served_alone_from_its_commits_image(tmp_path: Path
     ]
 
 
+@pytest.mark.programs("kubectl")
 def test_a_campaign_that_is_pinned_no_longer_loses_its_code_location(tmp_path: Path) -> None:
     write_component(tmp_path / "pinned", {"one": COMMIT, "two": COMMIT}, IMAGE)
     write_component(tmp_path / "pinned", {"two": COMMIT}, IMAGE)

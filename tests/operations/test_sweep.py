@@ -177,7 +177,7 @@ def test_while_the_api_server_is_away_slots_are_freed_and_jobs_are_deleted_later
     assert [freed.why for freed in swept.freed] == ["run is gone"]
     assert metrics.registry.get_sample_value("platform_janitor_last_success_timestamp_seconds") == 0
     assert [deleted.name for deleted in janitor.run(metrics, once=True).deleted] == [name]
-    assert metrics.registry.get_sample_value("platform_janitor_last_success_timestamp_seconds") > 0
+    assert (metrics.registry.get_sample_value("platform_janitor_last_success_timestamp_seconds") or 0) > 0
 
 
 def test_an_api_server_that_refuses_ends_the_janitor_loudly(jobs: Jobs, instance: dg.DagsterInstance) -> None:

@@ -1,6 +1,5 @@
 """The small platform on DuckDB and on BigQuery: the same marts, features and audiences; policy tags where declared."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.preparing import prepare
 from platform_assets.data.marts.graph import ProjectGraph
-from platform_assets.environment import PACKAGE, Environment, environment_from_variables, local_environment
+from platform_assets.environment import Environment, environment_from_variables
 from platform_assets.foundation.storage import files_at
 from samples import demo
 from samples.exports import copy_exports
@@ -23,16 +22,11 @@ from samples.teachers import SCIFI_FILE
 from tests.emulators import namespaces
 from tests.emulators.servers import Emulators
 from tests.parity.comparing import Compared, compare, compared
-from tests.support.declared import write_campaign
-from tests.support.running import Platform
+from tests.support.answered import QUESTIONS, Answered, Ran, ask
 
 pytestmark = pytest.mark.slow
 
 TAG = "projects/p/locations/us/taxonomies/1/policyTags/2"
-QUESTIONS = (
-    demo.Question("repeat_buyers", "customer", "1998-04-01"),
-    demo.Question("scifi_fans", "viewer", "1998-04-23"),
-)
 
 
 @dataclass(frozen=True)
@@ -41,43 +35,34 @@ class Both:
 
     local: Environment
     cloud: Environment
-    ran: dict[str, dict[str, demo.Ran]]
+    ran: Ran
     found: dict[str, Compared]
 
 
 @pytest.fixture(scope="module")
 def both(
-    small_platform: Platform,
+    answered: Answered,
     emulators: Emulators | None,
     pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Both]:
-    folder = tmp_path_factory.mktemp("parity")
-    for question in QUESTIONS:
-        text = (PACKAGE / "defs" / "campaigns" / question.campaign / "defs.yaml").read_text(encoding="utf-8")
-        write_campaign(folder / "campaigns", question.campaign, text)
-    given = small_platform.environment
-    shutil.copytree(given.data, folder / "local")
-    local = local_environment(folder / "local", dbt_project=given.dbt_project, campaigns=folder / "campaigns")
+    local = answered.environment
     with namespaces.opened(pytestconfig, emulators) as variables, pytest.MonkeyPatch.context() as patch:
         places = {
-            "PLATFORM_DATA": str(folder / "cloud"),
-            "PLATFORM_DBT_PROJECT": str(given.dbt_project),
-            "PLATFORM_CAMPAIGNS_DIR": str(folder / "campaigns"),
+            "PLATFORM_DATA": str(tmp_path_factory.mktemp("parity") / "cloud"),
+            "PLATFORM_DBT_PROJECT": str(local.dbt_project),
+            "PLATFORM_CAMPAIGNS_DIR": str(local.campaigns),
             "PLATFORM_POLICY_TAGS": f"personal={TAG}",
         }
         for name, value in variables.items():
             patch.setenv(name, value)
-        patch.setattr(demo, "QUESTIONS", QUESTIONS)
         cloud = environment_from_variables(variables | places)
         assert cloud.cloud is not None
         assert all(made.good for made in prepare(BigQuery(cloud.cloud)))
-        copy_exports(Path(given.exports), str(cloud.exports))
-        files_at(cloud.teachers).put_file(Path(given.teachers) / SCIFI_FILE, SCIFI_FILE)
-        ran = {}
-        for environment in (local, cloud):
-            with dg.DagsterInstance.ephemeral() as instance:
-                ran[environment.name] = demo.run_everything(environment, instance)
+        copy_exports(Path(local.exports), str(cloud.exports))
+        files_at(cloud.teachers).put_file(Path(local.teachers) / SCIFI_FILE, SCIFI_FILE)
+        with dg.DagsterInstance.ephemeral() as instance:
+            ran = ask(cloud, instance)
         dates = sorted({(question.entity, question.as_of) for question in QUESTIONS})
         audiences = [(question.campaign, question.as_of) for question in QUESTIONS]
         found = {table.table: table for table in compare(local, cloud, dates, audiences)}
@@ -137,10 +122,9 @@ def test_the_audience_is_a_table_in_bigquery_with_the_same_rows(both: Both) -> N
         assert told.differing == 0, told
 
 
-def test_asked_again_the_cloud_finds_everything_and_fits_nothing(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "QUESTIONS", QUESTIONS)
+def test_asked_again_the_cloud_finds_everything_and_fits_nothing(both: Both) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        again = demo.run_everything(both.cloud, instance)
+        again = ask(both.cloud, instance)
     assert demo.fits(again) == 0
     missed = [
         (run, step) for run, found in again.items() for step, metadata in found.metadata.items()
@@ -150,7 +134,7 @@ def test_asked_again_the_cloud_finds_everything_and_fits_nothing(both: Both, mon
 
 
 def test_what_reading_costs_is_in_the_metadata(both: Both) -> None:
-    scored = both.ran["emulated" if both.cloud.name == "emulated" else "gcp"]["score customer 1998-04-01"]
+    scored = both.ran["score customer 1998-04-01"]
     assert all(
         "estimated_bytes_scanned" in metadata for (key, _), metadata in scored.metadata.items() if "features/" in key
     )

@@ -1,6 +1,7 @@
 """What sets a run off, and what it then selects."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -44,8 +45,7 @@ class Looks:
 
 def test_without_any_export_no_run_is_started(environment: Environment) -> None:
     assert Looks(environment).look() == []
-    environment.exports.mkdir(parents=True)
-    (environment.exports / "shop").mkdir()
+    (Path(environment.exports) / "shop").mkdir(parents=True)
     assert Looks(environment).look() == []
 
 
@@ -157,9 +157,7 @@ def tick(environment: Environment, name: str) -> Any:
         return repository.get_schedule_def(name).evaluate_tick(context)
 
 
-def test_scoring_asks_for_the_latest_date_that_the_exports_cover_never_for_today(
-    environment: Environment,
-) -> None:
+def test_scoring_asks_for_the_latest_date_that_the_exports_cover_never_for_today(environment: Environment) -> None:
     publish_empty_marts(environment, {"customers": WATERMARK, "orders": WATERMARK})
     found = tick(environment, "score_customer_daily")
     (request,) = found.run_requests
@@ -220,9 +218,7 @@ def test_a_training_schedule_runs_by_the_campaign_s_clock(environment: Environme
     }
 
 
-def test_a_campaign_s_job_ends_at_its_promoted_model_and_scoring_starts_from_features(
-    environment: Environment,
-) -> None:
+def test_a_campaign_s_job_ends_at_its_promoted_model_and_scoring_starts_from_features(environment: Environment) -> None:
     repository = build_definitions(environment).get_repository_def()
 
     def selected(job: str) -> set[str]:

@@ -22,7 +22,6 @@ from tests.support.running import Platform, failures_of, variables_of
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -33,7 +32,7 @@ PATIENCE_SECONDS = 90
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not there; `make programs` installs it"),
+    pytest.mark.programs("chromium"),
 ]
 
 
@@ -89,7 +88,7 @@ def page(tmp_path: Path) -> Iterator["Page"]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         shown = browser.new_page(viewport={"width": 1600, "height": 1000})
         shown.set_default_timeout(PATIENCE_SECONDS * 1000)
         yield shown

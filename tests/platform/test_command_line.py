@@ -194,7 +194,7 @@ def test_the_doctor_sees_a_missing_manifest_and_an_old_one(environment: Environm
 def test_the_doctor_names_broken_files_and_exports(campaigns: Environment) -> None:
     write_campaign(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
     write_empty_exports(campaigns)
-    info = next((campaigns.exports / "shop").rglob("export_info_*.json"))
+    info = next((Path(campaigns.exports) / "shop").rglob("export_info_*.json"))
     info.write_text("{", encoding="utf-8")
     looked = on(campaigns)("doctor")
     assert looked.exit_code == 1
@@ -299,7 +299,7 @@ def test_dagster_s_command_exits_with_0_or_not_and_a_failed_audit_stops_what_is_
 
     later: datetime = UNTIL + timedelta(days=7)
     tables = small_movies()
-    write_movies(environment.exports, tables | {"ratings": [*tables["ratings"], NINE_STARS]}, later)
+    write_movies(Path(environment.exports), tables | {"ratings": [*tables["ratings"], NINE_STARS]}, later)
     failed = materialize(*marts)
     assert failed.returncode != 0, failed.stderr
     assert (

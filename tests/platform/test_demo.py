@@ -10,20 +10,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from platform_assets.environment import PACKAGE, Environment, local_environment
+from platform_assets.environment import Environment
 from samples import demo
+from tests.support.answered import QUESTIONS, Answered, Ran
 from tests.support.declared import write_campaign
-from tests.support.running import Platform
 
 pytestmark = pytest.mark.slow
 
-QUESTIONS = (
-    demo.Question("repeat_buyers", "customer", "1998-04-01"),
-    demo.Question("scifi_fans", "viewer", "1998-04-23"),
-)
 FOLDS = 5
 FAMILIES = ("lightgbm", "network")
-Ran = dict[str, demo.Ran]
 
 
 @pytest.fixture(scope="module")
@@ -33,23 +28,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
-def environment(small_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """A copy of the small platform, without the campaign that no question is about."""
-    folder = tmp_path_factory.mktemp("demo")
-    shutil.copytree(small_platform.environment.data, folder / "data")
-    for question in QUESTIONS:
-        text = (PACKAGE / "defs" / "campaigns" / question.campaign / "defs.yaml").read_text(encoding="utf-8")
-        write_campaign(folder / "campaigns", question.campaign, text)
-    return local_environment(
-        folder / "data", dbt_project=small_platform.environment.dbt_project, campaigns=folder / "campaigns"
-    )
-
-
-@pytest.fixture(scope="module")
-def first(environment: Environment, instance: dg.DagsterInstance) -> Ran:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "QUESTIONS", QUESTIONS)
-        return demo.run_everything(environment, instance)
+def environment(answered: Answered, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Of a copy of the platform that was asked, to ask again."""
+    folder = shutil.copytree(answered.folder, tmp_path_factory.mktemp("demo") / "again")
+    return replace(answered, folder=folder).environment
 
 
 @pytest.fixture(autouse=True)
@@ -69,11 +51,12 @@ def steps(ran: Ran) -> dict[tuple[str, str, str | None], dict[str, Any]]:
 
 def published(environment: Environment) -> dict[str, str]:
     """File below the audiences folder → hash of its content."""
-    files = sorted(path for path in environment.audiences.rglob("*") if path.is_file())
+    files = sorted(path for path in Path(environment.audiences).rglob("*") if path.is_file())
     return {str(f.relative_to(environment.audiences)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
-def test_the_table_tells_what_a_person_wants_to_know(first: Ran, environment: Environment) -> None:
+def test_the_table_tells_what_a_person_wants_to_know(answered: Answered) -> None:
+    first, environment = answered.ran, answered.environment
     assert demo.fits(first) == len(QUESTIONS) * len(FAMILIES) * FOLDS
     told = demo.table(first, environment)
     print(told)
@@ -94,9 +77,9 @@ def test_the_table_tells_what_a_person_wants_to_know(first: Ran, environment: En
 
 
 def test_a_rerun_with_nothing_changed_fits_nothing_and_leaves_everything_as_it_was(
-    first: Ran, environment: Environment, instance: dg.DagsterInstance
+    answered: Answered, environment: Environment, instance: dg.DagsterInstance
 ) -> None:
-    before = published(environment)
+    first, before = answered.ran, published(environment)
     again = demo.run_everything(environment, instance)
     print(
         "\nseconds:",
@@ -113,7 +96,7 @@ def test_a_rerun_with_nothing_changed_fits_nothing_and_leaves_everything_as_it_w
 
 
 def test_one_changed_parameter_remakes_its_folds_the_ensemble_and_what_follows(
-    first: Ran, environment: Environment, instance: dg.DagsterInstance, tmp_path: Path
+    answered: Answered, environment: Environment, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     for question in QUESTIONS:
         text = (environment.campaigns / question.campaign / "defs.yaml").read_text(encoding="utf-8")

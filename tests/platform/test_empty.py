@@ -1,6 +1,7 @@
 """Every asset there is, run where there is nothing: it is made, or fails with a sentence for people."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -42,7 +43,7 @@ def test_every_asset_on_empty_tables_is_made_or_fails_with_a_sentence(empty_plat
     refreshed = empty_platform.run("refresh_marts")
     assert refreshed.success, failures_of(refreshed)
     graph = empty_platform.definitions.resolve_asset_graph()
-    shared = {key.asset_key for key in refreshed.get_asset_materialization_events()}
+    shared = {event.materialization.asset_key for event in refreshed.get_asset_materialization_events()}
     made, failed = {key.to_user_string() for key in shared}, {}
     for key in graph.toposorted_asset_keys:
         if key in shared:
@@ -62,7 +63,7 @@ def test_every_asset_on_empty_tables_is_made_or_fails_with_a_sentence(empty_plat
 
 
 def test_nothing_is_published_for_people_from_empty_tables(empty_platform: Platform) -> None:
-    assert not list(empty_platform.environment.audiences.glob("**/*"))
+    assert not list(Path(empty_platform.environment.audiences).glob("**/*"))
 
 
 def test_every_asset_without_any_export_fails_with_a_sentence(environment: Environment) -> None:
@@ -72,5 +73,6 @@ def test_every_asset_without_any_export_fails_with_a_sentence(environment: Envir
         for key in graph.toposorted_asset_keys:
             how = {"partition_key": AS_OF["viewer"]} if graph.get(key).partitions_def else {}
             result = platform.materialize(key.to_user_string(), **how)
-            assert not result.success, key
-            assert all(len(sentence) > 20 for sentence in failures_of(result).values())
+            sentences = failures_of(result).values()
+            assert sentences, f"{key} did not fail"
+            assert all(len(sentence) > 20 for sentence in sentences), key

@@ -13,7 +13,7 @@ MOST_FILES = 12
 
 def test_imports_point_down_as_the_contracts_say() -> None:
     """`pyproject.toml` names the floors; a room that no contract names breaks them too."""
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 

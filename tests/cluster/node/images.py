@@ -6,6 +6,7 @@ Belongs here: reading the mapping and finding an image in it. The mapping for th
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -63,6 +64,7 @@ class Images:
         without_tag = plain.removesuffix(f":{tag}")
         for name in (plain, without_tag, last, last.partition(":")[0]):
             if name in images:
-                fields = images[name].items()
-                return Image(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields})
+                fields: dict[str, Any] = images[name]
+                fields |= {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+                return Image(**fields)
         raise ImageUnknown(f"No image {reference} on this node; it has {', '.join(sorted(images)) or 'none'}.")

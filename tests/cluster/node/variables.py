@@ -6,11 +6,11 @@ Belongs here: what `env`, `envFrom` and $(VAR) mean, and reading ConfigMaps and 
 import base64
 import math
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 import kubernetes as k
 
-NotThere = k.client.ApiException
+NotThere: TypeAlias = k.client.ApiException
 
 
 class ConfigMissing(Exception):
@@ -95,9 +95,9 @@ def environment(core: k.client.CoreV1Api, pod: dict, container: dict, base: dict
                 values |= {source.get("prefix", "") + name: content.decode() for name, content in found.items()}
     for item in container.get("env") or []:
         origin = item.get("valueFrom")
-        found = _from(core, pod, container, origin) if origin else expanded(item.get("value") or "", values)
-        if found is not None:
-            values[item["name"]] = found
+        value = _from(core, pod, container, origin) if origin else expanded(item.get("value") or "", values)
+        if value is not None:
+            values[item["name"]] = value
     return values
 
 

@@ -28,7 +28,7 @@ def test_a_published_mart_reads_back_as_it_was_published(marts: MartStore, datab
     assert orders.first_event == datetime(1998, 1, 5, 12, tzinfo=UTC)
     assert orders.last_event == datetime(1998, 3, 9, tzinfo=UTC)
     assert list(orders.days) == ["1998-01-05", "1998-03-09"]
-    assert mart_file(marts.root, orders).is_file()
+    assert mart_file(Path(marts.root), orders).is_file()
     customers = marts.require("customers")
     assert (customers.days, customers.first_event) == ({}, None)
 
@@ -37,7 +37,7 @@ def test_rows_in_another_order_are_the_same_version(marts: MartStore, database: 
     before = write_versions(marts, database(), [ORDERS], WATERMARKS)
     after = write_versions(marts, database(orders=FIRST[::-1]), [ORDERS], WATERMARKS)
     assert before == after
-    assert [path.name for path in (marts.root / "orders").iterdir()] == [before[0].version]
+    assert [path.name for path in (Path(marts.root) / "orders").iterdir()] == [before[0].version]
 
 
 def test_a_pair_of_duplicates_is_another_version(marts: MartStore, database: Callable[..., Path]) -> None:
@@ -87,7 +87,7 @@ def test_publishing_one_mart_leaves_the_others(marts: MartStore, database: Calla
 
 def test_the_folder_of_marts_may_move(marts: MartStore, database: Callable[..., Path]) -> None:
     publish_from(marts, database(), [ORDERS], WATERMARKS)
-    moved = marts.root.rename(marts.root.with_name("elsewhere"))
+    moved = Path(marts.root).rename(Path(marts.root).with_name("elsewhere"))
     assert mart_file(moved, MartStore(moved).require("orders")).is_file()
 
 
@@ -147,4 +147,4 @@ def test_killed_between_writing_and_the_switch_then_rerun_equals_undisturbed(
         {name: (t.content_hash, t.rows, t.days) for name, t in store.read().items()} for store in (marts, undisturbed)
     ]
     assert facts[0] == facts[1]
-    assert not list(marts.root.rglob(".aside*"))
+    assert not list(Path(marts.root).rglob(".aside*"))

@@ -83,7 +83,7 @@ def test_tables_and_jobs_are_labelled_for_the_bill(
 ) -> None:
     for mart, table in tables.items():
         assert table.labels == {"source": SOURCES[mart], "environment": STAGE}
-    labels = client.get_job(built.nodes[-1]["orders"].job).labels
+    labels = client.get_job(str(built.nodes[-1]["orders"].job)).labels
     expected = {"app": "audience_platform", "environment": STAGE, "layer": "marts", "node": "orders"}
     assert {name: labels[name] for name in expected} == expected
 

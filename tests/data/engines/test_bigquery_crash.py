@@ -1,6 +1,5 @@
 """Killed at any request of a swap, publishing leaves the old marts or the new ones, and a rerun completes it."""
 
-import itertools
 import multiprocessing
 import os
 import signal
@@ -15,9 +14,11 @@ from platform_assets.data.engines.bigquery.versions import BigQueryVersions
 from platform_assets.environment import Environment, environment_from_variables
 from tests.data.engines.in_bigquery import build_table, make_datasets
 from tests.data.small_catalog import CUSTOMERS, ORDERS, WATERMARKS
-from tests.emulators.killing_proxy import When, killing_proxy
+from tests.emulators.killing_proxy import NEVER, When, killing_proxy
+from tests.tiers import Draw
 
 MARTS = [CUSTOMERS, ORDERS]
+FEW = 2
 ORDER = pa.schema([("order_id", pa.int64()), ("customer_id", pa.int64()), ("ordered_at", pa.timestamp("us", "UTC"))])
 
 
@@ -57,7 +58,7 @@ def rows_read(environment: Environment) -> dict[str, int]:
 @pytest.mark.emulator_only
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_anywhere_in_a_swap_readers_see_the_old_marts_or_the_new(
-    when: When, cloud_variables: dict[str, str], cloud_environment: Environment
+    when: When, cloud_variables: dict[str, str], cloud_environment: Environment, draw: Draw
 ) -> None:
     assert cloud_environment.cloud is not None
     bigquery = BigQuery(cloud_environment.cloud)
@@ -68,21 +69,19 @@ def test_killed_anywhere_in_a_swap_readers_see_the_old_marts_or_the_new(
     processes.set_forkserver_preload(["tests.data.engines.test_bigquery_crash", "google.cloud.bigquery"])
     with killing_proxy(cloud_variables["BIGQUERY_EMULATOR_HOST"]) as proxy:
         through_proxy = cloud_variables | {"BIGQUERY_EMULATOR_HOST": proxy.url}
-        for number in itertools.count(1):
-            built(bigquery, number + 1)
-            old, new = ({"customers": rows, "orders": rows} for rows in (number, number + 1))
-            proxy.arm(number, when)
-            process = processes.Process(target=publish_in_child, args=(through_proxy,))
-            process.start()
-            proxy.kills(process.pid)
-            process.join()
-            if process.exitcode == 0:
-                break
-            assert process.exitcode == -signal.SIGKILL
+
+        def swap(rows: int, kill_at: int) -> int | None:
+            built(bigquery, rows)
+            return proxy.run(processes.Process(target=publish_in_child, args=(through_proxy,)), kill_at, when)
+
+        assert swap(2, NEVER) == 0
+        changes = len(proxy.changes)
+        assert changes > 5, "a table made, filled and marked for each mart, and a view"
+        for rows, kill_at in enumerate(draw(range(1, changes + 1), FEW), start=3):
+            old, new = ({"customers": number, "orders": number} for number in (rows - 1, rows))
+            assert swap(rows, kill_at) == -signal.SIGKILL
             assert rows_read(cloud_environment) in (old, new), proxy.changes
             publish(cloud_environment)
             assert rows_read(cloud_environment) == new, proxy.changes
-    assert rows_read(cloud_environment) == new
-    assert number > 6, "a table made, filled and marked for each mart, and a view"
     views = {name: bigquery.values(f"select count(*) from `{bigquery.name('marts', name)}`", "x") for name in new}
     assert views == {name: [(rows,)] for name, rows in new.items()}

@@ -1,6 +1,5 @@
 """Raw tables in BigQuery: the same rows as in a folder, idempotence, and that nothing half-done is ever visible."""
 
-import itertools
 import multiprocessing
 import signal
 from collections.abc import Callable
@@ -33,7 +32,7 @@ from tests.data.exports.breaking import (
     write_films,
     write_shop,
 )
-from tests.emulators.killing_proxy import When, killing_proxy
+from tests.emulators.killing_proxy import NEVER, When, killing_proxy
 
 ORDERS = SHOP.model_copy(update={"tables": SHOP.tables[1:]})
 MakeSource = Callable[[ExportSourceSpec], Source]
@@ -136,6 +135,7 @@ def test_raw_rows_expire_after_the_days_that_the_environment_says(make_source: M
     for days, export in ((30, AT), (60, LATER)):
         write_shop(lake, export)
         source.upload(lake)
+        assert source.environment.cloud is not None
         cloud = replace(source.environment.cloud, raw_expiry_days=days)
         replace(source, environment=replace(source.environment, cloud=cloud)).load()
         orders = source.bigquery.client.get_table(source.table("orders"))
@@ -217,6 +217,7 @@ def test_a_lake_elsewhere_and_a_project_that_was_not_prepared_are_refused(make_s
     with pytest.raises(ExportError, match=r"loads exports from gs:// only.*Storage Transfer Service"):
         load_source(FILMS, source.name, lake, source.tables)
     source.upload(lake)
+    assert source.environment.cloud is not None
     staging = replace(source.environment.cloud, stage="staging")
     elsewhere = replace(source, environment=replace(source.environment, cloud=staging))
     with pytest.raises(ExportError, match=r"no dataset .*staging_raw.* platform-assets prepare"):
@@ -242,34 +243,40 @@ def test_two_loads_at_once_publish_once(make_source: MakeSource, lake: Path) -> 
     [("before", "the first export of a table"), ("after", "an export with a column more than those before")],
 )
 def test_a_load_killed_at_any_change_leaves_an_export_out_or_in_and_the_rerun_completes(
-    make_source: MakeSource, variables: dict[str, str], lake: Path, tmp_path: Path, when: When, export: str
+    make_source: MakeSource, variables: dict[str, str], tmp_path: Path, when: When, export: str
 ) -> None:
-    source = make_source(ORDERS)
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(
         ["tests.data.engines.source_in_bigquery", "google.cloud.bigquery", "pyarrow.parquet", "gcsfs"]
     )
+    always = make_source(ORDERS)
+
+    def uploaded(number: int) -> tuple[Source, str]:
+        """A source with an export that was not loaded yet, and the export's id."""
+        source = make_source(ORDERS) if export == "the first export of a table" else always
+        orders = shop_tables()["shop.orders"].append_column(f"column_{number}", pa.array([number] * 20))
+        folder = write_shop(tmp_path / source.name, AT + timedelta(days=number), {"shop.orders": orders})
+        source.upload(tmp_path / source.name)
+        return source, folder.name
+
     with killing_proxy(variables["BIGQUERY_EMULATOR_HOST"]) as proxy:
         through_proxy = variables | {"BIGQUERY_EMULATOR_HOST": proxy.url}
-        for number in itertools.count(1):
-            if export == "the first export of a table":
-                source, lake = make_source(ORDERS), tmp_path / str(number)
-            orders = shop_tables()["shop.orders"].append_column(f"column_{number}", pa.array([number] * 20))
-            folder = write_shop(lake, AT + timedelta(days=number), {"shop.orders": orders})
-            source.upload(lake)
-            proxy.arm(number, when)
-            process = processes.Process(target=load_in_child, args=(through_proxy, ORDERS, source.name, "orders"))
-            process.start()
-            proxy.kills(process.pid)
-            process.join()
-            if process.exitcode == 0:
-                break
-            assert process.exitcode == -signal.SIGKILL
-            assert published(source, folder.name) in ((0, 0), (20, 1)), proxy.changes
+
+        def load(source: Source, kill_at: int) -> int | None:
+            child = processes.Process(target=load_in_child, args=(through_proxy, ORDERS, source.name, "orders"))
+            return proxy.run(child, kill_at, when)
+
+        uploaded(1)[0].load_table("orders")
+        assert load(uploaded(2)[0], NEVER) == 0
+        changes = len(proxy.changes)
+        assert changes > 2
+        for number, kill_at in enumerate(range(1, changes + 1), start=3):
+            source, export_id = uploaded(number)
+            assert load(source, kill_at) == -signal.SIGKILL
+            assert published(source, export_id) in ((0, 0), (20, 1)), proxy.changes
             source.load_table("orders")
-            assert published(source, folder.name) == (20, 1), proxy.changes
+            assert published(source, export_id) == (20, 1), proxy.changes
     assert len(source.rows("orders")) == 20 * len(source.recorded())
-    assert number > 3
     # What lies aside when all is published is nobody's work any more: it goes away after a day.
     aside = [source.bigquery.name("scratch", name) for name in source.scratch()]
     assert all(source.bigquery.client.get_table(name).expires for name in aside)

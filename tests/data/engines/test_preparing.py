@@ -36,7 +36,7 @@ def denying() -> Iterator[str]:
             absent = self.command == "GET" and "/datasets/" in self.path
             reason = {"code": 404, "message": "Not found"} if absent else {"code": 403, "message": DENIED}
             content = json.dumps({"error": {**reason, "errors": [{"message": reason["message"]}]}}).encode()
-            self.send_response(int(reason["code"]))
+            self.send_response(404 if absent else 403)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

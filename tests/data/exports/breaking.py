@@ -54,7 +54,7 @@ def shop_tables(orders: int = 20) -> dict[str, pa.Table]:
 
 
 def write_shop(
-    root: Path,
+    root: Path | str,
     at: datetime = AT,
     tables: Mapping[str, pa.Table] | None = None,
     export_id: str | None = None,
@@ -62,7 +62,7 @@ def write_shop(
 ) -> Path:
     """A shop export below `root`; its folder."""
     name = export_id or f"snapshot-{at:%Y%m%d}"
-    return write_aurora_export(root / "shop", name, "shop", tables or shop_tables(), at, **options)
+    return write_aurora_export(Path(root) / "shop", name, "shop", tables or shop_tables(), at, **options)
 
 
 def load_one(export: Export, table: str, raw: RawTables) -> RawTable:
@@ -75,10 +75,10 @@ def film(number: int) -> dict[str, Any]:
     return {"film_id": {"N": str(number)}, "title": {"S": f"Film {number}"}}
 
 
-def write_films(root: Path, items: Iterable[Item] | None = None, at: datetime = AT, **options: Any) -> Path:
+def write_films(root: Path | str, items: Iterable[Item] | None = None, at: datetime = AT, **options: Any) -> Path:
     """A films export below `root`; its folder."""
     rows = [film(number) for number in range(20)] if items is None else items
-    return write_dynamodb_export(root, "Films", export_id("Films", at), rows, at, prefix="films", **options)
+    return write_dynamodb_export(Path(root), "Films", export_id("Films", at), rows, at, prefix="films", **options)
 
 
 def edit_json(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:

@@ -19,7 +19,8 @@ from platform_assets.data.marts.graph import ProjectGraph
 from platform_assets.data.marts.opening import open_transform
 from platform_assets.environment import Environment, environment_from_variables
 from tests.data.dbt_on_bigquery.raw_tables import load_export, make_raw_tables
-from tests.emulators.killing_proxy import killing_proxy
+from tests.emulators.killing_proxy import NEVER, killing_proxy
+from tests.tiers import Draw
 
 MARTS = ["customers", "orders"]
 FIRST = datetime(1998, 2, 1, tzinfo=UTC)
@@ -61,7 +62,7 @@ def published(environment: Environment) -> dict[str, tuple[str, int]]:
 @pytest.mark.slow
 @pytest.mark.emulator_only
 def test_killed_in_the_build_or_the_audit_nothing_changes_and_the_rerun_completes(
-    cloud_variables: dict[str, str], cloud_environment: Environment
+    cloud_variables: dict[str, str], cloud_environment: Environment, draw: Draw
 ) -> None:
     places = {
         "PLATFORM_DATA": str(cloud_environment.data),
@@ -77,20 +78,15 @@ def test_killed_in_the_build_or_the_audit_nothing_changes_and_the_rerun_complete
         through_proxy = cloud_variables | places | {"BIGQUERY_EMULATOR_HOST": proxy.url}
 
         def run(kill_at: int) -> int | None:
-            proxy.arm(kill_at, "after")
-            process = processes.Process(target=build_in_child, args=(through_proxy,))
-            process.start()
-            proxy.kills(-process.pid)
-            process.join()
-            return process.exitcode
+            return proxy.run(processes.Process(target=build_in_child, args=(through_proxy,)), kill_at, "after", True)
 
-        assert run(kill_at=10_000) == 0
+        assert run(NEVER) == 0
         # The same work again, for another export; its last change before versions are written begins the audit.
         export(bigquery, 2)
-        assert run(kill_at=10_000) == 0
+        assert run(NEVER) == 0
         changes = list(proxy.changes)
         by_dbt = next(at for at, change in enumerate(changes) if "/tables" in change and "POST" in change)
-        for rows, kill_at in enumerate((1, by_dbt // 2, by_dbt), start=3):
+        for rows, kill_at in enumerate(draw([1, by_dbt // 2, by_dbt], 1), start=3):
             before = published(cloud_environment)
             export(bigquery, rows)
             assert run(kill_at) == -signal.SIGKILL, changes

@@ -161,7 +161,7 @@ def test_an_unchanged_rerun_does_not_start_dbt(world: World) -> None:
 @pytest.mark.usefixtures("no_dbt")
 def test_a_kill_before_the_switch_is_made_good_by_the_next_run(world: World) -> None:
     undisturbed = world.transform.marts.read()
-    (world.environment.marts / "current.json").unlink()
+    (Path(world.environment.marts) / "current.json").unlink()
     build(world.transform, world.transform.graph.models)
     assert world.transform.marts.read() == undisturbed
 
@@ -272,5 +272,5 @@ def test_empty_raw_tables_build_empty_marts(world: World, tmp_path: Path) -> Non
 
 
 def test_records_of_builds_hold_no_values(world: World) -> None:
-    records = (world.environment.artifacts / "recipes").glob("*.json")
+    records = (Path(world.environment.artifacts) / "recipes").glob("*.json")
     assert not [path for path in records if "12345678.99" in json.dumps(json.loads(path.read_text()))]

@@ -35,7 +35,7 @@ def test_a_source_becomes_raw_assets_that_name_their_tables(make_source: MakeSou
         source.upload(lake)
         result = dg.materialize(assets, instance=instance, raise_on_error=False)
     failure = next(event for event in result.all_events if event.is_step_failure)
-    assert "the file is truncated" in str(failure.step_failure_data.user_failure_data.description)
+    assert "the file is truncated" in str(failure.step_failure_data.user_failure_data)
     assert len(source.rows("films")) == 20
 
 

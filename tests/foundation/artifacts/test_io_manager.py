@@ -22,13 +22,13 @@ def used(context: dg.AssetExecutionContext, made: ArtifactRef) -> ArtifactRef:
     return REF
 
 
-def materialised(root: str, *selection: dg.AssetsDefinition, **options: bool) -> dg.ExecuteInProcessResult:
+def materialised(root: str, *selection: dg.AssetsDefinition, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [made, used],
         selection=list(selection),
         resources={"io_manager": ArtifactRefIOManager(root=root)},
         partition_key="1998-05-01",
-        **options,
+        raise_on_error=raise_on_error,
     )
 
 
@@ -41,7 +41,7 @@ def test_a_reference_written_in_one_run_is_read_in_another(root: str) -> None:
 def test_a_reference_never_written_is_told_with_what_to_do(root: str) -> None:
     result = materialised(root, used, raise_on_error=False)
     [failure] = result.get_step_failure_events()
-    told = str(failure.event_specific_data.error)
+    told = str(failure.step_failure_data.error)
     assert "shop/made partition 1998-05-01 has not been materialised yet; materialise it first" in told
 
 

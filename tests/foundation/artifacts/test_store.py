@@ -15,7 +15,7 @@ def never(folder: Path) -> dict[str, int]:
     raise AssertionError("built again")
 
 
-def test_the_same_recipe_is_found_and_not_built_again(root):
+def test_the_same_recipe_is_found_and_not_built_again(root: str) -> None:
     store = ArtifactStore(root)
     first = store.get_or_build(RECIPE, writes("one"))
     again = ArtifactStore(root).get_or_build(RECIPE, never)
@@ -34,7 +34,7 @@ def test_the_same_recipe_is_found_and_not_built_again(root):
         (Recipe("models/gbdt", {"m": "1"}, {"rate": 0.1}, {"training_set": "bb"}), "inputs changed: training_set"),
     ],
 )
-def test_a_change_of_code_settings_or_input_builds_again_and_says_which(root, changed, said):
+def test_a_change_of_code_settings_or_input_builds_again_and_says_which(root: str, changed: Recipe, said: str) -> None:
     store = ArtifactStore(root)
     assert store.get_or_build(RECIPE, writes("one")).reason == "first time"
     rebuilt = store.get_or_build(changed, writes("two"))
@@ -42,7 +42,7 @@ def test_a_change_of_code_settings_or_input_builds_again_and_says_which(root, ch
     assert rebuilt.reason == said
 
 
-def test_a_torn_note_of_the_last_recipe_hinders_no_build(root):
+def test_a_torn_note_of_the_last_recipe_hinders_no_build(root: str) -> None:
     ArtifactStore(root).get_or_build(RECIPE, writes("one"))
     files_at(root).write(f"latest/{RECIPE.key}.json", b"")
     changed = Recipe(RECIPE.key, {"m": "2"})
@@ -50,7 +50,7 @@ def test_a_torn_note_of_the_last_recipe_hinders_no_build(root):
     assert ArtifactStore(root).get_or_build(Recipe(RECIPE.key, {"m": "3"}), writes("two")).reason == "code changed: m"
 
 
-def test_a_failed_build_publishes_nothing_and_lets_the_next_begin(root):
+def test_a_failed_build_publishes_nothing_and_lets_the_next_begin(root: str) -> None:
     store = ArtifactStore(root)
 
     def fails(folder: Path) -> dict[str, int]:
@@ -64,14 +64,14 @@ def test_a_failed_build_publishes_nothing_and_lets_the_next_begin(root):
     assert store.get_or_build(RECIPE, writes("one")).reason == "first time"
 
 
-def test_a_changed_file_is_refused_with_what_to_do(tmp_path):
+def test_a_changed_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     artifact = ArtifactStore(tmp_path).get_or_build(RECIPE, writes("one"))
     Path(artifact.path("nested/data.txt")).write_text("other")
     with pytest.raises(ArtifactCorrupt, match="materialise models/gbdt again"):
         ArtifactStore(tmp_path).open(artifact.ref).path("nested/data.txt")
 
 
-def test_content_that_is_gone_is_refused_with_what_to_do_which_then_helps(root):
+def test_content_that_is_gone_is_refused_with_what_to_do_which_then_helps(root: str) -> None:
     ref = ArtifactStore(root).get_or_build(RECIPE, writes("one")).ref
     files = files_at(root)
     files.delete(f"content/{ref.content_hash}/nested/data.txt")
@@ -85,7 +85,7 @@ def test_content_that_is_gone_is_refused_with_what_to_do_which_then_helps(root):
     assert Path(again.path("nested/data.txt")).read_text() == "one"
 
 
-def test_a_reference_to_other_content_is_refused(root):
+def test_a_reference_to_other_content_is_refused(root: str) -> None:
     store = ArtifactStore(root)
     ref = store.get_or_build(RECIPE, writes("one")).ref
     with pytest.raises(ArtifactMissing):
@@ -94,7 +94,7 @@ def test_a_reference_to_other_content_is_refused(root):
         store.open(ref).path("other.txt")
 
 
-def test_equal_content_made_by_two_recipes_has_one_content_hash(root):
+def test_equal_content_made_by_two_recipes_has_one_content_hash(root: str) -> None:
     store = ArtifactStore(root)
     one = store.get_or_build(RECIPE, writes("same"))
     two = store.get_or_build(Recipe("models/other", {}, {}, {}), writes("same"))
@@ -102,18 +102,18 @@ def test_equal_content_made_by_two_recipes_has_one_content_hash(root):
     assert one.ref.fingerprint != two.ref.fingerprint
 
 
-def test_every_place_holds_the_same_under_the_same_names(root, tmp_path):
+def test_every_place_holds_the_same_under_the_same_names(root: str, tmp_path: Path) -> None:
     artifact = ArtifactStore(root).get_or_build(RECIPE, writes("one"))
     assert artifact.ref == ArtifactStore(tmp_path / "other").get_or_build(RECIPE, writes("one")).ref
     assert files_at(root).names() == files_at(tmp_path / "other").names()
 
 
 @given(st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(), st.booleans()), max_size=4))
-def test_the_fingerprint_does_not_depend_on_the_order_of_settings(config):
+def test_the_fingerprint_does_not_depend_on_the_order_of_settings(config: dict[str, object]) -> None:
     reordered = dict(reversed(list(config.items())))
     assert Recipe("k", {}, config).fingerprint == Recipe("k", {}, reordered).fingerprint
 
 
-def test_the_folder_holds_every_file_and_outlives_the_store(root):
+def test_the_folder_holds_every_file_and_outlives_the_store(root: str) -> None:
     folder = ArtifactStore(root).get_or_build(RECIPE, writes("one")).folder()
     assert [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()] == ["nested/data.txt"]

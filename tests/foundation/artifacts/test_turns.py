@@ -1,6 +1,7 @@
 """Who builds when many ask: one, whoever is first; another when that one dies; and what was published stands."""
 
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -16,7 +17,7 @@ from tests.foundation.storage.actors import started as started_in
 LEASE, NEVER, SOON = f"leases/{RECIPE.fingerprint}.json", 600.0, 1.0
 
 
-def started(act: str, *arguments: object):
+def started(act: str, *arguments: object) -> subprocess.Popen[str]:
     return started_in(act, *arguments, module="tests.foundation.artifacts.actors")
 
 
@@ -113,11 +114,11 @@ def test_a_build_may_ask_for_other_recipes(root: str) -> None:
     store = ArtifactStore(root)
     other = Recipe("models/other", {})
 
-    def build(folder: Path) -> dict[str, str]:
+    def build(folder: Path) -> dict[str, str | int]:
         return {"other": store.get_or_build(other, writes("inner")).ref.content_hash} | writes("outer")(folder)
 
     artifact = store.get_or_build(RECIPE, build)
-    assert artifact.metadata["other"] == store.find(other.fingerprint).ref.content_hash
+    assert artifact.metadata["other"] == store.get_or_build(other, never).ref.content_hash
 
 
 def test_a_build_that_asks_for_itself_is_told_so(root: str) -> None:

@@ -1,7 +1,7 @@
 """GPU use is measured and told, and no GPU, driver or port can end a step.
 
 No GPU is here: `nvml_stand_in.c` stands in for the NVIDIA driver's library, and for that alone. pynvml loads it through the
-real interface, by its real name and with the real structures. Needs gcc (Debian: apt-get install gcc libc6-dev).
+real interface, by its real name and with the real structures.
 """
 
 import json
@@ -19,6 +19,8 @@ import pytest
 
 from platform_assets.foundation.execution.gpu import gpu_use
 from tests.foundation.execution.nvml_stand_in import built_in
+
+pytestmark = pytest.mark.programs("gcc")
 
 Measure = Callable[..., dict[str, Any]]
 

@@ -50,7 +50,7 @@ def _launch(event: dg.DagsterEvent) -> dg.DagsterEvent:
 
 def resumed(
     instance: dg.DagsterInstance, run: dg.DagsterRun, kind: type[ActiveExecution], events: list[dg.DagsterEvent]
-):
+) -> tuple[list[str], list[str]]:
     plan = create_execution_plan(fits)
     with InstanceConcurrencyContext(instance, run) as slots:
         execution = kind(plan, RetryMode.ENABLED, instance_concurrency_context=slots)

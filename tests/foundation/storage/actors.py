@@ -5,6 +5,7 @@ Belongs here: acts, and starting them. An actor tells what it does line by line,
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from platform_assets.foundation.storage import Lease, LeaseLost, files_at
@@ -21,10 +22,12 @@ def started(act: str, *arguments: object, module: str = __name__) -> subprocess.
 
 def said(actor: subprocess.Popen[str]) -> str:
     """The actor's next line."""
+    assert actor.stdout is not None
     return actor.stdout.readline().strip()
 
 
 def go_on(actor: subprocess.Popen[str]) -> None:
+    assert actor.stdin is not None
     actor.stdin.write("\n")
     actor.stdin.flush()
 
@@ -79,7 +82,7 @@ def write_endlessly(root: str) -> None:
             files.write("torn", bytes([letter]) * TORN_SIZE)
 
 
-def main(acts: dict[str, object]) -> None:
+def main(acts: dict[str, Callable[..., None]]) -> None:
     act, *arguments = sys.argv[1:]
     acts[act](*arguments)
 

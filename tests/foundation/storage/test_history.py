@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from platform_assets.foundation.storage import Files, files_at
+from tests.foundation.storage.reading import stored
 
 NAMES = st.sampled_from(["a", "b", "ab", "dir/a", "dir/b", "dir/deep/a", "with space/ä:1.json", ".hidden"])
 CONTENTS = st.sampled_from([b"", b"one", b"two", b"\x00\xff"])
@@ -69,7 +70,7 @@ class History(RuleBasedStateMachine):
         assert self.files.names() == sorted(self.held)
 
     def teardown(self) -> None:
-        assert {name: self.files.read(name).content for name in self.files.names()} == self.held
+        assert {name: stored(self.files, name).content for name in self.files.names()} == self.held
 
 
 def test_any_history_leaves_what_a_dictionary_would_hold(root: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from platform_assets.foundation.storage import Lease, LeaseLost, files_at
 from platform_assets.foundation.storage.lease import CLOCKS_DIFFER
 from tests.foundation.storage.actors import go_on, said, started
+from tests.foundation.storage.reading import stored
 
 NAME = "lease.json"
 # Long enough that no holder loses it by being slow, and short enough to wait out.
@@ -59,7 +60,7 @@ def test_a_holder_renews_it_without_being_asked(root: str) -> None:
         versions: set[str] = set()
         patience = time.monotonic() + 60
         while len(versions) < 4 and time.monotonic() < patience:
-            versions.add(files.read(NAME).version)
+            versions.add(stored(files, NAME).version)
             time.sleep(0.01)
     assert len(versions) == 4
 
@@ -107,7 +108,7 @@ def test_one_that_a_power_cut_left_unreadable_frees_itself_too(root: str) -> Non
 def test_what_twenty_processes_do_under_it_happens_one_at_a_time(root: str) -> None:
     counting = [started("increment_under_lease", root, 2) for _ in range(20)]
     assert [actor.wait() for actor in counting] == [0] * 20
-    assert files_at(root).read("counter").content == b"40"
+    assert stored(files_at(root), "counter").content == b"40"
     assert files_at(root).names() == ["counter"]
 
 

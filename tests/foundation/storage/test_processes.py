@@ -7,6 +7,7 @@ import pytest
 
 from platform_assets.foundation.storage import files_at
 from tests.foundation.storage.actors import TORN_SIZE, said, started
+from tests.foundation.storage.reading import stored
 
 MANY = 20
 
@@ -15,7 +16,7 @@ MANY = 20
 def test_twenty_processes_that_count_on_lose_nothing(root: str) -> None:
     counting = [started("increment", root, 5) for _ in range(MANY)]
     assert [actor.wait() for actor in counting] == [0] * MANY
-    assert files_at(root).read("counter").content == str(MANY * 5).encode()
+    assert stored(files_at(root), "counter").content == str(MANY * 5).encode()
     assert files_at(root).names() == ["counter"]
 
 
@@ -25,7 +26,7 @@ def test_twenty_processes_that_create_one_file_make_it_once(root: str) -> None:
     made = [said(actor) for actor in creating]
     assert [actor.wait() for actor in creating] == [0] * MANY
     assert made.count("True") == 1
-    assert files_at(root).read("once").content == str(made.index("True")).encode()
+    assert stored(files_at(root), "once").content == str(made.index("True")).encode()
 
 
 def test_a_reader_sees_a_whole_file_while_others_replace_it_and_after_they_are_killed(root: str) -> None:
@@ -34,11 +35,11 @@ def test_a_reader_sees_a_whole_file_while_others_replace_it_and_after_they_are_k
     for _ in range(2):
         writers = [started("write_endlessly", root) for _ in range(2)]
         assert [said(writer) for writer in writers] == ["writing", "writing"]
-        assert {files.read("torn").content for _ in range(50)} <= whole
+        assert {stored(files, "torn").content for _ in range(50)} <= whole
         for writer in writers:
             writer.send_signal(signal.SIGKILL)
             writer.wait()
-        assert files.read("torn").content in whole
+        assert stored(files, "torn").content in whole
         assert files.names() == ["torn"]
 
 
