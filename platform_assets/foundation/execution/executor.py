@@ -9,18 +9,12 @@ the API server is away a launch waits for it.
 kubernetes is imported when a run's executor is made, not when definitions load: step pods never need it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from platform_assets.foundation.execution.run_tags import SCOPE_VARIABLE
-
 if TYPE_CHECKING:
     from dagster import Executor, InitExecutorContext
-
-LOST_PODS_FORGIVEN = 20
-STEP_SERVICE_ACCOUNT = "platform-step"
-HEALTH_INTERVAL_SECONDS = 5
 
 
 def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
@@ -38,14 +32,6 @@ def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
     def executor(context: "InitExecutorContext") -> "Executor":
         from platform_assets.foundation.execution.pods import PodExecutor
 
-        settings: dict[str, Any] = dict(context.executor_config)
-        return PodExecutor.on(
-            context.instance,
-            env_vars=[f"{SCOPE_VARIABLE}={scope}"],
-            service_account=STEP_SERVICE_ACCOUNT,
-            max_concurrent=settings.get("max_concurrent"),
-            lost_pods_forgiven=LOST_PODS_FORGIVEN,
-            health_interval_seconds=HEALTH_INTERVAL_SECONDS,
-        )
+        return PodExecutor.on(context.instance, scope, context.executor_config.get("max_concurrent"))
 
     return executor
