@@ -64,14 +64,16 @@ class PodStepHandler(K8sStepHandler):
         if before:
             # What is left of the attempt before would go on beside this one.
             job = self._get_k8s_step_job_name(step_handler_context).removesuffix(f"-{before}")
-            self._api_client.delete_in_background(f"{job}-{before - 1}" if before > 1 else job, self._namespace())
+            self._api_client.delete_in_background(
+                f"{job}-{before - 1}" if before > 1 else job, self._launcher.job_namespace
+            )
         yield from super().launch_step(step_handler_context)
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         step = self._get_step_key(step_handler_context)
         job = self._get_k8s_step_job_name(step_handler_context)
         try:
-            status = self._api_client.get_job_status(job_name=job, namespace=self._namespace())
+            status = self._api_client.get_job_status(job_name=job, namespace=self._launcher.job_namespace)
         except UNREACHABLE as error:
             log.warning("%s: the Kubernetes API server does not answer, its pod is taken to run: %s", step, error)
             return CheckStepHealthResult.healthy()
@@ -80,9 +82,6 @@ class PodStepHandler(K8sStepHandler):
             return CheckStepHealthResult.healthy()
         self.lost.add(step)
         return CheckStepHealthResult.unhealthy(f"The pod of {step} is lost: {why} (Job {job}).")
-
-    def _namespace(self) -> str:
-        return self._launcher.job_namespace
 
     def _attempts(self, context: StepHandlerContext) -> int:
         """How often the step was tried before."""
