@@ -6,6 +6,7 @@ guide). Does not belong here: reading the Parquet parts and verifying them (`eng
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from platform_assets.data.exports.export import (
@@ -81,7 +82,8 @@ def _table_statuses(lake: Lake, folder: str, export_id: str) -> tuple[_Statuses,
     texts = []
     # Each file goes on where the one before ended.
     expected = [1, *(int(match[2]) + 1 for match in matches)]
-    for first, match in zip(expected, matches or [None], strict=False):
+    listed: Sequence[re.Match[str] | None] = matches or [None]
+    for first, match in zip(expected, listed, strict=False):
         if match is None or int(match[1]) != first:
             raise ExportError(
                 f"{lake.location(folder)}: export_tables_info_{export_id}_from_{first}_to_….json is absent. "

@@ -9,7 +9,7 @@ the API server is away a launch waits for it.
 kubernetes is imported when a run's executor is made, not when definitions load: step pods never need it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -32,6 +32,7 @@ def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
     def executor(context: "InitExecutorContext") -> "Executor":
         from platform_assets.foundation.execution.pods import PodExecutor
 
-        return PodExecutor.on(context.instance, scope, context.executor_config.get("max_concurrent"))
+        settings: dict[str, Any] = dict(context.executor_config)
+        return PodExecutor.on(context.instance, scope, settings.get("max_concurrent"))
 
     return executor

@@ -72,7 +72,8 @@ def stage(
         for file in table.files:
             verification.check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
         items = SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON.")
-        schema, in_files = (items,), None
+        schema: tuple[SchemaField, ...] = (items,)
+        in_files: int | None = None
     elif table.files:
         arrow, in_files = _parquet_schema(table, lake, stored)
         verification.check_columns(export, table, lake, arrow.names)
