@@ -232,7 +232,7 @@ def test_a_run_pod_keeps_the_rules_and_may_start_steps(name: str, tmp_path: Path
 def test_a_step_pod_keeps_the_rules_has_its_profile_and_no_token(name: str, profile: str, tmp_path: Path) -> None:
     tags = PROFILES[profile].tags(profile, spot=True, labels={"platform-assets/campaign": "winback"})
     with instance_for_test(overrides={"run_launcher": launcher_configuration(name, tmp_path)}) as instance:
-        executor = PodExecutor.on(instance, ["PLATFORM_SCOPE=campaign:winback"], "platform-step", None, 1, 5)
+        executor = PodExecutor.on(instance, "campaign:winback", None)
         context = K8sContainerContext.create_for_run(
             dg.DagsterRun("winback"),
             instance.run_launcher,  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.catalog.declaration import (
@@ -25,6 +25,7 @@ from platform_assets.data.catalog.declaration import (
 )
 
 MARTS_FOLDER = "marts"
+T = TypeVar("T")
 
 
 class ManifestMissing(FileNotFoundError):
@@ -139,11 +140,7 @@ class Catalog:
         Raises:
             CatalogError: there is none; offers the nearest name.
         """
-        if name not in self.marts:
-            raise CatalogError(
-                f"there is no mart {name!r}{nearest(name, self.marts)}; there are {', '.join(self.marts)}"
-            )
-        return self.marts[name]
+        return _named("mart", name, self.marts)
 
     def entity(self, name: str) -> Entity:
         """The entity of that name.
@@ -151,11 +148,13 @@ class Catalog:
         Raises:
             CatalogError: there is none; offers the nearest name.
         """
-        if name not in self.entities:
-            raise CatalogError(
-                f"there is no entity {name!r}{nearest(name, self.entities)}; there are {', '.join(self.entities)}"
-            )
-        return self.entities[name]
+        return _named("entity", name, self.entities)
+
+
+def _named(kind: str, name: str, there: Mapping[str, T]) -> T:
+    if name not in there:
+        raise CatalogError(f"there is no {kind} {name!r}{nearest(name, there)}; there are {', '.join(there)}")
+    return there[name]
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -237,17 +236,11 @@ def _entity(mart: Mart, declared: EntityDeclaration, marts: Mapping[str, Mart]) 
 
 
 def _upstream_sources(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    found: set[tuple[str, str]] = set()
-    seen: set[str] = set()
+    upstream: set[str] = set()
     waiting = list(node["depends_on"]["nodes"])
     while waiting:
-        unique_id = waiting.pop()
-        if unique_id in seen:
-            continue
-        seen.add(unique_id)
-        if unique_id in manifest["sources"]:
-            source = manifest["sources"][unique_id]
-            found.add((source["source_name"], source["name"]))
-        elif unique_id in manifest["nodes"]:
-            waiting.extend(manifest["nodes"][unique_id]["depends_on"].get("nodes", ()))
-    return tuple(sorted(found))
+        if (unique_id := waiting.pop()) not in upstream:
+            upstream.add(unique_id)
+            waiting.extend(manifest["nodes"].get(unique_id, {}).get("depends_on", {}).get("nodes", ()))
+    sources = (manifest["sources"][unique_id] for unique_id in upstream & manifest["sources"].keys())
+    return tuple(sorted((source["source_name"], source["name"]) for source in sources))

@@ -5,7 +5,7 @@ how tables are written or queried. Only the standard library and `storage` are i
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -116,22 +116,25 @@ class MartStore:
         """Make these versions, which are written, current; all in one step; and clear their refusals."""
         new = {table.name: table for table in tables}
 
-        def accept(content: bytes | None) -> bytes:
-            old = self._parsed(content)
+        def accepting(old: Pointer) -> Pointer:
             refused = {name: reason for name, reason in old.refused.items() if name not in new}
-            return _rendered(Pointer({**old.tables, **new}, refused))
+            return Pointer({**old.tables, **new}, refused)
 
-        self._files.update(POINTER, accept)
+        self._change(accepting)
 
     def refuse(self, names: Iterable[str], reason: str) -> None:
         """Record that the newest build of these marts failed; readers that `require` them get `reason`."""
         refused = dict.fromkeys(names, reason)
+        self._change(lambda old: Pointer(old.tables, {**old.refused, **refused}))
 
-        def mark(content: bytes | None) -> bytes:
-            old = self._parsed(content)
-            return _rendered(Pointer(old.tables, {**old.refused, **refused}))
+    def _change(self, change: Callable[[Pointer], Pointer]) -> None:
+        def rendered(content: bytes | None) -> bytes:
+            new = change(self._parsed(content))
+            tables = {name: table.to_json() for name, table in new.tables.items()}
+            record = {"format": _FORMAT, "tables": tables, "refused": new.refused}
+            return json.dumps(record, indent=1, sort_keys=True).encode()
 
-        self._files.update(POINTER, mark)
+        self._files.update(POINTER, rendered)
 
     def _parsed(self, content: bytes | None) -> Pointer:
         if content is None:
@@ -144,9 +147,3 @@ class MartStore:
             )
         tables = {name: PublishedTable.from_json(table) for name, table in record["tables"].items()}
         return Pointer(tables, record["refused"])
-
-
-def _rendered(pointer: Pointer) -> bytes:
-    tables = {name: table.to_json() for name, table in pointer.tables.items()}
-    record = {"format": _FORMAT, "tables": tables, "refused": pointer.refused}
-    return json.dumps(record, indent=1, sort_keys=True).encode()

@@ -32,6 +32,12 @@ class RawTable:
     location: str
     new: bool = field(default=False, compare=False)
 
+    @classmethod
+    def of(cls, export: Export, table: str, rows: int, location: str, new: bool = False) -> "RawTable":
+        """A table of an export, as it was loaded."""
+        content = export.table_hash(table)
+        return cls(export.source, table, export.export_id, export.exported_at, content, rows, location, new)
+
 
 class RawTables(Protocol):
     """Where the tables of exports are kept as they were exported, one export beside the other.

@@ -25,16 +25,16 @@ class Warehouse(ABC):
 
     The pointer is read once, at first use: everything one instance reads belongs together, whatever is
     published meanwhile. Make one per piece of work (a step, a command), not one per process.
+
+    Attributes:
+        engine: name and version of the engine, as far as results may depend on it.
     """
+
+    engine: str
 
     def __init__(self, catalog: Catalog, marts: MartStore) -> None:
         self.catalog = catalog
         self.marts = marts
-
-    @property
-    @abstractmethod
-    def engine(self) -> str:
-        """Name and version of the engine, as far as results may depend on it."""
 
     @abstractmethod
     def table(self, mart: str) -> "ibis.Table":

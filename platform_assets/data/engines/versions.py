@@ -6,9 +6,8 @@ Belongs here: the interface, and a version's hash from what an engine counted. D
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -44,45 +43,35 @@ class Versions(Protocol):
         """Called with all marts asked for, after the pointer was switched; may be called again with the same ones."""
 
 
-@dataclass(frozen=True)
-class Fingerprint:
-    """The content of a mart; equal for equal rows in any order.
-
-    Attributes:
-        days: UTC day (ISO) → hash of its rows; {} on marts without event time.
-        content_hash: of all rows and the schema.
-    """
-
-    days: dict[str, str]
-    content_hash: str
-    rows: int
-
-    @property
-    def version(self) -> str:
-        return self.content_hash[:VERSION_LENGTH]
-
-
-def fingerprint(mart: Mart, schema: str, sums: Sequence[tuple[Any, ...]]) -> Fingerprint:
-    """A mart's fingerprint, from sums of its rows by day.
+def version_of(
+    mart: Mart, schema: str, sums: Sequence[tuple[Any, ...]], watermark: datetime, location: Callable[[str], str]
+) -> PublishedTable:
+    """The version that holds a mart's rows, from sums of them by day; its hashes are equal for equal rows in any order.
 
     Args:
         schema: columns, types and whatever else of the engine the sums depend on.
-        sums: (UTC day; None without event time, number of rows, two sums of the rows' hashes), a row each day. xor alone would
-            not see a pair of duplicates, a sum alone is weaker against chance: the two together are neither.
+        sums: (UTC day; None without event time, number of rows, two sums of the rows' hashes, first and last event; None
+            without event time), a row each day in order. xor alone would not see a pair of duplicates, a sum alone is weaker
+            against chance: the two together are neither.
+        location: version → where the engine keeps it.
 
     Raises:
         ValueError: an event mart has rows without an event time.
     """
-    rows = sum(count for _, count, *_ in sums)
+    days: dict[str, str] = {}
     if mart.event_time is None:
-        return Fingerprint({}, _digest(schema, *(sums[0][1:] if sums else (0,))), rows)
-    if undated := sum(count for day, count, *_ in sums if day is None):
+        content_hash = _digest(schema, *(sums[0][1:4] if sums else (0,)))
+    elif undated := sum(count for day, count, *_ in sums if day is None):
         raise ValueError(
             f"mart {mart.name}: {undated} rows have no {mart.event_time}; "
             f"add a not_null test to that column and mend the staging model"
         )
-    days = {day.isoformat(): _digest(schema, *hashed) for day, *hashed in sums}
-    return Fingerprint(days, _digest(schema, *sorted(days.items())), rows)
+    else:
+        days = {day.isoformat(): _digest(schema, *hashed) for day, *hashed, _, _ in sums}
+        content_hash = _digest(schema, *sorted(days.items()))
+    version, rows = content_hash[:VERSION_LENGTH], sum(count for _, count, *_ in sums)
+    first, last = (sums[0][4], sums[-1][5]) if sums else (None, None)
+    return PublishedTable(mart.name, version, location(version), rows, watermark, first, last, days, content_hash)
 
 
 def _digest(schema: str, *parts: object) -> str:

@@ -6,6 +6,7 @@ guide). Does not belong here: reading the Parquet parts and verifying them (`eng
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from platform_assets.data.exports.export import (
@@ -79,27 +80,22 @@ def _table_statuses(lake: Lake, folder: str, export_id: str) -> tuple[_Statuses,
     )
     statuses: _Statuses = {}
     texts = []
-    expected = 1
-    for match in matches:
-        if int(match[1]) != expected:
-            raise ExportError(_missing_tables_info(lake, folder, export_id, expected))
-        expected = int(match[2]) + 1
+    # Each file goes on where the one before ended.
+    expected = [1, *(int(match[2]) + 1 for match in matches)]
+    listed: Sequence[re.Match[str] | None] = matches or [None]
+    for first, match in zip(expected, listed, strict=False):
+        if match is None or int(match[1]) != first:
+            raise ExportError(
+                f"{lake.location(folder)}: export_tables_info_{export_id}_from_{first}_to_….json is absent. "
+                f"Copy the export again."
+            )
         where = lake.location(f"{folder}/{match[0]}")
         texts.append(lake.read(f"{folder}/{match[0]}"))
         for document in entry(parse_json(texts[-1], where), "perTableStatus", list, where):
             if not isinstance(document, dict):
                 raise ExportError(f"{where}: key 'perTableStatus' holds something that is not an object.")
             statuses[entry(document, "target", str, where)] = (document, where)
-    if not matches:
-        raise ExportError(_missing_tables_info(lake, folder, export_id, 1))
     return statuses, texts
-
-
-def _missing_tables_info(lake: Lake, folder: str, export_id: str, first: int) -> str:
-    return (
-        f"{lake.location(folder)}: export_tables_info_{export_id}_from_{first}_to_….json is absent. "
-        f"Copy the export again."
-    )
 
 
 def _status_of(

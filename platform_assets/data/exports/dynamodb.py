@@ -6,6 +6,7 @@ guide). Does not belong here: reading items, and verifying data files (`engines`
 
 import base64
 import hashlib
+from collections.abc import Callable
 
 from platform_assets.data.exports.export import (
     DataFile,
@@ -23,11 +24,16 @@ HOME = "AWSDynamoDB"
 SUMMARY = "manifest-summary.json"
 
 
-def key_value_paths(attribute: str) -> dict[str, str]:
-    """JSON paths in an item at which the value of a key attribute may stand, by its type: number, string or binary
-    (the types that DynamoDB takes for keys)."""
+def typed_key(attribute: str, text_at: Callable[[str], str]) -> str:
+    """SQL for the value of a key attribute, its type (number, string or binary: those that DynamoDB takes) before it.
+
+    Args:
+        text_at: an engine's SQL for the text at a JSON path of the item; null where none stands.
+    """
     escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
-    return {kind: f'$."{escaped}"."{kind}"' for kind in "NSB"}
+    paths = {kind: f'$."{escaped}"."{kind}"' for kind in "NSB"}
+    typed = [f"'{kind}' || {text_at(path)}" for kind, path in paths.items()]
+    return f"coalesce({', '.join(typed)})"
 
 
 def export_ids(lake: Lake, spec: ExportSourceSpec) -> list[str]:

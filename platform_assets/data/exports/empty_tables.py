@@ -35,7 +35,7 @@ def typed_nulls(export: Export, table: ExportedTable, lake: Lake) -> str:
     """The columns as a select list for DuckDB. Raises ExportError as `empty_schema`, but for types DuckDB does not know."""
     if not table.columns or not all(_SQL_TYPE.match(kind) for _, kind in table.columns):
         raise untyped(export, table, lake)
-    return ", ".join(f"null::{kind} as {_name(name)}" for name, kind in table.columns)
+    return ", ".join(f"null::{kind} as {quoted(name)}" for name, kind in table.columns)
 
 
 def untyped(export: Export, table: ExportedTable, lake: Lake) -> ExportError:
@@ -46,5 +46,6 @@ def untyped(export: Export, table: ExportedTable, lake: Lake) -> ExportError:
     )
 
 
-def _name(value: str) -> str:
+def quoted(value: str) -> str:
+    """A column's name as DuckDB's SQL takes it."""
     return '"' + value.replace('"', '""') + '"'

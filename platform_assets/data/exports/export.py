@@ -47,11 +47,6 @@ class ExportedTable:
     rows: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
 
-    def content_hash(self, manifests: str) -> str:
-        """sha256 over the export's manifest hash and this table's files: what idempotence compares."""
-        files = [(file.key.rsplit("/", 1)[-1], file.size, file.rows, file.md5) for file in self.files]
-        return sha256(manifests, self.export_table, json.dumps(files))
-
 
 @dataclass(frozen=True)
 class Export:
@@ -70,8 +65,11 @@ class Export:
     folder: str
     tables: Mapping[str, ExportedTable] = field(default_factory=dict)
 
-    def table_hash(self, table: str) -> str:
-        return self.tables[table].content_hash(self.content_hash)
+    def table_hash(self, name: str) -> str:
+        """sha256 over the manifests' hash and one table's files: what idempotence compares."""
+        table = self.tables[name]
+        files = [(file.key.rsplit("/", 1)[-1], file.size, file.rows, file.md5) for file in table.files]
+        return sha256(self.content_hash, table.export_table, json.dumps(files))
 
 
 def sha256(*parts: str) -> str:

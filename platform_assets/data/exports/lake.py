@@ -81,12 +81,11 @@ class Lake:
 
     def folders(self, key: str) -> list[str]:
         """Names of the folders directly below `key`, sorted, but those that begin with a dot (unfinished)."""
-        names = [path.rstrip("/").rsplit("/", 1)[-1] for path, kind, _ in self._list(key) if kind == "directory"]
-        return sorted(name for name in names if not name.startswith("."))
+        return [name for name in self._names(key, "directory") if not name.startswith(".")]
 
     def files(self, key: str) -> list[str]:
         """Names of the files directly below `key`, sorted."""
-        return sorted(path.rsplit("/", 1)[-1] for path, kind, _ in self._list(key) if kind == "file")
+        return self._names(key, "file")
 
     def tree(self, key: str) -> dict[str, int]:
         """All files below `key`, at any depth: path relative to `key` -> size in bytes."""
@@ -120,12 +119,10 @@ class Lake:
                 digest.update(chunk)
         return base64.b64encode(digest.digest()).decode()
 
-    def _list(self, key: str) -> list[tuple[str, str, int]]:
+    def _names(self, key: str, kind: str) -> list[str]:
         top = self._path(key)
-        if not self._fs.isdir(top):
-            return []
-        listed = self._fs.ls(top, detail=True)
-        return [(item["name"], item["type"], int(item.get("size") or 0)) for item in listed]
+        listed = self._fs.ls(top, detail=True) if self._fs.isdir(top) else []
+        return sorted(item["name"].rstrip("/").rsplit("/", 1)[-1] for item in listed if item["type"] == kind)
 
     def _path(self, key: str) -> str:
         if key.startswith("/") or ".." in key.split("/"):

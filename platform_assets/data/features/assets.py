@@ -19,7 +19,7 @@ from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, MartNotUsable, feature_group_table, feature_recipe
 from platform_assets.data.quality import AuditFailed, Verdicts
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec, audit_metadata
-from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
+from platform_assets.foundation.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
     from platform_assets.environment import Environment
@@ -51,6 +51,11 @@ def _group_asset(
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey(group.key.split("/"))
     marts = [catalog.mart(name).name for name in sorted({*group.marts, entity.population})]
+    columns = [
+        dg.TableColumn(entity.key, description=f"the {entity.name}"),
+        dg.TableColumn("as_of", "timestamp", description="the instant before which everything here was known"),
+        *(dg.TableColumn(name, "double", description=f.description) for name, f in group.features.items()),
+    ]
 
     @dg.asset(
         key=key,
@@ -60,7 +65,7 @@ def _group_asset(
         deps=[dg.AssetKey(["marts", mart]) for mart in marts],
         check_specs=[audit_check_spec(key)],
         kinds={"duckdb", "ibis", "parquet"},
-        metadata={"dagster/column_schema": _column_schema(group, entity)},
+        metadata={"dagster/column_schema": dg.TableSchema(columns)},
     )
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = open_warehouse(environment, catalog, group.key)
@@ -77,34 +82,20 @@ def _group_asset(
             ) from failed
         except (AsOfNotCovered, MartNotUsable, MartMissing, MartRefused) as refused:
             raise dg.Failure(str(refused), allow_retries=False) from refused
-        verdicts.passed(group.key, slot, artifact.ref.fingerprint, artifact.metadata["audit"])
-        yield audit_check_result(artifact.metadata["audit"], key, verdicts.page(group.key, slot))
-        yield _output(artifact, warehouse.cost())
+        stored = artifact.metadata
+        verdicts.passed(group.key, slot, artifact.ref.fingerprint, stored["audit"])
+        yield audit_check_result(stored["audit"], key, verdicts.page(group.key, slot))
+        yield dg.Output(
+            artifact.ref,
+            data_version=dg.DataVersion(artifact.ref.content_hash),
+            metadata={
+                **artifact.dagster_metadata(),
+                "dagster/row_count": stored["rows"],
+                "as_of": stored["as_of"],
+                "features": stored["features"],
+                **audit_metadata(stored["audit"]),
+                **warehouse.cost(),
+            },
+        )
 
     return features
-
-
-def _output(artifact: Artifact, cost: dict[str, int]) -> dg.Output[ArtifactRef]:
-    stored = artifact.metadata
-    return dg.Output(
-        artifact.ref,
-        data_version=dg.DataVersion(artifact.ref.content_hash),
-        metadata={
-            **artifact.dagster_metadata(),
-            "dagster/row_count": stored["rows"],
-            "as_of": stored["as_of"],
-            "features": stored["features"],
-            **audit_metadata(stored["audit"]),
-            **cost,
-        },
-    )
-
-
-def _column_schema(group: FeatureGroup, entity: Entity) -> dg.TableSchema:
-    return dg.TableSchema(
-        [
-            dg.TableColumn(entity.key, description=f"the {entity.name}"),
-            dg.TableColumn("as_of", "timestamp", description="the instant before which everything here was known"),
-            *(dg.TableColumn(name, "double", description=f.description) for name, f in group.features.items()),
-        ]
-    )

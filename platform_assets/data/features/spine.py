@@ -43,7 +43,11 @@ class Spine:
     @classmethod
     def of_population(cls, entity: "Entity", as_of: datetime) -> "Spine":
         """Everyone whom the population mart knew at `as_of`."""
-        as_of = _utc(as_of)
+        if as_of.tzinfo is None:
+            raise SpineRefused(
+                f"as_of {as_of.isoformat()} has no time zone; give an instant, such as one of Entity.instant_of()"
+            )
+        as_of = as_of.astimezone(UTC)
         return cls(entity, as_of, as_of)
 
     @classmethod
@@ -108,7 +112,7 @@ class Spine:
         if self.given is not None:
             return self.given
         if warehouse not in self._read:
-            self._read[warehouse] = self._population(warehouse)
+            self._read[warehouse] = warehouse.to_arrow(self.in_engine(warehouse).order_by(self.entity.key))
         return self._read[warehouse]
 
     def in_engine(self, warehouse: "Warehouse") -> "ir.Table":
@@ -124,14 +128,3 @@ class Spine:
         events = Events(warehouse.table(mart.name), mart.entity_key, mart.event_time, mart.arrival_lag)
         people = population(events, self.max_as_of)
         return people.select(**{self.entity.key: people[mart.entity_key]}, as_of=instant_literal(self.max_as_of))
-
-    def _population(self, warehouse: "Warehouse") -> "pa.Table":
-        return warehouse.to_arrow(self.in_engine(warehouse).order_by(self.entity.key))
-
-
-def _utc(as_of: datetime) -> datetime:
-    if as_of.tzinfo is None:
-        raise SpineRefused(
-            f"as_of {as_of.isoformat()} has no time zone; give an instant, such as one of Entity.instant_of()"
-        )
-    return as_of.astimezone(UTC)

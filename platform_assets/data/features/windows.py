@@ -42,6 +42,10 @@ class Events:
         """The same events with more columns; a column may look back at the person's earlier events, never ahead."""
         return replace(self, table=self.table.mutate(**columns))
 
+    def dated(self, column: str) -> "Events":
+        """The same events with the number of the day (in UTC) on which each happened in `column`."""
+        return self.derive(**{column: lambda t: epoch_seconds(t[self.time]) // SECONDS_A_DAY})
+
     def before(self, as_of: datetime) -> "Events":
         """The events that someone knew at `as_of`."""
         return replace(self, table=self.table.filter(self.table[self.time] < instant_literal(as_of - self.lag)))
@@ -82,31 +86,22 @@ def count(where: Where | None = None) -> Measure:
     return Measure(lambda t, inside: t.count(where=_and(t, inside, where)), fill=0)
 
 
-def total(column: str, where: Where | None = None) -> Measure:
+def total(column: str) -> Measure:
     """Sum of a numeric column."""
-    return Measure(lambda t, inside: _exact(t[column]).sum(where=_and(t, inside, where)), fill=0)
+    return Measure(lambda t, inside: _exact(t[column]).sum(where=inside), fill=0)
 
 
 def share(where: Where) -> Measure:
     """Which share (0 … 1) of events satisfy `where`; undefined without an event."""
-
-    def aggregate(t: "ir.Table", inside: "ir.BooleanValue | None") -> "ir.Value":
-        return ratio(t.count(where=_and(t, inside, where)), t.count(where=inside))
-
-    return Measure(aggregate)
+    return Measure(lambda t, inside: ratio(t.count(where=_and(t, inside, where)), t.count(where=inside)))
 
 
-def mean(column: str, where: Where | None = None) -> Measure:
+def mean(column: str) -> Measure:
     """Mean of a numeric column; undefined without a value."""
-
-    def aggregate(t: "ir.Table", inside: "ir.BooleanValue | None") -> "ir.Value":
-        chosen = _and(t, inside, where)
-        return ratio(_exact(t[column]).sum(where=chosen), t[column].count(where=chosen))
-
-    return Measure(aggregate)
+    return Measure(lambda t, inside: ratio(_exact(t[column]).sum(where=inside), t[column].count(where=inside)))
 
 
-def spread(column: str, where: Where | None = None) -> Measure:
+def spread(column: str) -> Measure:
     """Sample standard deviation of an integer column, from exact sums; undefined below two values."""
 
     def aggregate(t: "ir.Table", inside: "ir.BooleanValue | None") -> "ir.Value":
@@ -114,31 +109,26 @@ def spread(column: str, where: Where | None = None) -> Measure:
             raise TypeError(
                 f"spread({column!r}) takes an integer column, not {t[column].type()}; round or scale it first"
             )
-        chosen = _and(t, inside, where)
         values = t[column].cast("int64")
-        n, once, squared = (
-            values.count(where=chosen),
-            values.sum(where=chosen),
-            (values * values).sum(where=chosen),
-        )
+        n, once, squared = values.count(where=inside), values.sum(where=inside), (values * values).sum(where=inside)
         return ratio(n * squared - once * once, n * (n - 1)).sqrt()
 
     return Measure(aggregate)
 
 
-def largest(column: str, where: Where | None = None) -> Measure:
+def largest(column: str) -> Measure:
     """Largest value of a column; undefined without a value."""
-    return Measure(lambda t, inside: t[column].max(where=_and(t, inside, where)))
+    return Measure(lambda t, inside: t[column].max(where=inside))
 
 
-def days_since_last(time: str, where: Where | None = None) -> Measure:
+def days_since_last(time: str) -> Measure:
     """Days (with fractions) from the latest event to as_of; undefined without an event."""
-    return Measure(lambda t, inside: _seconds_ago(t, time).min(where=_and(t, inside, where)) / SECONDS_A_DAY)
+    return Measure(lambda t, inside: _seconds_ago(t, time).min(where=inside) / SECONDS_A_DAY)
 
 
-def days_since_first(time: str, where: Where | None = None) -> Measure:
+def days_since_first(time: str) -> Measure:
     """Days (with fractions) from the first event to as_of; undefined without an event."""
-    return Measure(lambda t, inside: _seconds_ago(t, time).max(where=_and(t, inside, where)) / SECONDS_A_DAY)
+    return Measure(lambda t, inside: _seconds_ago(t, time).max(where=inside) / SECONDS_A_DAY)
 
 
 def ratio(part: "ir.Value", whole: "ir.Value") -> "ir.Value":
@@ -233,10 +223,8 @@ def _distinct(
     """By each value's last meeting: windows end together, so a value is inside when its last meeting is."""
     if measure.where is not None:
         seen = seen.filter(measure.where(seen))
-    if seen[measure.column].type().is_array():
-        seen = seen.mutate(_value=seen[measure.column].unnest())
-    else:
-        seen = seen.mutate(_value=seen[measure.column])
+    values = seen[measure.column]
+    seen = seen.mutate(_value=values.unnest() if values.type().is_array() else values)
     seen = seen.filter(seen["_value"].notnull())
     met = seen.group_by([*keys, "_value"]).aggregate(**{_LAST: seen[events.time].max(), _CUT: seen[_CUT].max()})
     return met.group_by(keys).aggregate(

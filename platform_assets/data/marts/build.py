@@ -18,13 +18,16 @@ from platform_assets.data.catalog.pointer import MartStore, PublishedTable
 from platform_assets.data.engines.dbt_project import DbtProject
 from platform_assets.data.engines.raw_tables import RawTable, RawTables, exports_hash, watermark
 from platform_assets.data.engines.versions import Versions
-from platform_assets.data.marts.dbt import DbtRun, NodeResult, project_hash, run_build
-from platform_assets.data.marts.graph import Model, ProjectGraph, Severity, Test
+from platform_assets.data.marts.dbt import NodeResult, project_hash, run_build
+from platform_assets.data.marts.graph import Model, ProjectGraph, Severity
 from platform_assets.foundation.artifacts import ArtifactStore, Recipe, code_of
 
 RECORD = "model.json"
 # (source, table) → the exports loaded of it, oldest first; never none.
 Exports = Mapping[tuple[str, str], list[RawTable]]
+# dbt's name of a model or test → what came of it.
+Results = Mapping[str, NodeResult]
+_NOT_RUN = NodeResult("", "skipped", 0.0, None, "dbt did not run it", "")
 
 
 class RawTableEmpty(LookupError):
@@ -139,7 +142,8 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
     outcomes = {
         name: outcome
         for name, recipe in recipes.items()
-        if (outcome := _recall(transform, recipe)) is not None and _is_written(transform, outcome)
+        if (outcome := _recall(transform, recipe))
+        and (outcome.table is None or transform.versions.is_written(outcome.table))
     }
     misses = [model for model in models if model.name not in outcomes]
     if misses:
@@ -197,80 +201,66 @@ def _make(
 ) -> dict[str, ModelOutcome]:
     names = [model.name for model in models]
     with transform.versions.building():
-        run = run_build(transform.project, transform.graph.closure(names))
-        checks = {model.name: _checks(model, run) for model in models}
-        _audit(transform, models, run, checks, publish)
+        results = run_build(transform.project, transform.graph.closure(names))
+        _audit(transform, models, results, publish)
         marts = [transform.catalog.mart(model.name) for model in models if model.layer == "marts"]
         watermarks = watermarks_of(transform.catalog, exports, [mart.name for mart in marts])
         written = transform.versions.write(marts, watermarks)
     tables = {table.name: table for table in written}
     made: dict[str, ModelOutcome] = {}
     for model in models:
-        result = run.results[model.unique_id]
+        result, checks = results[model.unique_id], _checks(model, results)
         table = tables.get(model.name)
         outcome = ModelOutcome(
             name=model.name,
             data_version=table.content_hash if table else _version_of_view(result, recipes[model.name]),
             hit=False,
             reason="",
-            seconds=result.seconds + sum(check.seconds for check in checks[model.name]),
-            checks=checks[model.name],
+            seconds=result.seconds + sum(check.seconds for check in checks),
+            checks=checks,
             table=table,
         )
         made[model.name] = _record(transform.artifacts, recipes[model.name], outcome)
     return made
 
 
-def _audit(
-    transform: Transform,
-    models: Iterable[Model],
-    run: DbtRun,
-    checks: Mapping[str, tuple[CheckOutcome, ...]],
-    publish: bool,
-) -> None:
-    reasons = {
-        model.name: reason for model in models if (reason := _why_not(transform.graph, model, run, checks[model.name]))
-    }
+def _audit(transform: Transform, models: Iterable[Model], results: Results, publish: bool) -> None:
+    reasons = {model.name: reason for model in models if (reason := _why_not(transform.graph, model, results))}
     if not reasons:
         return
-    if publish:
-        for model in models:
-            if model.layer == "marts" and model.name in reasons:
-                transform.marts.refuse([model.name], reasons[model.name])
+    for model in models:
+        if publish and model.layer == "marts" and model.name in reasons:
+            transform.marts.refuse([model.name], reasons[model.name])
     sentences = "\n".join(f"{name}: {reason}" for name, reason in reasons.items())
-    of_tests = {(check.model, check.name): check for model in models for check in checks[model.name]}
+    of_tests = {(check.model, check.name): check for model in models for check in _checks(model, results)}
     raise TransformFailed(f"nothing was published, because of {len(reasons)} models:\n{sentences}", of_tests)
 
 
-def _why_not(graph: ProjectGraph, model: Model, run: DbtRun, checks: Iterable[CheckOutcome]) -> str:
+def _why_not(graph: ProjectGraph, model: Model, results: Results) -> str:
     """Why a model must not be published; empty when it may be."""
+    checks = _checks(model, results)
     failed = [check for check in checks if check.blocks and check.status != "skipped"]
     if failed:
         rows = f" ({failed[0].failures} failing rows)" if failed[0].failures else ""
         more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
         return f"its last build failed dbt test {failed[0].name}{rows}{more}"
-    result = run.results[model.unique_id]
+    result = results[model.unique_id]
     if result.status == "error":
         return f"its last build failed: {result.message.strip()}"
     if result.status == "success":
         unrun = [check.name for check in checks if check.blocks]
         return f"dbt test {unrun[0]} did not run in its last build" if unrun else ""
     for name in graph.closure([model.name]):
-        ancestor = graph.models[name]
-        if name != model.name and (reason := _why_not(graph, ancestor, run, _checks(ancestor, run))):
+        if name != model.name and (reason := _why_not(graph, graph.models[name], results)):
             return f"its last build stopped at {name}: {reason}"
     return f"dbt skipped it in its last build: {result.message}"
 
 
-def _checks(model: Model, run: DbtRun) -> tuple[CheckOutcome, ...]:
-    return tuple(_check(test, run.results.get(test.unique_id)) for test in model.tests)
-
-
-def _check(test: Test, result: NodeResult | None) -> CheckOutcome:
-    if result is None:
-        return CheckOutcome(test.model, test.name, test.severity, "skipped", None, 0.0, "dbt did not run it")
-    return CheckOutcome(
-        test.model, test.name, test.severity, result.status, result.failures, result.seconds, result.message
+def _checks(model: Model, results: Results) -> tuple[CheckOutcome, ...]:
+    pairs = ((test, results.get(test.unique_id, _NOT_RUN)) for test in model.tests)
+    return tuple(
+        CheckOutcome(test.model, test.name, test.severity, ran.status, ran.failures, ran.seconds, ran.message)
+        for test, ran in pairs
     )
 
 
@@ -311,10 +301,6 @@ def _recall(transform: Transform, recipe: Recipe) -> ModelOutcome | None:
         checks=tuple(CheckOutcome(**check) for check in record["checks"]),
         table=table,
     )
-
-
-def _is_written(transform: Transform, outcome: ModelOutcome) -> bool:
-    return outcome.table is None or transform.versions.is_written(outcome.table)
 
 
 def _publish(transform: Transform, tables: Iterable[PublishedTable]) -> None:

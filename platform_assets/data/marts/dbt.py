@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,14 +52,6 @@ class NodeResult:
     compiled: str
 
 
-@dataclass(frozen=True)
-class DbtRun:
-    """One finished `dbt build`."""
-
-    results: dict[str, NodeResult]
-    seconds: float
-
-
 def project_hash(folder: Path) -> str:
     """The sha256 over names and content of every file of a dbt project, dbt's own output left out."""
     digest = hashlib.sha256()
@@ -71,10 +62,10 @@ def project_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
+def run_build(project: DbtProject, models: Sequence[str]) -> dict[str, NodeResult]:
     """`dbt build` of exactly these models and every test that reads no other.
 
-    Returns what came of each node, failures included.
+    Returns what came of each node, failures included, by dbt's name for it.
 
     Raises:
         DbtError: dbt stopped before it built anything (the project does not parse, the database is locked), or a model asked
@@ -82,11 +73,9 @@ def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
     """
     run_results = project.target / "run_results.json"
     run_results.unlink(missing_ok=True)
-    started = time.perf_counter()
-    done = _dbt(project, "build", "--indirect-selection", "cautious", "--select", " ".join(models))
-    seconds = time.perf_counter() - started
-    if done.returncode not in _FINISHED or not run_results.is_file():
-        raise DbtError(f"dbt build stopped before it built anything {_last_words(project, done)}")
+    status, said = _dbt(project, "build", "--indirect-selection", "cautious", "--select", " ".join(models))
+    if status not in _FINISHED or not run_results.is_file():
+        raise DbtError(f"dbt build stopped before it built anything {_last_words(project, said)}")
     results = _read_results(run_results)
     built = {unique_id.rpartition(".")[2] for unique_id in results if unique_id.startswith("model.")}
     unknown = [model for model in models if model not in built]
@@ -95,7 +84,7 @@ def run_build(project: DbtProject, models: Sequence[str]) -> DbtRun:
             f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. Run `dbt parse "
             f"--project-dir {project.folder.name} --profiles-dir {project.folder.name}` in {project.folder.parent}"
         )
-    return DbtRun(results, seconds)
+    return results
 
 
 def parse_project(project: DbtProject) -> Path:
@@ -106,14 +95,13 @@ def parse_project(project: DbtProject) -> Path:
     Raises:
         DbtError: the project does not parse; holds dbt's own words.
     """
-    done = _dbt(project, "parse")
-    made = project.target / "manifest.json"
-    if done.returncode != 0:
-        raise DbtError(f"dbt parse failed {_last_words(project, done)}")
+    status, said = _dbt(project, "parse")
+    if status != 0:
+        raise DbtError(f"dbt parse failed {_last_words(project, said)}")
     manifest = project.folder / "target" / "manifest.json"
     manifest.parent.mkdir(exist_ok=True)
     aside = manifest.with_name(f".{manifest.name}.{uuid4().hex}")
-    shutil.copyfile(made, aside)
+    shutil.copyfile(project.target / "manifest.json", aside)
     os.replace(aside, manifest)
     return manifest
 
@@ -123,14 +111,11 @@ def without_values(message: str) -> str:
     return _NAMED_VALUE.sub(r"\1: …", re.sub(r"'[^'\n]*'", "'…'", message))
 
 
-@dataclass(frozen=True)
-class _Done:
-    returncode: int
-    lines: list[str]
+def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[str]]:
+    """Run dbt through `DbtCliResource`: its output streams to the step's log, and a terminated step ends it.
 
-
-def _dbt(project: DbtProject, command: str, *arguments: str) -> _Done:
-    """Run dbt through `DbtCliResource`: its output streams to the step's log, and a terminated step ends it."""
+    Returns its exit status and the lines it said.
+    """
     from dagster_dbt import DbtCliResource
 
     project.work.mkdir(parents=True, exist_ok=True)
@@ -146,7 +131,7 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> _Done:
         running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
     with contextlib.redirect_stdout(said):
         running.wait()
-    return _Done(running.process.wait(), said.lines)
+    return running.process.wait(), said.lines
 
 
 @contextlib.contextmanager
@@ -177,8 +162,8 @@ class _WithoutValues(io.TextIOBase):
         return len(text)
 
 
-def _last_words(project: DbtProject, done: _Done) -> str:
-    return f"(the whole log: {project.target / 'dbt.log'}):\n" + "\n".join(done.lines[-_LINES_SHOWN:])
+def _last_words(project: DbtProject, said: Sequence[str]) -> str:
+    return f"(the whole log: {project.target / 'dbt.log'}):\n" + "\n".join(said[-_LINES_SHOWN:])
 
 
 def _read_results(path: Path) -> dict[str, NodeResult]:

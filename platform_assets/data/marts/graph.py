@@ -6,6 +6,7 @@ catalog are imported: definitions load this module.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any, Literal, cast
 
 from platform_assets.data.catalog.catalog import MARTS_FOLDER
@@ -103,8 +104,9 @@ class ProjectGraph:
         tests: dict[str, list[Test]] = {name: [] for name in names.values()}
         for test in _tests(manifest, names):
             tests[test.model].append(test)
-        models = [_model(nodes[key], manifest, names, tests[name]) for key, name in sorted(names.items())]
-        return cls({model.name: model for model in _parents_first(models)})
+        models = {name: _model(nodes[key], manifest, names, tests[name]) for key, name in sorted(names.items())}
+        parents = {name: sorted(model.models) for name, model in models.items()}
+        return cls({name: models[name] for name in TopologicalSorter(parents).static_order()})
 
     def closure(self, names: Iterable[str]) -> list[str]:
         """What building and testing `names` takes: these, and all upstream of them and of their tests."""
@@ -186,27 +188,5 @@ def _tests(manifest: Mapping[str, Any], names: Mapping[str, str]) -> Iterable[Te
         severity = "warn" if node["config"]["severity"].lower() == "warn" else "error"
         yield Test(unique_id, node["name"], model, cast(Severity, severity), frozenset(parents), node["description"])
     for unique_id, node in sorted(manifest["unit_tests"].items()):
-        yield Test(
-            unique_id,
-            node["name"],
-            node["model"],
-            "error",
-            frozenset([node["model"]]),
-            node["description"] or "",
-        )
-
-
-def _parents_first(models: list[Model]) -> list[Model]:
-    by_name = {model.name: model for model in models}
-    ordered: dict[str, Model] = {}
-
-    def visit(model: Model) -> None:
-        if model.name in ordered:
-            return
-        for parent in sorted(model.models):
-            visit(by_name[parent])
-        ordered[model.name] = model
-
-    for model in models:
-        visit(model)
-    return list(ordered.values())
+        model = node["model"]
+        yield Test(unique_id, node["name"], model, "error", frozenset([model]), node["description"] or "")

@@ -14,9 +14,6 @@ from platform_assets.foundation.artifacts import ArtifactStore
 
 def open_transform(environment: Environment, graph: ProjectGraph, catalog: Catalog) -> Transform:
     """Everything a build in an environment works with."""
-    engine, marts, artifacts = (
-        open_engine(environment),
-        MartStore(environment.marts),
-        ArtifactStore(environment.artifacts),
-    )
+    engine = open_engine(environment)
+    marts, artifacts = MartStore(environment.marts), ArtifactStore(environment.artifacts)
     return Transform(graph, catalog, engine.dbt, engine.raw, engine.versions, marts, artifacts)

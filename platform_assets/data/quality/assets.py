@@ -19,7 +19,7 @@ def audit_check_spec(asset: dg.AssetKey | Sequence[str]) -> dg.AssetCheckSpec:
     """The check an audited asset declares; a critical failure blocks what is downstream in the same run."""
     return dg.AssetCheckSpec(
         AUDIT,
-        asset=_key(asset),
+        asset=asset,
         blocking=True,
         description="Great Expectations judges the table before it is published",
     )
@@ -36,7 +36,7 @@ def audit_check_result(
     return dg.AssetCheckResult(
         passed=not audit["failed"],
         check_name=AUDIT,
-        asset_key=_key(asset),
+        asset_key=asset,
         severity=dg.AssetCheckSeverity.WARN if audit["passed"] else dg.AssetCheckSeverity.ERROR,
         description=told or f"all {audit['checks']} rules hold over {audit['rows']} rows",
         metadata=audit_metadata(audit) | ({"data_docs": dg.MetadataValue.path(page)} if page else {}),
@@ -64,7 +64,3 @@ def require_verdict(verdicts: Verdicts, table: str, slot: str, fingerprint: str 
         verdicts.require(table, slot, fingerprint)
     except Refused as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-
-
-def _key(asset: dg.AssetKey | Sequence[str]) -> dg.AssetKey:
-    return asset if isinstance(asset, dg.AssetKey) else dg.AssetKey(asset)

@@ -32,7 +32,6 @@ class Discovered:
 class LoadedTable:
     """A raw table after loading: all its exports, oldest first; `new` counts those that this load added."""
 
-    name: str
     exports: tuple[RawTable, ...]
     new: int
 
@@ -104,7 +103,7 @@ def load_source(
     wanted = [(export, name) for export in found.complete for name in names if name in export.tables]
     done = raw.load(wanted)
     loaded = {
-        name: LoadedTable(name, tuple(exports), sum(table.new for table in done if table.table == name))
+        name: LoadedTable(tuple(exports), sum(table.new for table in done if table.table == name))
         for (_, name), exports in raw.loaded((source, name) for name in names).items()
     }
     return LoadedSource(loaded, found.in_progress)

@@ -111,6 +111,4 @@ def _distribution_versions(package: str) -> dict[str, str]:
         return {name: metadata.version(name) for name in sorted(set(_distributions().get(package, ())))}
 
 
-@cache
-def _distributions() -> dict[str, list[str]]:
-    return dict(metadata.packages_distributions())
+_distributions = cache(metadata.packages_distributions)

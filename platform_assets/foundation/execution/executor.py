@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from platform_assets.foundation.execution.run_tags import SCOPE_VARIABLE
-
 if TYPE_CHECKING:
     from dagster import Executor, InitExecutorContext
-
-LOST_PODS_FORGIVEN = 20
-STEP_SERVICE_ACCOUNT = "platform-step"
-HEALTH_INTERVAL_SECONDS = 5
 
 
 def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
@@ -39,13 +33,6 @@ def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
         from platform_assets.foundation.execution.pods import PodExecutor
 
         settings: dict[str, Any] = dict(context.executor_config)
-        return PodExecutor.on(
-            context.instance,
-            env_vars=[f"{SCOPE_VARIABLE}={scope}"],
-            service_account=STEP_SERVICE_ACCOUNT,
-            max_concurrent=settings.get("max_concurrent"),
-            lost_pods_forgiven=LOST_PODS_FORGIVEN,
-            health_interval_seconds=HEALTH_INTERVAL_SECONDS,
-        )
+        return PodExecutor.on(context.instance, scope, settings.get("max_concurrent"))
 
     return executor

@@ -19,6 +19,14 @@ IDLE_BELOW = 0.05
 # Prometheus comes from outside the pod.
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104
 
+# Fields of a sample, and the names and meanings of their gauges.
+METRICS = (
+    ("utilization", "utilization_ratio", "Share of time a kernel ran"),
+    ("memory_used", "memory_used_bytes", "GPU memory in use"),
+    ("memory_total", "memory_total_bytes", "GPU memory there is"),
+    ("watts", "power_watts", "Power the board draws"),
+)
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -167,19 +175,15 @@ def _served(
 
     registry = CollectorRegistry()
     labels = ["campaign", "step", "device"]
-    utilization = Gauge("platform_gpu_utilization_ratio", "Share of time a kernel ran", labels, registry=registry)
-    used = Gauge("platform_gpu_memory_used_bytes", "GPU memory in use", labels, registry=registry)
-    total = Gauge("platform_gpu_memory_total_bytes", "GPU memory there is", labels, registry=registry)
-    power = Gauge("platform_gpu_power_watts", "Power the board draws", labels, registry=registry)
+    gauges = {
+        figure: Gauge(f"platform_gpu_{name}", meaning, labels, registry=registry) for figure, name, meaning in METRICS
+    }
 
     def show(samples: list[Sample]) -> None:
         for sample in samples:
-            of = (campaign, step, sample.device)
-            utilization.labels(*of).set(sample.utilization)
-            used.labels(*of).set(sample.memory_used)
-            total.labels(*of).set(sample.memory_total)
-            if sample.watts is not None:
-                power.labels(*of).set(sample.watts)
+            for figure, gauge in gauges.items():
+                if (value := getattr(sample, figure)) is not None:
+                    gauge.labels(campaign, step, sample.device).set(value)
 
     try:
         server, thread = start_http_server(port, addr=bind, registry=registry)

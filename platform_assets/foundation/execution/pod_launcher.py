@@ -49,7 +49,9 @@ class PodRunLauncher(K8sRunLauncher):
         ended = bool(super().terminate(run_id))
         run = self._instance.get_run_by_id(run_id)
         if run is not None:
-            self._delete_jobs_of(run)
+            self._api_client.batch_api.delete_collection_namespaced_job(
+                self._namespace_of(run), label_selector=f"dagster/run-id={run_id}", propagation_policy="Background"
+            )
         return ended
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
@@ -77,11 +79,6 @@ class PodRunLauncher(K8sRunLauncher):
         workers = f"dagster/run-id={run.run_id},app.kubernetes.io/component=run_worker"
         pods = self._api_client.core_api.list_namespaced_pod(self._namespace_of(run), label_selector=workers).items
         return [pod.metadata.name for pod in pods if pod.status.phase in ("Pending", "Running")]
-
-    def _delete_jobs_of(self, run: DagsterRun) -> None:
-        self._api_client.batch_api.delete_collection_namespaced_job(
-            self._namespace_of(run), label_selector=f"dagster/run-id={run.run_id}", propagation_policy="Background"
-        )
 
     def _namespace_of(self, run: DagsterRun) -> str:
         namespace = self.get_container_context_for_run(run).namespace

@@ -32,13 +32,16 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
     account_for_steps_with,
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
-from platform_assets.foundation.execution.run_tags import PRIORITY_TAG
+from platform_assets.foundation.execution.run_tags import PRIORITY_TAG, SCOPE_VARIABLE
 
 if TYPE_CHECKING:
     from dagster import Executor
 
 log = logging.getLogger(__name__)
 _LAUNCHED = DagsterEventType.STEP_WORKER_STARTING
+LOST_PODS_FORGIVEN = 20
+STEP_SERVICE_ACCOUNT = "platform-step"
+HEALTH_INTERVAL_SECONDS = 5
 _ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
 
 
@@ -61,14 +64,16 @@ class PodStepHandler(K8sStepHandler):
         if before:
             # What is left of the attempt before would go on beside this one.
             job = self._get_k8s_step_job_name(step_handler_context).removesuffix(f"-{before}")
-            self._api_client.delete_in_background(f"{job}-{before - 1}" if before > 1 else job, self._namespace())
+            self._api_client.delete_in_background(
+                f"{job}-{before - 1}" if before > 1 else job, self._launcher.job_namespace
+            )
         yield from super().launch_step(step_handler_context)
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         step = self._get_step_key(step_handler_context)
         job = self._get_k8s_step_job_name(step_handler_context)
         try:
-            status = self._api_client.get_job_status(job_name=job, namespace=self._namespace())
+            status = self._api_client.get_job_status(job_name=job, namespace=self._launcher.job_namespace)
         except UNREACHABLE as error:
             log.warning("%s: the Kubernetes API server does not answer, its pod is taken to run: %s", step, error)
             return CheckStepHealthResult.healthy()
@@ -77,9 +82,6 @@ class PodStepHandler(K8sStepHandler):
             return CheckStepHealthResult.healthy()
         self.lost.add(step)
         return CheckStepHealthResult.unhealthy(f"The pod of {step} is lost: {why} (Job {job}).")
-
-    def _namespace(self) -> str:
-        return self._launcher.job_namespace
 
     def _attempts(self, context: StepHandlerContext) -> int:
         """How often the step was tried before."""
@@ -151,22 +153,13 @@ class PodExecutor(StepDelegatingExecutor):
     step, because they come to the same artifact and the second waits for the first. The end that is told first counts.
     """
 
-    def __init__(self, step_handler: StepHandler, lost_pods_forgiven: int, **settings: Any) -> None:
+    def __init__(self, step_handler: StepHandler, **settings: Any) -> None:
         super().__init__(step_handler, **settings)
-        self._lost_pods_forgiven = lost_pods_forgiven
         self._under_way: set[str | None] = set()
 
     @classmethod
-    def on(
-        cls,
-        instance: DagsterInstance,
-        env_vars: Sequence[str],
-        service_account: str,
-        max_concurrent: int | None,
-        lost_pods_forgiven: int,
-        health_interval_seconds: int,
-    ) -> "Executor":
-        """The executor of runs that `instance` launches.
+    def on(cls, instance: DagsterInstance, scope: str, max_concurrent: int | None) -> "Executor":
+        """The executor of runs that `instance` launches; `scope` as for `kubernetes_executor`.
 
         Raises:
             TypeError: its run launcher launches no pods, so there is nothing to make step pods like.
@@ -178,8 +171,8 @@ class PodExecutor(StepDelegatingExecutor):
                 "use the dagster.yaml of deploy/kubernetes, or unset PLATFORM_EXECUTOR"
             )
         context = K8sContainerContext(
-            env_vars=env_vars,
-            service_account_name=service_account,
+            env_vars=[f"{SCOPE_VARIABLE}={scope}"],
+            service_account_name=STEP_SERVICE_ACCOUNT,
             # Retries are Dagster's; a Job that tries again by itself would run beside them.
             run_k8s_config=UserDefinedDagsterK8sConfig(
                 job_spec_config={"backoff_limit": 0},
@@ -188,9 +181,8 @@ class PodExecutor(StepDelegatingExecutor):
         )
         return cls(
             PodStepHandler(launcher, context),
-            lost_pods_forgiven,
             retries=RetryMode.ENABLED,
-            check_step_health_interval_seconds=health_interval_seconds,
+            check_step_health_interval_seconds=HEALTH_INTERVAL_SECONDS,
             max_concurrent=max_concurrent,
             should_verify_step=False,
         )
@@ -218,7 +210,7 @@ class PodExecutor(StepDelegatingExecutor):
         handler = self._step_handler
         assert isinstance(handler, PodStepHandler)
         before = known_state.get_retry_state().get_attempt_count(step)
-        if step not in handler.lost or before >= self._lost_pods_forgiven:
+        if step not in handler.lost or before >= LOST_PODS_FORGIVEN:
             return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
         handler.lost.discard(step)
         return DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=0))

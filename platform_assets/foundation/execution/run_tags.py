@@ -5,7 +5,7 @@ parent's stamp, is stamped the same again.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -48,7 +48,8 @@ def stamp(
     """
     named = {name for step in steps for name in step.get(CAMPAIGN_TAG, "").split(",") if name}
     campaigns = sorted(named if selected is None else named.intersection(selected))
-    scope = _scope(campaigns, alone=any(ALONE_TAG in step for step in steps))
+    reach = "only" if any(ALONE_TAG in step for step in steps) else "campaign"
+    scope = f"{reach}:{','.join(campaigns)}" if campaigns else "shared"
     added = {K8S_TAG: json.dumps(_with_scope(tags.get(K8S_TAG), scope), sort_keys=True)}
     if len(campaigns) == 1:
         added[CAMPAIGN_TAG] = campaigns[0]
@@ -57,22 +58,14 @@ def stamp(
     if BASE_PRIORITY_TAG in tags or (priority and PRIORITY_TAG not in tags):
         added |= {PRIORITY_TAG: str(priority), BASE_PRIORITY_TAG: str(priority)}
     for tag in (PROFILE_TAG, SPOT_TAG):
-        added |= _together(tag, steps)
+        if values := sorted({step[tag] for step in steps if tag in step}):
+            added[tag] = ",".join(values)
     return added | ({IMAGE_TAG: image} if image else {})
-
-
-def _scope(campaigns: Sequence[str], alone: bool) -> str:
-    return f"{'only' if alone else 'campaign'}:{','.join(campaigns)}" if campaigns else "shared"
 
 
 def _priority(deadline: str, today: date) -> int:
     """Higher the nearer; a deadline that has passed counts as today's."""
     return PRIORITY_OF_A_DAY * max(0, HORIZON_DAYS - max(0, (date.fromisoformat(deadline) - today).days))
-
-
-def _together(tag: str, steps: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    values = sorted({step[tag] for step in steps if tag in step})
-    return {tag: ",".join(values)} if values else {}
 
 
 def _with_scope(config: str | None, scope: str) -> dict[str, Any]:

@@ -87,15 +87,8 @@ class Bucket(Files):
         return bool(self._blob(name).exists())
 
     def written_at(self, name: str) -> datetime | None:
-        from google.api_core.exceptions import NotFound
-
-        blob = self._blob(name)
-        try:
-            blob.reload()
-        except NotFound:
-            return None
-        written: datetime = blob.updated
-        return written
+        blob = self._there(name)
+        return blob.updated if blob else None
 
     def delete(self, name: str, version: str | None = None, *, durable: bool = True) -> bool:
         from google.api_core.exceptions import NotFound, PreconditionFailed
@@ -127,14 +120,8 @@ class Bucket(Files):
 
     def _generation_of(self, name: str, word: str) -> str | None:
         """The generation of the object there now, if the write of `word` made it."""
-        from google.api_core.exceptions import NotFound
-
-        blob = self._blob(name)
-        try:
-            blob.reload()
-        except NotFound:
-            return None
-        return str(blob.generation) if (blob.metadata or {}).get(WRITE) == word else None
+        blob = self._there(name)
+        return str(blob.generation) if blob and (blob.metadata or {}).get(WRITE) == word else None
 
     @contextmanager
     def _in_bucket(self) -> Iterator[None]:
@@ -149,6 +136,10 @@ class Bucket(Files):
 
     def _key(self, name: str) -> str:
         return self._prefix + checked(name)
+
+    def _there(self, name: str) -> "storage.Blob | None":
+        """The object with all that is known of it."""
+        return _client().bucket(self._bucket).get_blob(self._key(name))
 
     def _blob(self, name: str) -> "storage.Blob":
         return _client().bucket(self._bucket).blob(self._key(name))

@@ -11,9 +11,10 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,35 +33,24 @@ class Folder(Files):
 
     def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
         target = self._path(name)
-        with _aside(target) as aside:
-            aside.write_bytes(content)
-            _flush(aside, durable)
-            with _locked(target.parent):
-                os.replace(aside, target)
-        _flush(target.parent, durable)
+        _replace(target, lambda aside: aside.write_bytes(content), durable)
+        flush(target.parent, durable)
 
     def swap(self, name: str, content: bytes, expected: str | None, *, durable: bool = True) -> str | None:
         target = self._path(name)
-        with _aside(target) as aside:
-            aside.write_bytes(content)
-            _flush(aside, durable)
-            with _locked(target.parent):
-                if not _is_version(target, expected):
-                    return None
-                os.replace(aside, target)
-        _flush(target.parent, durable)
+        if not _replace(
+            target, lambda aside: aside.write_bytes(content), durable, lambda: _is_version(target, expected)
+        ):
+            return None
+        flush(target.parent, durable)
         return _version(content)
 
     def put_files(self, sources: Mapping[str, Path]) -> None:
         targets = {self._path(name): source for name, source in sources.items()}
         for target, source in targets.items():
-            with _aside(target) as aside:
-                shutil.copyfile(source, aside)
-                _flush(aside)
-                with _locked(target.parent):
-                    os.replace(aside, target)
+            _replace(target, partial(shutil.copyfile, source))
         for folder in {target.parent for target in targets}:
-            _flush(folder)
+            flush(folder)
 
     def local_path(self, name: str, downloads: Path) -> Path:
         path = self._path(name)
@@ -93,7 +83,7 @@ class Folder(Files):
             if not target.is_file() or (version is not None and not _is_version(target, version)):
                 return False
             target.unlink()
-        _flush(target.parent, durable)
+        flush(target.parent, durable)
         return True
 
     def location(self, name: str = "") -> str:
@@ -122,21 +112,35 @@ def _is_version(path: Path, expected: str | None) -> bool:
     return expected == (None if content is None else _version(content))
 
 
-@contextmanager
-def _aside(target: Path) -> Iterator[Path]:
-    """A path in the target's folder to write to; what is left there at the end is removed."""
+def _replace(
+    target: Path, fill: Callable[[Path], object], durable: bool = True, allowed: Callable[[], bool] = lambda: True
+) -> bool:
+    """Put what `fill` writes to a path aside in the target's place, if that is `allowed` once the folder is locked."""
     _make_folder(target.parent)
     aside = target.with_name(f".{uuid4().hex}{ASIDE}")
     try:
-        yield aside
+        fill(aside)
+        flush(aside, durable)
+        with _locked(target.parent):
+            if not allowed():
+                return False
+            os.replace(aside, target)
+            return True
     finally:
         aside.unlink(missing_ok=True)
 
 
+def only_one(file: Path) -> AbstractContextManager[None]:
+    """Held by one process at a time, others wait; the kernel releases it when a process ends, however it ends."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    return _locked(file)
+
+
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _locked(place: Path) -> Iterator[None]:
+    """Hold the lock of a folder or file."""
+    descriptor = os.open(place, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
@@ -153,10 +157,10 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _flush(folder.parent)
+    flush(folder.parent)
 
 
-def _flush(path: Path, durable: bool = True) -> None:
+def flush(path: Path, durable: bool = True) -> None:
     """Make a file's content, or what was renamed and removed in a folder, survive a power cut."""
     if not durable:
         return

@@ -117,30 +117,27 @@ class BigQuery:
                 f"{source}: the query would scan {estimated:,} bytes, and one query may scan {limit:,} "
                 f"(PLATFORM_MAX_BYTES_BILLED). Ask for fewer dates or columns, or raise the limit"
             )
-        job = self._run(sql, source)
+        job = self.run(sql, source)
         assert job.destination is not None
         rows = self.client.list_rows(
             job.destination, selected_fields=job.result(retry=retrying()).schema, retry=retrying()
         )
         return Answer(rows.to_arrow(bqstorage_client=self.storage), estimated)
 
-    def run(self, sql: str, source: str) -> None:
-        """Run a statement or a script. One transaction in it happens as a whole or not at all.
-
-        Raises:
-            ColumnsDenied: as `ask`.
-        """
-        self._run(sql, source)
-
     def values(self, sql: str, source: str) -> list[tuple[Any, ...]]:
         """The rows of a query of few rows, as tuples. Raises as `run` does."""
-        return [tuple(row.values()) for row in self._run(sql, source).result(retry=retrying())]
+        return [tuple(row.values()) for row in self.run(sql, source).result(retry=retrying())]
 
     def labels(self, source: str) -> dict[str, str]:
         """The labels by which the bill tells sources and environments apart."""
         return {"environment": self.cloud.stage, "source": _LABEL.sub("_", source.lower())[:63]}
 
-    def _run(self, sql: str, source: str) -> "QueryJob":
+    def run(self, sql: str, source: str) -> "QueryJob":
+        """Run a query, a statement or a script to its end. One transaction in it happens as a whole or not at all.
+
+        Raises:
+            ColumnsDenied: as `ask`.
+        """
         from google.api_core.exceptions import Forbidden
         from google.cloud.bigquery import QueryJobConfig
 

@@ -6,16 +6,12 @@ projects, roles and policy tags, which whoever owns the project gives (`deploy/`
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.connection import BigQuery, retrying
 from platform_assets.data.engines.bigquery.slices import DAY_MS
 from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Cloud
 from platform_assets.foundation.storage import files_at
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Bucket, Client
 
 DATASETS = {
     "raw": "AWS exports as exported, one beside the other.",
@@ -104,25 +100,21 @@ def _dataset(bigquery: BigQuery, name: str, description: str, expiry: int | None
 
 
 def _bucket(bigquery: BigQuery) -> str:
+    from google.cloud import storage
+
     cloud = bigquery.cloud
-    client = _storage(cloud)
+    # With STORAGE_EMULATOR_HOST set it talks to an emulator without credentials.
+    client = storage.Client(project=cloud.project)
     found = client.lookup_bucket(cloud.bucket)
     if found is not None:
         _require_location(found.location, cloud)
         return "found"
-    bucket: Bucket = client.bucket(cloud.bucket)
+    bucket = client.bucket(cloud.bucket)
     bucket.labels = bigquery.labels("platform")
     bucket.iam_configuration.uniform_bucket_level_access_enabled = True
     bucket.iam_configuration.public_access_prevention = "enforced"
     client.create_bucket(bucket, location=cloud.location)
     return "made"
-
-
-def _storage(cloud: Cloud) -> "Client":
-    from google.cloud import storage
-
-    # With STORAGE_EMULATOR_HOST set it talks to an emulator without credentials.
-    return storage.Client(project=cloud.project)
 
 
 def _require_location(location: str, cloud: Cloud) -> None:

@@ -138,15 +138,7 @@ class BigQueryTables:
             raise
         self._make_record(missing[0][0].source)
         for (export, table), aside in zip(missing, asides, strict=True):
-            raw = RawTable(
-                source=export.source,
-                table=table,
-                export_id=export.export_id,
-                exported_at=export.exported_at,
-                content_hash=export.table_hash(table),
-                rows=aside.rows,
-                location=self.location(export.source, table),
-            )
+            raw = RawTable.of(export, table, aside.rows, self.location(export.source, table))
             new = self._publish(export, raw, aside, targets[table])
             done[table, export.export_id] = replace(raw, new=new)
             if new and aside.name:

@@ -28,16 +28,14 @@ class BigQueryWarehouse(Warehouse):
         estimated_bytes: what all queries so far were estimated to scan.
     """
 
+    engine = "bigquery"
+
     def __init__(self, catalog: Catalog, marts: MartStore, bigquery: BigQuery, source: str = SOURCE) -> None:
         super().__init__(catalog, marts)
         self.bigquery = bigquery
         self.source = source
         self.estimated_bytes = 0
         self._tables: dict[str, ibis.Table] = {}
-
-    @property
-    def engine(self) -> str:
-        return "bigquery"
 
     def table(self, mart: str) -> "ibis.Table":
         published = self.published(mart)

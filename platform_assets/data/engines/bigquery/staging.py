@@ -18,22 +18,11 @@ from typing import TYPE_CHECKING
 from platform_assets.data.engines.bigquery.columns import NoSuchType, fields_of
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted
 from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed, load_files
-from platform_assets.data.exports.dynamodb import key_value_paths
+from platform_assets.data.exports import verification
+from platform_assets.data.exports.dynamodb import typed_key
 from platform_assets.data.exports.empty_tables import empty_schema
-from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError
+from platform_assets.data.exports.export import Export, ExportedTable, ExportError
 from platform_assets.data.exports.lake import Lake, StoredFile
-from platform_assets.data.exports.verification import (
-    check_columns,
-    check_files,
-    check_items,
-    check_key,
-    check_md5,
-    check_rows,
-    check_size,
-    check_unique,
-    unreadable_items,
-    unreadable_part,
-)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,22 +62,26 @@ def stage(
         ExportError: a data file is absent, truncated, changed or unreadable, a count or the columns differ from the
             manifest's, or two rows share the declared key.
     """
+    from google.cloud.bigquery import SchemaField
+
     stored = lake.stored(file.key for file in table.files)
-    check_files(export, table, lake, stored.__contains__)
+    verification.check_files(export, table, lake, stored.__contains__)
     for file in table.files:
-        check_size(lake, file, stored[file.key].size)
+        verification.check_size(lake, file, stored[file.key].size)
     if export.format == "dynamodb_full":
         for file in table.files:
-            check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
-        schema, in_files = _item_schema(), None
+            verification.check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
+        items = SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON.")
+        schema: tuple[SchemaField, ...] = (items,)
+        in_files: int | None = None
     elif table.files:
         arrow, in_files = _parquet_schema(table, lake, stored)
-        check_columns(export, table, lake, arrow.names)
+        verification.check_columns(export, table, lake, arrow.names)
         schema = _schema(export, table, lake, arrow)
     else:
         schema, in_files = _schema(export, table, lake, empty_schema(export, table, lake)), 0
     if not table.files:
-        check_rows(export, table, lake, 0)
+        verification.check_rows(export, table, lake, 0)
         return Aside(None, schema, 0)
     aside = bigquery.name("scratch", _name(export, table, stored))
     loading(aside)
@@ -126,7 +119,8 @@ def _load(
     except LoadFailed as failure:
         where = ", ".join(failure.files[:3]) or lake.location(export.folder)
         if failure.reason in _FAULTY_FILES:
-            raise (unreadable_items if items else unreadable_part)(where, str(failure)) from failure
+            unreadable = verification.unreadable_items if items else verification.unreadable_part
+            raise unreadable(where, str(failure)) from failure
         raise ExportError(
             f"{where}: BigQuery could not load {table.export_table} ({failure.reason}: {failure}). Loading takes the roles "
             f"BigQuery Job User on the project, BigQuery Data Editor on {bigquery.cloud.dataset('scratch')}, and Storage "
@@ -136,7 +130,11 @@ def _load(
 
 def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake, aside: str) -> int:
     """One query, one scan; returns the number of rows."""
-    key = {f"key_{number}": column for number, column in enumerate(_key_columns(export, table))}
+    if export.format == "aurora_snapshot":
+        columns = [quoted(name) for name in table.key]
+    else:
+        columns = [typed_key(name, lambda path: f"json_value({ITEM}, {literal(path)})") for name in table.key]
+    key = {f"key_{number}": column for number, column in enumerate(columns)}
     missing = " or ".join(f"{name} is null" for name in key)
     no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if export.format == "dynamodb_full" else "false"
     keys = ", ".join(f"{column} as {name}" for name, column in key.items())
@@ -147,43 +145,23 @@ def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake
         export.source,
     )
     count, unread, absent, shared = (int(value or 0) for value in found[0])
-    check_items(lake.location(export.folder), unread, count)
-    check_rows(export, table, lake, count)
-    check_key(export, table, lake, absent)
-    check_unique(lake.location(export.folder), table, shared)
+    verification.check_items(lake.location(export.folder), unread, count)
+    verification.check_rows(export, table, lake, count)
+    verification.check_key(export, table, lake, absent)
+    verification.check_unique(lake.location(export.folder), table, shared)
     return count
-
-
-def _key_columns(export: Export, table: ExportedTable) -> list[str]:
-    """SQL of each key column; the type of a DynamoDB key attribute (string, number, binary) is part of it."""
-    if export.format == "aurora_snapshot":
-        return [quoted(name) for name in table.key]
-
-    def typed(attribute: str) -> str:
-        paths = key_value_paths(attribute)
-        return ", ".join(f"'{kind}' || json_value({ITEM}, {literal(path)})" for kind, path in paths.items())
-
-    return [f"coalesce({typed(name)})" for name in table.key]
-
-
-def _item_schema() -> tuple["SchemaField", ...]:
-    from google.cloud.bigquery import SchemaField
-
-    return (SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON."),)
 
 
 def _parquet_schema(table: ExportedTable, lake: Lake, stored: Mapping[str, StoredFile]) -> tuple["pa.Schema", int]:
     """The columns that all parts have alike, and the rows of all parts, from their footers."""
-
-    def footer(file: DataFile) -> "FileMetaData":
-        return _footer(lake, file.key, stored[file.key].size)
-
     with ThreadPoolExecutor(max_workers=_FOOTERS_AT_ONCE) as pool:
-        footers = list(pool.map(footer, table.files))
+        footers = list(pool.map(lambda file: _footer(lake, file.key, stored[file.key].size), table.files))
     schemas = [found.schema.to_arrow_schema().remove_metadata() for found in footers]
     for file, schema in zip(table.files, schemas, strict=True):
         if schema != schemas[0]:
-            raise unreadable_part(lake.location(file.key), "its columns differ from those of the table's first part")
+            raise verification.unreadable_part(
+                lake.location(file.key), "its columns differ from those of the table's first part"
+            )
     return schemas[0], sum(found.num_rows for found in footers)
 
 
@@ -199,7 +177,7 @@ def _footer(lake: Lake, key: str, size: int) -> "FileMetaData":
     try:
         return pq.read_metadata(pa.BufferReader(tail))
     except (pa.ArrowException, OSError) as error:
-        raise unreadable_part(lake.location(key), str(error).splitlines()[0]) from error
+        raise verification.unreadable_part(lake.location(key), str(error).splitlines()[0]) from error
 
 
 def _schema(export: Export, table: ExportedTable, lake: Lake, arrow: "pa.Schema") -> tuple["SchemaField", ...]:

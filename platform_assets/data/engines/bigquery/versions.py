@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from platform_assets.data.catalog.catalog import Mart
 from platform_assets.data.catalog.pointer import PublishedTable
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted, retrying
-from platform_assets.data.engines.versions import Fingerprint, fingerprint
+from platform_assets.data.engines.versions import version_of
 from platform_assets.foundation.storage import Lease, files_at
 
 if TYPE_CHECKING:
@@ -69,26 +69,14 @@ class BigQueryVersions:
 
     def _write(self, mart: Mart, watermark: datetime) -> PublishedTable:
         built = self.bigquery.client.get_table(self.bigquery.name("build", mart.name), retry=retrying())
-        content, first_event, last_event = self._fingerprint(mart, built)
-        location = self.bigquery.name("marts", f"{mart.name}__{content.version}")
-        if not _is_complete(found := self.bigquery.find(location)):
+        table = self._version(mart, built, watermark)
+        if not _is_complete(found := self.bigquery.find(table.location)):
             if found is not None:
-                self.bigquery.client.delete_table(location, not_found_ok=True, retry=retrying())
-            self._copy(mart, built, location)
-        return PublishedTable(
-            name=mart.name,
-            version=content.version,
-            location=location,
-            rows=content.rows,
-            watermark=watermark,
-            first_event=first_event,
-            last_event=last_event,
-            days=content.days,
-            content_hash=content.content_hash,
-        )
+                self.bigquery.client.delete_table(table.location, not_found_ok=True, retry=retrying())
+            self._copy(mart, built, table.location)
+        return table
 
-    def _fingerprint(self, mart: Mart, built: "Table") -> tuple[Fingerprint, datetime | None, datetime | None]:
-        """The content, and its first and last event."""
+    def _version(self, mart: Mart, built: "Table", watermark: datetime) -> PublishedTable:
         schema = json.dumps([mart.name, [(field.name, field.field_type, field.mode) for field in built.schema]])
         time = None if mart.event_time is None else quoted(mart.event_time)
         day = "cast(null as date)" if time is None else f"date({time}, 'UTC')"
@@ -101,9 +89,8 @@ class BigQueryVersions:
             f"from {quoted(self.bigquery.name('build', mart.name))} as built group by day order by day",
             source=f"publish {mart.name}",
         )
-        content = fingerprint(mart, schema, [row[:4] for row in days])
-        first, last = (days[0][4], days[-1][5]) if days else (None, None)
-        return content, first, last
+        marts = self.bigquery.name("marts", mart.name)
+        return version_of(mart, schema, days, watermark, lambda version: f"{marts}__{version}")
 
     def _copy(self, mart: Mart, built: "Table", location: str) -> None:
         from google.cloud import bigquery

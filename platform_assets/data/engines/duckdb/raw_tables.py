@@ -6,12 +6,12 @@ not belong here: how a table is verified and decoded (`staging`), and which expo
 On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet` and `_export.json`; the folder appears by one rename.
 """
 
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from platform_assets.data.engines.duckdb.staging import stage
 from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError
 from platform_assets.data.exports.lake import Lake
+from platform_assets.foundation.storage import flush, only_one
 
 _ASIDE = ".aside"
 _MARK = "_export.json"
@@ -48,7 +49,7 @@ class FolderTables:
                 target = Path(raw.location)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(folder, target)
-                _sync(target.parent)
+                flush(target.parent)
             return [before or staged[number][1] for number, before in enumerate(done)]
 
     def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
@@ -79,28 +80,12 @@ class FolderTables:
     def _stage_aside(self, export: Export, table: str, folder: Path) -> tuple[Path, RawTable]:
         folder.mkdir(parents=True)
         rows = stage(export, export.tables[table], Lake(export.lake), folder)
-        raw = RawTable(
-            source=export.source,
-            table=table,
-            export_id=export.export_id,
-            exported_at=export.exported_at,
-            content_hash=export.table_hash(table),
-            rows=rows,
-            location=str(self._root / export.source / table / export.export_id),
-            new=True,
-        )
-        mark = {
-            "source": raw.source,
-            "table": raw.table,
-            "export_id": raw.export_id,
-            "exported_at": raw.exported_at.isoformat(),
-            "format": export.format,
-            "content_hash": raw.content_hash,
-            "rows": raw.rows,
-        }
+        raw = RawTable.of(export, table, rows, str(self._root / export.source / table / export.export_id), new=True)
+        mark = asdict(raw) | {"exported_at": raw.exported_at.isoformat(), "format": export.format}
+        del mark["location"], mark["new"]
         (folder / _MARK).write_text(json.dumps(mark, indent=2) + "\n", encoding="utf-8")
         for path in [*folder.iterdir(), folder]:
-            _sync(path)
+            flush(path)
         return folder, raw
 
     @contextmanager
@@ -109,11 +94,8 @@ class FolderTables:
 
         What a killed process left there is removed: its lock went with it.
         """
-        home = self._root / _ASIDE
-        home.mkdir(parents=True, exist_ok=True)
-        with (home / f"{source}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            aside = home / source
+        aside = self._root / _ASIDE / source
+        with only_one(aside.with_name(f"{source}.lock")):
             _remove(aside)
             try:
                 yield aside
@@ -137,11 +119,3 @@ def _read_mark(folder: Path) -> RawTable:
 def _remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

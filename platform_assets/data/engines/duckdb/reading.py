@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 class DuckDBWarehouse(Warehouse):
     """The published marts below a folder."""
 
+    engine = f"duckdb {version('duckdb')}"
+
     def __init__(self, catalog: Catalog, marts: MartStore) -> None:
         super().__init__(catalog, marts)
         self._views: dict[str, str] = {}
-
-    @property
-    def engine(self) -> str:
-        return f"duckdb {version('duckdb')}"
 
     def table(self, mart: str) -> "ibis.Table":
         published = self.published(mart)

@@ -5,7 +5,7 @@ what must hold (`verification`), and when a raw table becomes visible (`raw_tabl
 
 Rows never pass through Python: DuckDB decodes and streams to Parquet, Python reads bytes for checksums alone.
 """
-# ruff: noqa: S608 - statements are composed of columns and paths, each quoted by `_name` or `_text`.
+# ruff: noqa: S608 - statements are composed of columns and paths, each quoted by `quoted` or `_text`.
 
 import os
 import shutil
@@ -13,25 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_assets.data.exports.dynamodb import key_value_paths
-from platform_assets.data.exports.empty_tables import typed_nulls, untyped
+from platform_assets.data.exports import verification
+from platform_assets.data.exports.dynamodb import typed_key
+from platform_assets.data.exports.empty_tables import quoted, typed_nulls, untyped
 from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError
 from platform_assets.data.exports.lake import Lake
-from platform_assets.data.exports.verification import (
-    check_columns,
-    check_files,
-    check_items,
-    check_key,
-    check_md5,
-    check_rows,
-    check_unique,
-    unreadable_items,
-    unreadable_part,
-)
 
 if TYPE_CHECKING:
     import duckdb
 
+_JOINED = "part-00000.parquet"
 # The item's text as AWS wrote it: `json -> 'Item'` rewrites escapes and rounds bare numbers.
 # The pattern, three times slower, is for lines with spaces. What is no item is not valid JSON after this.
 _ITEM = r"""case
@@ -48,7 +39,7 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int
     """
     import duckdb
 
-    check_files(export, table, lake, lake.exists)
+    verification.check_files(export, table, lake, lake.exists)
     spill = folder / "spill"
     with duckdb.connect() as engine:
         engine.execute("set timezone = 'UTC'")
@@ -58,7 +49,7 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int
             rows = _stage_items(engine, export, table, lake, folder)
         else:
             rows = _stage_parts(engine, export, table, lake, folder)
-        check_rows(export, table, lake, rows)
+        verification.check_rows(export, table, lake, rows)
         _check_key(engine, export, table, lake, folder)
     if spill.exists():
         shutil.rmtree(spill)
@@ -74,7 +65,7 @@ def _stage_items(
     def one(number: int, file: DataFile) -> int:
         location = lake.location(file.key)
         if file.md5 is not None:
-            check_md5(lake, file, lake.md5(file.key))
+            verification.check_md5(lake, file, lake.md5(file.key))
         source = f"read_ndjson_objects({_text(location)}, compression = 'gzip')"
         rows = f'select {_ITEM} as "Item", {_provenance(export)} from {source}'
         target = folder / f"part-{number:05d}.parquet"
@@ -85,8 +76,8 @@ def _stage_items(
                     f'select count(*) from read_parquet({_text(str(target))}) where not json_valid("Item")'
                 ).fetchall()[0][0]
             except duckdb.Error as error:
-                raise unreadable_items(location, _first_line(error)) from error
-        check_items(location, unread, count)
+                raise verification.unreadable_items(location, _first_line(error)) from error
+        verification.check_items(location, unread, count)
         if file.rows is not None and count != file.rows:
             raise ExportError(
                 f"{location}: key 'itemCount' of its manifest line is {file.rows}, but the file holds {count} items. "
@@ -95,7 +86,7 @@ def _stage_items(
         return count
 
     if not table.files:
-        return _copy(engine, f"select ''::varchar as \"Item\", {_provenance(export)} limit 0", _part(folder))
+        return _copy(engine, f"select ''::varchar as \"Item\", {_provenance(export)} limit 0", folder / _JOINED)
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         return sum(pool.map(one, range(len(table.files)), table.files))
 
@@ -109,69 +100,51 @@ def _stage_parts(
     if not table.files:
         empty = f"select {typed_nulls(export, table, lake)}, {_provenance(export)} limit 0"
         try:
-            return _copy(engine, empty, _part(folder))
+            return _copy(engine, empty, folder / _JOINED)
         except duckdb.Error as error:
             raise untyped(export, table, lake) from error
     source = _parquet([lake.location(file.key) for file in table.files])
     try:
         columns = [row[0] for row in engine.execute(f"describe select * from {source}").fetchall()]
-        check_columns(export, table, lake, columns)
-        return _copy(engine, f"select *, {_provenance(export)} from {source}", _part(folder))
+        verification.check_columns(export, table, lake, columns)
+        return _copy(engine, f"select *, {_provenance(export)} from {source}", folder / _JOINED)
     except duckdb.Error as error:
         where, reason = _unreadable_part(engine, table, lake) or (
             lake.location(export.folder),
             _first_line(error),
         )
-        raise unreadable_part(where, reason) from error
+        raise verification.unreadable_part(where, reason) from error
 
 
 def _check_key(
     engine: "duckdb.DuckDBPyConnection", export: Export, table: ExportedTable, lake: Lake, folder: Path
 ) -> None:
     """Every row has the whole key, and no other row has the same."""
-    staged = _parquet([str(path) for path in sorted(folder.glob("part-*.parquet"))])
-    key = _key_columns(export, table)
+    parts = [str(path) for path in sorted(folder.glob("part-*.parquet"))]
+    staged = _parquet(parts)
+    if export.format == "aurora_snapshot":
+        key = [quoted(name) for name in table.key]
+    else:
+        key = [typed_key(name, lambda path: f'json_extract_string("Item", {_text(path)})') for name in table.key]
+    aliased = ", ".join(f"{column} as key_{number}" for number, column in enumerate(key))
     missing = " or ".join(f"{column} is null" for column in key)
     absent = engine.execute(f"select count(*) from {staged} where {missing}").fetchall()[0][0]
-    check_key(export, table, lake, absent)
-    doubled = f"select {_aliased(key)} from {staged} group by all having count(*) > 1"
+    verification.check_key(export, table, lake, absent)
+    doubled = f"select {aliased} from {staged} group by all having count(*) > 1"
     count = engine.execute(f"select count(*) from ({doubled})").fetchall()[0][0]
-    if count:
-        check_unique(", ".join(_files_of_keys(engine, table, lake, doubled, key, folder)), table, count)
-
-
-def _files_of_keys(
-    engine: "duckdb.DuckDBPyConnection",
-    table: ExportedTable,
-    lake: Lake,
-    doubled: str,
-    key: list[str],
-    folder: Path,
-) -> list[str]:
-    """The exported files (the first three) that hold the doubled keys."""
+    if not count:
+        return
     locations = [lake.location(file.key) for file in table.files]
-    parts = sorted(str(path) for path in folder.glob("part-*.parquet"))
     # DynamoDB files have a part each; Aurora's are joined into one, and are Parquet themselves.
     paths = parts if len(parts) == len(locations) else locations
     found = engine.execute(
-        f"select distinct filename from (select filename, {_aliased(key)} from {_parquet(paths, filename=True)}) "
+        f"select distinct filename from (select filename, {aliased} from {_parquet(paths, filename=True)}) "
         f"semi join ({doubled}) using ({', '.join(f'key_{number}' for number in range(len(key)))})"
     ).fetchall()
     holding = {row[0] for row in found}
     named = [location for location, path in zip(locations, paths, strict=True) if path in holding]
-    return named[:3] + ([f"and {len(named) - 3} more files"] if len(named) > 3 else [])
-
-
-def _key_columns(export: Export, table: ExportedTable) -> list[str]:
-    """SQL of each key column; the type of a DynamoDB key attribute (string, number, binary) is part of it."""
-    if export.format == "aurora_snapshot":
-        return [_name(name) for name in table.key]
-
-    def typed(attribute: str) -> str:
-        paths = key_value_paths(attribute)
-        return ", ".join(f"'{kind}' || json_extract_string(\"Item\", {_text(path)})" for kind, path in paths.items())
-
-    return [f"coalesce({typed(name)})" for name in table.key]
+    more = [f"and {len(named) - 3} more files"] if len(named) > 3 else []
+    verification.check_unique(", ".join(named[:3] + more), table, count)
 
 
 def _unreadable_part(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake) -> tuple[str, str] | None:
@@ -198,10 +171,6 @@ def _copy(engine: "duckdb.DuckDBPyConnection", rows: str, target: Path) -> int:
     return int(copied.fetchall()[0][0])
 
 
-def _part(folder: Path) -> Path:
-    return folder / "part-00000.parquet"
-
-
 def _provenance(export: Export) -> str:
     at = f"{_text(export.exported_at.isoformat())}::timestamptz"
     return f"{_text(export.export_id)}::varchar as _export_id, {at} as _exported_at"
@@ -212,17 +181,9 @@ def _parquet(paths: list[str], filename: bool = False) -> str:
     return f"read_parquet([{listed}], hive_partitioning = false, filename = {str(filename).lower()})"
 
 
-def _aliased(key: list[str]) -> str:
-    return ", ".join(f"{column} as key_{number}" for number, column in enumerate(key))
-
-
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
-
-
-def _name(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'

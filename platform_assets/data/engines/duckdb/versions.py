@@ -5,12 +5,11 @@ when to publish (`marts`), or reading what was published (`reading`). dbt's data
 opened read-only for the copy and closed at once.
 """
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,8 @@ from uuid import uuid4
 
 from platform_assets.data.catalog.catalog import Mart
 from platform_assets.data.catalog.pointer import PublishedTable
-from platform_assets.data.engines.versions import Fingerprint, fingerprint
+from platform_assets.data.engines.versions import version_of
+from platform_assets.foundation.storage import flush, only_one
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,13 +35,9 @@ class DuckDBVersions:
         self.database = database
         self.schema = schema
 
-    @contextmanager
-    def building(self) -> Iterator[None]:
+    def building(self) -> AbstractContextManager[None]:
         """See `Versions.building`. DuckDB itself would refuse a second process instead of letting it wait."""
-        self.database.parent.mkdir(parents=True, exist_ok=True)
-        with self.database.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return only_one(self.database.with_suffix(".lock"))
 
     def write(self, marts: Iterable[Mart], watermarks: Mapping[str, datetime]) -> list[PublishedTable]:
         """Write a version of each mart without publishing any.
@@ -57,7 +53,7 @@ class DuckDBVersions:
         """
         import duckdb
 
-        with self._only_writer(), duckdb.connect(str(self.database), read_only=True) as connection:
+        with only_one(self.marts / ".lock"), duckdb.connect(str(self.database), read_only=True) as connection:
             connection.execute("set timezone='UTC'")
             return [
                 _write_version(self.marts, connection, mart, f'"{self.schema}"."{mart.name}"', watermarks[mart.name])
@@ -75,14 +71,6 @@ class DuckDBVersions:
     def published(self, tables: Iterable[PublishedTable]) -> None:
         """Nothing follows a publication here: readers go by the pointer."""
 
-    @contextmanager
-    def _only_writer(self) -> Iterator[None]:
-        # The kernel releases the lock when the process ends, however it ends.
-        self.marts.mkdir(parents=True, exist_ok=True)
-        with (self.marts / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
 
 def mart_file(marts: Path, table: PublishedTable) -> Path:
     """The Parquet file of a version below the marts' folder."""
@@ -92,51 +80,32 @@ def mart_file(marts: Path, table: PublishedTable) -> Path:
 def _write_version(
     root: Path, connection: "DuckDBPyConnection", mart: Mart, relation: str, watermark: datetime
 ) -> PublishedTable:
-    content = _fingerprint(connection, mart, relation)
-    first_event, last_event = _interval(connection, mart, relation)
-    table = PublishedTable(
-        name=mart.name,
-        version=content.version,
-        location=f"{mart.name}/{content.version}",
-        rows=content.rows,
-        watermark=watermark,
-        first_event=first_event,
-        last_event=last_event,
-        days=content.days,
-        content_hash=content.content_hash,
-    )
+    table = _version(connection, mart, relation, watermark)
     file = mart_file(root, table)
-    _remove_abandoned(root / mart.name)
+    # The writers' lock is held, so whatever lies aside belongs to a process that is gone.
+    for aside in (root / mart.name).glob(f"{_ASIDE}*"):
+        shutil.rmtree(aside)
     if not file.is_file():
         _copy(connection, mart, relation, file.parent)
     return table
 
 
-def _fingerprint(connection: "DuckDBPyConnection", mart: Mart, relation: str) -> Fingerprint:
+def _version(connection: "DuckDBPyConnection", mart: Mart, relation: str, watermark: datetime) -> PublishedTable:
     described = connection.execute(f"describe {relation}").fetchall()
     columns = [(str(row[0]), str(row[1])) for row in described]
     engine = connection.execute("select version()").fetchone()
     schema = json.dumps([mart.name, columns, engine])
     row_hash = f"hash({', '.join(_quoted(name) for name, _ in columns)})"
-    day = "null" if mart.event_time is None else f"cast({_quoted(mart.event_time)} as date)"
+    time = f"{'null' if mart.event_time is None else _quoted(mart.event_time)}::timestamptz"
     sums = connection.execute(
         f"""
-        select {day} as day, count(*), bit_xor({row_hash}), sum({row_hash}::hugeint)
+        select cast({time} as date) as day, count(*), bit_xor({row_hash}), sum({row_hash}::hugeint),
+            epoch_us(min({time})), epoch_us(max({time}))
         from {relation} group by day order by day
         """  # noqa: S608
     ).fetchall()
-    return fingerprint(mart, schema, sums)
-
-
-def _interval(connection: "DuckDBPyConnection", mart: Mart, relation: str) -> tuple[datetime | None, datetime | None]:
-    if mart.event_time is None:
-        return None, None
-    time = _quoted(mart.event_time)
-    query = f"select epoch_us(min({time})), epoch_us(max({time})) from {relation}"  # noqa: S608
-    found = connection.execute(query).fetchone()
-    assert found is not None
-    first, last = (None if value is None else _instant(value) for value in found)
-    return first, last
+    instants = [(*row[:4], *map(_instant, row[4:])) for row in sums]
+    return version_of(mart, schema, instants, watermark, lambda version: f"{mart.name}/{version}")
 
 
 def _copy(connection: "DuckDBPyConnection", mart: Mart, relation: str, folder: Path) -> None:
@@ -147,30 +116,15 @@ def _copy(connection: "DuckDBPyConnection", mart: Mart, relation: str, folder: P
     target = str(part).replace("'", "''")
     rows = f"select * from {relation} order by {order}"  # noqa: S608
     connection.execute(f"copy ({rows}) to '{target}' (format parquet, compression zstd)")
-    _flush(part)
+    flush(part)
     if folder.exists():
         shutil.rmtree(folder)
     os.rename(aside, folder)
-    _flush(folder.parent)
+    flush(folder.parent)
 
 
-def _flush(path: Path) -> None:
-    """Make a file's bytes, or a folder's renames, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    # The writers' lock is held, so whatever lies aside belongs to a process that is gone.
-    for aside in folder.glob(f"{_ASIDE}*"):
-        shutil.rmtree(aside)
-
-
-def _instant(microseconds: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
 def _quoted(name: str) -> str:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.data.features.group import Feature, FeatureGroup
 from platform_assets.data.features.windows import (
-    SECONDS_A_DAY,
     AsOfRows,
     Events,
     days_since_last,
-    epoch_seconds,
     largest,
     mean,
     ratio,
@@ -46,9 +44,8 @@ def build(marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
 def _with_gaps(orders: Events) -> Events:
     import ibis
 
-    dated = orders.derive(order_day=lambda t: epoch_seconds(t[orders.time]) // SECONDS_A_DAY)
     by_person = ibis.window(group_by=orders.person, order_by=orders.time)
-    return dated.derive(gap=lambda t: (t.order_day - t.order_day.lag().over(by_person)).nullif(0))
+    return orders.dated("order_day").derive(gap=lambda t: (t.order_day - t.order_day.lag().over(by_person)).nullif(0))
 
 
 GROUP = FeatureGroup(

@@ -4,18 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.data.features.group import Feature, FeatureGroup, window_features
-from platform_assets.data.features.windows import (
-    SECONDS_A_DAY,
-    AsOfRows,
-    Distinct,
-    epoch_seconds,
-    joined,
-    largest,
-    mean,
-    share,
-    so_far,
-    windows,
-)
+from platform_assets.data.features.windows import AsOfRows, Distinct, joined, largest, mean, share, so_far, windows
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -25,7 +14,7 @@ DAYS = (90, None)
 
 def build(marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
     """Baskets so far, and shares and distinct counts over the windows."""
-    orders = marts["orders"].derive(order_day=lambda t: epoch_seconds(t[marts["orders"].time]) // SECONDS_A_DAY)
+    orders = marts["orders"].dated("order_day")
     baskets = so_far(
         orders,
         spine,

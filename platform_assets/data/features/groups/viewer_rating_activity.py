@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.data.features.group import Feature, FeatureGroup
 from platform_assets.data.features.windows import (
-    SECONDS_A_DAY,
     AsOfRows,
     Distinct,
     count,
     days_since_first,
     days_since_last,
-    epoch_seconds,
     ratio,
     so_far,
 )
@@ -22,14 +20,13 @@ if TYPE_CHECKING:
 
 def build(marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
     """Everything over all ratings known."""
-    time = marts["ratings"].time
-    ratings = marts["ratings"].derive(rating_day=lambda t: epoch_seconds(t[time]) // SECONDS_A_DAY)
+    ratings = marts["ratings"].dated("rating_day")
     known = so_far(
         ratings,
         spine,
         {
-            "days_since_last_rating": days_since_last(time),
-            "days_since_first_rating": days_since_first(time),
+            "days_since_last_rating": days_since_last(ratings.time),
+            "days_since_first_rating": days_since_first(ratings.time),
             "rating_days": Distinct("rating_day"),
             "number": count(),
         },
