@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from platform_assets.campaigns.assets import output_of, shown
+from platform_assets.campaigns.assets import not_retried, output_of, shown
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
-from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
@@ -51,11 +51,7 @@ def score_assets(
     shards = environment.scoring_shards
     if not 1 <= shards <= MOST_SHARDS:
         raise ValueError(f"PLATFORM_SCORING_SHARDS={shards}: takes 1 to {MOST_SHARDS}")
-    entities = sorted({spec.entity for spec in campaigns.values()})
-    scorings = [
-        _Scoring(entity, {n: s for n, s in sorted(campaigns.items()) if s.entity == entity}, environment, catalog)
-        for entity in entities
-    ]
+    scorings = [_Scoring(entity, own, environment, catalog) for entity, own in by_entity(campaigns).items()]
     if shards == 1:
         return [_one_step(scoring, as_of, step_tags) for scoring in scorings]
     return [_sharded(scoring, as_of, shards, shard_tags, step_tags) for scoring in scorings]
@@ -194,11 +190,9 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
         if not (ready := readiness.ready()):
             return
         work = scoring.open_workspace()
-        try:
+        with not_retried(*data_errors()):
             for scored in score_campaigns(ready, work, day):
                 yield _output_of(scored.campaign, scored.scores, work.warehouse.cost())
-        except data_errors() as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
 
     return scores
 
@@ -214,7 +208,10 @@ def _sharded(
     shard_ops = [_shard_op(scoring, shard, shard_tags) for shard in range(shards)]
     gather = _gather_op(scoring, shards, step_tags)
     outs, inputs = scoring.outs, {_name_of(key): key for key in scoring.deps}
-    made_by = {**dict.fromkeys(outs, gather.name), **dict.fromkeys(map(_check_output, scoring.checks), plan.name)}
+    made_by = {
+        **dict.fromkeys(outs, gather.name),
+        **dict.fromkeys((check.get_python_identifier() for check in scoring.checks), plan.name),
+    }
     planned = dg.DependencyDefinition(plan.name, "plan")
     graph = dg.GraphDefinition(
         name=scoring.name,
@@ -251,7 +248,7 @@ def _sharded(
 
 
 def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg.OpDefinition:
-    checks = {_check_output(check): dg.Out(dg.Nothing, is_required=False) for check in scoring.checks}
+    checks = {check.get_python_identifier(): dg.Out(dg.Nothing, is_required=False) for check in scoring.checks}
 
     @dg.op(
         name=f"{scoring.name}__plan",
@@ -270,10 +267,8 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
         if not (ready := readiness.ready()):
             return
         work = scoring.open_workspace()
-        try:
+        with not_retried(*data_errors()):
             planned = plan_scores(ready, shards, work, day)
-        except data_errors() as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
         metadata: dict[str, Any] = {"campaigns": list(ready), "shards": shards, **work.warehouse.cost()}
         yield dg.Output(planned.ref, output_name="plan", metadata=metadata)
 
@@ -291,10 +286,8 @@ def _shard_op(scoring: _Scoring, shard: int, shard_tags: Mapping[str, str]) -> d
         from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, score_shard
 
         store = scoring.store
-        try:
+        with not_retried(ShardsRefused):
             shard_scores = score_shard(Plan.of(store.open(plan)), shard, store)
-        except ShardsRefused as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
         return dg.Output(shard_scores.ref, metadata={"shard": shard, **shard_scores.dagster_metadata()})
 
     return score
@@ -314,11 +307,9 @@ def _gather_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> 
 
         store = scoring.store
         shard_scores = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
-        try:
+        with not_retried(ShardsRefused):
             for name, scores in gather_scores(Plan.of(store.open(plan)), shard_scores, store):
                 yield _output_of(name, scores, {"shards": shards})
-        except ShardsRefused as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
 
     return gather
 
@@ -332,20 +323,10 @@ def _name_of(key: dg.AssetKey) -> str:
     return "__".join(key.path)
 
 
-def _check_output(check: dg.AssetCheckSpec) -> str:
-    return check.get_python_identifier()
-
-
 def data_errors() -> tuple[type[Exception], ...]:
     """What data, not code, can be wrong with when audiences are made: told in a sentence, not retried."""
     from platform_assets.audiences.scoring.scoring import OtherModel
     from platform_assets.campaigns.registry.promoted import NothingPromoted
-    from platform_assets.campaigns.training_sets.label import ImmatureLabel
-    from platform_assets.campaigns.training_sets.teacher import TeacherError
-    from platform_assets.data.catalog.pointer import MartMissing, MartRefused
-    from platform_assets.data.features.tables import AsOfNotCovered
-    from platform_assets.data.quality import AuditFailed
+    from platform_assets.campaigns.training_sets.refusals import REFUSALS
 
-    return (
-        AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NothingPromoted, OtherModel, TeacherError,
-    )  # fmt: skip
+    return (*REFUSALS, NothingPromoted, OtherModel)
