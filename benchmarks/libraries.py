@@ -8,14 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
-from scipy.special import expit
+import numpy.typing as npt
 from sklearn import metrics as reference
 
 from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.families.gbdt import LightGBMClassifier
 from platform_assets.learning.figures import intervals
+
+Floats = npt.NDArray[Any]
 
 FIT = """
 import time, numpy, torch
@@ -61,22 +65,19 @@ def bootstrap() -> None:
     for rows in (5_000, 50_000):
         p = np.round(generator.random(rows), 4)
         y, groups = (generator.random(rows) < p).astype(int), np.arange(rows) // 3
-        people = int(groups.max()) + 1
-
-        def drawn(y: object = y, p: object = p, groups: object = groups, people: int = people) -> None:
-            for _ in range(100):
-                weight = np.bincount(generator.integers(0, people, people), minlength=people)[groups]
-                for figure in (
-                    reference.roc_auc_score,
-                    reference.average_precision_score,
-                    reference.log_loss,
-                    reference.brier_score_loss,
-                ):
-                    figure(y, p, sample_weight=weight)
-
-        ours = _cpu(lambda y=y, p=p, groups=groups: intervals.figures_with_intervals(y, p, groups, resamples=100))
-        theirs = _cpu(drawn)
+        ours = _cpu(partial(intervals.figures_with_intervals, y, p, groups, resamples=100))
+        theirs = _cpu(partial(_drawn_by_weights, y, p, groups, generator))
         print(f"{rows} rows: ours {ours:.2f} s, scikit-learn {theirs:.2f} s, {theirs / ours:.0f} times")
+
+
+def _drawn_by_weights(y: Floats, p: Floats, groups: Floats, generator: np.random.Generator) -> None:
+    people = int(groups.max()) + 1
+    for _ in range(100):
+        weight = np.bincount(generator.integers(0, people, people), minlength=people)[groups]
+        reference.roc_auc_score(y, p, sample_weight=weight)
+        reference.average_precision_score(y, p, sample_weight=weight)
+        reference.log_loss(y, p, sample_weight=weight)
+        reference.brier_score_loss(y, p, sample_weight=weight)
 
 
 def trees() -> None:
@@ -88,12 +89,10 @@ def trees() -> None:
     many = np.tile(X, (5, 1))
     for rounds, leaves in ((130, 8), (500, 8), (500, 16)):
         fitted = LightGBMClassifier(learning_rate=0.02, num_leaves=leaves).fit(X, y, fitting=Fitting(rounds=rounds))
-        booster, small = fitted.booster_, fitted.small_trees_
-        assert small is not None
         for rows in (1, 1_000, 100_000):
             asked, again = many[:rows], max(1, 2_000 // rows)
-            ours = _cpu(lambda small=small, asked=asked: expit(small(asked)), again)
-            theirs = _cpu(lambda booster=booster, asked=asked: booster.predict(asked, num_threads=1), again)
+            ours = _cpu(partial(fitted.positive_probability, asked), again)
+            theirs = _cpu(partial(fitted.booster_.predict, asked, num_threads=1), again)
             print(
                 f"{rounds} trees of {leaves} leaves, {rows} rows at once: ours {rows / ours:,.0f} rows a CPU-s, "
                 f"LightGBM {rows / theirs:,.0f}, {theirs / ours:.1f} times"

@@ -2,7 +2,7 @@
 
 Belongs here: the cluster bootstrap over all figures at once, and paired differences of two models. Does not belong
 here: the figures themselves (`metrics`), who is compared with whom. Draws are counted, not written out: scikit-learn takes
-30 times the CPU-seconds for four of the six figures (`python -m benchmarks.libraries bootstrap`).
+20 to 30 times the CPU-seconds for four of the six figures (`python -m benchmarks.libraries bootstrap`).
 """
 
 from __future__ import annotations
