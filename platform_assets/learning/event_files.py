@@ -54,10 +54,12 @@ class EventFile:
         self._content = BytesIO()
         self._restarting = earlier is not None
         if earlier is None:
+            from tensorboard.plugins.text.summary_v2 import text_pb
+
             self._write(_event(file_version=FILE_VERSION))
             # TensorBoard takes the first start it sees for no restart.
             self._start(0)
-            self._write(_event(step=0, summary=_text(PARAMETERS_TAG, _described(family, parameters))))
+            self._write(_event(step=0, summary=text_pb(PARAMETERS_TAG, _described(family, parameters))))
         else:
             self._content.write(earlier)
 
@@ -102,18 +104,6 @@ def _event(**fields: Any) -> Event:
     from tensorboard.compat.proto.event_pb2 import Event
 
     return Event(wall_time=time.time(), **fields)
-
-
-def _text(tag: str, markdown: str) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-    from tensorboard.compat.proto.types_pb2 import DT_STRING
-
-    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
-    tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=[markdown.encode()])
-    return Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
 
 
 def _described(family: str, parameters: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ Shards are static, and what was asked for is asked of Dagster inside the steps: 
 Belongs here: keys, steps, metadata, checks and failures. The work is in the functions these call.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
@@ -122,50 +122,38 @@ class _Scoring:
         for group in sorted({group for spec in self.campaigns.values() for group in chosen_groups(spec)}):
             require_verdict(verdicts, f"features/{self.entity}/{group}", day.isoformat())
 
-    def judge(self, context: dg.OpExecutionContext, day: date) -> "_Readiness":
-        """Which of the campaigns whose scores or checks are asked for have a model good as of `day`."""
-        from platform_assets.audiences.scoring.scoring import require_model
-        from platform_assets.campaigns.registry.promoted import NothingPromoted
-
-        wanted = {key.path[0] for key in context.selected_asset_keys}
-        checked = {key.asset_key.path[0] for key in context.selected_asset_check_keys}
-        work, missing = self.open_workspace(), {}
-        for name in wanted | checked:
-            try:
-                require_model(work.question(name, self.campaigns[name], day), work)
-            except NothingPromoted as error:
-                missing[name] = str(error)
-        return _Readiness({name: self.campaigns[name] for name in sorted(wanted)}, sorted(checked), missing)
-
-
-@dataclass(frozen=True)
-class _Readiness:
-    """The campaigns whose scores and whose checks are asked for, and why some of them cannot be scored."""
-
-    wanted: Mapping[str, CampaignSpec]
-    checked: Sequence[str]
-    missing: Mapping[str, str]
-
-    def checks(self) -> Iterator[dg.AssetCheckResult]:
-        for name in self.checked:
-            yield dg.AssetCheckResult(
-                asset_key=dg.AssetKey([name, "scores"]),
-                check_name=MODEL_CHECK,
-                passed=name not in self.missing,
-                description=self.missing.get(name),
-            )
-
-    def ready(self) -> dict[str, CampaignSpec]:
-        """Those to score; none when checks alone are asked for.
+    def judged(
+        self, context: dg.OpExecutionContext, day: date
+    ) -> Generator[dg.AssetCheckResult, None, dict[str, CampaignSpec]]:
+        """Yields the checks asked for; returns the campaigns to score, none when checks alone are asked for.
 
         A campaign that was never trained must not starve the others of their scores: only its check fails.
 
         Raises:
-            dg.Failure: none of those asked for can be scored.
+            dg.Failure: none of those asked for can be scored, or the newest audit of the date's features failed.
         """
-        ready = {name: spec for name, spec in self.wanted.items() if name not in self.missing}
-        if self.wanted and not ready:
-            raise dg.Failure("\n".join(self.missing[name] for name in self.wanted), allow_retries=False)
+        from platform_assets.audiences.scoring.scoring import require_model
+        from platform_assets.campaigns.registry.promoted import NothingPromoted
+
+        self.require_features(day)
+        wanted = sorted({key.path[0] for key in context.selected_asset_keys})
+        checked = sorted({key.asset_key.path[0] for key in context.selected_asset_check_keys})
+        work, missing = self.open_workspace(), dict[str, str]()
+        for name in {*wanted, *checked}:
+            try:
+                require_model(work.question(name, self.campaigns[name], day), work)
+            except NothingPromoted as error:
+                missing[name] = str(error)
+        for name in checked:
+            yield dg.AssetCheckResult(
+                asset_key=dg.AssetKey([name, "scores"]),
+                check_name=MODEL_CHECK,
+                passed=name not in missing,
+                description=missing.get(name),
+            )
+        ready = {name: self.campaigns[name] for name in wanted if name not in missing}
+        if wanted and not ready:
+            raise dg.Failure("\n".join(missing[name] for name in wanted), allow_retries=False)
         return ready
 
 
@@ -184,10 +172,7 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
         from platform_assets.audiences.scoring.scoring import score_campaigns
 
         day = date.fromisoformat(context.partition_key)
-        scoring.require_features(day)
-        readiness = scoring.judge(context.op_execution_context, day)
-        yield from readiness.checks()
-        if not (ready := readiness.ready()):
+        if not (ready := (yield from scoring.judged(context.op_execution_context, day))):
             return
         work = scoring.open_workspace()
         with not_retried(*data_errors()):
@@ -261,10 +246,7 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
         from platform_assets.audiences.scoring.sharding import plan_scores
 
         day = date.fromisoformat(context.partition_key)
-        scoring.require_features(day)
-        readiness = scoring.judge(context, day)
-        yield from readiness.checks()
-        if not (ready := readiness.ready()):
+        if not (ready := (yield from scoring.judged(context, day))):
             return
         work = scoring.open_workspace()
         with not_retried(*data_errors()):

@@ -99,14 +99,8 @@ def card_of(
         positives=trained["positives"],
         features=_features(spec, bundle, past, {one.column for one in ageing if one.ageing}),
         members=tuple(
-            CardMember(
-                member.name,
-                member.family,
-                member.weight,
-                rows[member.name]["parameters"],
-                rows[member.name]["device"],
-            )
-            for member in bundle.members
+            CardMember(one.name, one.family, one.weight, *(rows[one.name][what] for what in ("parameters", "device")))
+            for one in bundle.members
         ),
         overall=_figures("all dates", trained["rows"], trained["positives"], evaluation["figures"]),
         by_date=tuple(

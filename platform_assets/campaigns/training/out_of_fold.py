@@ -72,7 +72,7 @@ def gather_folds(task: TrainingTask, model: str, parts: Sequence[Artifact], refi
             "excluded": parts[0].metadata["excluded"],
             "device": ", ".join(sorted({part.metadata["device"] for part in parts})),
             "training_set": rows_hash(task.training),
-            "auc": estimate.auc,
+            "auc": estimate.value,
             "auc_se": estimate.standard_error,
             "log_loss": metrics.log_loss(labels, member.predictions),
             "fold_auc": list(member.fold_aucs),

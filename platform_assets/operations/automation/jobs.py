@@ -28,18 +28,16 @@ def score_job_name(entity: str) -> str:
     return f"score_{entity}"
 
 
-def campaign_jobs(name: str, spec: CampaignSpec) -> list["UnresolvedAssetJobDefinition"]:
+def campaign_job(name: str, spec: CampaignSpec) -> "UnresolvedAssetJobDefinition":
     """The job that trains one campaign, from its training set to its promoted model."""
     models = (["models", member] for member in families_of(spec))
     keys = (dg.AssetKey([name, *path]) for path in (["training_set"], *models, ["ensemble"], ["promoted_model"]))
-    return [
-        dg.define_asset_job(
-            train_job_name(name),
-            selection=dg.AssetSelection.assets(*keys),
-            description=f"Train and, if it holds, promote: {spec.description}",
-            tags={"campaign": name},
-        )
-    ]
+    return dg.define_asset_job(
+        train_job_name(name),
+        selection=dg.AssetSelection.assets(*keys),
+        description=f"Train and, if it holds, promote: {spec.description}",
+        tags={"campaign": name},
+    )
 
 
 def refresh_job() -> "UnresolvedAssetJobDefinition":
