@@ -35,7 +35,7 @@ def _in_places(environment: Environment) -> list[Readiness]:
 
 
 def _places(environment: Environment) -> Iterator[Readiness]:
-    folder = _nearest_existing(environment.data)
+    folder = next(path for path in (environment.data, *environment.data.parents) if path.exists())
     writable = os.access(folder, os.W_OK)
     yield Readiness(
         "data folder", writable, str(environment.data), "make it writable, or set PLATFORM_DATA to a folder that is"
@@ -145,7 +145,3 @@ def _campaigns(environment: Environment) -> Iterator[Readiness]:
             str(file.error or state),
             "correct the file; `platform-assets check` shows every mistake",
         )
-
-
-def _nearest_existing(path: Path) -> Path:
-    return next(candidate for candidate in (path, *path.parents) if candidate.exists())

@@ -71,10 +71,6 @@ class _Scoring:
         return f"scores_{self.entity}"
 
     @property
-    def store(self) -> ArtifactStore:
-        return ArtifactStore(self.environment.artifacts)
-
-    @property
     def outs(self) -> dict[str, dg.AssetOut]:
         return {
             name: dg.AssetOut(
@@ -192,7 +188,7 @@ def _sharded(
     plan = _plan_op(scoring, shards, step_tags)
     shard_ops = [_shard_op(scoring, shard, shard_tags) for shard in range(shards)]
     gather = _gather_op(scoring, shards, step_tags)
-    outs, inputs = scoring.outs, {_name_of(key): key for key in scoring.deps}
+    outs, inputs = scoring.outs, {"__".join(key.path): key for key in scoring.deps}
     made_by = {
         **dict.fromkeys(outs, gather.name),
         **dict.fromkeys((check.get_python_identifier() for check in scoring.checks), plan.name),
@@ -237,7 +233,7 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
 
     @dg.op(
         name=f"{scoring.name}__plan",
-        ins={_name_of(key): dg.In(dg.Nothing) for key in scoring.deps},
+        ins={"__".join(key.path): dg.In(dg.Nothing) for key in scoring.deps},
         # Not required: when checks alone are asked for, there is nothing to plan.
         out={"plan": dg.Out(ArtifactRef, is_required=False), **checks},
         tags=step_tags,
@@ -267,7 +263,7 @@ def _shard_op(scoring: _Scoring, shard: int, shard_tags: Mapping[str, str]) -> d
     def score(context: dg.OpExecutionContext, plan: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, score_shard
 
-        store = scoring.store
+        store = ArtifactStore(scoring.environment.artifacts)
         with not_retried(ShardsRefused):
             shard_scores = score_shard(Plan.of(store.open(plan)), shard, store)
         return dg.Output(shard_scores.ref, metadata={"shard": shard, **shard_scores.dagster_metadata()})
@@ -287,7 +283,7 @@ def _gather_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> 
     ) -> Iterator[dg.Output[ArtifactRef]]:
         from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, gather_scores
 
-        store = scoring.store
+        store = ArtifactStore(scoring.environment.artifacts)
         shard_scores = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
         with not_retried(ShardsRefused):
             for name, scores in gather_scores(Plan.of(store.open(plan)), shard_scores, store):
@@ -299,10 +295,6 @@ def _gather_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> 
 def _output_of(name: str, scores: Artifact, more: Mapping[str, Any]) -> dg.Output[ArtifactRef]:
     metadata = {**shown(scores, "people", "mean", "lowest", "highest", "model_good_from"), **more}
     return output_of(scores, metadata, name=name)
-
-
-def _name_of(key: dg.AssetKey) -> str:
-    return "__".join(key.path)
 
 
 def data_errors() -> tuple[type[Exception], ...]:
