@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.quality.search import SearchResult, SearchSettings, search
 from platform_assets.learning import portfolio
 from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.combine import ENSEMBLE
@@ -14,9 +15,10 @@ from platform_assets.learning.cross_fitting import FoldedTable
 from platform_assets.learning.figures import metrics
 from platform_assets.learning.figures.leaderboard import BASELINES
 from platform_assets.learning.portfolio import MemberSpec, NothingFitted, auto_portfolio
-from platform_assets.learning.search import SearchResult, SearchSettings, search
 from platform_assets.learning.selection import ColumnSelection
-from tests.learning.conftest import Table, make_table
+from tests.learning.conftest import Table, make_table, table
+
+__all__ = ["table"]
 
 TREES = MemberSpec("trees", "lightgbm", {"learning_rate": 0.1}, share=2.0)
 LINE = MemberSpec("line", "logistic")
