@@ -4,13 +4,14 @@ folder.
 Belongs here: predicting with what was fitted, and storing it so that it loads anywhere to the same last bit.
 Does not belong here: fitting, choosing weights, deciding which bundle is promoted.
 
-A folder holds `bundle.json` (format, columns in order, members, calibration, metadata) and `members/<number>/<fold>/`, which
+A folder holds `bundle.json` (format, columns in order, members, calibration, metadata, hashes) and `members/<number>/<fold>/`, which
 the estimator's family writes. JSON, text and safetensors; no pickle, so that a folder from anywhere can do no more than
 predict wrongly. That its bytes are those saved is for whoever keeps it to check; the artifact store does so for every file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -156,7 +157,12 @@ class Bundle:
                 "members": members,
                 "calibrator": None if self.calibrator is None else self.calibrator.to_json(),
                 "metadata": dict(self.metadata),
+                "files": {path.relative_to(aside).as_posix(): _sha256(path.read_bytes()) for path in _files(aside)},
             }
+            # Code of older commits, which pinned campaigns run, loads no bundle without these hashes.
+            content["content_hash"] = _sha256(
+                json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+            )
             (aside / BUNDLE_FILE).write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False))
             aside.chmod(0o755)
             os.replace(aside, folder)
@@ -189,6 +195,14 @@ class Bundle:
             for name, family, weight, paths in members
         )
         return cls(tuple(fitted), calibrator, names, metadata)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _model(family: str, folder: Path) -> TableClassifier:

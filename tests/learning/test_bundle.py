@@ -1,6 +1,9 @@
 """A bundle comes back to the last bit, from JSON, text and safetensors, or not at all."""
 
+import os
 import pickletools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from platform_assets.learning.calibration import fit_calibrator
 from platform_assets.learning.cross_fitting import FoldResult, ModelSettings, fit_fold
 from platform_assets.learning.ensemble import fan_in
 from tests.learning.conftest import Table
+from tests.support.older_code import older_tree
 
 WEIGHTS = {"trees": 0.5, "net": 0.3, "line": 0.2, "unused": 0.0}
 FAMILY_OF = {"trees": "lightgbm", "net": "network", "line": "logistic", "unused": "logistic"}
@@ -45,6 +49,21 @@ def test_a_reloaded_bundle_predicts_the_same_bits(bundle: Bundle, saved: Path, t
     assert (loaded.predict(table.X) == bundle.predict(table.X)).all()
     assert loaded.metadata == bundle.metadata
     assert loaded.feature_names == bundle.feature_names
+
+
+@pytest.mark.slow
+def test_code_of_an_older_commit_predicts_the_same_bits_from_it(
+    bundle: Bundle, saved: Path, table: Table, tmp_path: Path
+) -> None:
+    """A pinned campaign asks the models that others promote, with the code of its own commit."""
+    table.X.to_parquet(tmp_path / "rows.parquet")
+    program = (
+        "import numpy, pandas, pathlib, sys; from platform_assets.learning.bundle import Bundle; "
+        "bundle = Bundle.load(pathlib.Path('bundle')); numpy.save('p.npy', bundle.predict(pandas.read_parquet('rows.parquet')))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(older_tree(tmp_path / "older"))}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
+    assert (np.load(tmp_path / "p.npy") == bundle.predict(table.X)).all()
 
 
 def test_saving_what_was_loaded_gives_the_same_content(bundle: Bundle, saved: Path, tmp_path: Path) -> None:
