@@ -20,7 +20,7 @@ from platform_assets.data.marts.assets import transform_assets
 from platform_assets.environment import Environment, environment_from_variables
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.foundation.execution.executor import kubernetes_executor
-from platform_assets.operations.automation.jobs import campaign_jobs, pretraining_jobs, refresh_job, scoring_jobs
+from platform_assets.operations.automation.jobs import campaign_job, pretraining_jobs, refresh_job, scoring_jobs
 from platform_assets.operations.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
 from platform_assets.operations.automation.sensors import new_exports_sensor
 
@@ -44,7 +44,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
     campaigns = sorted(declarations.campaigns.items())
     own = dg.Definitions(
         assets=scores_of(declarations.campaigns, platform),
-        jobs=[*scoring_jobs(declarations.campaigns), *(job for item in campaigns for job in campaign_jobs(*item))],
+        jobs=[*scoring_jobs(declarations.campaigns), *(campaign_job(*item) for item in campaigns)],
         schedules=[
             *scoring_schedules(declarations.campaigns, environment, platform.catalog),
             *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment.timezone)),

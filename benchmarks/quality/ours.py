@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.quality.search import SearchSettings, search
 from platform_assets.learning.cross_fitting import FoldedTable
 from platform_assets.learning.families.fitting import RelatedTask
 from platform_assets.learning.folds import assign_folds
-from platform_assets.learning.search import SearchSettings, search
 
 # As many as a campaign has when its file says nothing.
 FOLDS = 5

@@ -3,21 +3,23 @@
 All are partitioned by as-of date. Belongs here: keys, metadata and failures. The work is in the functions these call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from platform_assets.audiences.scoring.assets import NO_TAGS, data_errors, score_assets
-from platform_assets.campaigns.assets import output_of, shown
+from platform_assets.campaigns.assets import not_retried, output_of, shown
+from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.engine import AudienceTable
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.environment import Environment
-from platform_assets.foundation.artifacts import ArtifactRef
+from platform_assets.foundation.artifacts import Artifact, ArtifactRef
 
 __all__ = ["audience_assets", "score_assets"]
 
@@ -31,87 +33,54 @@ def audience_assets(
     step_tags: Mapping[str, str] = NO_TAGS,
 ) -> list[dg.AssetsDefinition]:
     """A campaign's audience and report; `step_tags` go on their steps."""
-    args = (name, spec, environment, catalog, as_of, step_tags)
-    return [_audience(*args), _report(*args)]
+    asset = partial(dg.asset, group_name=name, owners=[spec.owner], partitions_def=as_of, op_tags=step_tags)
 
+    def answer_of(
+        build: Callable[..., Artifact], upstream: ArtifactRef, context: dg.AssetExecutionContext
+    ) -> tuple[Question, Artifact]:
+        """The question as of the step's date, and what `build` makes of `upstream` and the model promoted by then."""
+        from platform_assets.campaigns.registry.opening import open_workspace
 
-def _audience(
-    name: str,
-    spec: CampaignSpec,
-    environment: Environment,
-    catalog: Catalog,
-    as_of: dg.PartitionsDefinition,
-    step_tags: Mapping[str, str],
-) -> dg.AssetsDefinition:
-    @dg.asset(
+        work = open_workspace(environment, catalog, f"{name} {context.asset_key.path[-1]}")
+        question = work.question(name, spec, date.fromisoformat(context.partition_key))
+        with not_retried(*data_errors()):
+            promotion = work.promoted.require(name, question.as_of)
+            return question, build(question, work.store.open(upstream), promotion, work)
+
+    @asset(
         key=[name, "audience"],
-        group_name=name,
-        owners=[spec.owner],
         kinds={"parquet", "csv"},
-        partitions_def=as_of,
-        op_tags=step_tags,
         ins={"scores": dg.AssetIn([name, "scores"])},
         description=f"{spec.description}: the people to act on, ranked, with reasons and a held-out share.",
     )
     def audience(context: dg.AssetExecutionContext, scores: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience.audience import CSV_FILE, FILE, MEANINGS, build_audience
         from platform_assets.audiences.audience.publication import folder_of, publish_file
-        from platform_assets.campaigns.registry.opening import open_workspace
 
-        work = open_workspace(environment, catalog, f"{name} audience")
-        question = work.question(name, spec, date.fromisoformat(context.partition_key))
-        try:
-            promotion = work.promoted.require(name, question.as_of)
-            answer = build_audience(question, work.store.open(scores), promotion, work)
-        except data_errors() as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        question, answer = answer_of(build_audience, scores, context)
         folder = folder_of(environment.audiences, name, context.partition_key)
         places = [publish_file(answer.path(file), folder, file) for file in (FILE, CSV_FILE)]
         metadata = shown(
             answer, "people", "eligible", "selected", "treat", "holdout", "mean_score", "expected_value", "why_not"
         )
-        metadata |= {
-            "audience": dg.MetadataValue.path(places[0].location),
-            "csv": dg.MetadataValue.path(places[1].location),
-        }
+        parquet, csv = (dg.MetadataValue.path(place.location) for place in places)
+        metadata |= {"audience": parquet, "csv": csv}
         table = AudienceTable(name, spec.description, {question.entity.key: "The person.", **MEANINGS})
         file, uri = Path(answer.path(FILE)), places[0].location
         metadata["table"] = open_engine(environment).publish_audience(table, file, uri, question.instant)
         return output_of(answer, {key: value for key, value in metadata.items() if value is not None})
 
-    return audience
-
-
-def _report(
-    name: str,
-    spec: CampaignSpec,
-    environment: Environment,
-    catalog: Catalog,
-    as_of: dg.PartitionsDefinition,
-    step_tags: Mapping[str, str],
-) -> dg.AssetsDefinition:
-    @dg.asset(
+    @asset(
         key=[name, "report"],
-        group_name=name,
-        owners=[spec.owner],
         kinds={"html"},
-        partitions_def=as_of,
-        op_tags=step_tags,
         ins={"audience": dg.AssetIn([name, "audience"])},
         description="A page for people: the audience, what came true, how far the model can be trusted, what it was made from.",
     )
     def report(context: dg.AssetExecutionContext, audience: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience.publication import folder_of, publish_file
         from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, build_report
-        from platform_assets.campaigns.registry.opening import open_workspace
 
-        work = open_workspace(environment, catalog, f"{name} report")
-        question = work.question(name, spec, date.fromisoformat(context.partition_key))
-        try:
-            promotion = work.promoted.require(name, question.as_of)
-            page = build_report(question, work.store.open(audience), promotion, work)
-        except data_errors() as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        _, page = answer_of(build_report, audience, context)
         folder = folder_of(environment.audiences, name, context.partition_key)
         publish_file(page.path(FIGURES_FILE), folder, FIGURES_FILE)
         place = publish_file(page.path(FILE), folder, FILE)
@@ -124,7 +93,7 @@ def _report(
             metadata["held_out"] = dg.MetadataValue.md(_held_out_table(page.metadata["held_out"]))
         return output_of(page, metadata)
 
-    return report
+    return [audience, report]
 
 
 def _held_out_table(held_out: Mapping[str, Any]) -> str:

@@ -3,8 +3,10 @@
 Belongs here: keys, steps, metadata, checks and failures. The work is in the functions these call.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -16,6 +18,7 @@ from platform_assets.campaigns.training.leaderboard_table import leaderboard_tab
 from platform_assets.campaigns.training.model_assets import (
     ANY_TIME,
     model_asset,
+    not_retried,
     output_of,
     require_audited,
     shown,
@@ -44,30 +47,28 @@ def campaign_assets(
 ) -> list[dg.AssetsDefinition]:
     """The assets of one campaign up to its promoted model, in the group of its name."""
     tags = step_tags(name, spec, environment, profiles)
+    asset = partial(dg.asset, group_name=name, owners=[spec.owner], op_tags=tags)
     return [
-        _training_set(name, spec, environment, catalog, tags),
+        _training_set(asset, name, spec, environment, catalog),
         *(model_asset(name, spec, model, environment, profiles) for model in families_of(spec)),
-        _ensemble(name, spec, environment, tags),
-        _promoted_model(name, spec, environment, tags),
+        _ensemble(asset, name, spec, environment),
+        _promoted_model(asset, name, spec, environment),
     ]
 
 
 def _training_set(
-    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog, tags: Mapping[str, str]
+    asset: Callable[..., Any], name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey([name, "training_set"])
 
-    @dg.asset(
+    @asset(
         key=key,
-        group_name=name,
-        owners=[spec.owner],
         kinds={"parquet", "great_expectations"},
         # It asks for dates of its own; without a mapping Dagster would look up every partition there ever was.
         deps=[
             dg.AssetDep(["features", spec.entity, group], partition_mapping=dg.LastPartitionMapping())
             for group in chosen_groups(spec)
         ],
-        op_tags=tags,
         check_specs=[
             audit_check_spec(key),
             dg.AssetCheckSpec(LEAKS, asset=key, description="No feature looks as if it knew the answer"),
@@ -80,17 +81,8 @@ def _training_set(
         context: dg.AssetExecutionContext, config: TrainingDate
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.campaigns.registry.opening import open_workspace
-        from platform_assets.campaigns.training_sets.calendar import NotCovered
-        from platform_assets.campaigns.training_sets.inspection import LeakFound
-        from platform_assets.campaigns.training_sets.label import ImmatureLabel
-        from platform_assets.campaigns.training_sets.teacher import TeacherError
-        from platform_assets.campaigns.training_sets.training_set import (
-            TooFewPositives,
-            build_training_set,
-            question_of,
-        )
-        from platform_assets.data.catalog.pointer import MartMissing, MartRefused
-        from platform_assets.data.features.tables import AsOfNotCovered
+        from platform_assets.campaigns.training_sets.refusals import REFUSALS
+        from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 
         verdicts = Verdicts(environment.verdicts)
         work = open_workspace(environment, catalog, f"{name} training_set")
@@ -101,16 +93,7 @@ def _training_set(
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error), error.result.metadata())
             yield audit_check_result(error.result, key, verdicts.page(verdict_table(name), ANY_TIME))
             raise dg.Failure(str(error), allow_retries=False) from error
-        except (
-            AsOfNotCovered,
-            ImmatureLabel,
-            LeakFound,
-            MartMissing,
-            MartRefused,
-            NotCovered,
-            TeacherError,
-            TooFewPositives,
-        ) as error:
+        except REFUSALS as error:
             # What was trained before must not pass for an answer to what was asked now.
             verdicts.refuse(verdict_table(name), ANY_TIME, "", str(error))
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -131,31 +114,24 @@ def _training_set(
         )
         yield output_of(rows, summary | work.warehouse.cost())
         yield audit_check_result(rows.metadata["audit"], key, verdicts.page(verdict_table(name), ANY_TIME))
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name=LEAKS,
-            passed=not rows.metadata["warnings"],
-            severity=dg.AssetCheckSeverity.WARN,
-            description=" ".join(rows.metadata["warnings"]),
-        )
+        yield _warning(key, LEAKS, not rows.metadata["warnings"], " ".join(rows.metadata["warnings"]))
 
     return training_set
 
 
-def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Mapping[str, str]) -> dg.AssetsDefinition:
+def _ensemble(
+    asset: Callable[..., Any], name: str, spec: CampaignSpec, environment: Environment
+) -> dg.AssetsDefinition:
     key = dg.AssetKey([name, "ensemble"])
     members = list(families_of(spec))
 
-    @dg.asset(
+    @asset(
         key=key,
-        group_name=name,
-        owners=[spec.owner],
         kinds={"scikitlearn"},
         ins={
             "training_set": dg.AssetIn([name, "training_set"]),
             **{member: dg.AssetIn([name, "models", member]) for member in members},
         },
-        op_tags=tags,
         check_specs=[dg.AssetCheckSpec(ALL_FITTED, asset=key, description="Every model that has a use was fitted")],
         description="Members weighted out of fold, calibrated, bundled; the leaderboard with the one-column rule, logistic regression and random.",
     )
@@ -170,35 +146,26 @@ def _ensemble(name: str, spec: CampaignSpec, environment: Environment, tags: Map
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
         opened = {member: store.open(models[member]) for member in members}
-        try:
+        with not_retried(NothingFitted, OtherTrainingSet):
             weighted = build_ensemble(TrainingTask(name, spec, store.open(training_set), store), opened)
-        except (NothingFitted, OtherTrainingSet) as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
         metadata = shown(weighted, "auc", "auc_se", "auc_low", "auc_high", "log_loss", "weights", "not_fitted")
         metadata["leaderboard"] = dg.MetadataValue.md(leaderboard_table(evaluation_of(weighted)["leaderboard"], opened))
         yield output_of(weighted, metadata)
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name=ALL_FITTED,
-            passed=set(weighted.metadata["not_fitted"].values()) <= {NO_USE},
-            severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(f"{member}: {why}" for member, why in weighted.metadata["not_fitted"].items()),
-        )
+        not_fitted = weighted.metadata["not_fitted"]
+        sentences = "; ".join(f"{member}: {why}" for member, why in not_fitted.items())
+        yield _warning(key, ALL_FITTED, set(not_fitted.values()) <= {NO_USE}, sentences)
 
     return ensemble
 
 
 def _promoted_model(
-    name: str, spec: CampaignSpec, environment: Environment, tags: Mapping[str, str]
+    asset: Callable[..., Any], name: str, spec: CampaignSpec, environment: Environment
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey([name, "promoted_model"])
 
-    @dg.asset(
+    @asset(
         key=key,
-        group_name=name,
-        owners=[spec.owner],
         ins={"training_set": dg.AssetIn([name, "training_set"]), "ensemble": dg.AssetIn([name, "ensemble"])},
-        op_tags=tags,
         check_specs=[dg.AssetCheckSpec(GATE, asset=key, description="The challenger may replace the champion")],
         description="The gate: a challenger becomes the champion from its scoring date on, or the champion stays.",
     )
@@ -212,36 +179,32 @@ def _promoted_model(
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
-        try:
-            decision = decide_promotion(
-                name, store.open(ensemble), store.open(training_set), store, PromotedModels(environment.artifacts)
-            )
-        except NotPromoted as error:
-            yield dg.AssetCheckResult(asset_key=key, check_name=GATE, passed=False, description=str(error))
-            raise dg.Failure(str(error), allow_retries=False) from error
-        except OtherTrainingSet as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        trained, weighted = store.open(training_set), store.open(ensemble)
+        with not_retried(NotPromoted, OtherTrainingSet):
+            try:
+                decision = decide_promotion(name, weighted, trained, store, PromotedModels(environment.artifacts))
+            except NotPromoted as error:
+                yield dg.AssetCheckResult(asset_key=key, check_name=GATE, passed=False, description=str(error))
+                raise
         promoted = decision.metadata["outcome"] == "promoted"
         metadata = {
             **shown(decision, "outcome", "reason", "score_at"),
             **{key: value for key, value in decision.metadata.items() if "auc" in key},
         }
         if promoted:
-            trained = store.open(training_set)
-            card = build_card(name, spec, trained, store.open(ensemble), decision, environment)
+            card = build_card(name, spec, trained, weighted, decision, environment)
             where, link = publish_card(name, trained.metadata["score_at"], card, environment)
             metadata |= {"model_card": dg.MetadataValue.path(where), "open": dg.MetadataValue.url(link)}
             metadata["limits"] = dg.MetadataValue.md("\n".join(f"- {limit}" for limit in card.metadata["limits"]))
         yield output_of(decision, metadata)
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name=GATE,
-            passed=promoted,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=decision.metadata["reason"],
-        )
+        yield _warning(key, GATE, promoted, decision.metadata["reason"])
 
     return promoted_model
+
+
+def _warning(key: dg.AssetKey, check: str, passed: bool, sentence: str) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(asset_key=key, check_name=check, passed=passed, severity=severity, description=sentence)
 
 
 def _as_date(text: str | None) -> date | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from platform_assets.cli.surroundings import Explained, campaign_of, catalog_of, environment_here, profiles_of
+from platform_assets.cli.surroundings import Explained, campaign_of, catalog_of, environment_here, profiles_of, work_on
 
 
 @click.command()
@@ -38,14 +38,11 @@ def new(campaign: str, like: str) -> None:
 @click.argument("campaign")
 def preview(campaign: str) -> None:
     """How many people and positives a campaign has, and how far one column alone gets."""
-    from platform_assets.campaigns.registry.opening import open_workspace
     from platform_assets.campaigns.training_sets.preview import preview_campaign, rendered
+    from platform_assets.campaigns.training_sets.refusals import REFUSALS
 
-    environment = environment_here()
-    catalog = catalog_of(environment)
-    spec = campaign_of(environment, catalog, campaign)
-    work = open_workspace(environment, catalog, f"preview {campaign}")
-    with Explained(*_not_to_be_answered()):
+    spec, work = work_on(campaign, "preview")
+    with Explained(*REFUSALS):
         answer = preview_campaign(campaign, spec, work)
     click.echo(rendered(answer))
 
@@ -61,14 +58,11 @@ def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> Non
 
     from platform_assets.audiences.report.backtest import backtest as replay
     from platform_assets.audiences.report.backtest import backtest_dates, rendered
-    from platform_assets.campaigns.registry.opening import open_workspace
+    from platform_assets.campaigns.training_sets.refusals import REFUSALS
 
-    environment = environment_here()
-    catalog = catalog_of(environment)
-    spec = campaign_of(environment, catalog, campaign)
-    work = open_workspace(environment, catalog, f"backtest {campaign}")
+    spec, work = work_on(campaign, "backtest")
     step = timedelta(days=every) if every else spec.horizon
-    with Explained(*_not_to_be_answered()):
+    with Explained(*REFUSALS):
         days = backtest_dates(spec, work.warehouse, dates, step)
         replays = []
         for replayed in replay(campaign, spec, work, days, step):
@@ -80,18 +74,3 @@ def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> Non
                 click.echo(f"{replayed.day} done", err=True)
     if not as_json:
         click.echo(rendered(campaign, replays))
-
-
-def _not_to_be_answered() -> tuple[type[Exception], ...]:
-    """What says that a campaign cannot be looked at yet, or not with the data there is."""
-    from platform_assets.campaigns.training_sets.calendar import NotCovered
-    from platform_assets.campaigns.training_sets.label import ImmatureLabel
-    from platform_assets.campaigns.training_sets.teacher import TeacherError
-    from platform_assets.campaigns.training_sets.training_set import TooFewPositives
-    from platform_assets.data.catalog.pointer import MartMissing, MartRefused
-    from platform_assets.data.features.tables import AsOfNotCovered
-    from platform_assets.data.quality import AuditFailed
-
-    return (
-        AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NotCovered, TeacherError, TooFewPositives,
-    )  # fmt: skip

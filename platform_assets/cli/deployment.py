@@ -31,7 +31,7 @@ def doctor() -> None:
 
     diagnoses = diagnose(environment_here())
     for diagnosis in diagnoses:
-        click.echo(f"{GOOD if diagnosis.good else BAD} {diagnosis.what}: {diagnosis.state}")
+        click.echo(f"{GOOD if diagnosis.good else BAD} {diagnosis.what}: {diagnosis.found}")
         if not diagnosis.good:
             click.echo(f"   {diagnosis.remedy}")
     if not all(diagnosis.good for diagnosis in diagnoses):

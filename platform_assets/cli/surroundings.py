@@ -11,6 +11,7 @@ from platform_assets.environment import Environment, EnvironmentVariableError, e
 
 if TYPE_CHECKING:
     from platform_assets.campaigns.declaration.spec import CampaignSpec
+    from platform_assets.campaigns.registry.workspace import Workspace
     from platform_assets.data.catalog.catalog import Catalog
     from platform_assets.foundation.execution.profiles import Profiles
 
@@ -63,3 +64,13 @@ def campaign_of(environment: Environment, catalog: "Catalog", name: str) -> "Cam
     if file.spec is None:
         raise click.ClickException(str(file.error))
     return file.spec
+
+
+def work_on(name: str, command: str) -> "tuple[CampaignSpec, Workspace]":
+    """A campaign as `campaign_of`, and the workspace in which a command answers for it."""
+    from platform_assets.campaigns.registry.opening import open_workspace
+
+    environment = environment_here()
+    catalog = catalog_of(environment)
+    spec = campaign_of(environment, catalog, name)
+    return spec, open_workspace(environment, catalog, f"{command} {name}")

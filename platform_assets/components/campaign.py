@@ -10,7 +10,7 @@ from platform_assets.audiences.assets import audience_assets, score_assets
 from platform_assets.campaigns.assets import campaign_assets
 from platform_assets.campaigns.declaration.check import problems_of
 from platform_assets.campaigns.declaration.resources import shared_step_tags, step_tags
-from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.components.platform import Platform, platform_from_variables
 
 
@@ -58,8 +58,7 @@ class Campaign(dg.Component):
 def scores_of(campaigns: Mapping[str, CampaignSpec], platform: Platform) -> list[dg.AssetsDefinition]:
     """The scores of campaigns: for each entity one asset of all of its campaigns."""
     scores = []
-    for entity in sorted({spec.entity for spec in campaigns.values()}):
-        of_entity = {name: spec for name, spec in sorted(campaigns.items()) if spec.entity == entity}
+    for of_entity in by_entity(campaigns).values():
         tags = shared_step_tags(of_entity, platform.environment, platform.profiles)
         scores += score_assets(
             of_entity, platform.environment, platform.catalog, platform.as_of, step_tags=tags, shard_tags=tags

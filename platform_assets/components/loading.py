@@ -85,16 +85,13 @@ def read_sources(folder: Path) -> dict[str, ExportSourceSpec]:
 
 def broken_campaign_definitions(broken: Iterable[CampaignFile]) -> dg.Definitions:
     """For each broken file an asset that fails with what is wrong, and a check that says the same."""
-    assets, checks = [], []
     taken: set[str] = set()
-    for file in broken:
-        key = dg.AssetKey([_name_for_dagster(file.name, taken), "definition"])
-        assets.append(_broken_asset(key, file))
-        checks.append(_broken_check(key, file))
-    return dg.Definitions(assets=assets, asset_checks=checks)
+    return dg.Definitions.merge(*(_broken(_name_for_dagster(file.name, taken), file) for file in broken))
 
 
-def _broken_asset(key: dg.AssetKey, file: CampaignFile) -> dg.AssetsDefinition:
+def _broken(name: str, file: CampaignFile) -> dg.Definitions:
+    key = dg.AssetKey([name, "definition"])
+
     @dg.asset(
         key=key,
         group_name=BROKEN_GROUP,
@@ -104,15 +101,11 @@ def _broken_asset(key: dg.AssetKey, file: CampaignFile) -> dg.AssetsDefinition:
     def definition() -> None:
         raise dg.Failure(str(file.error), allow_retries=False)
 
-    return definition
-
-
-def _broken_check(key: dg.AssetKey, file: CampaignFile) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=key, name="file_is_valid", description="The campaign file can be honoured")
     def file_is_valid() -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=False, description=str(file.error), metadata={"file": str(file.path)})
 
-    return file_is_valid
+    return dg.Definitions(assets=[definition], asset_checks=[file_is_valid])
 
 
 def _name_for_dagster(name: str, taken: set[str]) -> str:

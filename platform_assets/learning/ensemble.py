@@ -34,22 +34,16 @@ def fan_in(parts: Sequence[FoldResult], n_folds: int) -> npt.NDArray[np.float64]
     once.
     """
     folds = Counter(part.fold for part in parts)
-    missing = sorted(set(range(n_folds)) - set(folds))
-    repeated = sorted(fold for fold, count in folds.items() if count > 1)
-    foreign = sorted(set(folds) - set(range(n_folds)))
-    if missing or repeated or foreign:
-        faults = [
-            f"{what} {', '.join(map(str, which))}"
-            for what, which in (
-                ("missing", missing),
-                ("given twice", repeated),
-                ("not a fold here:", foreign),
-            )
-            if which
-        ]
+    faults = {
+        "missing": set(range(n_folds)) - set(folds),
+        "given twice": {fold for fold, count in folds.items() if count > 1},
+        "not a fold here:": set(folds) - set(range(n_folds)),
+    }
+    if any(faults.values()):
+        told = "; ".join(f"{what} {', '.join(map(str, sorted(which)))}" for what, which in faults.items() if which)
         raise IncompleteFolds(
             f"Expected folds 0 to {n_folds - 1} once each, got {len(parts)} parts; "
-            f"folds {'; '.join(faults)}. Fit the folds again from one training set."
+            f"folds {told}. Fit the folds again from one training set."
         )
     for what, values in (
         ("training sets", {part.training_set for part in parts}),

@@ -10,12 +10,9 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from platform_assets.learning.families.fitting import Progress
-
-if TYPE_CHECKING:
-    from tensorboard.compat.proto.event_pb2 import Event
 
 FLUSH_SECONDS = 5.0
 # The version from which readers drop the rounds that a restart repeats.
@@ -54,10 +51,12 @@ class EventFile:
         self._content = BytesIO()
         self._restarting = earlier is not None
         if earlier is None:
-            self._write(_event(file_version=FILE_VERSION))
+            from tensorboard.plugins.text.summary_v2 import text_pb
+
+            self._write(file_version=FILE_VERSION)
             # TensorBoard takes the first start it sees for no restart.
             self._start(0)
-            self._write(_event(step=0, summary=_text(PARAMETERS_TAG, _described(family, parameters))))
+            self._write(step=0, summary=text_pb(PARAMETERS_TAG, _described(family, parameters)))
         else:
             self._content.write(earlier)
 
@@ -75,7 +74,7 @@ class EventFile:
             "rows_per_second": progress.rows_per_second,
         }
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in told.items() if value is not None]
-        self._write(_event(step=progress.round, summary=Summary(value=values)))
+        self._write(step=progress.round, summary=Summary(value=values))
         if time.monotonic() - self._saved_at >= self._flush_seconds:
             self._flush()
 
@@ -86,34 +85,17 @@ class EventFile:
     def _start(self, step: int) -> None:
         from tensorboard.compat.proto.event_pb2 import SessionLog
 
-        self._write(_event(step=step, session_log=SessionLog(status=SessionLog.START)))
+        self._write(step=step, session_log=SessionLog(status=SessionLog.START))
 
     def _flush(self) -> None:
         self._save(self._content.getvalue())
         self._saved_at = time.monotonic()
 
-    def _write(self, event: Event) -> None:
+    def _write(self, **fields: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        RecordWriter(self._content).write(event.SerializeToString())
-
-
-def _event(**fields: Any) -> Event:
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    return Event(wall_time=time.time(), **fields)
-
-
-def _text(tag: str, markdown: str) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-    from tensorboard.compat.proto.types_pb2 import DT_STRING
-
-    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
-    tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=[markdown.encode()])
-    return Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
+        RecordWriter(self._content).write(Event(wall_time=time.time(), **fields).SerializeToString())
 
 
 def _described(family: str, parameters: Mapping[str, Any]) -> str:

@@ -30,10 +30,10 @@ def test_delongs_error_equals_its_definition_by_pairs(sample: Sample) -> None:
     by_positive, by_negative = wins.mean(axis=1), wins.mean(axis=0)
     variance = by_positive.var(ddof=1) / len(by_positive) + by_negative.var(ddof=1) / len(by_negative)
     found = metrics.auc_interval(y, p)
-    assert found.auc == pytest.approx(wins.mean())
+    assert found.value == pytest.approx(wins.mean())
     assert metrics.auc(y, p) == pytest.approx(wins.mean())
     assert found.standard_error == pytest.approx(np.sqrt(variance), abs=1e-12)
-    assert 0 <= found.low <= found.auc <= found.high <= 1
+    assert 0 <= found.low <= found.value <= found.high <= 1
 
 
 def test_delongs_interval_holds_the_truth_about_as_often_as_it_says() -> None:

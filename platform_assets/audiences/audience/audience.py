@@ -1,5 +1,6 @@
 """The audience of a campaign as of a date, as an artifact: choice, reasons, and what each row was made with."""
 
+import itertools
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 FILE = "audience.parquet"
 CSV_FILE = "audience.csv"
 CURVE_POINTS = 40
-# What each column of an audience means, beside the entity's key.
+# What each column of an audience means, beside the entity's key, which comes first.
 MEANINGS = {
     "as_of": "The instant before which everything behind the score was known.",
     "horizon_days": "Days from as_of on that the score is about.",
@@ -95,9 +96,7 @@ def build_audience(question: Question, scores: Artifact, promotion: Promotion, w
         }
         for column, value in constant.items():
             explained = explained.append_column(column, pa.repeat(pa.scalar(value), explained.num_rows))
-        order = [entity.key, "as_of", "horizon_days", "score", "rank", "decile", "expected_value", "reasons", "eligible", "why_not",
-                 "selected", "arm", "model_version", "config_hash"]  # fmt: skip
-        table = explained.select(order)
+        table = explained.select([entity.key, *MEANINGS])
         pq.write_table(table, folder / FILE, compression="zstd")
         pa.csv.write_csv(table.filter(table["selected"]), folder / CSV_FILE)
         return {"model": promotion.ensemble.content_hash, **_summary(table, question.as_of)}
@@ -131,10 +130,7 @@ def _with_reasons(
     groups = [GROUPS[entity.name][group] for group in groups_scored(question.spec, promotion, store)]
     features = feature_table(groups, spine, work.warehouse, store).table
     selected = pc.indices_nonzero(chosen["selected"]).slice(0, MOST_PEOPLE)
-    place = {person: row for row, person in enumerate(features[entity.key].to_pylist())}
-    rows = features.take(
-        pa.array([place[person] for person in chosen[entity.key].take(selected).to_pylist()], pa.int64())
-    )
+    rows = features.take(pc.index_in(chosen[entity.key].take(selected), value_set=features[entity.key]))
     reasons: list[str | None] = [None] * chosen.num_rows
     ensemble = store.open(promotion.ensemble)
     leaning = [row["feature"] for row in evaluation_of(ensemble)["importance"][:FEATURES_LOOKED_AT]]
@@ -171,12 +167,6 @@ def _summary(table: "pa.Table", day: date) -> dict[str, Any]:
 
 def _curve(scores: list[float]) -> list[dict[str, float]]:
     """Size of the audience against its mean score, were it cut elsewhere; `scores` are sorted, best first."""
-    import itertools
-
     totals = list(itertools.accumulate(scores))
-    sizes = (
-        sorted({max(1, round(len(scores) * step / CURVE_POINTS)) for step in range(1, CURVE_POINTS + 1)})
-        if scores
-        else []
-    )
-    return [{"people": size, "mean_score": totals[size - 1] / size} for size in sizes]
+    sizes = {max(1, round(len(scores) * step / CURVE_POINTS)) for step in range(1, CURVE_POINTS + 1)}
+    return [{"people": size, "mean_score": totals[size - 1] / size} for size in sorted(sizes) if scores]

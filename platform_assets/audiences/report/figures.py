@@ -1,12 +1,13 @@
 """The report of a campaign as of a date, as an artifact: figures gathered, measured where labels are known, rendered."""
 
+import hashlib
 import json
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from platform_assets.audiences.report.measurement import enough, held_out_labels, measure
-from platform_assets.audiences.report.page import render_report
+from platform_assets.audiences.report.page import TEMPLATE, render_report
 from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.registry.bundles import load_bundle
@@ -45,7 +46,10 @@ def build_report(question: Question, audience: Artifact, promotion: Promotion, w
     decision = store.open(promotion.decision)
     recipe = Recipe(
         key=f"{name}/report",
-        code={**code_of("platform_assets.audiences.report.figures"), "report.html": _template_hash()},
+        code={
+            **code_of("platform_assets.audiences.report.figures"),
+            "report.html": hashlib.sha256(TEMPLATE.read_bytes()).hexdigest(),
+        },
         config={"as_of": day.isoformat(), "spec": spec.resolved()},
         inputs={
             "audience": audience.ref.content_hash,
@@ -129,11 +133,3 @@ def _held_out_row(held_out: dict[str, Any], day: date) -> dict[str, Any]:
 def _mart_version(warehouse: Warehouse, mart: str) -> str:
     published = warehouse.published(mart)
     return f"{published.version}, exports cover everything before {published.watermark.isoformat()}"
-
-
-def _template_hash() -> str:
-    import hashlib
-
-    from platform_assets.audiences.report.page import TEMPLATE
-
-    return hashlib.sha256(TEMPLATE.read_bytes()).hexdigest()

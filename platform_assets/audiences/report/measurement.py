@@ -69,7 +69,7 @@ def measure(
         "base_rate": float(truth.mean()),
         "people_also_in_training": len(shared),
         "people": int(held_out[key].nunique()),
-        "auc": {"value": estimate.auc, "low": estimate.low, "high": estimate.high},
+        "auc": {"value": estimate.value, "low": estimate.low, "high": estimate.high},
         "log_loss": metrics.log_loss(truth, score),
         "brier": metrics.brier(truth, score),
         "average_precision": metrics.average_precision(truth, score),

@@ -6,7 +6,7 @@ Shards are static, and what was asked for is asked of Dagster inside the steps: 
 Belongs here: keys, steps, metadata, checks and failures. The work is in the functions these call.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from platform_assets.campaigns.assets import output_of, shown
+from platform_assets.campaigns.assets import not_retried, output_of, shown
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
-from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
@@ -51,11 +51,7 @@ def score_assets(
     shards = environment.scoring_shards
     if not 1 <= shards <= MOST_SHARDS:
         raise ValueError(f"PLATFORM_SCORING_SHARDS={shards}: takes 1 to {MOST_SHARDS}")
-    entities = sorted({spec.entity for spec in campaigns.values()})
-    scorings = [
-        _Scoring(entity, {n: s for n, s in sorted(campaigns.items()) if s.entity == entity}, environment, catalog)
-        for entity in entities
-    ]
+    scorings = [_Scoring(entity, own, environment, catalog) for entity, own in by_entity(campaigns).items()]
     if shards == 1:
         return [_one_step(scoring, as_of, step_tags) for scoring in scorings]
     return [_sharded(scoring, as_of, shards, shard_tags, step_tags) for scoring in scorings]
@@ -73,10 +69,6 @@ class _Scoring:
     @property
     def name(self) -> str:
         return f"scores_{self.entity}"
-
-    @property
-    def store(self) -> ArtifactStore:
-        return ArtifactStore(self.environment.artifacts)
 
     @property
     def outs(self) -> dict[str, dg.AssetOut]:
@@ -126,50 +118,38 @@ class _Scoring:
         for group in sorted({group for spec in self.campaigns.values() for group in chosen_groups(spec)}):
             require_verdict(verdicts, f"features/{self.entity}/{group}", day.isoformat())
 
-    def judge(self, context: dg.OpExecutionContext, day: date) -> "_Readiness":
-        """Which of the campaigns whose scores or checks are asked for have a model good as of `day`."""
-        from platform_assets.audiences.scoring.scoring import require_model
-        from platform_assets.campaigns.registry.promoted import NothingPromoted
-
-        wanted = {key.path[0] for key in context.selected_asset_keys}
-        checked = {key.asset_key.path[0] for key in context.selected_asset_check_keys}
-        work, missing = self.open_workspace(), {}
-        for name in wanted | checked:
-            try:
-                require_model(work.question(name, self.campaigns[name], day), work)
-            except NothingPromoted as error:
-                missing[name] = str(error)
-        return _Readiness({name: self.campaigns[name] for name in sorted(wanted)}, sorted(checked), missing)
-
-
-@dataclass(frozen=True)
-class _Readiness:
-    """The campaigns whose scores and whose checks are asked for, and why some of them cannot be scored."""
-
-    wanted: Mapping[str, CampaignSpec]
-    checked: Sequence[str]
-    missing: Mapping[str, str]
-
-    def checks(self) -> Iterator[dg.AssetCheckResult]:
-        for name in self.checked:
-            yield dg.AssetCheckResult(
-                asset_key=dg.AssetKey([name, "scores"]),
-                check_name=MODEL_CHECK,
-                passed=name not in self.missing,
-                description=self.missing.get(name),
-            )
-
-    def ready(self) -> dict[str, CampaignSpec]:
-        """Those to score; none when checks alone are asked for.
+    def judged(
+        self, context: dg.OpExecutionContext, day: date
+    ) -> Generator[dg.AssetCheckResult, None, dict[str, CampaignSpec]]:
+        """Yields the checks asked for; returns the campaigns to score, none when checks alone are asked for.
 
         A campaign that was never trained must not starve the others of their scores: only its check fails.
 
         Raises:
-            dg.Failure: none of those asked for can be scored.
+            dg.Failure: none of those asked for can be scored, or the newest audit of the date's features failed.
         """
-        ready = {name: spec for name, spec in self.wanted.items() if name not in self.missing}
-        if self.wanted and not ready:
-            raise dg.Failure("\n".join(self.missing[name] for name in self.wanted), allow_retries=False)
+        from platform_assets.audiences.scoring.scoring import require_model
+        from platform_assets.campaigns.registry.promoted import NothingPromoted
+
+        self.require_features(day)
+        wanted = sorted({key.path[0] for key in context.selected_asset_keys})
+        checked = sorted({key.asset_key.path[0] for key in context.selected_asset_check_keys})
+        work, missing = self.open_workspace(), dict[str, str]()
+        for name in {*wanted, *checked}:
+            try:
+                require_model(work.question(name, self.campaigns[name], day), work)
+            except NothingPromoted as error:
+                missing[name] = str(error)
+        for name in checked:
+            yield dg.AssetCheckResult(
+                asset_key=dg.AssetKey([name, "scores"]),
+                check_name=MODEL_CHECK,
+                passed=name not in missing,
+                description=missing.get(name),
+            )
+        ready = {name: self.campaigns[name] for name in wanted if name not in missing}
+        if wanted and not ready:
+            raise dg.Failure("\n".join(missing[name] for name in wanted), allow_retries=False)
         return ready
 
 
@@ -188,17 +168,12 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
         from platform_assets.audiences.scoring.scoring import score_campaigns
 
         day = date.fromisoformat(context.partition_key)
-        scoring.require_features(day)
-        readiness = scoring.judge(context.op_execution_context, day)
-        yield from readiness.checks()
-        if not (ready := readiness.ready()):
+        if not (ready := (yield from scoring.judged(context.op_execution_context, day))):
             return
         work = scoring.open_workspace()
-        try:
+        with not_retried(*data_errors()):
             for scored in score_campaigns(ready, work, day):
                 yield _output_of(scored.campaign, scored.scores, work.warehouse.cost())
-        except data_errors() as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
 
     return scores
 
@@ -213,8 +188,11 @@ def _sharded(
     plan = _plan_op(scoring, shards, step_tags)
     shard_ops = [_shard_op(scoring, shard, shard_tags) for shard in range(shards)]
     gather = _gather_op(scoring, shards, step_tags)
-    outs, inputs = scoring.outs, {_name_of(key): key for key in scoring.deps}
-    made_by = {**dict.fromkeys(outs, gather.name), **dict.fromkeys(map(_check_output, scoring.checks), plan.name)}
+    outs, inputs = scoring.outs, {"__".join(key.path): key for key in scoring.deps}
+    made_by = {
+        **dict.fromkeys(outs, gather.name),
+        **dict.fromkeys((check.get_python_identifier() for check in scoring.checks), plan.name),
+    }
     planned = dg.DependencyDefinition(plan.name, "plan")
     graph = dg.GraphDefinition(
         name=scoring.name,
@@ -251,11 +229,11 @@ def _sharded(
 
 
 def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg.OpDefinition:
-    checks = {_check_output(check): dg.Out(dg.Nothing, is_required=False) for check in scoring.checks}
+    checks = {check.get_python_identifier(): dg.Out(dg.Nothing, is_required=False) for check in scoring.checks}
 
     @dg.op(
         name=f"{scoring.name}__plan",
-        ins={_name_of(key): dg.In(dg.Nothing) for key in scoring.deps},
+        ins={"__".join(key.path): dg.In(dg.Nothing) for key in scoring.deps},
         # Not required: when checks alone are asked for, there is nothing to plan.
         out={"plan": dg.Out(ArtifactRef, is_required=False), **checks},
         tags=step_tags,
@@ -264,16 +242,11 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
         from platform_assets.audiences.scoring.sharding import plan_scores
 
         day = date.fromisoformat(context.partition_key)
-        scoring.require_features(day)
-        readiness = scoring.judge(context, day)
-        yield from readiness.checks()
-        if not (ready := readiness.ready()):
+        if not (ready := (yield from scoring.judged(context, day))):
             return
         work = scoring.open_workspace()
-        try:
+        with not_retried(*data_errors()):
             planned = plan_scores(ready, shards, work, day)
-        except data_errors() as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
         metadata: dict[str, Any] = {"campaigns": list(ready), "shards": shards, **work.warehouse.cost()}
         yield dg.Output(planned.ref, output_name="plan", metadata=metadata)
 
@@ -290,11 +263,9 @@ def _shard_op(scoring: _Scoring, shard: int, shard_tags: Mapping[str, str]) -> d
     def score(context: dg.OpExecutionContext, plan: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, score_shard
 
-        store = scoring.store
-        try:
+        store = ArtifactStore(scoring.environment.artifacts)
+        with not_retried(ShardsRefused):
             shard_scores = score_shard(Plan.of(store.open(plan)), shard, store)
-        except ShardsRefused as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
         return dg.Output(shard_scores.ref, metadata={"shard": shard, **shard_scores.dagster_metadata()})
 
     return score
@@ -312,13 +283,11 @@ def _gather_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> 
     ) -> Iterator[dg.Output[ArtifactRef]]:
         from platform_assets.audiences.scoring.sharding import Plan, ShardsRefused, gather_scores
 
-        store = scoring.store
+        store = ArtifactStore(scoring.environment.artifacts)
         shard_scores = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
-        try:
+        with not_retried(ShardsRefused):
             for name, scores in gather_scores(Plan.of(store.open(plan)), shard_scores, store):
                 yield _output_of(name, scores, {"shards": shards})
-        except ShardsRefused as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
 
     return gather
 
@@ -328,24 +297,10 @@ def _output_of(name: str, scores: Artifact, more: Mapping[str, Any]) -> dg.Outpu
     return output_of(scores, metadata, name=name)
 
 
-def _name_of(key: dg.AssetKey) -> str:
-    return "__".join(key.path)
-
-
-def _check_output(check: dg.AssetCheckSpec) -> str:
-    return check.get_python_identifier()
-
-
 def data_errors() -> tuple[type[Exception], ...]:
     """What data, not code, can be wrong with when audiences are made: told in a sentence, not retried."""
     from platform_assets.audiences.scoring.scoring import OtherModel
     from platform_assets.campaigns.registry.promoted import NothingPromoted
-    from platform_assets.campaigns.training_sets.label import ImmatureLabel
-    from platform_assets.campaigns.training_sets.teacher import TeacherError
-    from platform_assets.data.catalog.pointer import MartMissing, MartRefused
-    from platform_assets.data.features.tables import AsOfNotCovered
-    from platform_assets.data.quality import AuditFailed
+    from platform_assets.campaigns.training_sets.refusals import REFUSALS
 
-    return (
-        AsOfNotCovered, AuditFailed, ImmatureLabel, MartMissing, MartRefused, NothingPromoted, OtherModel, TeacherError,
-    )  # fmt: skip
+    return (*REFUSALS, NothingPromoted, OtherModel)

@@ -11,11 +11,13 @@ is scored (`scoring`), or steps and assets (`score_steps`).
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from platform_assets.audiences.scoring.scoring import (
     FILE,
@@ -70,19 +72,6 @@ class Planned:
     good_from: str
     people: ArtifactRef
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "scores": self.scores.to_json(),
-            "ensemble": self.ensemble.to_json(),
-            "good_from": self.good_from,
-            "people": self.people.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Planned":
-        ensemble, people = (ArtifactRef.from_json(value[name]) for name in ("ensemble", "people"))
-        return cls(Recipe(**value["scores"]), ensemble, value["good_from"], people)
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -94,7 +83,7 @@ class Plan:
         as_of: ISO date.
         features: group → artifact with its table, by name.
         campaigns: by name.
-        content_hash: of the artifact that holds it; shards and fan-in go by it.
+        content_hash: of the artifact that holds it, which is not in its file; shards and fan-in go by it.
     """
 
     entity: str
@@ -103,21 +92,13 @@ class Plan:
     shards: int
     features: Mapping[str, ArtifactRef]
     campaigns: Mapping[str, Planned]
-    content_hash: str
+    content_hash: str = ""
 
     @classmethod
     def of(cls, artifact: Artifact) -> "Plan":
         """The plan an artifact holds."""
-        value = json.loads(Path(artifact.path(PLAN_FILE)).read_text())
-        return cls(
-            value["entity"],
-            value["key"],
-            value["as_of"],
-            value["shards"],
-            {group: ArtifactRef.from_json(ref) for group, ref in value["features"].items()},
-            {name: Planned.from_json(planned) for name, planned in value["campaigns"].items()},
-            artifact.ref.content_hash,
-        )
+        plan = TypeAdapter(cls).validate_json(Path(artifact.path(PLAN_FILE)).read_bytes())
+        return replace(plan, content_hash=artifact.ref.content_hash)
 
     @property
     def name(self) -> str:
@@ -154,19 +135,9 @@ def plan_scores(campaigns: Mapping[str, CampaignSpec], shards: int, work: Worksp
         recipe = scores_recipe(question, promotion, hashes, work)
         people = _people(question, work)
         planned[question.name] = Planned(recipe, promotion.ensemble, promotion.score_at, people.ref)
-    return _keep(
-        f"scores/{entity.name}/plan",
-        PLAN_FILE,
-        {
-            "entity": entity.name,
-            "key": entity.key,
-            "as_of": day.isoformat(),
-            "shards": shards,
-            "features": {group: ref.to_json() for group, ref in features.items()},
-            "campaigns": {name: campaign.to_json() for name, campaign in planned.items()},
-        },
-        store,
-    )
+    content = asdict(Plan(entity.name, entity.key, day.isoformat(), shards, features, planned))
+    del content["content_hash"]
+    return _keep(f"scores/{entity.name}/plan", PLAN_FILE, content, store)
 
 
 def score_shard(plan: Plan, shard: int, store: ArtifactStore) -> Artifact:

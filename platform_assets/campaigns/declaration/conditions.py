@@ -15,7 +15,7 @@ text itself never reaches an engine.
 
 import difflib
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -189,16 +189,15 @@ class _Checker:
             raise PredicateError(
                 f"{shown!r}: name an event mart, e.g. {function}({'mart.column' if function in MEASURES else 'mart'})"
             )
-        mart, column = self._target(shown, function, arguments[0])
-        days = None
+        self._require_target(shown, function, arguments[0])
         if len(arguments) > 2 or (len(arguments) == 2 and function == "days_since"):
             raise PredicateError(f"{shown!r}: too many arguments")
         if len(arguments) == 2:
-            days = _whole_days(shown, arguments[1])
-        self.aggregates.append(Aggregate(function, mart.name, column, days))
+            _require_days(shown, arguments[1])
+        self.aggregates.append(aggregate_of(node))
         return "number"
 
-    def _target(self, shown: str, function: str, node: "exp.Expr") -> tuple[Mart, str | None]:
+    def _require_target(self, shown: str, function: str, node: "exp.Expr") -> None:
         from sqlglot import exp
 
         assert self.catalog is not None
@@ -214,7 +213,6 @@ class _Checker:
         mart = self.catalog.marts[name]
         if column is not None and column_kind(mart, column) != "number":
             raise PredicateError(f"{shown!r}: {column} is not a number")
-        return mart, column
 
 
 def column_kind(mart: Mart, column: str) -> str:
@@ -252,25 +250,16 @@ def _call(node: "exp.Expr") -> tuple[str, list["exp.Expr"]] | None:
         return str(node.this).lower(), list(node.expressions)
     names: dict[type, str] = {exp.Count: "count", exp.Sum: "sum", exp.Min: "min", exp.Max: "max", exp.Avg: "mean"}
     if isinstance(node, exp.Func):
-        return names.get(type(node), node.sql_name().lower()), list(_arguments(node))
+        return names.get(type(node), node.sql_name().lower()), list(node.iter_expressions())
     return None
 
 
-def _arguments(node: "exp.Func") -> Iterator["exp.Expr"]:
+def _require_days(shown: str, node: "exp.Expr") -> None:
     from sqlglot import exp
 
-    for value in node.args.values():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, exp.Expr):
-                yield item
-
-
-def _whole_days(shown: str, node: "exp.Expr") -> int:
-    from sqlglot import exp
-
-    if isinstance(node, exp.Literal) and not node.is_string and node.name.isdigit() and 1 <= int(node.name) <= MAX_DAYS:
-        return int(node.name)
-    raise PredicateError(f"{shown!r}: the second argument is a number of days from 1 to {MAX_DAYS}")
+    whole = isinstance(node, exp.Literal) and not node.is_string and node.name.isdigit()
+    if not whole or not 1 <= int(node.name) <= MAX_DAYS:
+        raise PredicateError(f"{shown!r}: the second argument is a number of days from 1 to {MAX_DAYS}")
 
 
 def aggregate_of(node: "exp.Expr") -> Aggregate:

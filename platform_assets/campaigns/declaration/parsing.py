@@ -122,24 +122,19 @@ def parse_document(path: Path, component_type: str) -> Document:
     return document
 
 
-def _refuse_unusable_keys(path: Path, root: yaml.Node) -> None:
-    def walk(node: yaml.Node) -> None:
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    raise DeclarationError(f"{path}:{key.start_mark.line + 1}: a key here is one word")
-                if key.value in seen:
-                    raise DeclarationError(
-                        f"{path}:{key.start_mark.line + 1}: {key.value}: stands here twice; keep one"
-                    )
-                seen.add(key.value)
-                walk(value)
-        elif isinstance(node, yaml.SequenceNode):
-            for value in node.value:
-                walk(value)
-
-    walk(root)
+def _refuse_unusable_keys(path: Path, node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise DeclarationError(f"{path}:{key.start_mark.line + 1}: a key here is one word")
+            if key.value in seen:
+                raise DeclarationError(f"{path}:{key.start_mark.line + 1}: {key.value}: stands here twice; keep one")
+            seen.add(key.value)
+            _refuse_unusable_keys(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_unusable_keys(path, value)
 
 
 def _keys(location: tuple[str | int, ...]) -> list[str | int]:

@@ -27,7 +27,8 @@ def shared_step_tags(
 
     It may run on spot machines only when all of them allow it.
     """
-    wanted = {_without_gpu(spec, profiles) for spec in campaigns.values()}
+    stated = {spec.advanced.resources.profile for spec in campaigns.values()}
+    wanted = {profiles[profile].without_gpu or profile for profile in stated}
     profile = [name for name in profiles if name in wanted][-1]
     spot = all(spec.advanced.resources.spot for spec in campaigns.values())
     return _identity(campaigns, environment) | _pod(campaigns, profile, spot, environment, profiles)
@@ -50,11 +51,6 @@ def fold_settings(
     tags = _identity(one, environment) | _pod(one, profile, spec.advanced.resources.spot, environment, profiles)
     # Within a pool the highest priority goes first, so campaigns of equal deadline take turns, fold by fold.
     return {"tags": tags | {PRIORITY_TAG: str(-fold)}, "pool": profiles[profile].pool}
-
-
-def _without_gpu(spec: CampaignSpec, profiles: Profiles) -> str:
-    profile = spec.advanced.resources.profile
-    return profiles[profile].without_gpu or profile
 
 
 def _identity(campaigns: Mapping[str, CampaignSpec], environment: Environment) -> dict[str, str]:

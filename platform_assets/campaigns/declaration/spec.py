@@ -6,6 +6,7 @@ the feature groups or the model families is checked in `check.py`.
 
 import difflib
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -347,6 +348,14 @@ class CampaignSpec(_Strict):
     def resolved(self) -> dict[str, Any]:
         """The whole specification with defaults filled in, as plain JSON."""
         return self.model_dump(mode="json")
+
+
+def by_entity(campaigns: Mapping[str, CampaignSpec]) -> dict[str, dict[str, CampaignSpec]]:
+    """The campaigns about each entity, by name; both in order."""
+    entities = sorted({spec.entity for spec in campaigns.values()})
+    return {
+        entity: {name: spec for name, spec in sorted(campaigns.items()) if spec.entity == entity} for entity in entities
+    }
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """The card of a promoted model as an artifact: figures gathered from what the model was made of, rendered, put where people look."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.spec import CampaignSpec, EventLabel, TeacherLabel
@@ -28,7 +31,6 @@ from platform_assets.foundation.storage import files_at
 if TYPE_CHECKING:
     from platform_assets.learning.bundle import Bundle
     from platform_assets.learning.figures.intervals import Estimate
-    from platform_assets.learning.figures.slices import SliceReport
 
 PAGE_FILE = "model_card.html"
 JSON_FILE = "model_card.json"
@@ -41,7 +43,10 @@ def build_card(
     """The card of an ensemble that the gate let through: found, or written. Files: `model_card.html`, `model_card.json`."""
     recipe = Recipe(
         key=f"{name}/model_card",
-        code={**code_of("platform_assets.campaigns.promotion.card"), "model_card.html": _template_hash()},
+        code={
+            **code_of("platform_assets.campaigns.promotion.card"),
+            "model_card.html": hashlib.sha256(TEMPLATE.read_bytes()).hexdigest(),
+        },
         config={"spec": spec.resolved(), "commit": environment.commit},
         inputs={
             "training_set": training.ref.content_hash,
@@ -72,6 +77,8 @@ def card_of(
     name: str, spec: CampaignSpec, training: Artifact, ensemble: Artifact, decision: Artifact, commit: str | None
 ) -> ModelCard:
     """What the card of an ensemble says."""
+    from platform_assets.learning.figures.slices import SliceReport
+
     evaluation, trained = evaluation_of(ensemble), training.metadata
     bundle, past = load_bundle(ensemble), Past.of(training)
     leaks, ageing = inspected(training)
@@ -92,20 +99,14 @@ def card_of(
         positives=trained["positives"],
         features=_features(spec, bundle, past, {one.column for one in ageing if one.ageing}),
         members=tuple(
-            CardMember(
-                member.name,
-                member.family,
-                member.weight,
-                rows[member.name]["parameters"],
-                rows[member.name]["device"],
-            )
-            for member in bundle.members
+            CardMember(one.name, one.family, one.weight, *(rows[one.name][what] for what in ("parameters", "device")))
+            for one in bundle.members
         ),
         overall=_figures("all dates", trained["rows"], trained["positives"], evaluation["figures"]),
         by_date=tuple(
             _figures(row["when"], row["rows"], row["positives"], row["figures"]) for row in evaluation["by_time"]
         ),
-        slices=_slices(evaluation["slices"]),
+        slices=TypeAdapter(SliceReport).validate_python(evaluation["slices"]),
         leaks=leaks,
         ageing=ageing,
         calibration_method=evaluation["calibration"]["method"],
@@ -166,25 +167,3 @@ def _estimate(figures: Mapping[str, float | None]) -> "Estimate":
     from platform_assets.learning.figures.intervals import Estimate
 
     return Estimate(**{name: float("nan") if value is None else value for name, value in figures.items()})
-
-
-def _slices(report: Mapping[str, Any]) -> "SliceReport":
-    from platform_assets.learning.figures.slices import Compared, Slice, SliceReport
-
-    def one(values: Mapping[str, Any]) -> Slice:
-        compared = {name: Compared(**values[name]) for name in ("ranking", "calibration")}
-        return Slice(**{**values, **compared})
-
-    ranked, calibrated = (report[f"worst_{what}"] for what in ("ranked", "calibrated"))
-    return SliceReport(
-        tuple(one(found) for found in report["slices"]),
-        report["left_out"],
-        one(ranked) if ranked else None,
-        one(calibrated) if calibrated else None,
-    )
-
-
-def _template_hash() -> str:
-    import hashlib
-
-    return hashlib.sha256(TEMPLATE.read_bytes()).hexdigest()

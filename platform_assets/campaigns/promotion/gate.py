@@ -125,13 +125,8 @@ def _on_common_ground(
     both = ours.merge(theirs[[*keys, "probability"]], on=keys, suffixes=("", "_champion"))
     if not _comparable(both["label"]):
         return None
-    return (
-        "the rows both were trained on, out of fold",
-        both[rows.key],
-        both["label"],
-        both["probability"],
-        both["probability_champion"],
-    )
+    where = "the rows both were trained on, out of fold"
+    return where, both[rows.key], both["label"], both["probability"], both["probability_champion"]
 
 
 def _out_of_fold(ensemble: Artifact) -> "pd.DataFrame":

@@ -6,12 +6,13 @@ a related task when they were known before the scoring date. Campaigns promoted 
 The choice is kept with the training set, and with every bundle that looks at such scores.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.registry.bundles import load_bundle_alone
@@ -69,31 +70,15 @@ class Past:
     @classmethod
     def of(cls, training: Artifact) -> "Past":
         """What is kept with a training set."""
-        return cls.from_json(json.loads(Path(training.path(PAST_FILE)).read_text()))
+        return TypeAdapter(cls).validate_json(Path(training.path(PAST_FILE)).read_bytes())
 
     @classmethod
     def of_bundle(cls, bundle: "Bundle") -> "Past":
         """What is kept with a bundle: the scores among its columns."""
-        return cls.from_json({"scores": bundle.metadata["past_scores"], "tasks": [], "body": None})
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Past":
-        scores = [
-            PastScore(**{**one, "ensemble": ArtifactRef.from_json(one["ensemble"]), "features": tuple(one["features"])})
-            for one in value["scores"]
-        ]
-        tasks = [
-            PastTask(**{**one, "training_set": ArtifactRef.from_json(one["training_set"])}) for one in value["tasks"]
-        ]
-        body = ArtifactRef.from_json(value["body"]) if value["body"] else None
-        return cls(tuple(scores), tuple(tasks), body)
+        return TypeAdapter(cls).validate_python({"scores": bundle.metadata["past_scores"]})
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "scores": [asdict(score) for score in self.scores],
-            "tasks": [asdict(task) for task in self.tasks],
-            "body": asdict(self.body) if self.body else None,
-        }
+        return asdict(self)
 
     @property
     def inputs(self) -> dict[str, str]:

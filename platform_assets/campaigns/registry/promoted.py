@@ -5,9 +5,14 @@ date at or before it, so a replay of the past never uses a later model.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from platform_assets.foundation.artifacts import ArtifactRef
 from platform_assets.foundation.storage import files_at
@@ -45,6 +50,9 @@ class KeptBody:
     body: ArtifactRef
 
 
+_Record = TypeVar("_Record", Promotion, KeptBody)
+
+
 class PromotedModels:
     """The promoted models of every campaign and the bodies of every entity, below a folder or gs:// URL.
 
@@ -60,8 +68,7 @@ class PromotedModels:
 
     def all(self, campaign: str) -> list[Promotion]:
         """Every promotion, oldest scoring date first."""
-        stored = self._files.read(_name(campaign))
-        return _promotions(stored.content) if stored else []
+        return self._records(Promotion, _name(campaign))
 
     def champion(self, campaign: str, as_of: date) -> Promotion | None:
         """The promoted model that is good as of a date."""
@@ -85,44 +92,39 @@ class PromotedModels:
 
     def promote(self, campaign: str, promotion: Promotion) -> None:
         """Make `promotion` the champion from its scoring date on; another one of that date gives way."""
-
-        def add(stored: bytes | None) -> bytes:
-            others = [other for other in _promotions(stored or b"[]") if other.score_at != promotion.score_at]
-            records = [asdict(record) for record in sorted([*others, promotion], key=lambda record: record.score_at)]
-            return json.dumps(records, indent=1, sort_keys=True).encode()
-
-        self._files.update(_name(campaign), add)
+        self._add(_name(campaign), promotion, attrgetter("score_at"))
 
     def body(self, entity: str, day: date) -> ArtifactRef | None:
         """The body of an entity with the latest date at or before `day`, or None."""
-        stored = self._files.read(_body_name(entity))
-        known = [kept for kept in _bodies(stored.content if stored else b"[]") if kept.known_by <= day.isoformat()]
+        known = [kept for kept in self._records(KeptBody, _body_name(entity)) if kept.known_by <= day.isoformat()]
         return known[-1].body if known else None
 
     def keep_body(self, entity: str, kept: KeptBody) -> None:
         """Keep a body for campaigns to start from; another one of its date gives way."""
+        self._add(_body_name(entity), kept, attrgetter("known_by"))
+
+    def _records(self, kind: type[_Record], name: str) -> list[_Record]:
+        stored = self._files.read(name)
+        return _read(kind, stored.content if stored else None)
+
+    def _add(self, name: str, record: Promotion | KeptBody, date_of: Callable[[Any], str]) -> None:
+        """`record` among those of a file, the oldest first; another one of its date gives way."""
 
         def add(stored: bytes | None) -> bytes:
-            others = [other for other in _bodies(stored or b"[]") if other.known_by != kept.known_by]
-            records = [asdict(record) for record in sorted([*others, kept], key=lambda record: record.known_by)]
+            others = [other for other in _read(type(record), stored) if date_of(other) != date_of(record)]
+            records = [asdict(one) for one in sorted([*others, record], key=date_of)]
             return json.dumps(records, indent=1, sort_keys=True).encode()
 
-        self._files.update(_body_name(entity), add)
+        self._files.update(name, add)
+
+
+def _read(kind: type[_Record], content: bytes | None) -> list[_Record]:
+    return [TypeAdapter(kind).validate_python(record) for record in json.loads(content or b"[]")]
 
 
 def _body_name(entity: str) -> str:
     return f"bodies/{entity}.json"
 
 
-def _bodies(content: bytes) -> list[KeptBody]:
-    return [KeptBody(record["known_by"], ArtifactRef.from_json(record["body"])) for record in json.loads(content)]
-
-
 def _name(campaign: str) -> str:
     return f"{FOLDER}/{campaign}.json"
-
-
-def _promotions(content: bytes) -> list[Promotion]:
-    refs = ("ensemble", "training_set", "decision")
-    records = json.loads(content)
-    return [Promotion(r["entity"], r["score_at"], *(ArtifactRef.from_json(r[name]) for name in refs)) for r in records]

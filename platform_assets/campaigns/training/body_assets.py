@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from platform_assets.campaigns.training.model_assets import not_retried, output_of, shown
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
@@ -29,13 +30,8 @@ def _body(entity: str, environment: Environment) -> dg.AssetsDefinition:
         from platform_assets.campaigns.registry.promoted import PromotedModels
         from platform_assets.campaigns.training.pretraining import NothingToLearnFrom, pretrain
 
-        try:
+        with not_retried(NothingToLearnFrom):
             made = pretrain(entity, PromotedModels(environment.artifacts), ArtifactStore(environment.artifacts))
-        except NothingToLearnFrom as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-        told = {name: made.metadata[name] for name in ("campaigns", "rows", "columns")}
-        return dg.Output(
-            made.ref, metadata=told | made.dagster_metadata(), data_version=dg.DataVersion(made.ref.content_hash)
-        )
+        return output_of(made, shown(made, "campaigns", "rows", "columns"))
 
     return body

@@ -137,7 +137,7 @@ def _headline(rows: TrainingRows, best: "Combination") -> dict[str, Any]:
 
     estimate = metrics.auc_interval(rows.labels, best.calibrated)
     return {
-        "auc": estimate.auc,
+        "auc": estimate.value,
         "auc_se": estimate.standard_error,
         "auc_low": estimate.low,
         "auc_high": estimate.high,

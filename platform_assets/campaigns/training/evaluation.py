@@ -46,9 +46,16 @@ def leaderboard_of(
     return listed, over_rule
 
 
-def figures_of(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", seed: int) -> dict[str, dict[str, Any]]:
-    """Every figure of all rows with its interval, by a bootstrap over people."""
-    return _figures(rows.labels, calibrated, rows.people, seed)
+def figures_of(
+    rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", seed: int, chosen: Any = slice(None)
+) -> dict[str, dict[str, Any]]:
+    """Every figure of the `chosen` rows (all, or a mask) with its interval, by a bootstrap over people."""
+    from platform_assets.learning.figures.intervals import figures_with_intervals
+
+    found = figures_with_intervals(
+        rows.labels[chosen], calibrated[chosen], rows.people[chosen], resamples=RESAMPLES, seed=seed
+    )
+    return {name: {key: _known(value) for key, value in asdict(one).items()} for name, one in found.items()}
 
 
 def by_time(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", seed: int) -> list[dict[str, Any]]:
@@ -60,7 +67,7 @@ def by_time(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", seed: int
     found = []
     for when in np.unique(names):
         mine = names == when
-        figures = _figures(rows.labels[mine], calibrated[mine], rows.people[mine], seed)
+        figures = figures_of(rows, calibrated, seed, mine)
         found.append(
             {
                 "when": str(when),
@@ -79,8 +86,7 @@ def slices_of(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", feature
     """Figures of ranges of the first of `features`, each against all rows, and the worst of them (`SliceReport`)."""
     from platform_assets.learning.figures.slices import slice_report
 
-    report = slice_report(rows.labels, calibrated, rows.values[list(features[:SLICED])], rows.people)
-    return asdict(report)
+    return asdict(slice_report(rows.labels, calibrated, rows.values[list(features[:SLICED])], rows.people))
 
 
 def calibration_table(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]") -> list[dict[str, Any]]:
@@ -122,18 +128,6 @@ def importance_of(
         }
         for row in found.to_dict("records")
     ]
-
-
-def _figures(
-    labels: "npt.NDArray[np.int64]",
-    probabilities: "npt.NDArray[np.float64]",
-    people: "npt.NDArray[Any]",
-    seed: int,
-) -> dict[str, dict[str, Any]]:
-    from platform_assets.learning.figures.intervals import figures_with_intervals
-
-    found = figures_with_intervals(labels, probabilities, people, resamples=RESAMPLES, seed=seed)
-    return {name: {key: _known(value) for key, value in asdict(one).items()} for name, one in found.items()}
 
 
 def _known(value: float) -> float | None:

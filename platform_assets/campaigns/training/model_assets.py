@@ -37,6 +37,15 @@ def shown(artifact: Artifact, *names: str) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def not_retried(*refusals: type[Exception]) -> Iterator[None]:
+    """While in it, errors of these kinds fail the step with their own sentence: another attempt would meet them again."""
+    try:
+        yield
+    except refusals as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
 def output_of(artifact: Artifact, metadata: Mapping[str, Any], name: str = "result") -> dg.Output[ArtifactRef]:
     """An artifact's reference as a step's output, with its content hash as data version."""
     return dg.Output(

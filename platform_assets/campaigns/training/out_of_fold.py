@@ -47,10 +47,11 @@ def gather_folds(task: TrainingTask, model: str, parts: Sequence[Artifact], refi
         from safetensors.numpy import save_file
 
         from platform_assets.learning.combine import FittedMember
+        from platform_assets.learning.cross_fitting import FoldResult
         from platform_assets.learning.ensemble import IncompleteFolds
         from platform_assets.learning.figures import metrics
 
-        results = [load_fold(part) for part in parts]
+        results = [FoldResult.load(part.folder()) for part in parts]
         foreign = [result.fold for result in results if result.training_set != rows_hash(task.training)]
         if foreign:
             raise IncompleteFolds(
@@ -71,7 +72,7 @@ def gather_folds(task: TrainingTask, model: str, parts: Sequence[Artifact], refi
             "excluded": parts[0].metadata["excluded"],
             "device": ", ".join(sorted({part.metadata["device"] for part in parts})),
             "training_set": rows_hash(task.training),
-            "auc": estimate.auc,
+            "auc": estimate.value,
             "auc_se": estimate.standard_error,
             "log_loss": metrics.log_loss(labels, member.predictions),
             "fold_auc": list(member.fold_aucs),
@@ -100,17 +101,12 @@ def fitted_member(model: Artifact) -> "FittedMember":
     )
 
 
-def load_fold(part: Artifact) -> "FoldResult":
-    """The fold result an artifact holds."""
-    from platform_assets.learning.cross_fitting import FoldResult
-
-    return FoldResult.load(part.folder())
-
-
 def folds_of(model: Artifact, store: ArtifactStore) -> list["FoldResult"]:
     """The fold results a gathered model consists of, in order of fold."""
+    from platform_assets.learning.cross_fitting import FoldResult
+
     refs = json.loads(Path(model.path(FOLDS_FILE)).read_text())["folds"]
-    return [load_fold(store.open(ArtifactRef.from_json(ref))) for ref in refs]
+    return [FoldResult.load(store.open(ArtifactRef.from_json(ref)).folder()) for ref in refs]
 
 
 def estimators_of(model: Artifact, store: ArtifactStore) -> list["TableClassifier"]:

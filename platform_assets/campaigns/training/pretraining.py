@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from platform_assets.campaigns.registry.promoted import KeptBody, PromotedModels, Promotion
+from platform_assets.campaigns.registry.promoted import KeptBody, PromotedModels
 from platform_assets.campaigns.training_sets.training_rows import related_task, rows_hash
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
@@ -27,7 +27,8 @@ def pretrain(entity: str, promoted: PromotedModels, store: ArtifactStore) -> Art
     Raises:
         NothingToLearnFrom: none is promoted.
     """
-    learned = _learned_from(entity, promoted)
+    newest = {name: promoted.all(name)[-1] for name in promoted.campaigns()}
+    learned = {name: promotion for name, promotion in newest.items() if promotion.entity == entity}
     if not learned:
         raise NothingToLearnFrom(f"no campaign of {entity} is promoted yet, so there is nothing to pre-train a body on")
     training = {name: store.open(promotion.training_set) for name, promotion in learned.items()}
@@ -52,12 +53,6 @@ def pretrain(entity: str, promoted: PromotedModels, store: ArtifactStore) -> Art
     checkpoint.clear()
     promoted.keep_body(entity, KeptBody(max(promotion.score_at for promotion in learned.values()), made.ref))
     return made
-
-
-def _learned_from(entity: str, promoted: PromotedModels) -> dict[str, Promotion]:
-    """Campaign → its newest promotion."""
-    newest = {name: promoted.all(name)[-1] for name in promoted.campaigns()}
-    return {name: promotion for name, promotion in newest.items() if promotion.entity == entity}
 
 
 def _columns(entity: str, training: Sequence[Artifact]) -> list[str]:

@@ -26,9 +26,8 @@ def label_mart(spec: CampaignSpec) -> str | None:
 
 def is_known(question: Question, warehouse: Warehouse) -> bool:
     """Whether the exports cover the whole horizon, arrival lag included."""
-    name = label_mart(question.spec)
-    assert name is not None
-    return question.horizon_end + warehouse.catalog.marts[name].arrival_lag <= warehouse.watermark(name)
+    mart = _mart(question, warehouse)
+    return question.horizon_end + mart.arrival_lag <= warehouse.watermark(mart.name)
 
 
 def event_labels(question: Question, warehouse: Warehouse, people: "ir.Table") -> "ir.Table":
@@ -37,15 +36,12 @@ def event_labels(question: Question, warehouse: Warehouse, people: "ir.Table") -
     Raises:
         ImmatureLabel: the exports do not cover the whole horizon.
     """
-    spec, entity = question.spec, question.entity
-    name = label_mart(spec)
-    assert name is not None
-    mart = warehouse.catalog.marts[name]
+    spec, entity, mart = question.spec, question.entity, _mart(question, warehouse)
     if not is_known(question, warehouse):
-        watermark = warehouse.watermark(name)
+        watermark = warehouse.watermark(mart.name)
         latest = newest_with_label(watermark, entity.timezone, spec.horizon, mart.arrival_lag)
         raise ImmatureLabel(
-            f"label.within {spec.horizon.days}d: the label as of {question.as_of} is not known yet; the exports of {name} cover everything "
+            f"label.within {spec.horizon.days}d: the label as of {question.as_of} is not known yet; the exports of {mart.name} cover everything "
             f"before {watermark.isoformat()}, so {latest} is the latest as-of date with a label"
         )
     events = _counting(warehouse, spec, mart)
@@ -60,9 +56,13 @@ def event_labels(question: Question, warehouse: Warehouse, people: "ir.Table") -
 
 def version_of_labels(question: Question, warehouse: Warehouse) -> str:
     """The content version of everything the labels look at."""
+    return warehouse.version_before(_mart(question, warehouse).name, question.horizon_end)
+
+
+def _mart(question: Question, warehouse: Warehouse) -> Mart:
     name = label_mart(question.spec)
     assert name is not None
-    return warehouse.version_before(name, question.horizon_end)
+    return warehouse.catalog.marts[name]
 
 
 def _counting(warehouse: Warehouse, spec: CampaignSpec, mart: Mart) -> "ir.Table":

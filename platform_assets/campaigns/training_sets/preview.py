@@ -115,17 +115,12 @@ def _people(question: Question, warehouse: Warehouse) -> tuple[int, int, dict[st
         f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity)
         for i, text in enumerate(spec.audience.exclude)
     }
-    excluded = {}
-    if conditions:
-        held = with_conditions(warehouse, entity, asked, instant, conditions)
-        excluded = {
-            condition.text: int(warehouse.value(held[column].sum()) or 0) for column, condition in conditions.items()
-        }
-    return (
-        int(warehouse.value(everyone(warehouse, entity, instant).count())),
-        int(warehouse.value(asked.count())),
-        excluded,
-    )
+    held = with_conditions(warehouse, entity, asked, instant, conditions)
+    excluded = {
+        condition.text: int(warehouse.value(held[column].sum()) or 0) for column, condition in conditions.items()
+    }
+    population = everyone(warehouse, entity, instant)
+    return int(warehouse.value(population.count())), int(warehouse.value(asked.count())), excluded
 
 
 def _by_time(table: "pd.DataFrame", timezone: str) -> list[tuple[str, int, int]]:

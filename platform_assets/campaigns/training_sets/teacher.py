@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -253,12 +253,14 @@ def _refuse_unknown(file: TeacherFile, key: str, table: "pa.Table", spec: Campai
 def _known_rows(
     file: TeacherFile, table: "pa.Table", spec: CampaignSpec, warehouse: Warehouse
 ) -> tuple["pa.Table", int]:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     assert isinstance(spec.label, TeacherLabel)
     population = warehouse.catalog.entities[spec.entity].population
     watermark = warehouse.watermark(population)
-    known = pc.less_equal(table["as_of"], _timestamp(watermark - spec.horizon))
+    newest = (watermark - spec.horizon).astimezone(UTC)
+    known = pc.less_equal(table["as_of"], pa.scalar(newest, pa.timestamp("us", "UTC")))
     immature = table.num_rows - pc.sum(pc.cast(known, "int64")).as_py() if table.num_rows else 0
     if immature and spec.label.immature == "refuse":
         raise ImmatureLabel(
@@ -267,12 +269,6 @@ def _known_rows(
             f"or say `immature: set_aside` to leave them out"
         )
     return table.filter(known), immature
-
-
-def _timestamp(instant: datetime) -> "pa.Scalar":
-    import pyarrow as pa
-
-    return pa.scalar(instant.astimezone(UTC), pa.timestamp("us", "UTC"))
 
 
 def _refuse_one_class(file: TeacherFile, table: "pa.Table") -> None:

@@ -297,20 +297,15 @@ def _summary(table: "pa.Table", timezone: str) -> dict[str, Any]:
     times = table["as_of"]
     many = len(pc.unique(times)) > 24
     local = times.cast(pa.timestamp("us", timezone))
-    names = pc.strftime(local, format="%Y-%m" if many else "%Y-%m-%d").to_pylist()
-    by_time: dict[str, dict[str, float]] = {}
-    for when, label in zip(names, table["label"].to_pylist(), strict=True):
-        entry = by_time.setdefault(when, {"rows": 0, "positives": 0})
-        entry["rows"] += 1
-        entry["positives"] += label
-    for entry in by_time.values():
-        entry["base_rate"] = entry["positives"] / entry["rows"]
-    positives = sum(int(entry["positives"]) for entry in by_time.values())
+    names = pc.strftime(local, format="%Y-%m" if many else "%Y-%m-%d").to_pandas()
+    counted = table["label"].to_pandas().groupby(names).agg(rows="size", positives="sum")
+    by_time = counted.assign(base_rate=counted["positives"] / counted["rows"]).to_dict("index")
+    positives = pc.sum(table["label"]).as_py()
     return {
         "rows": table.num_rows,
         "positives": positives,
         "base_rate": positives / table.num_rows,
-        "as_of": [str(value) for value in sorted(by_time)],
+        "as_of": sorted(by_time),
         "by_time": by_time,
         "latest_as_of": pc.max(times).as_py().isoformat(),
         "timezone": timezone,

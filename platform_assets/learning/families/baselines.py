@@ -19,7 +19,17 @@ from platform_assets.learning.families.preprocessing import signed_log
 from platform_assets.learning.figures.metrics import one_column_table
 
 
-class OneColumnRule(TableClassifier):
+class _Baseline(TableClassifier):
+    def __init__(self, random_state: int = 0) -> None:
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True
+        return tags
+
+
+class OneColumnRule(_Baseline):
     """Ranks by the one column, in the direction, with the best AUC in `fit`.
 
     After `fit`: `column_` (position), `direction_` (1: higher is likelier, -1: lower). `predict_proba` is
@@ -29,9 +39,6 @@ class OneColumnRule(TableClassifier):
 
     column_: int
     direction_: int
-
-    def __init__(self, random_state: int = 0) -> None:
-        self.random_state = random_state
 
     @property
     def column_name_(self) -> str:
@@ -57,22 +64,14 @@ class OneColumnRule(TableClassifier):
     def _signed(self, X: Floats) -> Floats:
         return self.direction_ * signed_log(X[:, self.column_])
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.poor_score = True
-        return tags
 
-
-class RandomOrder(TableClassifier):
+class RandomOrder(_Baseline):
     """Chance: the base rate for everyone, nudged by a seeded hash of the row's values so that there is an
     order.
 
     A row's nudge (at most 0.0005 in log-odds) depends on its values and `random_state`, not on its
     neighbours.
     """
-
-    def __init__(self, random_state: int = 0) -> None:
-        self.random_state = random_state
 
     def _fit(self, X: Floats, y: npt.NDArray[np.int8], groups: npt.ArrayLike | None, fitting: Fitting) -> None:
         rate = float(y.mean())
@@ -86,8 +85,3 @@ class RandomOrder(TableClassifier):
             mixed = pd.util.hash_array(mixed * np.uint64(0x9E3779B97F4A7C15) + column)
         nudge = (pd.util.hash_array(mixed) >> np.uint64(11)).astype(np.float64) / 2**53 - 0.5
         return expit(self.log_odds_ + 0.001 * nudge)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.poor_score = True
-        return tags

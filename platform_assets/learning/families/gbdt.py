@@ -35,6 +35,8 @@ BOOSTER_FILE = "booster.txt"
 SEGMENT_ROUNDS = 50
 REPORT_ROUNDS = 10
 PROBABILITY_FLOOR = 1e-15
+# Parameters that LightGBM is not told of.
+OURS = ("max_iterations", "early_stopping_rounds", "unvalidated_iterations", "validation_fraction", "random_state")
 
 
 class LightGBMClassifier(TableClassifier, Parameters):
@@ -86,16 +88,8 @@ class LightGBMClassifier(TableClassifier, Parameters):
         return {
             "objective": "binary",
             "metric": "binary_logloss",
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "extra_trees": self.extra_trees,
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "feature_fraction": self.feature_fraction,
-            "bagging_fraction": self.bagging_fraction,
             "bagging_freq": 1,
-            "lambda_l2": self.lambda_l2,
-            "max_bin": self.max_bin,
-            "num_threads": self.num_threads,
+            **{name: value for name, value in self.get_params(deep=False).items() if name not in OURS},
             "data_random_seed": self.random_state,
             "deterministic": True,
             "force_row_wise": True,

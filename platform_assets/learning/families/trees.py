@@ -129,16 +129,13 @@ class _Group:
 
 def _read_tree(part: str) -> _Tree:
     lines = dict(line.split("=", 1) for line in part.split("\n\n", 1)[0].splitlines()[1:])
-    if lines["num_leaves"] == "1":
-        return _Tree([], [], [], [], [], [float(lines["leaf_value"])])
-    return _Tree(
-        [int(one) for one in lines["split_feature"].split()],
-        [float(one) for one in lines["threshold"].split()],
-        [int(one) for one in lines["decision_type"].split()],
-        [int(one) for one in lines["left_child"].split()],
-        [int(one) for one in lines["right_child"].split()],
-        [float(one) for one in lines["leaf_value"].split()],
+    # A tree of one leaf states nothing of nodes.
+    feature, decision, left, right = (
+        [int(one) for one in lines.get(name, "").split()]
+        for name in ("split_feature", "decision_type", "left_child", "right_child")
     )
+    threshold, value = ([float(one) for one in lines.get(name, "").split()] for name in ("threshold", "leaf_value"))
+    return _Tree(feature, threshold, decision, left, right, value)
 
 
 def _leaves_in_order(tree: _Tree) -> tuple[list[int], dict[int, int]]:

@@ -8,7 +8,6 @@ here: the figures themselves (`metrics`), who is compared with whom. Draws are c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ import pandas as pd
 from scipy.special import xlogy
 
 from platform_assets.learning.figures import metrics
-from platform_assets.learning.figures.metrics import Floats
+from platform_assets.learning.figures.metrics import Estimate, Floats
 
 TOP = 0.1
 DRAWS_AT_ONCE = 1_000_000
@@ -30,16 +29,6 @@ FIGURES: Mapping[str, Callable[[Floats, Floats], float]] = {
 }
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A figure, the standard deviation of its resamples, and their percentile interval; NaN where it has no meaning."""
-
-    value: float
-    standard_error: float
-    low: float
-    high: float
-
-
 def figures_with_intervals(
     y: npt.ArrayLike,
     probabilities: npt.ArrayLike,
@@ -48,7 +37,8 @@ def figures_with_intervals(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Every figure of FIGURES with its interval, by a bootstrap over entities (Field & Welsh 2007).
+    """Every figure of FIGURES with the standard deviation of its resamples and their percentile interval, by a bootstrap over
+    entities (Field & Welsh 2007).
 
     Whole entities of `groups` (n,) are redrawn with replacement, because the rows of one person on several dates are
     not independent; without `groups`, rows are. Draws without both classes are set aside. Figures are NaN when `y`

@@ -71,7 +71,7 @@ def leaderboard(y: npt.ArrayLike, candidates: Mapping[str, Candidate]) -> list[L
         rows.append(
             LeaderboardRow(
                 name,
-                area.auc,
+                area.value,
                 area.standard_error,
                 metrics.log_loss(y, candidate.predictions),
                 candidate.weight,

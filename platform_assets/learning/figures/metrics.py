@@ -23,10 +23,10 @@ PROBABILITY_FLOOR = 1e-15
 
 
 @dataclass(frozen=True)
-class AucEstimate:
-    """An area under the ROC curve, its standard error, and the normal interval around it, cut to [0, 1]."""
+class Estimate:
+    """A figure, its standard error, and the interval around it; NaN where it has no meaning."""
 
-    auc: float
+    value: float
     standard_error: float
     low: float
     high: float
@@ -39,8 +39,9 @@ def auc(y: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     return float(roc_auc_score(*_checked(y, scores)))
 
 
-def auc_interval(y: npt.ArrayLike, scores: npt.ArrayLike, level: float = 0.95) -> AucEstimate:
-    """AUC with DeLong's standard error (DeLong et al. 1988, by the ranks of Sun & Xu 2014).
+def auc_interval(y: npt.ArrayLike, scores: npt.ArrayLike, level: float = 0.95) -> Estimate:
+    """AUC with DeLong's standard error (DeLong et al. 1988, by the ranks of Sun & Xu 2014) and the normal interval, cut to
+    [0, 1].
 
     Rows are taken as independent: with several snapshots of the same entities the error is somewhat too
     small. With a single positive or negative row the error is NaN. Raises ValueError when `y` has one class.
@@ -53,10 +54,10 @@ def auc_interval(y: npt.ArrayLike, scores: npt.ArrayLike, level: float = 0.95) -
     above_negatives = (ranks[positive] - rankdata(given[positive])) / n
     below_positives = 1.0 - (ranks[~positive] - rankdata(given[~positive])) / m
     if min(m, n) < 2:
-        return AucEstimate(float(area), float("nan"), float("nan"), float("nan"))
+        return Estimate(float(area), float("nan"), float("nan"), float("nan"))
     error = float(np.sqrt(above_negatives.var(ddof=1) / m + below_positives.var(ddof=1) / n))
     reach = float(ndtri(0.5 + level / 2)) * error
-    return AucEstimate(float(area), error, max(0.0, float(area) - reach), min(1.0, float(area) + reach))
+    return Estimate(float(area), error, max(0.0, float(area) - reach), min(1.0, float(area) + reach))
 
 
 def log_loss(y: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from platform_assets.campaigns.declaration.families import families_of
-from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.campaigns.training.body_assets import body_key
 from platform_assets.data.features.registry import GROUPS
 
@@ -28,23 +28,16 @@ def score_job_name(entity: str) -> str:
     return f"score_{entity}"
 
 
-def campaign_jobs(name: str, spec: CampaignSpec) -> list["UnresolvedAssetJobDefinition"]:
+def campaign_job(name: str, spec: CampaignSpec) -> "UnresolvedAssetJobDefinition":
     """The job that trains one campaign, from its training set to its promoted model."""
-    steps = [
-        [name, "training_set"],
-        *([name, "models", member] for member in families_of(spec)),
-        [name, "ensemble"],
-        [name, "promoted_model"],
-    ]
-    selection = dg.AssetSelection.assets(*(dg.AssetKey(key) for key in steps))
-    return [
-        dg.define_asset_job(
-            train_job_name(name),
-            selection=selection,
-            description=f"Train and, if it holds, promote: {spec.description}",
-            tags={"campaign": name},
-        )
-    ]
+    models = (["models", member] for member in families_of(spec))
+    keys = (dg.AssetKey([name, *path]) for path in (["training_set"], *models, ["ensemble"], ["promoted_model"]))
+    return dg.define_asset_job(
+        train_job_name(name),
+        selection=dg.AssetSelection.assets(*keys),
+        description=f"Train and, if it holds, promote: {spec.description}",
+        tags={"campaign": name},
+    )
 
 
 def refresh_job() -> "UnresolvedAssetJobDefinition":
@@ -73,9 +66,8 @@ def pretraining_jobs() -> list["UnresolvedAssetJobDefinition"]:
 def scoring_jobs(campaigns: Mapping[str, CampaignSpec]) -> list["UnresolvedAssetJobDefinition"]:
     """For each entity the job from its features, where they are defined here, to the reports of its campaigns."""
     jobs = []
-    for entity in sorted({spec.entity for spec in campaigns.values()}):
-        names = [name for name, spec in sorted(campaigns.items()) if spec.entity == entity]
-        results = [dg.AssetKey([name, step]) for name in names for step in ("scores", "audience", "report")]
+    for entity, own in by_entity(campaigns).items():
+        results = [dg.AssetKey([name, step]) for name in own for step in ("scores", "audience", "report")]
         selection = dg.AssetSelection.key_prefixes(["features", entity]) | dg.AssetSelection.assets(*results)
         jobs.append(
             dg.define_asset_job(

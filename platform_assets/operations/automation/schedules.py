@@ -4,12 +4,12 @@ A scoring tick asks for the latest as-of date that the exports cover: on a day w
 day before, and what has not changed since is found rather than made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import Environment
@@ -55,14 +55,13 @@ def scoring_schedules(
     campaigns: Mapping[str, CampaignSpec], environment: Environment, catalog: Catalog
 ) -> list[dg.ScheduleDefinition]:
     """One daily schedule for each entity that has campaigns."""
-    specs: dict[str, list[CampaignSpec]] = {}
-    for spec in campaigns.values():
-        specs.setdefault(spec.entity, []).append(spec)
-    return [_scoring_schedule(entity, specs[entity], environment, catalog) for entity in sorted(specs)]
+    return [
+        _scoring_schedule(entity, own.values(), environment, catalog) for entity, own in by_entity(campaigns).items()
+    ]
 
 
 def _scoring_schedule(
-    entity: str, specs: list[CampaignSpec], environment: Environment, catalog: Catalog
+    entity: str, specs: Collection[CampaignSpec], environment: Environment, catalog: Catalog
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{score_job_name(entity)}_daily",
@@ -87,7 +86,7 @@ def _scoring_schedule(
     return scoring
 
 
-def _marts_read(entity: str, specs: list[CampaignSpec], warehouse: "Warehouse") -> list[str]:
+def _marts_read(entity: str, specs: Collection[CampaignSpec], warehouse: "Warehouse") -> list[str]:
     """Every mart that the scoring job of an entity reads, for its feature groups or for a campaign."""
     from platform_assets.campaigns.training_sets.training_set import marts_of
 

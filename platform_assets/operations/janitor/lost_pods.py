@@ -74,14 +74,6 @@ class Plans:
         }
 
 
-@dataclass(frozen=True)
-class Loss:
-    """One step pod lost: at most one an attempt of a step."""
-
-    step: Step
-    reason: str
-
-
 class LossWatch:
     """Counts each lost step pod once, for as long as the process lives."""
 
@@ -90,8 +82,11 @@ class LossWatch:
         self._cursors: dict[str, str] = {}
         self._reasons: dict[tuple[str, str], str] = {}
 
-    def losses(self, pods: list[Any], now: datetime) -> list[Loss]:
-        """Those said since the last call, of runs that are live or ended within the last ten minutes."""
+    def losses(self, pods: list[Any], now: datetime) -> list[tuple[Step, str]]:
+        """(whose it was, why it was lost) of each step pod lost, at most one an attempt of a step.
+
+        Those said since the last call, of runs that are live or ended within the last ten minutes.
+        """
         for pod in pods:
             labels = pod.metadata.labels
             reason = why_lost(pod)
@@ -107,7 +102,7 @@ class LossWatch:
         self._reasons = {key: reason for key, reason in self._reasons.items() if key[0] in watched}
         return losses
 
-    def _of_run(self, run: dg.DagsterRun) -> list[Loss]:
+    def _of_run(self, run: dg.DagsterRun) -> list[tuple[Step, str]]:
         page = self._instance.get_records_for_run(
             run.run_id,
             cursor=self._cursors.get(run.run_id),
@@ -122,7 +117,7 @@ class LossWatch:
                 continue
             step_key = entry.step_key or ""
             reason = self._reasons.pop((run.run_id, _label(step_key)), "deleted")
-            losses.append(Loss(self._plans.step(run, step_key), reason))
+            losses.append((self._plans.step(run, step_key), reason))
         return losses
 
 

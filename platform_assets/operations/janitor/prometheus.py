@@ -90,8 +90,8 @@ class Metrics:
     def _observe_cluster(self, swept: Swept, now: datetime) -> None:
         for deleted in swept.deleted:
             self._deleted.labels(deleted.kind, deleted.why).inc()
-        for loss in self._losses.losses(list(swept.pods), now):
-            self._lost.labels(loss.step.campaign, loss.step.spot, loss.reason).inc()
+        for step, reason in self._losses.losses(list(swept.pods), now):
+            self._lost.labels(step.campaign, step.spot, reason).inc()
         self._gpus.clear()
         elapsed = max(0.0, (now - self._previous).total_seconds())
         self._previous = now

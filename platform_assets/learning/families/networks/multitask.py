@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from platform_assets.learning.families.estimator import Floats
 from platform_assets.learning.families.fitting import Fitting
-from platform_assets.learning.families.networks.network import NetworkClassifier
-from platform_assets.learning.families.networks.training import Course, Rows, Trained
+from platform_assets.learning.families.networks.network import Labels, Mask, NetworkClassifier
+from platform_assets.learning.families.networks.training import Course, Rows
 from platform_assets.learning.families.parameters.multitask import Parameters
 
 
@@ -35,15 +35,9 @@ class MultitaskClassifier(NetworkClassifier, Parameters):
         related = min(len(rows.labels) - own, round(self.related_rows * own))
         return replace(course, related_rows=related, **self._pace(own + related))
 
-    def _train_with(
-        self,
-        X: Floats,
-        y: npt.NDArray[np.int8],
-        groups: npt.ArrayLike | None,
-        held_out: npt.NDArray[np.bool_] | None,
-        fitting: Fitting,
-        cpu_from: float,
-    ) -> Trained:
+    def _all_tasks(
+        self, X: Floats, y: Labels, groups: npt.ArrayLike | None, held_out: Mask | None, fitting: Fitting
+    ) -> tuple[Floats, Labels, npt.NDArray[np.int64], Mask | None]:
         related = fitting.tasks
         for task in related:
             if task.X.shape[1] != X.shape[1]:
@@ -60,11 +54,9 @@ class MultitaskClassifier(NetworkClassifier, Parameters):
             entities = np.asarray(groups)[held_out]
             related = tuple(task.without(entities) for task in related)
             held_out = np.concatenate([held_out, *(np.zeros(len(task.y), dtype=bool) for task in related)])
-        return self.learn(
+        return (
             np.vstack([X, *(task.X for task in related)]),
             np.concatenate([y, *(task.y for task in related)]),
             np.repeat(np.arange(len(related) + 1), [len(y), *(len(task.y) for task in related)]),
             held_out,
-            fitting,
-            cpu_from,
         )

@@ -31,6 +31,8 @@ from platform_assets.learning.families.parameters.network import Parameters
 from platform_assets.learning.families.preprocessing import TablePreprocessor
 from platform_assets.learning.folds import inner_validation
 
+Labels = npt.NDArray[np.int8]
+Mask = npt.NDArray[np.bool_]
 WEIGHTS_FILE = "weights.safetensors"
 PREDICT_ROWS = 1024
 # An epoch has about so many steps where the table is small.
@@ -65,7 +67,8 @@ class NetworkClassifier(TableClassifier, Parameters):
         held_out = None
         if fitting.rounds is None:
             held_out = inner_validation(y, groups, self.validation_fraction, self.random_state)
-        trained = self._train_with(X, y, groups, held_out, fitting, cpu_from)
+        X, y, tasks, held_out = self._all_tasks(X, y, groups, held_out, fitting)
+        trained = self.learn(X, y, tasks, held_out, fitting, cpu_from)
         # The first task is the estimator's own; the other heads were company.
         self.weights_ = {
             name: np.ascontiguousarray(part[..., :1]) if name in HEADS else part
@@ -74,24 +77,18 @@ class NetworkClassifier(TableClassifier, Parameters):
         self.best_iteration_, self.history_ = trained.best_iteration, trained.history
         self.ended_by_ = trained.ended_by
 
-    def _train_with(
-        self,
-        X: Floats,
-        y: npt.NDArray[np.int8],
-        groups: npt.ArrayLike | None,
-        held_out: npt.NDArray[np.bool_] | None,
-        fitting: Fitting,
-        cpu_from: float,
-    ) -> Trained:
-        """Train on the table alone; a family that learns from more adds it here."""
-        return self.learn(X, y, np.zeros(len(y), dtype=np.int64), held_out, fitting, cpu_from)
+    def _all_tasks(
+        self, X: Floats, y: Labels, groups: npt.ArrayLike | None, held_out: Mask | None, fitting: Fitting
+    ) -> tuple[Floats, Labels, npt.NDArray[np.int64], Mask | None]:
+        """The rows to `learn` from: the table alone; a family that learns from more adds it here."""
+        return X, y, np.zeros(len(y), dtype=np.int64), held_out
 
     def learn(
         self,
         X: Floats,
-        y: npt.NDArray[np.int8],
+        y: Labels,
         tasks: npt.NDArray[np.int64],
-        held_out: npt.NDArray[np.bool_] | None,
+        held_out: Mask | None,
         fitting: Fitting,
         cpu_from: float,
     ) -> Trained:
@@ -106,7 +103,7 @@ class NetworkClassifier(TableClassifier, Parameters):
         base_rates = [(float(labels.sum()) + 0.5) / (len(labels) + 1.0) for labels in of_tasks]
         self.preprocessor_, weights = self._start(X[seen], base_rates, fitting)
 
-        def rows_of(part: npt.NDArray[np.bool_]) -> Rows:
+        def rows_of(part: Mask) -> Rows:
             return Rows(self.preprocessor_.transform(X[part]).astype(np.float32), y[part], tasks[part])
 
         rows = rows_of(seen)

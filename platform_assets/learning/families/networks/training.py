@@ -257,10 +257,8 @@ class _Training:
 
     def _state(self) -> bytes:
         arrays = {"dropping": self.dropping.get_state(), "epoch_loss": self.epoch_loss}
-        for name in self.names:
-            arrays |= {f"weights/{name}": self.weights[name], f"average/{name}": self.average[name]}
-            arrays |= {f"kept/{name}": self.kept[name]}
-            arrays |= {f"first/{name}": self.optimizer.first[name], f"second/{name}": self.optimizer.second[name]}
+        for kind, parts in self._kinds().items():
+            arrays |= {f"{kind}/{name}": parts[name] for name in self.names}
         values = {
             "fingerprint": self.fingerprint,
             "epoch": self.epoch,
@@ -272,6 +270,11 @@ class _Training:
             "cpu_seconds": self._cpu_seconds(),
         }
         return checkpoint.pack({name: part.detach().cpu().numpy() for name, part in arrays.items()}, values)
+
+    def _kinds(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Everything that holds a tensor for each weight."""
+        of_optimizer = {"first": self.optimizer.first, "second": self.optimizer.second}
+        return {"weights": self.weights, "average": self.average, "kept": self.kept, **of_optimizer}
 
     def take_up(self) -> None:
         """Go on from the checkpoint of the same fit, if there is one."""
@@ -285,14 +288,10 @@ class _Training:
         tensors = {name: torch.tensor(part, device=self.device) for name, part in arrays.items()}
         self.dropping.set_state(tensors["dropping"].cpu())
         self.epoch_loss = tensors["epoch_loss"]
-        for name in self.names:
-            with torch.no_grad():
-                self.weights[name].copy_(tensors[f"weights/{name}"])
-            self.average[name], self.kept[name] = tensors[f"average/{name}"], tensors[f"kept/{name}"]
-            self.optimizer.first[name], self.optimizer.second[name] = (
-                tensors[f"first/{name}"],
-                tensors[f"second/{name}"],
-            )
+        with torch.no_grad():
+            for kind, parts in self._kinds().items():
+                for name in self.names:
+                    parts[name].copy_(tensors[f"{kind}/{name}"])
         self.optimizer.steps = values["steps"]
         self.epoch, self.next_row = values["epoch"], values["next_row"]
         self.best = float("inf") if values["best"] is None else values["best"]

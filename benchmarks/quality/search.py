@@ -1,7 +1,7 @@
 """From a table to a model in this process: what a campaign does step by step, function after function.
 
-Belongs here: fitting every member's folds one after the other. Does not belong here: which members there are (`portfolio`),
-what becomes of their folds (`combine`), caching and pods.
+Belongs here: fitting every member's folds one after the other. Does not belong here: which members there are
+(`learning.portfolio`), what becomes of their folds (`learning.combine`), caching and pods.
 """
 
 from __future__ import annotations
