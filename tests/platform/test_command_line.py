@@ -15,9 +15,10 @@ from click.testing import CliRunner, Result
 
 from platform_assets.cli import main
 from platform_assets.data.catalog.pointer import MartStore
-from platform_assets.environment import PACKAGE, REPOSITORY, Environment, local_environment
+from platform_assets.environment import PACKAGE, Environment, local_environment
 from samples.movies import UNTIL
 from tests.support.declared import GOOD, write_campaign
+from tests.support.processes import run_python
 from tests.support.running import Platform, variables_of
 from tests.support.small_exports import NINE_STARS, small_movies, write_empty_exports, write_movies
 
@@ -77,17 +78,8 @@ def test_check_is_strict_over_sources_too(campaigns: Environment) -> None:
 def test_check_exits_1_in_a_process_of_its_own(campaigns: Environment) -> None:
     write_campaign(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
     program = Path(sys.executable).with_name("platform-assets")
-    command = (
-        [str(program)] if program.exists() else [sys.executable, "-c", "from platform_assets.cli import main; main()"]
-    )
-    done = subprocess.run(
-        [*command, "check"],
-        env=os.environ | variables_of(campaigns),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = (program,) if program.exists() else ("-c", "from platform_assets.cli import main; main()")
+    done = run_python(*command, "check", variables=variables_of(campaigns))
     assert done.returncode == 1
     assert "broken/defs.yaml:9: channel: is not a field here" in done.stdout
     assert "Traceback" not in done.stderr
@@ -274,23 +266,8 @@ def test_dagster_s_command_exits_with_0_or_not_and_a_failed_audit_stops_what_is_
 
     def materialize(*arguments: str) -> subprocess.CompletedProcess[str]:
         quiet = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "yes"}
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "dagster",
-                "asset",
-                "materialize",
-                "-m",
-                "platform_assets.definitions",
-                *arguments,
-            ],
-            env=os.environ | variables_of(environment) | quiet,
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ("-m", "dagster", "asset", "materialize", "-m", "platform_assets.definitions", *arguments)
+        return run_python(*command, variables=variables_of(environment) | quiet)
 
     features = ("--select", 'key:"features/viewer/taste"', "--partition", f"{UNTIL:%Y-%m-%d}")
     marts = ("--select", "group:raw or group:staging or group:marts")

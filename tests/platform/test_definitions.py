@@ -2,8 +2,6 @@
 
 import difflib
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,9 @@ from dagster.components.testing import create_defs_folder_sandbox
 from platform_assets.campaigns.declaration.parsing import DeclarationError
 from platform_assets.components import Campaign, ExportSource
 from platform_assets.definitions import build_definitions
-from platform_assets.environment import PACKAGE, REPOSITORY, Environment, Scope, local_environment
+from platform_assets.environment import PACKAGE, Environment, Scope, local_environment
 from tests.support.declared import GOOD, write_campaign
+from tests.support.processes import run_python
 from tests.support.running import Platform, failures_of
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.txt"
@@ -135,14 +134,7 @@ def test_loading_definitions_imports_nothing_that_only_steps_need(
         "PLATFORM_DATA": str(environment.data),
         "PLATFORM_DBT_PROJECT": str(environment.dbt_project),
     } | ({"PLATFORM_CAMPAIGNS_DIR": str(automatic)} if models == "auto" else {})
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | variables | where,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python("-c", code, variables=variables | where)
     assert done.returncode == 0, done.stderr
     print(f"import and load in a fresh process: {done.stderr.strip().splitlines()[-1]}")
     assert not HEAVY & set(done.stdout.split())

@@ -31,9 +31,8 @@ MakeSource = Callable[[ExportSourceSpec], Source]
 
 def refused(source: Source, lake: Path) -> str:
     """The sentence with which the exports of a lake are refused, having published nothing and left nothing aside."""
-    source.upload(lake)
     with pytest.raises(ExportError) as caught:
-        source.load()
+        source.load(lake)
     assert source.recorded() == []
     assert all(source.rows(table.name) == [] for table in source.spec.tables)
     assert source.scratch() == []

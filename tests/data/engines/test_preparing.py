@@ -12,6 +12,7 @@ from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.preparing import DATASETS, prepare
 from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Cloud, environment_from_variables
+from tests.data.engines.in_bigquery import connected
 from tests.support.answering import Reply, Request, answering, json_reply
 
 DENIED = "Access Denied: Project kept: User does not have bigquery.datasets.create permission in project kept."
@@ -19,9 +20,7 @@ DENIED = "Access Denied: Project kept: User does not have bigquery.datasets.crea
 
 @pytest.fixture
 def bigquery(variables: dict[str, str]) -> BigQuery:
-    environment = environment_from_variables(variables)
-    assert environment.cloud is not None
-    return BigQuery(environment.cloud)
+    return connected(environment_from_variables(variables))
 
 
 @pytest.fixture
