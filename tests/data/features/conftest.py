@@ -99,6 +99,12 @@ def rating(
     return _row("ratings", f"r{number}", person, number % 7, START + timedelta(days=day), stars, words, released)
 
 
+def each_as_of(key: str, rows: Sequence[tuple[int | None, datetime | None]]) -> pa.Table:
+    """A table of who, by `key`, and as of when."""
+    schema = pa.schema([(key, pa.int64()), ("as_of", INSTANT)])
+    return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+
+
 def viewer_version(person: int, age: int, since: int, until: int | None) -> dict:
     """Of `age` from the day `since` to the day `until`, or for ever."""
     end = None if until is None else START + timedelta(days=until)

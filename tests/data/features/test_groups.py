@@ -25,6 +25,7 @@ from tests.data.features.conftest import (
     RATINGS,
     START,
     Platform,
+    each_as_of,
     order,
     publish,
     rating,
@@ -42,10 +43,7 @@ def population(group: FeatureGroup, as_of: datetime = AS_OF) -> Spine:
 
 def own_dates(group: FeatureGroup, rows: Sequence[tuple[int, datetime]]) -> Spine:
     entity = CATALOG.entities[group.entity]
-    people, instants = zip(*rows, strict=True)
-    return Spine.of_rows(
-        entity, pa.table({entity.key: pa.array(people, pa.int64()), "as_of": pa.array(instants, INSTANT)})
-    )
+    return Spine.of_rows(entity, each_as_of(entity.key, rows))
 
 
 def holds(group: FeatureGroup, spine: Spine, warehouse: DuckDBWarehouse) -> pa.Table:
