@@ -8,17 +8,16 @@ import duckdb
 import pytest
 
 from platform_assets.data.catalog.pointer import MartStore
-from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.preparing import prepare
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.environment import Environment, environment_from_variables
 from samples.datasets import user_cache
 from samples.exports import write_sample_exports
+from tests.data.engines.in_bigquery import connected
 from tests.data.engines.source_in_bigquery import Source
 from tests.data.small_catalog import FIRST, Order
 from tests.emulators import namespaces
-from tests.emulators.fixtures import EMULATOR_VARIABLES
 from tests.emulators.servers import Emulators
 
 
@@ -83,11 +82,7 @@ def sample_data(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
 @pytest.fixture(scope="module")
 def variables(pytestconfig: pytest.Config, emulators: Emulators | None) -> Iterator[dict[str, str]]:
     """Environment variables of a project that a module's tests share, set while they run."""
-    with namespaces.opened(pytestconfig, emulators) as found, pytest.MonkeyPatch.context() as patched:
-        for name in EMULATOR_VARIABLES:
-            patched.delenv(name, raising=False)
-        for name, value in found.items():
-            patched.setenv(name, value)
+    with namespaces.entered(pytestconfig, emulators) as found:
         yield found
 
 
@@ -95,8 +90,7 @@ def variables(pytestconfig: pytest.Config, emulators: Emulators | None) -> Itera
 def prepared(variables: dict[str, str]) -> Environment:
     """That project as an environment, with its datasets and bucket."""
     environment = environment_from_variables(variables)
-    assert environment.cloud is not None
-    assert all(made.good for made in prepare(BigQuery(environment.cloud)))
+    assert all(made.good for made in prepare(connected(environment)))
     return environment
 
 

@@ -1,5 +1,6 @@
 """A catalog of two marts, and rows of one of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from platform_assets.data.catalog.catalog import Catalog, Entity, Mart
@@ -21,18 +22,14 @@ ORDERS = Mart(
     description="",
     sources=(("shop", "orders"),),
 )
-CUSTOMERS = Mart(
+CUSTOMERS = replace(
+    ORDERS,
     name="customers",
     kind="entity",
-    entity="customer",
     key="customer_id",
-    entity_key="customer_id",
     event_time=None,
     history="immutable",
-    arrival_lag=timedelta(0),
     columns={"customer_id": "bigint"},
-    descriptions={},
-    description="",
     sources=(("shop", "customers"),),
 )
 CATALOG = Catalog(

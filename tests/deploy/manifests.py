@@ -41,8 +41,13 @@ class PodTemplate:
         ]
 
 
-def kustomize(folder: Path) -> list[Manifest]:
-    """The objects that a folder's kustomization renders. Raises AssertionError with what kubectl says against it."""
+def kustomize(folder: Path, **kustomization: Any) -> list[Manifest]:
+    """The objects that a folder's kustomization renders, which is written first if it is given.
+
+    Raises AssertionError with what kubectl says against it.
+    """
+    if kustomization:
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     rendered = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True)
     assert rendered.returncode == 0, f"{folder}: {rendered.stderr}"
     return [item for item in yaml.safe_load_all(rendered.stdout) if item]

@@ -1,13 +1,11 @@
 """The instance of deploy/gcp/dagster.yaml keeps compute logs in the bucket."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from platform_assets.environment import REPOSITORY
 from tests.emulators.clients import Variables, storage_client
+from tests.support.processes import run_python
 
 ASSET = """
 import sys
@@ -42,9 +40,7 @@ def run(command: list[str], home: Path, variables: Variables, temporary: str) ->
         # Where the instance stages logs: of its own for each command.
         "TMPDIR": str(home / temporary),
     }
-    result = subprocess.run(
-        [sys.executable, *command], env=os.environ | variables | here, cwd=home, capture_output=True, text=True
-    )
+    result = run_python(*command, folder=home, variables=variables | here)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
-import yaml
 
 from platform_assets.environment import EnvironmentVariableError, environment_from_variables
 from platform_assets.operations.pinned import write_component
@@ -156,26 +155,15 @@ def test_the_environment_of_an_overlay_is_one_that_the_platform_takes(name: str)
 
 
 def test_a_kustomization_over_the_test_overlay_adds_addresses_and_the_password(tmp_path: Path) -> None:
-    (tmp_path / "kustomization.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "resources": [os.path.relpath(KUBERNETES / "overlays" / "test", tmp_path.resolve())],
-                "namespace": NAMESPACE,
-                "configMapGenerator": [
-                    {
-                        "name": "platform-environment",
-                        "behavior": "merge",
-                        "literals": ["DAGSTER_POSTGRES_HOST=127.0.0.1"],
-                    }
-                ],
-                "secretGenerator": [
-                    {"name": "postgres-credentials", "literals": ["username=dagster", "password=secret"]}
-                ],
-                "generatorOptions": {"disableNameSuffixHash": True},
-            }
-        )
+    address = {"name": "platform-environment", "behavior": "merge", "literals": ["DAGSTER_POSTGRES_HOST=127.0.0.1"]}
+    objects = kustomize(
+        tmp_path,
+        resources=[os.path.relpath(KUBERNETES / "overlays" / "test", tmp_path.resolve())],
+        namespace=NAMESPACE,
+        configMapGenerator=[address],
+        secretGenerator=[{"name": "postgres-credentials", "literals": ["username=dagster", "password=secret"]}],
+        generatorOptions={"disableNameSuffixHash": True},
     )
-    objects = kustomize(tmp_path)
     before = of_kind(overlay("test"), "ConfigMap")["platform-environment"]["data"]
     merged = of_kind(objects, "ConfigMap")["platform-environment"]["data"]
     assert merged == before | {"DAGSTER_POSTGRES_HOST": "127.0.0.1"}
@@ -193,10 +181,7 @@ def test_the_test_overlay_holds_nothing_that_its_old_control_plane_refuses() -> 
 def test_a_pinned_campaign_is_a_code_location_of_its_own_from_its_commits_image(tmp_path: Path) -> None:
     write_component(tmp_path / "pinned", {"winback": "1" * 40}, "registry/audience-platform")
     relative = os.path.relpath(KUBERNETES / "overlays" / "kind", tmp_path.resolve())
-    (tmp_path / "kustomization.yaml").write_text(
-        yaml.safe_dump({"namespace": NAMESPACE, "resources": [relative], "components": ["pinned"]})
-    )
-    objects = kustomize(tmp_path)
+    objects = kustomize(tmp_path, namespace=NAMESPACE, resources=[relative], components=["pinned"])
     [pod] = [pod for pod in pod_templates(objects) if pod.owner == "Deployment/pinned-winback"]
     variables = {entry["name"]: entry.get("value") for entry in pod.containers[0]["env"]}
     assert variables["DAGSTER_CURRENT_IMAGE"] == pod.containers[0]["image"] == "registry/audience-platform:" + "1" * 40

@@ -5,10 +5,8 @@ promtool judges the alerts; no server is started. gcc builds the stand-in of the
 
 import csv
 import json
-import os
 import re
 import subprocess
-import sys
 import urllib.request
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from platform_assets.operations.janitor.prometheus import Metrics
 from tests.deploy.manifests import KUBERNETES, Manifest, kustomize
 from tests.foundation.execution.nvml_stand_in import built_in
+from tests.support.processes import run_python
 
 pytestmark = pytest.mark.programs("kubectl", "promtool", "gcc")
 
@@ -82,21 +81,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         server.server_close()
         thread.join()
     code = """
-import socket, time, urllib.request
+import time, urllib.request
 from platform_assets.foundation.execution.gpu import gpu_use
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    port = free.getsockname()[1]
+from tests.support.processes import free_port
+port = free_port()
 with gpu_use("spring", "fold_0", port, bind="127.0.0.1") as use:
     while not use.samples and not use.problem:
         time.sleep(0.01)
     print(urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode())
 """
     driver = built_in(tmp_path_factory.mktemp("driver"))
-    variables = os.environ | {"LD_LIBRARY_PATH": str(driver)}
-    page = subprocess.run(
-        [sys.executable, "-c", code], env=variables, check=True, capture_output=True, text=True
-    ).stdout
+    page = run_python("-c", code, variables={"LD_LIBRARY_PATH": str(driver)}).stdout
     fields = named("ConfigMap", next(n for n in _names("ConfigMap") if n.startswith("dcgm-metrics")))["data"]
     rows = csv.reader(line for line in fields["dcgm-metrics.csv"].splitlines() if not line.startswith("#"))
     dcgm = {row[0] for row in rows}

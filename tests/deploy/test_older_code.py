@@ -1,10 +1,7 @@
 """Older code runs under the manifests of today: pinned campaigns' pods do, and so does a deployment that was rolled back."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import yaml
 
 from platform_assets.environment import PACKAGE, REPOSITORY
 from tests.support.older_code import older_tree
+from tests.support.processes import run_python
 
 DEPLOY = REPOSITORY / "deploy"
 # In a process of its own: gets what it is told as Dagster does, and tells where each of our modules came from.
@@ -60,10 +58,7 @@ def test_what_manifests_and_declarations_name_can_be_imported(
     version: str, names: list[tuple[str, str | None]], tmp_path: Path
 ) -> None:
     tree = REPOSITORY if version == "this" else older_tree(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTS],
-        input=json.dumps(names), cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}, capture_output=True, text=True,
-    )  # fmt: skip
+    done = run_python("-c", IMPORTS, folder=tree, text=json.dumps(names), variables={"PYTHONPATH": str(tree)})
     assert done.returncode == 0, done.stderr
     files = [Path(file) for file in json.loads(done.stdout) if file]
     assert files

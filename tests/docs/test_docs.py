@@ -7,8 +7,6 @@ that is: the demo, the commands and the doctor have tests of their own.
 import importlib.util
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +18,7 @@ import pytest
 import yaml
 
 from platform_assets.environment import EMULATOR_VARIABLES, REPOSITORY, VARIABLES
+from tests.support.processes import run_python
 
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(
@@ -284,14 +283,8 @@ elsewhere = {"not_told": 1}
 
 @pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
-    done = subprocess.run(
-        [*command, "--doctree-dir", str(tmp_path / "trees"), str(DOCS), str(tmp_path / "html")],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    strictly = ("--fail-on-warning", "--keep-going", "--quiet", "--fresh-env", "--doctree-dir", tmp_path / "trees")
+    done = run_python("-m", "sphinx", *strictly, DOCS, tmp_path / "html")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "html" / "tutorial" / "index.html").is_file()
 

@@ -45,6 +45,17 @@ def rows(client: "bigquery.Client", sql: str) -> list[tuple]:
     return [tuple(row.values()) for row in client.query_and_wait(sql)]
 
 
+def load_items(client: "bigquery.Client", uris: str | list[str], job_id: str | None = None) -> "bigquery.LoadJob":
+    """The job that loaded gzipped lines of DynamoDB JSON into dev_raw.items."""
+    from google.cloud import bigquery
+
+    schema = [bigquery.SchemaField("Item", "JSON")]
+    config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON", schema=schema)
+    job = client.load_table_from_uri(uris, f"{client.project}.dev_raw.items", job_id=job_id, job_config=config)
+    job.result()
+    return job
+
+
 def upload(variables: Variables, name: str, content: bytes) -> str:
     """Writes one object into the namespace's bucket; returns its gs:// URL."""
     bucket = variables["PLATFORM_BUCKET"]

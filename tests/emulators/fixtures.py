@@ -16,8 +16,6 @@ from tests.emulators.servers import Emulators, EmulatorsMissing, serving
 if TYPE_CHECKING:
     from platform_assets.environment import Environment
 
-EMULATOR_VARIABLES = ("BIGQUERY_EMULATOR_HOST", "PLATFORM_BIGQUERY_STORAGE_HOST", "STORAGE_EMULATOR_HOST")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bigquery", "BigQuery and GCS")
@@ -59,15 +57,9 @@ def emulators(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def cloud_variables(
-    pytestconfig: pytest.Config, emulators: Emulators | None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dict[str, str]]:
+def cloud_variables(pytestconfig: pytest.Config, emulators: Emulators | None) -> Iterator[dict[str, str]]:
     """Environment variables of a project and bucket of this test's own; set in this process while the test runs."""
-    with namespaces.opened(pytestconfig, emulators) as variables:
-        for name in EMULATOR_VARIABLES:
-            monkeypatch.delenv(name, raising=False)
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with namespaces.entered(pytestconfig, emulators) as variables:
         yield variables
 
 

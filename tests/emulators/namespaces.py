@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STAGE = "dev"
 DATASETS = tuple(f"{STAGE}_{purpose}" for purpose in ("raw", "staging", "build", "marts", "scratch", "audiences"))
 LOCK = "platform_tests"
+EMULATOR_VARIABLES = ("BIGQUERY_EMULATOR_HOST", "PLATFORM_BIGQUERY_STORAGE_HOST", "STORAGE_EMULATOR_HOST")
 
 
 class NotOurs(Exception):
@@ -30,6 +31,17 @@ class NotOurs(Exception):
 def opened(config: pytest.Config, emulators: Emulators | None) -> contextlib.AbstractContextManager[dict[str, str]]:
     """The environment variables of a namespace of the caller's own, on the emulators or in `--google-project`."""
     return emulated(emulators) if emulators else real(config.getoption("--google-project"))
+
+
+@contextlib.contextmanager
+def entered(config: pytest.Config, emulators: Emulators | None) -> Iterator[dict[str, str]]:
+    """The same, and this process works in that namespace until the context closes."""
+    with opened(config, emulators) as variables, pytest.MonkeyPatch.context() as patch:
+        for name in EMULATOR_VARIABLES:
+            patch.delenv(name, raising=False)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield variables
 
 
 @contextlib.contextmanager

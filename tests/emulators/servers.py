@@ -7,7 +7,6 @@ Test fixtures are in fixtures.py, the BigQuery server itself in serve_bigquery.p
 import contextlib
 import os
 import platform
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.processes import free_port
 
 HERE = Path(__file__).resolve().parent
 INSTALLED = HERE.parents[1] / ".emulators"
@@ -62,7 +63,7 @@ def serving(folder: Path, unmended: tuple[str, ...] = ()) -> Iterator[Emulators]
     # The filesystem backend takes every folder in its root for a bucket.
     (folder / "buckets").mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
-        port = _free_port()
+        port = free_port()
         storage = f"http://127.0.0.1:{port}"
         storage_options = {
             "scheme": "http",
@@ -101,11 +102,6 @@ def _storage_server() -> str:
     if not found:
         raise EmulatorsMissing(f"fake-gcs-server comes without a binary called {name}: this machine is not served.")
     return str(found[0])
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.emulators.clients import Variables, bigquery_client, read_client, rows, upload
+from tests.emulators.clients import Variables, bigquery_client, load_items, read_client, rows, upload
 
 POLICY_TAG = "projects/p/locations/us/taxonomies/1/policyTags/2"
 
@@ -46,21 +46,11 @@ def test_a_transaction_replaces_a_partition_and_a_record_of_it_together(variable
 
 def test_a_job_id_is_taken_once_even_by_a_job_that_failed(variables: Variables) -> None:
     from google.api_core.exceptions import BadRequest, Conflict, NotFound
-    from google.cloud import bigquery
 
     client, once = bigquery_client(variables), uuid.uuid4().hex
 
     def load(uri: str, job_id: str) -> int:
-        job = client.load_table_from_uri(
-            uri,
-            f"{client.project}.dev_raw.items",
-            job_id=f"{job_id}-{once}",
-            job_config=bigquery.LoadJobConfig(
-                source_format="NEWLINE_DELIMITED_JSON", schema=[bigquery.SchemaField("Item", "JSON")]
-            ),
-        )
-        job.result()
-        return job.output_rows
+        return load_items(client, uri, f"{job_id}-{once}").output_rows
 
     there = upload(variables, "items.json.gz", gzip.compress(b'{"Item": {"id": {"N": "1"}}}\n'))
     assert load(there, "loads") == 1
@@ -74,17 +64,9 @@ def test_a_job_id_is_taken_once_even_by_a_job_that_failed(variables: Variables) 
 
 
 def test_a_json_column_loaded_from_gzip_keeps_every_digit(variables: Variables) -> None:
-    from google.cloud import bigquery
-
     client = bigquery_client(variables)
     item = b'{"Item": {"price": {"N": "12345678901234567890.123456789"}}}\n'
-    client.load_table_from_uri(
-        [upload(variables, f"{name}.json.gz", gzip.compress(item)) for name in ("one", "two")],
-        f"{client.project}.dev_raw.items",
-        job_config=bigquery.LoadJobConfig(
-            source_format="NEWLINE_DELIMITED_JSON", schema=[bigquery.SchemaField("Item", "JSON")]
-        ),
-    ).result()
+    load_items(client, [upload(variables, f"{name}.json.gz", gzip.compress(item)) for name in ("one", "two")])
     assert (
         rows(client, "select cast(json_value(Item.price.N) as numeric) from dev_raw.items")
         == [(Decimal("12345678901234567890.123456789"),)] * 2

@@ -7,8 +7,6 @@ the tests of that module (`execution/test_resuming`, `tests/operations`, `tests/
 import ast
 import inspect
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -24,9 +22,10 @@ from dagster._core.storage.event_log.schema import PendingStepsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster_k8s import K8sRunLauncher
 
-from platform_assets.environment import PACKAGE, REPOSITORY
+from platform_assets.environment import PACKAGE
 from platform_assets.foundation.dagster_internals import core, on_kubernetes
 from platform_assets.foundation.execution import api_server, coordinator, launcher, pod_launcher, pods, run_tags
+from tests.support.processes import run_python
 
 INTERNALS = PACKAGE / "foundation" / "dagster_internals"
 # Methods of ours that Dagster calls in place of its own: it must go on calling them by these names.
@@ -84,7 +83,8 @@ def test_private_names_of_dagster_stand_in_one_module() -> None:
 @pytest.mark.parametrize("module", ["execution.launcher", "foundation.dagster_internals.storage"])
 def test_what_pods_without_rights_import_does_not_load_kubernetes(module: str) -> None:
     code = f"import sys, platform_assets.{module}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
     assert not {"kubernetes", "dagster_k8s"} & set(done.stdout.split())
 
 

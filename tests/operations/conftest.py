@@ -7,7 +7,6 @@ janitor writes to tables that Dagster has no call for, so both must hold.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import instance_for_test
 
+from tests.support.processes import free_port
 from tests.tiers import do_without
 
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -37,10 +37,7 @@ def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """A PostgreSQL server of the tests' own."""
     if not POSTGRES:
         do_without(pytestconfig, "PostgreSQL")
-    folder, bin_folder = Path(tempfile.mkdtemp(prefix="postgres-")), POSTGRES[-1]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    folder, bin_folder, port = Path(tempfile.mkdtemp(prefix="postgres-")), POSTGRES[-1], free_port()
     # PostgreSQL does not run as root.
     owner: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
     if owner:

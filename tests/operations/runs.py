@@ -1,5 +1,7 @@
 """Runs of one small job in every state, written into an instance by Dagster's own calls."""
 
+from typing import Any
+
 import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType, StepFailureData, StepRetryData, StepSuccessData
 from dagster._core.execution.api import create_execution_plan
@@ -63,39 +65,32 @@ def finish(instance: dg.DagsterInstance, run: dg.DagsterRun, status: dg.DagsterR
         instance.report_run_canceled(run)
 
 
-def tell(instance: dg.DagsterInstance, run: dg.DagsterRun, event: DagsterEventType) -> None:
-    """Writes an event of the run."""
-    instance.report_dagster_event(DagsterEvent(event.value, run.job_name), run.run_id)
+def tell(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, event: DagsterEventType, step: str | None = None, data: Any = None
+) -> None:
+    """Writes an event of the run, or of a step of it, with what Dagster says of it."""
+    written = DagsterEvent(event.value, run.job_name, step_key=step, event_specific_data=data)
+    instance.report_dagster_event(written, run.run_id)
 
 
 def start_step(instance: dg.DagsterInstance, run: dg.DagsterRun, step_key: str) -> None:
     """Writes that a step began."""
-    event = DagsterEvent(DagsterEventType.STEP_START.value, run.job_name, step_key=step_key)
-    instance.report_dagster_event(event, run.run_id)
+    tell(instance, run, DagsterEventType.STEP_START, step_key)
 
 
 def end_step(instance: dg.DagsterInstance, run: dg.DagsterRun, step_key: str) -> None:
     """Writes that a step succeeded."""
-    event = DagsterEvent(
-        DagsterEventType.STEP_SUCCESS.value,
-        run.job_name,
-        step_key=step_key,
-        event_specific_data=StepSuccessData(duration_ms=1.0),
-    )
-    instance.report_dagster_event(event, run.run_id)
+    tell(instance, run, DagsterEventType.STEP_SUCCESS, step_key, StepSuccessData(duration_ms=1.0))
 
 
 def lose_step(instance: dg.DagsterInstance, run: dg.DagsterRun, step_key: str, again: bool = True) -> None:
     """Writes what a step-delegating executor does when a step's pod is no more, and whether it repeats the step."""
     said = f"Step {step_key} failed health check: Discovered failed Kubernetes job dagster-step-1 for step {step_key}."
     error = SerializableErrorInfo(said, [], None)
-    event = DagsterEvent(
-        (DagsterEventType.STEP_UP_FOR_RETRY if again else DagsterEventType.STEP_FAILURE).value,
-        run.job_name,
-        step_key=step_key,
-        event_specific_data=StepRetryData(error) if again else StepFailureData(error, user_failure_data=None),
-    )
-    instance.report_dagster_event(event, run.run_id)
+    if again:
+        tell(instance, run, DagsterEventType.STEP_UP_FOR_RETRY, step_key, StepRetryData(error))
+    else:
+        tell(instance, run, DagsterEventType.STEP_FAILURE, step_key, StepFailureData(error, user_failure_data=None))
 
 
 def claim(instance: dg.DagsterInstance, run_id: str, step_key: str, priority: int = 0) -> bool:

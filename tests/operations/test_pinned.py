@@ -1,6 +1,5 @@
 """Code locations of pinned campaigns: what is written for Kustomize."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from click.testing import CliRunner
 
 from platform_assets.cli import main
 from platform_assets.operations.pinned import location_name, write_component
+from tests.deploy.manifests import kustomize
 
 IMAGE = "registry.example/p/audience-platform"
 COMMIT = "ab" * 20
@@ -16,17 +16,13 @@ COMMIT = "ab" * 20
 
 def rendered(folder: Path) -> list[dict]:
     """The component applied to a kustomization that has the base's config map."""
-    (folder / "kustomization.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "components": ["pinned"],
-                "configMapGenerator": [{"name": "dagster-instance", "literals": ["dagster.yaml=", "workspace.yaml="]}],
-                "generatorOptions": {"disableNameSuffixHash": True},
-            }
-        )
+    instance = {"name": "dagster-instance", "literals": ["dagster.yaml=", "workspace.yaml="]}
+    return kustomize(
+        folder,
+        components=["pinned"],
+        configMapGenerator=[instance],
+        generatorOptions={"disableNameSuffixHash": True},
     )
-    told = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True)
-    return list(yaml.safe_load_all(told.stdout))
 
 
 @pytest.mark.programs("kubectl")

@@ -1,5 +1,6 @@
 """What sets a run off, and what it then selects."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from platform_assets.components.loading import read_sources
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.definitions import build_definitions
-from platform_assets.environment import Environment, local_environment
+from platform_assets.environment import Environment
 from platform_assets.operations.automation.sensors import new_exports_sensor
 from tests.data.engines.writing import publish_from
 from tests.data.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
-from tests.support.declared import GOOD, write_campaign
+from tests.support.declared import GOOD, with_campaigns, write_declaration
 
 WATERMARK = datetime(1998, 7, 1, 3, tzinfo=UTC)
 COLUMNS = {
@@ -101,9 +102,8 @@ def test_exports_that_are_tidied_away_start_nothing(environment: Environment) ->
 def test_one_look_at_two_sources_with_news_starts_one_run(environment: Environment) -> None:
     sources = environment.data / "sources"
     for name, text in SOURCES.items():
-        (sources / name).mkdir(parents=True)
-        (sources / name / "defs.yaml").write_text(text, encoding="utf-8")
-    given = local_environment(environment.data, sources=sources)
+        write_declaration(sources, name, text)
+    given = replace(environment, sources=sources)
     write_shop(given.exports)
     write_films(given.exports)
     (request,) = Looks(given).look()
@@ -166,10 +166,8 @@ def test_scoring_asks_for_the_latest_date_that_the_exports_cover_never_for_today
 
 
 def test_scoring_waits_for_the_slowest_source_that_its_campaigns_read(environment: Environment) -> None:
-    folder = environment.data / "campaigns"
     text = GOOD.replace("entity: customer", "entity: viewer").replace("event: orders", "event: ratings")
-    write_campaign(folder, "writers", text + "  population: occupation = 'writer'\n")
-    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    given = with_campaigns(environment, {"writers": text + "  population: occupation = 'writer'\n"})
     publish_empty_marts(given, {"viewers": WATERMARK.replace(day=1, month=6), "ratings": WATERMARK})
     (request,) = tick(given, "score_viewer_daily").run_requests
     assert request.partition_key == "1998-06-01"
@@ -187,18 +185,15 @@ def test_scoring_says_why_it_does_not_run(environment: Environment, refused: boo
 
 
 def test_a_training_schedule_runs_by_the_campaign_s_clock(environment: Environment) -> None:
-    folder = environment.data / "campaigns"
-    for name, text in {
+    schedules = {
         "daily": "daily",
         "weekly": "weekly",
         "monthly": "monthly",
         "abroad": "{every: week, timezone: Asia/Tokyo}",
-    }.items():
-        write_campaign(folder, name, GOOD.replace("schedule: weekly", f"schedule: {text}"))
-    write_campaign(folder, "by_hand", GOOD.replace("  schedule: weekly\n", ""))
-    given = local_environment(
-        environment.data, dbt_project=environment.dbt_project, campaigns=folder, timezone="Europe/Berlin"
-    )
+    }
+    texts = {name: GOOD.replace("schedule: weekly", f"schedule: {text}") for name, text in schedules.items()}
+    texts["by_hand"] = GOOD.replace("  schedule: weekly\n", "")
+    given = with_campaigns(replace(environment, timezone="Europe/Berlin"), texts)
     repository = build_definitions(given).get_repository_def()
     found = {
         schedule.job_name: (schedule.cron_schedule, schedule.execution_timezone)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import dagster as dg
 import pytest
 
 from platform_assets.environment import REPOSITORY
+from tests.support.processes import free_port
 from tests.support.running import Platform, failures_of, variables_of
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ def web_ui(own_platform: Platform, tmp_path: Path) -> Iterator[str]:
         shown = Platform.of(own_platform.environment, instance)
         made = shown.materialize("features/customer/order_value", partition_key="1998-07-01")
         assert made.success, failures_of(made)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with (tmp_path / "server.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port)],

@@ -2,11 +2,11 @@
 
 import pytest
 
-from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.preparing import DATASETS, prepare
 from platform_assets.environment import Environment
 from platform_assets.foundation.storage import files_at
 from platform_assets.operations.diagnosis import diagnose
+from tests.data.engines.in_bigquery import connected
 
 
 def test_the_doctor_says_which_datasets_are_missing_until_they_are_prepared(cloud_environment: Environment) -> None:
@@ -16,7 +16,7 @@ def test_the_doctor_says_which_datasets_are_missing_until_they_are_prepared(clou
     assert expected <= set(missing)
     assert {missing[what] for what in expected} == {"run `platform-assets prepare`, which says what it may not do"}
 
-    assert all(made.good for made in prepare(BigQuery(cloud_environment.cloud)))
+    assert all(made.good for made in prepare(connected(cloud_environment)))
     found = {finding.what: finding for finding in diagnose(cloud_environment)}
     assert all(found[what].good for what in expected)
     assert found["bucket " + cloud_environment.cloud.bucket].good
@@ -24,8 +24,7 @@ def test_the_doctor_says_which_datasets_are_missing_until_they_are_prepared(clou
 
 
 def test_an_empty_lake_is_told_with_where_to_put_an_export(cloud_environment: Environment) -> None:
-    assert cloud_environment.cloud is not None
-    list(prepare(BigQuery(cloud_environment.cloud)))
+    list(prepare(connected(cloud_environment)))
     found = {finding.what: finding for finding in diagnose(cloud_environment)}
     assert f"{files_at(cloud_environment.exports).location()}/shop" in found["exports of shop"].remedy
 
@@ -36,6 +35,6 @@ def test_without_the_bucket_the_doctor_names_it(cloud_environment: Environment) 
 
     assert cloud_environment.cloud is not None
     elsewhere = replace(cloud_environment, cloud=replace(cloud_environment.cloud, bucket="nobody-made-this"))
-    list(prepare(BigQuery(cloud_environment.cloud)))
+    list(prepare(connected(cloud_environment)))
     found = {finding.what: finding for finding in diagnose(elsewhere)}
     assert not found["bucket nobody-made-this"].good

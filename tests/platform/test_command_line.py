@@ -15,9 +15,10 @@ from click.testing import CliRunner, Result
 
 from platform_assets.cli import main
 from platform_assets.data.catalog.pointer import MartStore
-from platform_assets.environment import PACKAGE, REPOSITORY, Environment, local_environment
+from platform_assets.environment import PACKAGE, Environment
 from samples.movies import UNTIL
-from tests.support.declared import GOOD, write_campaign
+from tests.support.declared import GOOD, with_campaigns, write_declaration
+from tests.support.processes import run_python
 from tests.support.running import Platform, variables_of
 from tests.support.small_exports import NINE_STARS, small_movies, write_empty_exports, write_movies
 
@@ -37,9 +38,7 @@ def on(environment: Environment) -> Command:
 @pytest.fixture
 def campaigns(environment: Environment) -> Environment:
     """An environment with a campaign folder of its own, which holds one good campaign."""
-    folder = environment.data / "campaigns"
-    write_campaign(folder, "good", GOOD)
-    return local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    return with_campaigns(environment, {"good": GOOD})
 
 
 def test_check_says_ok_to_every_file_of_the_repository(environment: Environment) -> None:
@@ -50,8 +49,8 @@ def test_check_says_ok_to_every_file_of_the_repository(environment: Environment)
 
 def test_check_exits_1_and_names_every_mistake_of_every_file(campaigns: Environment) -> None:
     two = GOOD.replace("entity: customer", "entity: custommer")
-    first = write_campaign(campaigns.campaigns, "first", two)
-    second = write_campaign(
+    first = write_declaration(campaigns.campaigns, "first", two)
+    second = write_declaration(
         campaigns.campaigns,
         "second",
         GOOD.replace("owner: crm@example.com", "owner: nobody") + "  featurs: all\n",
@@ -67,27 +66,17 @@ def test_check_exits_1_and_names_every_mistake_of_every_file(campaigns: Environm
 
 def test_check_is_strict_over_sources_too(campaigns: Environment) -> None:
     sources = campaigns.data / "sources"
-    (sources / "shop").mkdir(parents=True)
-    (sources / "shop" / "defs.yaml").write_text("type: platform_assets.components.ExportSource\n", encoding="utf-8")
+    place = write_declaration(sources, "shop", "type: platform_assets.components.ExportSource\n")
     checked = on(campaigns)("check", PLATFORM_SOURCES_DIR=str(sources))
     assert checked.exit_code == 1
-    assert f"!! {sources / 'shop' / 'defs.yaml'}:" in checked.stdout
+    assert f"!! {place}:" in checked.stdout
 
 
 def test_check_exits_1_in_a_process_of_its_own(campaigns: Environment) -> None:
-    write_campaign(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
+    write_declaration(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
     program = Path(sys.executable).with_name("platform-assets")
-    command = (
-        [str(program)] if program.exists() else [sys.executable, "-c", "from platform_assets.cli import main; main()"]
-    )
-    done = subprocess.run(
-        [*command, "check"],
-        env=os.environ | variables_of(campaigns),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = (program,) if program.exists() else ("-c", "from platform_assets.cli import main; main()")
+    done = run_python(*command, "check", variables=variables_of(campaigns))
     assert done.returncode == 1
     assert "broken/defs.yaml:9: channel: is not a field here" in done.stdout
     assert "Traceback" not in done.stderr
@@ -127,7 +116,7 @@ def test_new_refuses_what_would_not_work_and_writes_nothing(
 
 
 def test_new_refuses_to_copy_a_broken_campaign(campaigns: Environment) -> None:
-    write_campaign(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
+    write_declaration(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
     refused = on(campaigns)("new", "again", "--like", "broken")
     assert refused.exit_code == 1
     assert "broken/defs.yaml:9: channel: is not a field here" in refused.stderr
@@ -192,7 +181,7 @@ def test_the_doctor_sees_a_missing_manifest_and_an_old_one(environment: Environm
 
 
 def test_the_doctor_names_broken_files_and_exports(campaigns: Environment) -> None:
-    write_campaign(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
+    write_declaration(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
     write_empty_exports(campaigns)
     info = next((Path(campaigns.exports) / "shop").rglob("export_info_*.json"))
     info.write_text("{", encoding="utf-8")
@@ -258,7 +247,7 @@ def test_preview_answers_what_people_ask_before_they_train(own_platform: Platfor
 @pytest.mark.slow
 def test_preview_refuses_a_campaign_with_too_few_positives(own_platform: Platform) -> None:
     folder = own_platform.environment.data / "campaigns"
-    write_campaign(folder, "whales", GOOD + "  population: count(orders, 90) >= 8\n")
+    write_declaration(folder, "whales", GOOD + "  population: count(orders, 90) >= 8\n")
     refused = on(own_platform.environment)("preview", "whales", PLATFORM_CAMPAIGNS_DIR=str(folder))
     assert refused.exit_code == 1
     assert "at least 50 are needed" in refused.stderr
@@ -274,23 +263,8 @@ def test_dagster_s_command_exits_with_0_or_not_and_a_failed_audit_stops_what_is_
 
     def materialize(*arguments: str) -> subprocess.CompletedProcess[str]:
         quiet = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "yes"}
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "dagster",
-                "asset",
-                "materialize",
-                "-m",
-                "platform_assets.definitions",
-                *arguments,
-            ],
-            env=os.environ | variables_of(environment) | quiet,
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ("-m", "dagster", "asset", "materialize", "-m", "platform_assets.definitions", *arguments)
+        return run_python(*command, variables=variables_of(environment) | quiet)
 
     features = ("--select", 'key:"features/viewer/taste"', "--partition", f"{UNTIL:%Y-%m-%d}")
     marts = ("--select", "group:raw or group:staging or group:marts")

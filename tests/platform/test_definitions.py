@@ -2,8 +2,6 @@
 
 import difflib
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,9 @@ from dagster.components.testing import create_defs_folder_sandbox
 from platform_assets.campaigns.declaration.parsing import DeclarationError
 from platform_assets.components import Campaign, ExportSource
 from platform_assets.definitions import build_definitions
-from platform_assets.environment import PACKAGE, REPOSITORY, Environment, Scope, local_environment
-from tests.support.declared import GOOD, write_campaign
+from platform_assets.environment import PACKAGE, Environment, Scope, local_environment
+from tests.support.declared import GOOD, with_campaigns, write_declaration
+from tests.support.processes import run_python
 from tests.support.running import Platform, failures_of
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.txt"
@@ -38,16 +37,17 @@ def keys(definitions: dg.Definitions) -> set[str]:
     return {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
 
 
+def jobs_in(definitions: dg.Definitions) -> dict[str, dg.JobDefinition]:
+    """The jobs that people see, by name."""
+    return {job.name: job for job in definitions.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
+
+
 def described(definitions: dg.Definitions) -> list[str]:
     """Everything Dagster shows of the definitions that people rely on by name, in lines."""
     graph, repository = definitions.resolve_asset_graph(), definitions.get_repository_def()
     lines = [line for key in sorted(graph.get_all_asset_keys()) for line in _asset_lines(graph.get(key))]
-    for job in sorted(repository.get_all_jobs(), key=lambda job: job.name):
-        if not job.name.startswith("__"):
-            lines += [
-                f"job {job.name}",
-                *(f"  {key}" for key in _sorted(job.asset_layer.selected_asset_keys)),
-            ]
+    for name, job in sorted(jobs_in(definitions).items()):
+        lines += [f"job {name}", *(f"  {key}" for key in _sorted(job.asset_layer.selected_asset_keys))]
     for schedule in sorted(repository.schedule_defs, key=lambda schedule: schedule.name):
         when = f"{schedule.cron_schedule} {schedule.execution_timezone}"
         lines.append(f"schedule {schedule.name}: {when} starts {schedule.job_name}")
@@ -114,7 +114,7 @@ ON_KUBERNETES = IN_CLOUD | {"PLATFORM_EXECUTOR": "kubernetes", "PLATFORM_SCORING
 def automatic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A campaign that leaves its models to the platform."""
     folder = tmp_path_factory.mktemp("campaigns")
-    write_campaign(folder, "automatic", GOOD + "  advanced: {models: auto, refit: true}\n")
+    write_declaration(folder, "automatic", GOOD + "  advanced: {models: auto, refit: true}\n")
     return folder
 
 
@@ -135,14 +135,7 @@ def test_loading_definitions_imports_nothing_that_only_steps_need(
         "PLATFORM_DATA": str(environment.data),
         "PLATFORM_DBT_PROJECT": str(environment.dbt_project),
     } | ({"PLATFORM_CAMPAIGNS_DIR": str(automatic)} if models == "auto" else {})
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | variables | where,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python("-c", code, variables=variables | where)
     assert done.returncode == 0, done.stderr
     print(f"import and load in a fresh process: {done.stderr.strip().splitlines()[-1]}")
     assert not HEAVY & set(done.stdout.split())
@@ -152,24 +145,18 @@ def test_loading_definitions_imports_nothing_that_only_steps_need(
 def test_a_scope_defines_its_campaign_and_everything_shared(
     environment: Environment, definitions: dg.Definitions
 ) -> None:
-    scoped = build_definitions(
-        local_environment(environment.data, dbt_project=environment.dbt_project, scope=Scope(frozenset({"winback"})))
-    )
+    scoped = build_definitions(replace(environment, scope=Scope(frozenset({"winback"}))))
     others = ("repeat_buyers/", "scifi_fans/")
     assert keys(scoped) == {key for key in keys(definitions) if not key.startswith(others)}
-    jobs = {job.name for job in scoped.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
     pretraining = {"pretrain_customer", "pretrain_viewer"}
-    assert jobs == {"refresh_marts", "train_winback", "score_customer"} | pretraining
+    assert set(jobs_in(scoped)) == {"refresh_marts", "train_winback", "score_customer"} | pretraining
 
 
 @pytest.fixture
 def one_broken(environment: Environment) -> Environment:
     """Three campaigns, of which `silent` has a typo in its fourth line."""
-    folder = environment.data / "campaigns"
-    write_campaign(folder, "first", GOOD)
-    write_campaign(folder, "silent", GOOD.replace("  description:", "  descripton:"))
-    write_campaign(folder, "third", GOOD)
-    return local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    silent = GOOD.replace("  description:", "  descripton:")
+    return with_campaigns(environment, {"first": GOOD, "silent": silent, "third": GOOD})
 
 
 def test_one_broken_file_shows_as_failing_and_leaves_the_others_alone(one_broken: Environment) -> None:
@@ -221,31 +208,22 @@ BROKEN_TEXTS = {
 
 @pytest.mark.parametrize("text", BROKEN_TEXTS.values(), ids=BROKEN_TEXTS)
 def test_no_broken_text_takes_the_load_down(environment: Environment, text: str) -> None:
-    folder = environment.data / "campaigns"
-    write_campaign(folder, "good", GOOD)
-    place = write_campaign(folder, "broken", text)
-    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    given = with_campaigns(environment, {"good": GOOD, "broken": text})
     definitions = build_definitions(given)
     assert {"good/ensemble", "broken/definition"} <= keys(definitions)
     broken = definitions.resolve_asset_graph().get(dg.AssetKey(["broken", "definition"]))
-    assert f"{place}:" in str(broken.description)
+    assert f"{given.campaigns / 'broken' / 'defs.yaml'}:" in str(broken.description)
 
 
 def test_a_file_that_is_not_text_takes_nothing_down(environment: Environment) -> None:
-    folder = environment.data / "campaigns"
-    write_campaign(folder, "good", GOOD)
-    write_campaign(folder, "broken", "").write_bytes(GOOD.replace("likely", "fähig").encode("latin-1"))
-    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    given = with_campaigns(environment, {"good": GOOD, "broken": ""})
+    (given.campaigns / "broken" / "defs.yaml").write_bytes(GOOD.replace("likely", "fähig").encode("latin-1"))
     assert {"good/ensemble", "broken/definition"} <= keys(build_definitions(given))
 
 
 @pytest.mark.parametrize("name", ["café", "Winter Sale", "2024", "a-b", "x" * 80])
 def test_a_campaign_s_name_that_cannot_be_used_takes_nothing_down(environment: Environment, name: str) -> None:
-    folder = environment.data / "campaigns"
-    write_campaign(folder, "good", GOOD)
-    write_campaign(folder, name, GOOD)
-    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
-    definitions = build_definitions(given)
+    definitions = build_definitions(with_campaigns(environment, {"good": GOOD, name: GOOD}))
     dg.Definitions.validate_loadable(definitions)
     graph = definitions.resolve_asset_graph()
     broken = [key for key in graph.get_all_asset_keys() if graph.get(key).group_name == "broken_campaigns"]
@@ -255,22 +233,18 @@ def test_a_campaign_s_name_that_cannot_be_used_takes_nothing_down(environment: E
 
 
 def test_two_broken_names_that_look_alike_both_show(environment: Environment) -> None:
-    folder = environment.data / "campaigns"
-    for name in ("a-b", "a b", "a_b"):
-        write_campaign(folder, name, "type: nothing\n")
-    given = local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
-    definitions = build_definitions(given)
+    definitions = build_definitions(
+        with_campaigns(environment, dict.fromkeys(("a-b", "a b", "a_b"), "type: nothing\n"))
+    )
     assert len([key for key in keys(definitions) if key.endswith("/definition")]) == 3
 
 
 def test_a_broken_source_stops_the_load_with_its_file_and_line(environment: Environment) -> None:
     folder = environment.data / "sources"
     text = (PACKAGE / "defs" / "sources" / "shop" / "defs.yaml").read_text(encoding="utf-8")
-    (folder / "shop").mkdir(parents=True)
-    (folder / "shop" / "defs.yaml").write_text(text.replace("format: aurora", "format: aurrora"), encoding="utf-8")
-    given = local_environment(environment.data, dbt_project=environment.dbt_project, sources=folder)
+    write_declaration(folder, "shop", text.replace("format: aurora", "format: aurrora"))
     with pytest.raises(DeclarationError, match=r"shop/defs\.yaml:5: format: "):
-        build_definitions(given)
+        build_definitions(replace(environment, sources=folder))
 
 
 @pytest.mark.parametrize(("component", "file"), [(Campaign, "campaigns/winback"), (ExportSource, "sources/shop")])
@@ -286,9 +260,7 @@ def test_a_file_loads_alone_through_dagster_s_component_loader(
     name = Path(file).name
     text = (PACKAGE / "defs" / file / "defs.yaml").read_text(encoding="utf-8")
     with create_defs_folder_sandbox() as sandbox:
-        place = sandbox.defs_folder_path / name
-        place.mkdir(parents=True)
-        (place / "defs.yaml").write_text(text, encoding="utf-8")
+        place = write_declaration(sandbox.defs_folder_path, name, text).parent
         with sandbox.load_component_and_build_defs(defs_path=place) as (loaded, alone):
             assert type(loaded).__name__ == component.__name__
             prefix = f"{name}/" if component is Campaign else f"raw/{name}/"
@@ -307,10 +279,8 @@ PIN, OTHER = "ab" * 20, "cd" * 20
 @pytest.fixture
 def pinned(environment: Environment) -> Environment:
     """Two campaigns, of which `fixed` is pinned to a commit."""
-    folder = environment.data / "campaigns"
-    write_campaign(folder, "free", GOOD)
-    write_campaign(folder, "fixed", f"{GOOD}  advanced: {{code: {{commit: {PIN}}}}}\n")
-    return local_environment(environment.data, dbt_project=environment.dbt_project, campaigns=folder)
+    fixed = f"{GOOD}  advanced: {{code: {{commit: {PIN}}}}}\n"
+    return with_campaigns(environment, {"free": GOOD, "fixed": fixed})
 
 
 def campaigns_in(loaded: dg.Definitions) -> set[str]:
@@ -342,8 +312,7 @@ def test_on_kubernetes_a_pinned_campaign_is_left_to_its_own_code_location(pinned
     assert campaigns_in(own) == {"fixed"}
     made = own.resolve_asset_graph().executable_asset_keys
     assert {key.path[0] for key in made} == {"fixed"}
-    jobs = {job.name for job in own.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"train_fixed", "score_customer"}
+    assert set(jobs_in(own)) == {"train_fixed", "score_customer"}
     assert own.get_repository_def().sensor_defs == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from platform_assets.environment import Environment
 from samples import demo
 from tests.support.answered import QUESTIONS, Answered, Ran
-from tests.support.declared import write_campaign
+from tests.support.declared import write_declaration
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_one_changed_parameter_remakes_its_folds_the_ensemble_and_what_follows(
         text = (environment.campaigns / question.campaign / "defs.yaml").read_text(encoding="utf-8")
         if question.campaign == "repeat_buyers":
             text += "  advanced: {models: {lightgbm: {num_leaves: 6}, network: {}}}\n"
-        write_campaign(tmp_path, question.campaign, text)
+        write_declaration(tmp_path, question.campaign, text)
     changed = demo.run_everything(replace(environment, campaigns=tmp_path), instance)
     remade = {step for (_, step, _), metadata in steps(changed).items() if metadata["cache"] == "miss"}
     fitted = {step for step in remade if "__fold_" in step}

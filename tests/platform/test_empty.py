@@ -13,22 +13,15 @@ from tests.support.small_exports import write_empty_exports
 pytestmark = pytest.mark.slow
 
 # What fails where there is nobody, and the words that say why; every other asset is made.
-FAILS = {
-    "repeat_buyers/training_set": "0 positives",
-    "winback/training_set": "0 positives",
-    "scifi_fans/training_set": "scifi_fans.csv",
-    **{
-        f"{campaign}/{step}": "has not been materialised yet"
-        for campaign in ("repeat_buyers", "winback", "scifi_fans")
-        for step in ("models/lightgbm", "models/network", "ensemble", "promoted_model", "audience", "report")
-    },
-    "repeat_buyers/scores": "it has no promoted model",
-    "winback/scores": "it has no promoted model",
-    "scifi_fans/scores": "it has no promoted model",
-    "bodies/customer": "no campaign of customer is promoted yet",
-    "bodies/viewer": "no campaign of viewer is promoted yet",
-}
+POSITIVES = {"repeat_buyers": "0 positives", "winback": "0 positives", "scifi_fans": "scifi_fans.csv"}
+NEED_A_MODEL = ("models/lightgbm", "models/network", "ensemble", "promoted_model", "audience", "report")
 AS_OF = {"customer": "1998-07-01", "viewer": "1998-04-23"}
+FAILS = {
+    **{f"{campaign}/training_set": words for campaign, words in POSITIVES.items()},
+    **{f"{campaign}/{step}": "has not been materialised yet" for campaign in POSITIVES for step in NEED_A_MODEL},
+    **{f"{campaign}/scores": "it has no promoted model" for campaign in POSITIVES},
+    **{f"bodies/{entity}": f"no campaign of {entity} is promoted yet" for entity in AS_OF},
+}
 
 
 @pytest.fixture(scope="module")

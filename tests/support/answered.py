@@ -13,7 +13,7 @@ import pytest
 
 from platform_assets.environment import PACKAGE, Environment, local_environment
 from samples import demo
-from tests.support.declared import write_campaign
+from tests.support.declared import write_declaration
 
 QUESTIONS = (
     demo.Question("repeat_buyers", "customer", "1998-04-01"),
@@ -50,6 +50,6 @@ class Answered:
         shutil.copytree(small.data, self.folder / "data")
         for question in QUESTIONS:
             text = (PACKAGE / "defs" / "campaigns" / question.campaign / "defs.yaml").read_text(encoding="utf-8")
-            write_campaign(self.folder / "campaigns", question.campaign, text)
+            write_declaration(self.folder / "campaigns", question.campaign, text)
         with dg.DagsterInstance.ephemeral() as instance:
             (self.folder / "ran").write_bytes(pickle.dumps(ask(self.environment, instance)))

@@ -22,9 +22,7 @@ COLUMNS = {
         "quantity": "INT64",
         "amount": "NUMERIC",
     },
-    ("movies", "viewers"): {"Item": "JSON"},
-    ("movies", "films"): {"Item": "JSON"},
-    ("movies", "ratings"): {"Item": "JSON"},
+    **{("movies", name): {"Item": "JSON"} for name in ("viewers", "films", "ratings")},
 }
 RECORDS = {
     "source_name": "STRING",

@@ -16,6 +16,12 @@ from platform_assets.environment import Environment
 TAG = "projects/p/locations/us/taxonomies/1/policyTags/2"
 
 
+def connected(environment: Environment) -> BigQuery:
+    """BigQuery as an environment in the cloud has it."""
+    assert environment.cloud is not None
+    return BigQuery(environment.cloud)
+
+
 def make_datasets(bigquery: BigQuery) -> None:
     for purpose in ("build", "marts", "scratch", "audiences"):
         bigquery.client.create_dataset(bigquery.cloud.dataset(purpose), exists_ok=True)
@@ -58,8 +64,7 @@ def publish_in_bigquery(
     environment: Environment, catalog: Catalog, rows: Mapping[str, pa.Table], watermark: datetime
 ) -> BigQueryWarehouse:
     """Publish marts with these rows, and open them."""
-    assert environment.cloud is not None
-    bigquery = BigQuery(environment.cloud)
+    bigquery = connected(environment)
     make_datasets(bigquery)
     for name, given in rows.items():
         build_table(bigquery, catalog.marts[name], given)

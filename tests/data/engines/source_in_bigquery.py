@@ -5,7 +5,7 @@ Belongs here: what tests of loading into BigQuery share. Tests of one module sha
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from platform_assets.data.exports.lake import file_system
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.discover import LoadedSource, discover, load_source
 from platform_assets.environment import Environment, environment_from_variables
+from tests.data.engines.in_bigquery import connected
 
 Rows = list[dict[str, Any]]
 
@@ -34,8 +35,7 @@ class Source:
 
     @cached_property
     def bigquery(self) -> BigQuery:
-        assert self.environment.cloud is not None
-        return BigQuery(self.environment.cloud)
+        return connected(self.environment)
 
     @property
     def lake(self) -> str:
@@ -50,8 +50,15 @@ class Source:
             if path.is_file():
                 bucket.pipe_file(f"{root}/{path.relative_to(local).as_posix()}", path.read_bytes())
 
-    def load(self) -> LoadedSource:
+    def load(self, local: Path | None = None) -> LoadedSource:
+        """Loads what lies in the bucket: the lake's folder, made what a local one is if that is given."""
+        if local:
+            self.upload(local)
         return load_source(self.spec, self.name, self.lake, self.tables)
+
+    def elsewhere(self, **changes: Any) -> "Source":
+        """The same, in an environment whose cloud differs in this."""
+        return replace(self, environment=replace(self.environment, cloud=replace(self.bigquery.cloud, **changes)))
 
     @property
     def tables(self) -> BigQueryTables:

@@ -1,11 +1,8 @@
 """What a query may cost, what is tried again, and what a reader without a policy-tag right is told."""
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from google.api_core.exceptions import Forbidden, GoogleAPICallError
@@ -21,6 +18,7 @@ from platform_assets.data.engines.bigquery.connection import (
     quoted,
 )
 from platform_assets.environment import Cloud, Environment
+from tests.support.answering import Reply, Request, answering, json_reply
 
 # As BigQuery words it: https://cloud.google.com/bigquery/docs/column-level-security#query_failures
 DENIED = (
@@ -29,57 +27,42 @@ DENIED = (
 )
 
 
-class Answers(BaseHTTPRequestHandler):
-    """Answers every request to run a query with the next of the server's answers, the last one again and again."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        server = self.server
-        server.asked += 1  # type: ignore[attr-defined]
-        status, body = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]  # type: ignore[attr-defined]
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None: ...
-
-
 @contextmanager
-def answering(*answers: tuple[int, dict]) -> Iterator[tuple[BigQuery, ThreadingHTTPServer]]:
-    """The real client, against a server that answers as BigQuery's front end does."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.answers, server.asked = list(answers), 0  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    cloud = Cloud("my-project", "bucket", bigquery_endpoint=f"http://127.0.0.1:{server.server_port}")
-    try:
-        yield BigQuery(cloud), server
-    finally:
-        server.shutdown()
-        server.server_close()
+def bigquery_saying(*replies: Reply) -> Iterator[tuple[BigQuery, list[Request]]]:
+    """The real client, against a server that answers as BigQuery's front end does, the last reply again and again;
+    the requests to run a query.
+    """
+    asked: list[Request] = []
+
+    def reply(request: Request) -> Reply:
+        if request.command != "POST":
+            return Reply(501)
+        asked.append(request)
+        return replies[min(len(asked), len(replies)) - 1]
+
+    with answering(reply) as url:
+        yield BigQuery(Cloud("my-project", "bucket", bigquery_endpoint=url)), asked
 
 
-def refusal(status: int, reason: str, message: str) -> tuple[int, dict]:
+def refusal(status: int, reason: str, message: str) -> Reply:
     error = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}], "status": "ERROR"}
-    return status, {"error": error}
+    return json_reply(status, {"error": error})
 
 
 def test_a_reader_without_the_policy_tag_right_is_told_which_columns() -> None:
     with (
-        answering(refusal(403, "accessDenied", DENIED)) as (bigquery, server),
+        bigquery_saying(refusal(403, "accessDenied", DENIED)) as (bigquery, asked),
         pytest.raises(ColumnsDenied, match=r"viewers__1a\.age, viewers__1a\.zip_code.*Fine-Grained Reader") as denied,
     ):
         bigquery.run("select age, zip_code from viewers", "features/viewer/age")
     assert isinstance(denied.value.__cause__, Forbidden)
-    assert server.asked == 1  # type: ignore[attr-defined]
+    assert len(asked) == 1
 
 
 def test_another_refusal_is_passed_on_as_it_is() -> None:
     message = "Access Denied: Project my-project: User does not have bigquery.jobs.create permission"
     with (
-        answering(refusal(403, "accessDenied", message)) as (bigquery, _),
+        bigquery_saying(refusal(403, "accessDenied", message)) as (bigquery, _),
         pytest.raises(Forbidden, match=r"jobs\.create"),
     ):
         bigquery.run("select 1", "x")
@@ -99,11 +82,11 @@ def test_what_passes_by_itself_is_tried_again(status: int, monkeypatch: pytest.M
     monkeypatch.setattr("time.sleep", slept.append)
     again = refusal(status, "backendError", "try again")
     with (
-        answering(again, again, refusal(400, "invalidQuery", "enough")) as (bigquery, server),
+        bigquery_saying(again, again, refusal(400, "invalidQuery", "enough")) as (bigquery, asked),
         pytest.raises(GoogleAPICallError, match="enough"),
     ):
         bigquery.run("select 1", "x")
-    assert server.asked == 3  # type: ignore[attr-defined]
+    assert len(asked) == 3
     assert len(slept) == 2
     assert all(pause >= 0 for pause in slept)
 
@@ -111,11 +94,11 @@ def test_what_passes_by_itself_is_tried_again(status: int, monkeypatch: pytest.M
 @pytest.mark.parametrize("status", [400, 403, 404, 409])
 def test_what_does_not_pass_by_itself_is_not_tried_again(status: int) -> None:
     with (
-        answering(refusal(status, "invalid", "no")) as (bigquery, server),
+        bigquery_saying(refusal(status, "invalid", "no")) as (bigquery, asked),
         pytest.raises(GoogleAPICallError),
     ):
         bigquery.run("select 1", "x")
-    assert server.asked == 1  # type: ignore[attr-defined]
+    assert len(asked) == 1
 
 
 class Estimating(BigQuery):

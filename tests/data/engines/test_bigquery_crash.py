@@ -12,7 +12,7 @@ from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.versions import BigQueryVersions
 from platform_assets.environment import Environment, environment_from_variables
-from tests.data.engines.in_bigquery import build_table, make_datasets
+from tests.data.engines.in_bigquery import build_table, connected, make_datasets
 from tests.data.small_catalog import CUSTOMERS, ORDERS, WATERMARKS
 from tests.emulators.killing_proxy import NEVER, When, killing_proxy
 from tests.tiers import Draw
@@ -24,8 +24,7 @@ ORDER = pa.schema([("order_id", pa.int64()), ("customer_id", pa.int64()), ("orde
 
 def publish(environment: Environment) -> None:
     """What a build does once its audit passed."""
-    assert environment.cloud is not None
-    versions, store = BigQueryVersions(BigQuery(environment.cloud), environment.marts), MartStore(environment.marts)
+    versions, store = BigQueryVersions(connected(environment), environment.marts), MartStore(environment.marts)
     tables = versions.write(MARTS, WATERMARKS)
     store.publish(tables)
     versions.published(tables)
@@ -46,8 +45,7 @@ def built(bigquery: BigQuery, number: int) -> None:
 
 def rows_read(environment: Environment) -> dict[str, int]:
     """Rows of every published mart, counted where the pointer leads."""
-    assert environment.cloud is not None
-    bigquery, found = BigQuery(environment.cloud), {}
+    bigquery, found = connected(environment), {}
     for name, table in MartStore(environment.marts).read().items():
         found[name] = bigquery.values(f"select count(*) from `{table.location}`", "test")[0][0]
         assert found[name] == table.rows
@@ -60,8 +58,7 @@ def rows_read(environment: Environment) -> dict[str, int]:
 def test_killed_anywhere_in_a_swap_readers_see_the_old_marts_or_the_new(
     when: When, cloud_variables: dict[str, str], cloud_environment: Environment, draw: Draw
 ) -> None:
-    assert cloud_environment.cloud is not None
-    bigquery = BigQuery(cloud_environment.cloud)
+    bigquery = connected(cloud_environment)
     make_datasets(bigquery)
     built(bigquery, 1)
     publish(cloud_environment)

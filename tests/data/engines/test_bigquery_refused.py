@@ -11,16 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from platform_assets.data.exports.export import ExportError
-from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 from tests.data.engines.source_in_bigquery import Source
 from tests.data.exports.breaking import (
     FILMS,
     SHOP,
     data_file,
-    edit_files,
     film,
     part,
+    rewrite_data,
     shop_tables,
     truncate,
     write_films,
@@ -32,9 +31,8 @@ MakeSource = Callable[[ExportSourceSpec], Source]
 
 def refused(source: Source, lake: Path) -> str:
     """The sentence with which the exports of a lake are refused, having published nothing and left nothing aside."""
-    source.upload(lake)
     with pytest.raises(ExportError) as caught:
-        source.load()
+        source.load(lake)
     assert source.recorded() == []
     assert all(source.rows(table.name) == [] for table in source.spec.tables)
     assert source.scratch() == []
@@ -43,15 +41,6 @@ def refused(source: Source, lake: Path) -> str:
 
 def in_lake(source: Source, lake: Path, path: Path) -> str:
     return f"{source.lake}/{path.relative_to(lake)}"
-
-
-def with_content(export: Path, content: bytes) -> Path:
-    """Writes an export's only data file anew, and its checksum into the manifest."""
-    (path,) = export.glob("data/*.json.gz")
-    path.write_bytes(content)
-    checksum = Lake(path.parent).md5(path.name)
-    edit_files(export, lambda lines: lines[0].update(md5Checksum=checksum))
-    return path
 
 
 def test_an_absent_file_is_refused_by_name(make_source: MakeSource, lake: Path) -> None:
@@ -76,7 +65,7 @@ def test_a_changed_byte_is_refused_by_its_checksum(make_source: MakeSource, lake
 
 def test_a_file_truncated_before_its_checksum_was_taken_is_refused(make_source: MakeSource, lake: Path) -> None:
     source, export = make_source(FILMS), write_films(lake, [film(number) for number in range(2000)], files=1)
-    path = with_content(export, data_file(export).read_bytes()[:3000])
+    path = rewrite_data(export, data_file(export).read_bytes()[:3000])
     message = refused(source, lake)
     assert f"{in_lake(source, lake, path)}: not readable as gzipped DynamoDB JSON" in message
     assert "Film 1" not in message
@@ -85,7 +74,7 @@ def test_a_file_truncated_before_its_checksum_was_taken_is_refused(make_source: 
 def test_counts_that_are_off_are_refused(make_source: MakeSource, lake: Path) -> None:
     source, export = make_source(FILMS), write_films(lake, files=1)
     content = gzip.decompress(data_file(export).read_bytes()).splitlines(keepends=True)
-    with_content(export, gzip.compress(b"".join(content[:-1]), mtime=0))
+    rewrite_data(export, gzip.compress(b"".join(content[:-1]), mtime=0))
     assert "the export states 20 rows of Films, but its files hold 19" in refused(source, lake)
 
 
@@ -94,7 +83,7 @@ def test_lines_that_are_no_items_are_refused(make_source: MakeSource, lake: Path
     content = gzip.decompress(data_file(export).read_bytes()).splitlines()
     content[4] = json.dumps({"Keys": film(4), "NewImage": film(4)}).encode()
     content[5] = b'{"Item": "no item"}'
-    with_content(export, gzip.compress(b"\n".join(content) + b"\n", mtime=0))
+    rewrite_data(export, gzip.compress(b"\n".join(content) + b"\n", mtime=0))
     message = refused(source, lake)
     # BigQuery's own load job refuses the unknown field; the emulator drops it, and the query finds both lines.
     assert "not an item of a full export" in message or "not readable as gzipped DynamoDB JSON" in message

@@ -40,8 +40,7 @@ MakeSource = Callable[[ExportSourceSpec], Source]
 
 def both(source: Source, lake: Path, raw: Path) -> list[str]:
     """Loads what lies in the local lake into a folder and into BigQuery, and compares; the tables."""
-    source.upload(lake)
-    there = source.load()
+    there = source.load(lake)
     here = load_source(source.spec, source.name, lake, FolderTables(raw))
     for name, table in here.tables.items():
         loaded = there.tables[name]
@@ -115,8 +114,7 @@ def test_exports_without_rows_load_as_such(make_source: MakeSource, lake: Path, 
 def test_a_raw_table_is_partitioned_clustered_labelled_and_described(make_source: MakeSource, lake: Path) -> None:
     source = make_source(ORDERS)
     write_shop(lake)
-    source.upload(lake)
-    source.load()
+    source.load(lake)
     orders = source.bigquery.client.get_table(source.table("orders"))
     assert (orders.time_partitioning.type_, orders.time_partitioning.field) == ("DAY", "_exported_at")
     assert (orders.time_partitioning.expiration_ms, orders.clustering_fields) == (None, ["_export_id"])
@@ -135,9 +133,7 @@ def test_raw_rows_expire_after_the_days_that_the_environment_says(make_source: M
     for days, export in ((30, AT), (60, LATER)):
         write_shop(lake, export)
         source.upload(lake)
-        assert source.environment.cloud is not None
-        cloud = replace(source.environment.cloud, raw_expiry_days=days)
-        replace(source, environment=replace(source.environment, cloud=cloud)).load()
+        source.elsewhere(raw_expiry_days=days).load()
         orders = source.bigquery.client.get_table(source.table("orders"))
         assert orders.time_partitioning.expiration_ms == timedelta(days=days) / timedelta(milliseconds=1)
 
@@ -145,8 +141,7 @@ def test_raw_rows_expire_after_the_days_that_the_environment_says(make_source: M
 def test_a_loaded_export_is_not_read_again(make_source: MakeSource, lake: Path) -> None:
     source = make_source(FILMS)
     write_films(lake)
-    source.upload(lake)
-    before, since = source.load(), datetime.now(UTC)
+    before, since = source.load(lake), datetime.now(UTC)
     source.bigquery.client.query_and_wait("select 1")  # a job that is found, so that finding none means something
     again = source.load()
     assert (again.tables["films"].new, again.tables["films"].data_version) == (0, before.tables["films"].data_version)
@@ -172,8 +167,7 @@ def test_what_was_loaded_aside_before_a_crash_is_used_and_its_job_not_repeated(
 def test_other_content_under_a_loaded_id_is_refused(make_source: MakeSource, lake: Path) -> None:
     source = make_source(FILMS)
     folder = write_films(lake)
-    source.upload(lake)
-    source.load()
+    source.load(lake)
     before = source.rows("films")
     edit_summary(folder, billedSizeBytes=1)
     source.upload(lake)
@@ -187,8 +181,7 @@ def test_a_column_that_changed_its_type_is_refused_before_anything_is_published(
 ) -> None:
     source = make_source(SHOP)
     write_shop(lake)
-    source.upload(lake)
-    source.load()
+    source.load(lake)
     orders = shop_tables()["shop.orders"]
     amounts = orders.set_column(3, "amount", orders["amount"].cast(pa.string()))
     write_shop(lake, LATER, {**shop_tables(), "shop.orders": amounts})
@@ -206,8 +199,7 @@ def test_timestamps_with_and_without_a_zone_are_one_column_in_utc(make_source: M
     zoned = orders.set_column(2, "ordered_at", orders["ordered_at"].cast(pa.timestamp("us", "UTC")))
     folder = write_shop(lake, LATER, parts=1)
     pq.write_table(zoned, part(folder))
-    source.upload(lake)
-    source.load()
+    source.load(lake)
     assert [row["ordered_at"] for row in source.rows("orders")] == [AT.replace(tzinfo=None)] * 40
 
 
@@ -217,11 +209,8 @@ def test_a_lake_elsewhere_and_a_project_that_was_not_prepared_are_refused(make_s
     with pytest.raises(ExportError, match=r"loads exports from gs:// only.*Storage Transfer Service"):
         load_source(FILMS, source.name, lake, source.tables)
     source.upload(lake)
-    assert source.environment.cloud is not None
-    staging = replace(source.environment.cloud, stage="staging")
-    elsewhere = replace(source, environment=replace(source.environment, cloud=staging))
     with pytest.raises(ExportError, match=r"no dataset .*staging_raw.* platform-assets prepare"):
-        elsewhere.load()
+        source.elsewhere(stage="staging").load()
 
 
 def test_two_loads_at_once_publish_once(make_source: MakeSource, lake: Path) -> None:

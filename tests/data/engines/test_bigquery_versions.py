@@ -13,7 +13,7 @@ from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.reading import BigQueryWarehouse
 from platform_assets.data.engines.bigquery.versions import BigQueryVersions
 from platform_assets.environment import Environment
-from tests.data.engines.in_bigquery import TAG, build_table, make_datasets
+from tests.data.engines.in_bigquery import TAG, build_table, connected, make_datasets
 from tests.data.small_catalog import CATALOG, CUSTOMERS, FIRST, ORDERS, WATERMARK, Order
 
 DESCRIBED = replace(
@@ -21,13 +21,13 @@ DESCRIBED = replace(
 )
 MARTS = Catalog(CATALOG.entities, {"customers": CUSTOMERS, "orders": DESCRIBED})
 LATER = (*FIRST, (4, 2, "1998-06-30 23:59:59+00"))
+Write = Callable[..., PublishedTable]
 SINCE_EVER = "ordered_at >= timestamp '1990-01-01 00:00:00+00'"
 
 
 @pytest.fixture
 def bigquery(cloud_environment: Environment) -> BigQuery:
-    assert cloud_environment.cloud is not None
-    connection = BigQuery(cloud_environment.cloud)
+    connection = connected(cloud_environment)
     make_datasets(connection)
     return connection
 
@@ -38,7 +38,7 @@ def versions(bigquery: BigQuery, cloud_environment: Environment) -> BigQueryVers
 
 
 @pytest.fixture
-def write(bigquery: BigQuery, versions: BigQueryVersions) -> Callable[..., PublishedTable]:
+def write(bigquery: BigQuery, versions: BigQueryVersions) -> Write:
     """Builds `orders` with these rows and writes the version of it."""
 
     def built(orders: tuple[Order, ...] = FIRST) -> PublishedTable:
@@ -55,7 +55,7 @@ def write(bigquery: BigQuery, versions: BigQueryVersions) -> Callable[..., Publi
     return built
 
 
-def test_a_version_keeps_everything_declared(write: Callable[..., PublishedTable], bigquery: BigQuery) -> None:
+def test_a_version_keeps_everything_declared(write: Write, bigquery: BigQuery) -> None:
     table = bigquery.client.get_table(write().location)
     tags = {field.name: field.policy_tags.names for field in table.schema if field.policy_tags}
     assert tags == {"customer_id": (TAG,)}
@@ -67,29 +67,27 @@ def test_a_version_keeps_everything_declared(write: Callable[..., PublishedTable
     assert table.expires is None
 
 
-def test_equal_rows_in_any_order_have_one_version(write: Callable[..., PublishedTable]) -> None:
+def test_equal_rows_in_any_order_have_one_version(write: Write) -> None:
     assert write() == write(FIRST[::-1])
 
 
-def test_a_changed_row_changes_its_days_hash_and_no_other(write: Callable[..., PublishedTable]) -> None:
+def test_a_changed_row_changes_its_days_hash_and_no_other(write: Write) -> None:
     before, after = write(), write((FIRST[0], FIRST[1], (3, 1, FIRST[2][2])))
     changed = {day for day in before.days if before.days[day] != after.days[day]}
     assert changed == {"1998-03-09"}
     assert before.version != after.version
 
 
-def test_a_repeated_row_does_not_cancel_out(write: Callable[..., PublishedTable]) -> None:
+def test_a_repeated_row_does_not_cancel_out(write: Write) -> None:
     assert write().content_hash != write((*FIRST, FIRST[0], FIRST[0])).content_hash
 
 
-def test_rows_without_event_time_are_refused(write: Callable[..., PublishedTable]) -> None:
+def test_rows_without_event_time_are_refused(write: Write) -> None:
     with pytest.raises(ValueError, match="mart orders: 1 rows have no ordered_at"):
         write(((1, 1, None),))
 
 
-def test_a_version_half_written_is_made_again(
-    write: Callable[..., PublishedTable], versions: BigQueryVersions, bigquery: BigQuery
-) -> None:
+def test_a_version_half_written_is_made_again(write: Write, versions: BigQueryVersions, bigquery: BigQuery) -> None:
     table = write()
     half = bigquery.client.get_table(table.location)
     half.labels = {**half.labels, "complete": None}
@@ -102,7 +100,7 @@ def test_a_version_half_written_is_made_again(
 
 
 def test_the_view_follows_the_pointer_and_repairs_itself(
-    write: Callable[..., PublishedTable], versions: BigQueryVersions, bigquery: BigQuery
+    write: Write, versions: BigQueryVersions, bigquery: BigQuery
 ) -> None:
     def shown() -> int:
         view = bigquery.name("marts", "orders")
@@ -120,7 +118,7 @@ def test_the_view_follows_the_pointer_and_repairs_itself(
 
 
 def test_a_superseded_version_expires_and_a_returning_one_stays(
-    write: Callable[..., PublishedTable], versions: BigQueryVersions, bigquery: BigQuery
+    write: Write, versions: BigQueryVersions, bigquery: BigQuery
 ) -> None:
     old, new = write(), write(LATER)
     versions.published([new])
@@ -132,7 +130,7 @@ def test_a_superseded_version_expires_and_a_returning_one_stays(
 
 
 def test_a_reader_sees_one_consistent_set_whatever_is_published_meanwhile(
-    write: Callable[..., PublishedTable], bigquery: BigQuery, cloud_environment: Environment
+    write: Write, bigquery: BigQuery, cloud_environment: Environment
 ) -> None:
     store = MartStore(cloud_environment.marts)
     store.publish([write()])

@@ -13,11 +13,12 @@ from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.data.engines.writing import publish_from
 from tests.data.small_catalog import CATALOG, CUSTOMERS, FIRST, ORDERS, WATERMARKS, Order
 
+Open = Callable[..., DuckDBWarehouse]
 FEBRUARY = datetime(1998, 2, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def warehouse(marts: MartStore, database: Callable[..., Path]) -> Callable[..., DuckDBWarehouse]:
+def warehouse(marts: MartStore, database: Callable[..., Path]) -> Open:
     """Publishes both marts with these orders and opens them."""
 
     def open_with(orders: tuple[Order, ...] = FIRST) -> DuckDBWarehouse:
@@ -27,14 +28,14 @@ def warehouse(marts: MartStore, database: Callable[..., Path]) -> Callable[..., 
     return open_with
 
 
-def test_a_mart_reads_in_utc_and_sorted_by_event_time(warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_a_mart_reads_in_utc_and_sorted_by_event_time(warehouse: Open) -> None:
     opened = warehouse(FIRST[::-1])
     table = opened.to_arrow(opened.table("orders"))
     assert table.schema.field("ordered_at").type.tz == "UTC"
     assert table["order_id"].to_pylist() == [1, 2, 3]
 
 
-def test_arrow_rows_join_with_marts(warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_arrow_rows_join_with_marts(warehouse: Open) -> None:
     opened = warehouse()
     spine = opened.memtable(pa.table({"customer_id": pa.array([1, 9], pa.int64())}))
     orders = opened.table("orders")
@@ -43,7 +44,7 @@ def test_arrow_rows_join_with_marts(warehouse: Callable[..., DuckDBWarehouse]) -
 
 
 def test_one_warehouse_reads_one_set_of_marts_whatever_is_published_meanwhile(
-    marts: MartStore, database: Callable[..., Path], warehouse: Callable[..., DuckDBWarehouse]
+    marts: MartStore, database: Callable[..., Path], warehouse: Open
 ) -> None:
     opened = warehouse()
     assert opened.published("orders").rows == 3
@@ -52,18 +53,18 @@ def test_one_warehouse_reads_one_set_of_marts_whatever_is_published_meanwhile(
     assert DuckDBWarehouse(CATALOG, marts).published("orders").rows == 1
 
 
-def test_the_watermark_of_several_marts_is_the_earliest(warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_the_watermark_of_several_marts_is_the_earliest(warehouse: Open) -> None:
     assert warehouse().watermark("orders", "customers") == WATERMARKS["customers"]
 
 
-def test_a_refused_mart_is_not_read(marts: MartStore, warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_a_refused_mart_is_not_read(marts: MartStore, warehouse: Open) -> None:
     opened = warehouse()
     marts.refuse(["orders"], "its last build failed dbt test x")
     with pytest.raises(MartRefused, match="dbt test x"):
         opened.table("orders")
 
 
-def test_an_unknown_mart_is_named_with_the_nearest(warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_an_unknown_mart_is_named_with_the_nearest(warehouse: Open) -> None:
     with pytest.raises(CatalogError, match=r"no mart 'order'; did you mean 'orders'\?"):
         warehouse().table("order")
 
@@ -71,31 +72,29 @@ def test_an_unknown_mart_is_named_with_the_nearest(warehouse: Callable[..., Duck
 @pytest.mark.parametrize(
     "row", [(9, 1, "1998-02-01 00:00:00+00"), (9, 1, "1998-06-01 00:00:00+00")], ids=["same instant", "later"]
 )
-def test_a_later_row_leaves_the_version_before_an_instant(
-    row: Order, warehouse: Callable[..., DuckDBWarehouse]
-) -> None:
+def test_a_later_row_leaves_the_version_before_an_instant(row: Order, warehouse: Open) -> None:
     before = warehouse().version_before("orders", FEBRUARY)
     assert warehouse((*FIRST, row)).version_before("orders", FEBRUARY) == before
 
 
-def test_a_late_row_before_the_instant_changes_the_version(warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_a_late_row_before_the_instant_changes_the_version(warehouse: Open) -> None:
     before = warehouse().version_before("orders", FEBRUARY)
     late = warehouse((*FIRST, (9, 1, "1998-01-31 23:59:59+00")))
     assert late.version_before("orders", FEBRUARY) != before
 
 
-def test_an_instant_within_a_day_counts_that_day(warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_an_instant_within_a_day_counts_that_day(warehouse: Open) -> None:
     noon = datetime(1998, 2, 1, 12, tzinfo=UTC)
     before = warehouse().version_before("orders", noon)
     morning = warehouse((*FIRST, (9, 1, "1998-02-01 08:00:00+00")))
     assert morning.version_before("orders", noon) != before
 
 
-def test_an_entity_mart_has_one_version_at_any_instant(warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_an_entity_mart_has_one_version_at_any_instant(warehouse: Open) -> None:
     opened = warehouse()
     assert opened.version_before("customers", FEBRUARY) == opened.published("customers").content_hash
 
 
-def test_an_instant_without_time_zone_is_refused(warehouse: Callable[..., DuckDBWarehouse]) -> None:
+def test_an_instant_without_time_zone_is_refused(warehouse: Open) -> None:
     with pytest.raises(ValueError, match="time zone"):
         warehouse().version_before("orders", datetime(1998, 2, 1))

@@ -1,11 +1,8 @@
 """What `platform-assets prepare` makes, finds, and says when it may not."""
 
-import json
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from click.testing import CliRunner
@@ -15,44 +12,28 @@ from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.preparing import DATASETS, prepare
 from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Cloud, environment_from_variables
+from tests.data.engines.in_bigquery import connected
+from tests.support.answering import Reply, Request, answering, json_reply
 
 DENIED = "Access Denied: Project kept: User does not have bigquery.datasets.create permission in project kept."
 
 
 @pytest.fixture
 def bigquery(variables: dict[str, str]) -> BigQuery:
-    environment = environment_from_variables(variables)
-    assert environment.cloud is not None
-    return BigQuery(environment.cloud)
+    return connected(environment_from_variables(variables))
 
 
 @pytest.fixture
 def denying() -> Iterator[str]:
     """The URL of a server that answers as Google does when a permission is missing."""
 
-    class Denying(BaseHTTPRequestHandler):
-        def deny(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            absent = self.command == "GET" and "/datasets/" in self.path
-            reason = {"code": 404, "message": "Not found"} if absent else {"code": 403, "message": DENIED}
-            content = json.dumps({"error": {**reason, "errors": [{"message": reason["message"]}]}}).encode()
-            self.send_response(404 if absent else 403)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def deny(request: Request) -> Reply:
+        absent = request.command == "GET" and "/datasets/" in request.path
+        status, message = (404, "Not found") if absent else (403, DENIED)
+        return json_reply(status, {"error": {"code": status, "message": message, "errors": [{"message": message}]}})
 
-        do_GET = do_POST = deny
-
-        def log_message(self, *_: object) -> None:
-            """Nothing: the test says what matters."""
-
-    with HTTPServer(("127.0.0.1", 0), Denying) as server:
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        serving.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        serving.join()
+    with answering(deny) as url:
+        yield url
 
 
 def test_what_is_missing_is_made_with_its_settings_and_found_the_next_time(bigquery: BigQuery) -> None:

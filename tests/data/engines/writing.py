@@ -10,24 +10,16 @@ from platform_assets.data.engines.duckdb.versions import DuckDBVersions
 
 
 def write_versions(
-    store: MartStore,
-    database: Path,
-    marts: Iterable[Mart],
-    watermarks: Mapping[str, datetime],
-    schema: str = "marts",
+    store: MartStore, database: Path, marts: Iterable[Mart], watermarks: Mapping[str, datetime]
 ) -> list[PublishedTable]:
     """Versions of tables of a database, unpublished."""
-    return DuckDBVersions(Path(store.root), database, schema).write(marts, watermarks)
+    return DuckDBVersions(Path(store.root), database, "marts").write(marts, watermarks)
 
 
 def publish_from(
-    store: MartStore,
-    database: Path,
-    marts: Iterable[Mart],
-    watermarks: Mapping[str, datetime],
-    schema: str = "marts",
+    store: MartStore, database: Path, marts: Iterable[Mart], watermarks: Mapping[str, datetime]
 ) -> list[PublishedTable]:
     """The same, made current in one step."""
-    tables = write_versions(store, database, marts, watermarks, schema)
+    tables = write_versions(store, database, marts, watermarks)
     store.publish(tables)
     return tables

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from platform_assets.data.engines.raw_tables import RawTable, RawTables
 from platform_assets.data.exports.export import Export
+from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec, ExportTableSpec
 from samples.aurora_export import write_aurora_export
 from samples.dynamodb_export import Item, export_id, write_dynamodb_export, write_manifest
@@ -121,3 +122,12 @@ def part(export: Path, table: str = "shop.orders") -> Path:
 def truncate(path: Path, size: int | None = None) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2 if size is None else size])
+
+
+def rewrite_data(export: Path, content: bytes) -> Path:
+    """Writes the only data file of a DynamoDB export anew, and its checksum into the manifest; the file."""
+    (path,) = export.glob("data/*.json.gz")
+    path.write_bytes(content)
+    checksum = Lake(path.parent).md5(path.name)
+    edit_files(export, lambda lines: lines[0].update(md5Checksum=checksum))
+    return path

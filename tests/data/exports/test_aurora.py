@@ -29,6 +29,11 @@ def read(lake: Path, export: Path) -> Export:
     return read_aurora_export(Lake(lake), SHOP, "shop", export.name)
 
 
+@pytest.fixture
+def export(lake: Path) -> Path:
+    return write_shop(lake)
+
+
 def refused(lake: Path, raw: Path, export: Path) -> str:
     """The sentence with which the orders are refused, having published nothing."""
     with pytest.raises(ExportError) as caught:
@@ -68,8 +73,7 @@ def test_tables_of_postgresql_are_found_by_their_schema(lake: Path) -> None:
     assert set(read_aurora_export(Lake(lake), spec, "shop", "pg").tables) == {"orders"}
 
 
-def test_parts_directly_in_the_table_folder_are_read(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_parts_directly_in_the_table_folder_are_read(lake: Path, export: Path, raw: Path) -> None:
     batch = export / "shop" / "shop.orders" / "1"
     for path in list(batch.iterdir()):
         path.rename(batch.parent / path.name)
@@ -78,8 +82,7 @@ def test_parts_directly_in_the_table_folder_are_read(lake: Path, raw: Path) -> N
 
 
 @pytest.mark.parametrize("status", ["STARTING", "IN_PROGRESS"])
-def test_an_unfinished_export_is_in_progress(lake: Path, status: str) -> None:
-    export = write_shop(lake)
+def test_an_unfinished_export_is_in_progress(lake: Path, export: Path, status: str) -> None:
     edit_json(export_info(export), lambda info: info.update(status=status, percentProgress=40))
     with pytest.raises(ExportInProgress, match=rf"key 'status' is {status} \(40 %\)"):
         read(lake, export)
@@ -88,18 +91,16 @@ def test_an_unfinished_export_is_in_progress(lake: Path, status: str) -> None:
         read(lake, export)
 
 
-def test_a_failed_export_is_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_a_failed_export_is_refused(lake: Path, export: Path, raw: Path) -> None:
     edit_json(export_info(export), lambda info: info.update(status="FAILED", failureCause="no disk"))
-    message = refused(lake, raw, export)
-    assert f"{export_info(export)}: key 'status' is FAILED (no disk)" in message
+    assert f"{export_info(export)}: key 'status' is FAILED (no disk)" in refused(lake, raw, export)
 
 
-def test_a_failed_table_is_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_a_failed_table_is_refused(lake: Path, export: Path, raw: Path) -> None:
     edit_table(export, "shop.orders", status="FAILED", warningMessage="unsupported column")
-    message = refused(lake, raw, export)
-    assert f"{tables_info(export)}: key 'status' of table shop.orders is FAILED (unsupported column)" in message
+    assert f"{tables_info(export)}: key 'status' of table shop.orders is FAILED (unsupported column)" in refused(
+        lake, raw, export
+    )
 
 
 def test_a_failed_table_that_nobody_declared_does_no_harm(lake: Path) -> None:
@@ -108,8 +109,7 @@ def test_a_failed_table_that_nobody_declared_does_no_harm(lake: Path) -> None:
     assert set(read(lake, export).tables) == {"customers", "orders"}
 
 
-def test_uncompleted_partitions_are_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_uncompleted_partitions_are_refused(lake: Path, export: Path, raw: Path) -> None:
     partitions = {"numberOfPartitions": 5, "numberOfCompletedPartitions": 4}
     edit_table(export, "shop.orders", tableStatistics={"partitioningInfo": partitions})
     assert "4 of 5 partitions were completed" in refused(lake, raw, export)
@@ -118,26 +118,21 @@ def test_uncompleted_partitions_are_refused(lake: Path, raw: Path) -> None:
 def test_stated_row_counts_are_checked(lake: Path, raw: Path) -> None:
     export = write_shop(lake, state_rows=True)
     part(export).unlink()
-    message = refused(lake, raw, export)
-    assert "the export states 20 rows of shop.orders, but its files hold 15" in message
+    assert "the export states 20 rows of shop.orders, but its files hold 15" in refused(lake, raw, export)
 
 
-def test_a_truncated_part_is_refused_by_name(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_a_truncated_part_is_refused_by_name(lake: Path, export: Path, raw: Path) -> None:
     truncate(part(export))
     assert f"{part(export)}: not readable as Parquet" in refused(lake, raw, export)
 
 
-def test_a_part_with_other_columns_is_refused_by_name(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_a_part_with_other_columns_is_refused_by_name(lake: Path, export: Path, raw: Path) -> None:
     last = max(part(export).parent.glob("*.parquet"))
     pq.write_table(pq.read_table(last).drop(["amount"]), last)
-    message = refused(lake, raw, export)
-    assert f"{last}: not readable as Parquet (its columns differ" in message
+    assert f"{last}: not readable as Parquet (its columns differ" in refused(lake, raw, export)
 
 
-def test_columns_that_differ_from_the_manifest_are_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_columns_that_differ_from_the_manifest_are_refused(lake: Path, export: Path, raw: Path) -> None:
     edit_table(
         export,
         "shop.orders",
@@ -146,12 +141,10 @@ def test_columns_that_differ_from_the_manifest_are_refused(lake: Path, raw: Path
     assert "key 'originalTypeMappings' of shop.orders names the columns order_id" in refused(lake, raw, export)
 
 
-def test_absent_files_of_a_complete_table_are_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_absent_files_of_a_complete_table_are_refused(lake: Path, export: Path, raw: Path) -> None:
     for path in part(export).parent.iterdir():
         path.unlink()
-    message = refused(lake, raw, export)
-    assert "says that table shop.orders is COMPLETE, but its files are absent" in message
+    assert "says that table shop.orders is COMPLETE, but its files are absent" in refused(lake, raw, export)
 
 
 def test_a_batch_without_its_success_mark_is_refused(lake: Path, raw: Path) -> None:
@@ -160,28 +153,24 @@ def test_a_batch_without_its_success_mark_is_refused(lake: Path, raw: Path) -> N
     assert "batch 2 of table shop.orders has parts but no _SUCCESS" in refused(lake, raw, export)
 
 
-def test_a_part_that_is_there_twice_is_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_a_part_that_is_there_twice_is_refused(lake: Path, export: Path, raw: Path) -> None:
     path = part(export)
     path.with_name("part-00000-again-c000.gz.parquet").write_bytes(path.read_bytes())
     assert "part 0 of table shop.orders is there twice" in refused(lake, raw, export)
 
 
-def test_a_file_that_is_no_part_is_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_a_file_that_is_no_part_is_refused(lake: Path, export: Path, raw: Path) -> None:
     (part(export).parent / "notes.txt").write_text("x")
     assert "notes.txt: not a part of table shop.orders by its name" in refused(lake, raw, export)
 
 
-def test_an_absent_tables_info_is_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_an_absent_tables_info_is_refused(lake: Path, export: Path, raw: Path) -> None:
     path = tables_info(export)
     path.rename(path.with_name(path.name.replace("_from_1_to_2", "_from_3_to_4")))
     assert "_from_1_to_….json is absent" in refused(lake, raw, export)
 
 
-def test_a_folder_that_holds_another_export_is_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_a_folder_that_holds_another_export_is_refused(lake: Path, export: Path, raw: Path) -> None:
     edit_json(export_info(export), lambda info: info.update(exportTaskIdentifier="other"))
     assert "key 'exportTaskIdentifier' is 'other'" in refused(lake, raw, export)
 
@@ -196,8 +185,7 @@ def test_duplicate_keys_are_refused_with_their_files_and_count(lake: Path, raw: 
     assert message.startswith(f"{files[0]}, {files[-1]}: in shop.orders 3 values of the key (order_id)")
 
 
-def test_a_key_that_is_no_column_is_refused(lake: Path, raw: Path) -> None:
-    export = write_shop(lake)
+def test_a_key_that_is_no_column_is_refused(lake: Path, export: Path, raw: Path) -> None:
     table = SHOP.tables[1].model_copy(update={"key": ["order_no"]})
     spec = SHOP.model_copy(update={"tables": [table]})
     with pytest.raises(ExportError, match=r"shop\.orders has no column order_no.*columns: order_id, customer_id"):

@@ -79,15 +79,12 @@ def publish(
     return DuckDBWarehouse(catalog, store)
 
 
+def _row(mart: str, *values: object) -> dict:
+    return dict(zip(SCHEMAS[mart].names, values, strict=True))
+
+
 def order(number: int, person: int, day: float, quantity: int = 1, amount: str = "10") -> dict:
-    at = START + timedelta(days=day)
-    return {
-        "order_id": number,
-        "customer_id": person,
-        "ordered_at": at,
-        "quantity": quantity,
-        "amount": Decimal(amount),
-    }
+    return _row("orders", number, person, START + timedelta(days=day), quantity, Decimal(amount))
 
 
 def rating(
@@ -98,16 +95,20 @@ def rating(
     genres: Sequence[str] | None = ("Drama",),
     released: int | None = 1990,
 ) -> dict:
-    at = START + timedelta(days=day)
-    return {
-        "rating_id": f"r{number}",
-        "viewer_id": person,
-        "film_id": number % 7,
-        "rated_at": at,
-        "rating": stars,
-        "genres": None if genres is None else list(genres),
-        "released": released,
-    }
+    words = None if genres is None else list(genres)
+    return _row("ratings", f"r{number}", person, number % 7, START + timedelta(days=day), stars, words, released)
+
+
+def each_as_of(key: str, rows: Sequence[tuple[int | None, datetime | None]]) -> pa.Table:
+    """A table of who, by `key`, and as of when."""
+    schema = pa.schema([(key, pa.int64()), ("as_of", INSTANT)])
+    return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+
+
+def viewer_version(person: int, age: int, since: int, until: int | None) -> dict:
+    """Of `age` from the day `since` to the day `until`, or for ever."""
+    end = None if until is None else START + timedelta(days=until)
+    return _row("viewers", f"v{since}", person, age, START + timedelta(days=since), end)
 
 
 ORDERS = [

@@ -2,8 +2,7 @@
 is refused.
 """
 
-import subprocess
-import sys
+from collections.abc import Callable
 from datetime import date
 
 import dagster as dg
@@ -22,10 +21,13 @@ from platform_assets.environment import Environment, local_environment
 from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from tests.data.features.conftest import CATALOG, ORDERS, Platform, order
+from tests.support.processes import run_python
 
 DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
 DAY = "1997-09-09"
 KEY = dg.AssetKey(["features", "customer", "order_windows"])
+MADE = f'key:"{KEY.to_user_string()}"'
+Run = Callable[..., dg.ExecuteInProcessResult]
 WINDOWS = {"customer": {"order_windows": GROUPS["customer"]["order_windows"]}}
 BAD = [*ORDERS, order(50, 2, 99, amount="-40")]
 
@@ -70,19 +72,22 @@ def downstream(environment: Environment) -> list[dg.AssetsDefinition]:
     return [by_reference, by_function]
 
 
-def run(
-    environment: Environment, instance: dg.DagsterInstance, select: str, day: str = DAY
-) -> dg.ExecuteInProcessResult:
-    assets = [*feature_assets(environment, CATALOG, DAILY, WINDOWS), *downstream(environment)]
+@pytest.fixture
+def run(environment: Environment, instance: dg.DagsterInstance) -> Run:
+    """Materialises what is selected, for one date, on the same instance each time."""
     refs = AuditedRefs(root=str(environment.refs), verdicts=str(environment.verdicts))
-    return dg.materialize(
-        assets,
-        selection=select,
-        partition_key=day,
-        instance=instance,
-        resources={"io_manager": refs},
-        raise_on_error=False,
-    )
+
+    def materialize(select: str, day: str = DAY) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [*feature_assets(environment, CATALOG, DAILY, WINDOWS), *downstream(environment)],
+            selection=select,
+            partition_key=day,
+            instance=instance,
+            resources={"io_manager": refs},
+            raise_on_error=False,
+        )
+
+    return materialize
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
@@ -91,10 +96,8 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     return (error.description if error else None) or str(event.step_failure_data.error)
 
 
-def test_a_partition_is_made_once_and_carries_its_content_hash(
-    environment: Environment, instance: dg.DagsterInstance
-) -> None:
-    results = [run(environment, instance, f'key:"{KEY.to_user_string()}"') for _ in range(2)]
+def test_a_partition_is_made_once_and_carries_its_content_hash(run: Run) -> None:
+    results = [run(MADE) for _ in range(2)]
     assert all(result.success for result in results)
     events = [result.asset_materializations_for_node("features__customer__order_windows")[0] for result in results]
     assert [event.metadata["cache"].value for event in events] == ["miss", "hit"]
@@ -105,48 +108,42 @@ def test_a_partition_is_made_once_and_carries_its_content_hash(
     assert all(evaluation.passed for result in results for evaluation in result.get_asset_check_evaluations())
 
 
-def test_after_a_failed_audit_a_downstream_asset_started_alone_is_refused(
-    platform: Platform, environment: Environment, instance: dg.DagsterInstance
-) -> None:
-    assert run(environment, instance, "*").success
+def test_after_a_failed_audit_a_downstream_asset_started_alone_is_refused(platform: Platform, run: Run) -> None:
+    assert run("*").success
 
     platform.publish(orders=BAD)
-    failed = run(environment, instance, f'key:"{KEY.to_user_string()}"')
+    failed = run(MADE)
     (check,) = failed.get_asset_check_evaluations()
     assert (failed.success, check.passed, check.severity) == (False, False, dg.AssetCheckSeverity.ERROR)
     assert check.blocking
     assert check.metadata["audit_critical_failures"].value == 4
     assert not failed.asset_materializations_for_node("features__customer__order_windows")
 
-    by_reference = run(environment, instance, "by_reference")
+    by_reference = run("by_reference")
     assert not by_reference.success
     assert f"order_windows at {DAY} must not be read: its audit failed" in failure_of(by_reference)
-    by_function = run(environment, instance, "by_function")
+    by_function = run("by_function")
     assert not by_function.success
     assert "order_windows: audit failed on 4 of" in failure_of(by_function)
 
     platform.publish(orders=ORDERS)
-    assert not run(environment, instance, "by_reference").success
-    assert run(environment, instance, f'key:"{KEY.to_user_string()}"').success
-    assert run(environment, instance, "by_reference").success
+    assert not run("by_reference").success
+    assert run(MADE).success
+    assert run("by_reference").success
 
 
-def test_another_date_is_not_refused_with_it(
-    platform: Platform, environment: Environment, instance: dg.DagsterInstance
-) -> None:
-    assert run(environment, instance, "*", "1997-08-01").success
+def test_another_date_is_not_refused_with_it(platform: Platform, environment: Environment, run: Run) -> None:
+    assert run("*", "1997-08-01").success
     platform.publish(orders=BAD)
-    assert not run(environment, instance, f'key:"{KEY.to_user_string()}"').success
-    assert run(environment, instance, "by_reference", "1997-08-01").success
+    assert not run(MADE).success
+    assert run("by_reference", "1997-08-01").success
     verdict = Verdicts(environment.verdicts).last("features/customer/order_windows", "1997-08-01")
     assert verdict is not None
     assert verdict.state == "passed"
 
 
-def test_a_date_the_exports_do_not_cover_is_refused_with_both_instants(
-    environment: Environment, instance: dg.DagsterInstance
-) -> None:
-    result = run(environment, instance, f'key:"{KEY.to_user_string()}"', "1998-07-02")
+def test_a_date_the_exports_do_not_cover_is_refused_with_both_instants(run: Run) -> None:
+    result = run(MADE, "1998-07-02")
     assert not result.success
     assert "1998-07-02T00:00:00+00:00" in failure_of(result)
     assert "1998-07-01T00:00:00+00:00" in failure_of(result)
@@ -182,5 +179,5 @@ def test_definitions_load_nothing_heavy() -> None:
     heavy = "('ibis', 'duckdb', 'pandas', 'pyarrow', 'great_expectations', 'numpy')"
     loaded = f"','.join(m for m in {heavy} if m in sys.modules)"
     code = f"import sys, platform_assets.data.features.assets; sys.exit({loaded} or None)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = run_python("-c", code)
     assert (found.returncode, found.stderr) == (0, "")

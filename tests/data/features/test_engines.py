@@ -43,9 +43,7 @@ def cloud(
     """The same marts in BigQuery, where the event marts refuse a query without a time span."""
     from platform_assets.environment import environment_from_variables
 
-    with namespaces.opened(pytestconfig, emulators) as variables, pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
+    with namespaces.entered(pytestconfig, emulators) as variables:
         environment = environment_from_variables(variables | {"PLATFORM_DATA": str(tmp_path_factory.mktemp("cloud"))})
         tables = {name: pa.Table.from_pylist(rows, SCHEMAS[name]) for name, rows in ROWS.items()}
         yield publish_in_bigquery(environment, FILTERED, tables, WATERMARK)

@@ -25,9 +25,11 @@ from tests.data.features.conftest import (
     RATINGS,
     START,
     Platform,
+    each_as_of,
     order,
     publish,
     rating,
+    viewer_version,
     with_lag,
 )
 
@@ -41,10 +43,7 @@ def population(group: FeatureGroup, as_of: datetime = AS_OF) -> Spine:
 
 def own_dates(group: FeatureGroup, rows: Sequence[tuple[int, datetime]]) -> Spine:
     entity = CATALOG.entities[group.entity]
-    people, instants = zip(*rows, strict=True)
-    return Spine.of_rows(
-        entity, pa.table({entity.key: pa.array(people, pa.int64()), "as_of": pa.array(instants, INSTANT)})
-    )
+    return Spine.of_rows(entity, each_as_of(entity.key, rows))
 
 
 def holds(group: FeatureGroup, spine: Spine, warehouse: DuckDBWarehouse) -> pa.Table:
@@ -201,17 +200,9 @@ AGE = FeatureGroup(
 
 
 def test_a_changing_attribute_is_read_as_it_was(tmp_path: Path) -> None:
-    def version(age: int, since: int, until: int | None) -> dict:
-        end = None if until is None else START + timedelta(days=until)
-        return {
-            "viewer_version_id": f"v{since}",
-            "viewer_id": 1,
-            "age": age,
-            "valid_from": START + timedelta(days=since),
-            "valid_to": end,
-        }
-
-    warehouse = publish(tmp_path, CATALOG, {"viewers": [version(30, 10, 50), version(31, 50, None)]})
+    warehouse = publish(
+        tmp_path, CATALOG, {"viewers": [viewer_version(1, 30, 10, 50), viewer_version(1, 31, 50, None)]}
+    )
     days = (5, 10, 11, 50, 51, 200)
     table = compute_features(AGE, own_dates(AGE, [(1, START + timedelta(days=day)) for day in days]), warehouse)
     assert table["age"].to_pylist() == [None, None, 30, 30, 31, 31]

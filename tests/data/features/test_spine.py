@@ -7,18 +7,13 @@ import pytest
 
 from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.features.spine import Spine, SpineRefused
-from tests.data.features.conftest import AS_OF, CATALOG, INSTANT, ORDERS, WATERMARK, Platform, publish, with_lag
+from tests.data.features.conftest import AS_OF, CATALOG, ORDERS, WATERMARK, Platform, each_as_of, publish, with_lag
 
 CUSTOMER = CATALOG.entities["customer"]
 
 
 def rows(*given: tuple[int | None, datetime | None]) -> pa.Table:
-    return pa.table(
-        {
-            "customer_id": pa.array([g[0] for g in given], pa.int64()),
-            "as_of": pa.array([g[1] for g in given], INSTANT),
-        }
-    )
+    return each_as_of("customer_id", given)
 
 
 def test_a_population_is_everyone_with_an_event_strictly_before(platform: Platform) -> None:

@@ -1,7 +1,7 @@
 """A feature table is made once for what it depends on, and only an audited one can be read."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,7 +19,7 @@ from platform_assets.data.features.tables import (
     feature_table,
 )
 from platform_assets.data.quality import AuditFailed
-from platform_assets.foundation.artifacts import ArtifactStore
+from platform_assets.foundation.artifacts import Artifact, ArtifactStore
 from tests.data.features.conftest import AS_OF, CATALOG, ORDERS, WATERMARK, Platform, order, rating
 
 CUSTOMER = CATALOG.entities["customer"]
@@ -31,12 +31,16 @@ def spine() -> Spine:
     return Spine.of_population(CUSTOMER, AS_OF)
 
 
+def made(platform: Platform, as_of: datetime = AS_OF) -> Artifact:
+    return feature_group_table(WINDOWS, Spine.of_population(CUSTOMER, as_of), platform.warehouse, platform.store)
+
+
 def fingerprint(platform: Platform) -> str:
     return feature_recipe(WINDOWS, spine(), platform.warehouse).fingerprint
 
 
 def test_a_table_is_built_once_and_then_found(platform: Platform) -> None:
-    first = feature_group_table(WINDOWS, spine(), platform.warehouse, platform.store)
+    first = made(platform)
     again = feature_group_table(WINDOWS, spine(), platform.warehouse, ArtifactStore(str(platform.folder / "artifacts")))
     assert (first.hit, again.hit) == (False, True)
     assert again.ref == first.ref
@@ -59,20 +63,12 @@ def test_an_as_of_beyond_the_exports_is_refused(platform: Platform) -> None:
     with pytest.raises(
         AsOfNotCovered, match=r"order_windows as of 1998-07-02.*orders cover everything before 1998-07-01"
     ):
-        feature_group_table(
-            WINDOWS,
-            Spine.of_population(CUSTOMER, WATERMARK + timedelta(days=1)),
-            platform.warehouse,
-            platform.store,
-        )
-    at_the_watermark = feature_group_table(
-        WINDOWS, Spine.of_population(CUSTOMER, WATERMARK), platform.warehouse, platform.store
-    )
-    assert at_the_watermark.metadata["rows"] == 4
+        made(platform, WATERMARK + timedelta(days=1))
+    assert made(platform, WATERMARK).metadata["rows"] == 4
 
 
 def test_a_failed_audit_publishes_nothing_and_refuses_whoever_reads_next(platform: Platform) -> None:
-    old = feature_group_table(WINDOWS, spine(), platform.warehouse, platform.store)
+    old = made(platform)
     platform.publish(orders=[*ORDERS, REFUNDED])
     stored = sorted((platform.folder / "artifacts").rglob("*.*"))
     for _ in range(2):
@@ -80,14 +76,14 @@ def test_a_failed_audit_publishes_nothing_and_refuses_whoever_reads_next(platfor
             feature_table([WINDOWS], spine(), platform.warehouse, platform.store)
     assert sorted((platform.folder / "artifacts").rglob("*.*")) == stored
     platform.publish(orders=ORDERS)
-    assert feature_group_table(WINDOWS, spine(), platform.warehouse, platform.store).ref == old.ref
+    assert made(platform).ref == old.ref
 
 
 def test_a_mart_that_failed_its_tests_is_refused_even_when_the_table_is_stored(platform: Platform) -> None:
-    feature_group_table(WINDOWS, spine(), platform.warehouse, platform.store)
+    made(platform)
     platform.warehouse.marts.refuse(["orders"], "its last build failed dbt test unique_orders_order_id")
     with pytest.raises(MartRefused, match="unique_orders_order_id"):
-        feature_group_table(WINDOWS, spine(), platform.warehouse, platform.store)
+        made(platform)
 
 
 def test_groups_join_side_by_side_with_the_hash_of_each(platform: Platform) -> None:

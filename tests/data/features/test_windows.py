@@ -28,7 +28,7 @@ from platform_assets.data.features.windows import (
     total,
     windows,
 )
-from tests.data.features.conftest import INSTANT
+from tests.data.features.conftest import INSTANT, each_as_of
 
 START = datetime(1998, 1, 1, tzinfo=UTC)
 DAYS = (1, 3, None)
@@ -81,13 +81,7 @@ def run() -> Callable[..., list[dict[str, Any]]]:
             ],
             EVENT,
         )
-        rows = pa.table(
-            {
-                "who": pa.array([w for w, _ in asked], pa.int64()),
-                "as_of": pa.array([a for _, a in asked], INSTANT),
-            }
-        )
-        spine = AsOfRows(ibis.memtable(rows), "who", single)
+        spine = AsOfRows(ibis.memtable(each_as_of("who", asked)), "who", single)
         found = windows(Events(ibis.memtable(table), "who", "at", lag), spine, DAYS, MEASURES)
         return engine.to_pyarrow(found).to_pylist()
 

@@ -27,9 +27,7 @@ SCHEMAS = {
             *_STAMP,
         ]
     ),
-    ("movies", "viewers"): pa.schema([("Item", pa.string()), *_STAMP]),
-    ("movies", "films"): pa.schema([("Item", pa.string()), *_STAMP]),
-    ("movies", "ratings"): pa.schema([("Item", pa.string()), *_STAMP]),
+    **{("movies", name): pa.schema([("Item", pa.string()), *_STAMP]) for name in ("viewers", "films", "ratings")},
 }
 
 
@@ -71,13 +69,9 @@ def order(
     order_id: int, customer_id: int, ordered_at: datetime, quantity: int = 1, amount: str = "10.00"
 ) -> dict[str, Any]:
 
-    return {
-        "order_id": order_id,
-        "customer_id": customer_id,
-        "ordered_at": ordered_at,
-        "quantity": quantity,
-        "amount": Decimal(amount),
-    }
+    # A stamp of the export comes after these when it is written.
+    values = (order_id, customer_id, ordered_at, quantity, Decimal(amount))
+    return dict(zip(SCHEMAS["shop", "orders"].names, values, strict=False))
 
 
 def viewer(viewer_id: int, age: int = 30, occupation: str = "artist") -> dict[str, Any]:
@@ -142,6 +136,33 @@ def leave_a_load_aside(raw: Path) -> None:
         "exported_at": "1999-01-01T00:00:00+00:00",
     }
     (folder / "_export.json").write_text(json.dumps(record))
+
+
+# What both probes of the macros, on DuckDB and on BigQuery, read alike out of one item of every DynamoDB type.
+TYPED_JSON = {
+    "text_value": "a.b",
+    "exact_text": "12345678901234567890123456789012345678",
+    "fraction": Decimal("-0.123456789"),
+    "small": 7,
+    "yes": True,
+    "epoch_is_right": True,
+    "iso_is_right": True,
+    "naive_is_right": True,
+    "words": ["a", "b"],
+    "plan": "pro",
+    "dotted": "dotted",
+    "plan_in_map": "pro",
+    "first_visit": 1,
+    "second_page": "home",
+    "visits": 2,
+    "has_nothing": True,
+    "nothing_is_null": True,
+    "has_absent": False,
+    "absent_is_null": False,
+    "null_text": None,
+    "absent_number": None,
+    "absent_words": [],
+}
 
 
 def write_empty_world(raw: Path) -> None:

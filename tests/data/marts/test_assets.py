@@ -1,7 +1,5 @@
 """The Dagster face: keys, checks, what a run records, and what importing it costs."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +16,7 @@ from platform_assets.environment import (
     local_environment,
 )
 from tests.data.marts.conftest import World
+from tests.support.processes import run_python
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +97,8 @@ def test_a_missing_manifest_names_the_command_that_makes_it(tmp_path: Path) -> N
 def test_importing_the_assets_imports_neither_dbt_nor_duckdb() -> None:
     heavy = {"dbt", "dagster_dbt", "duckdb", "ibis", "pandas", "pyarrow"}
     program = f"import sys, platform_assets.data.marts.assets; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    done = run_python("-c", program)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
 TAG = "projects/p/locations/us/taxonomies/1/policyTags/2"

@@ -19,6 +19,7 @@ from platform_assets.data.marts.graph import ProjectGraph
 from platform_assets.data.marts.opening import open_transform
 from platform_assets.environment import Environment, environment_from_variables
 from tests.data.dbt_on_bigquery.raw_tables import load_export, make_raw_tables
+from tests.data.engines.in_bigquery import connected
 from tests.emulators.killing_proxy import NEVER, killing_proxy
 from tests.tiers import Draw
 
@@ -68,8 +69,7 @@ def test_killed_in_the_build_or_the_audit_nothing_changes_and_the_rerun_complete
         "PLATFORM_DATA": str(cloud_environment.data),
         "PLATFORM_DBT_PROJECT": str(cloud_environment.dbt_project),
     }
-    assert cloud_environment.cloud is not None
-    bigquery = BigQuery(cloud_environment.cloud)
+    bigquery = connected(cloud_environment)
     make_raw_tables(bigquery.client, bigquery.cloud.stage)
     assert all(made.good for made in prepare(bigquery))
     export(bigquery, 1)

@@ -47,8 +47,7 @@ def test_a_build_sees_the_same_exports_in_bigquery_as_in_a_folder(
     assert source.tables.loaded(tables) == {table: [] for table in tables}
     write_shop(lake)
     write_shop(lake, LATER)
-    source.upload(lake)
-    source.load()
+    source.load(lake)
     load_source(SHOP, source.name, lake, FolderTables(raw))
     here, there = FolderTables(raw).loaded(tables), source.tables.loaded(reversed(tables))
     for table in tables:

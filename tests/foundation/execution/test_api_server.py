@@ -3,11 +3,8 @@
 The server here answers what it is told to: when a real one has read its roles cannot be chosen. tests/cluster has that.
 """
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from dataclasses import dataclass, field
 
 import pytest
 from dagster_k8s.client import DagsterK8sAPIRetryLimitExceeded, DagsterK8sUnrecoverableAPIError
@@ -15,50 +12,34 @@ from kubernetes import client
 
 from platform_assets.foundation.execution import api_server
 from platform_assets.foundation.execution.api_server import PatientClient
+from tests.support.answering import Reply, Request, answering, json_reply
 
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "fold"}, "status": {"active": 1}}
 
 
-class ApiServer(ThreadingHTTPServer):
+@dataclass
+class ApiServer:
     """Answers requests with the statuses it is given, the last of them from then on."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.statuses = [201]
-        self.asked: list[str] = []
+    statuses: list[int] = field(default_factory=lambda: [201])
+    asked: list[str] = field(default_factory=list)
 
-
-class Answer(BaseHTTPRequestHandler):
-    def _answer(self) -> None:
-        server: Any = self.server
-        server.asked.append(self.command)
-        status = server.statuses.pop(0) if len(server.statuses) > 1 else server.statuses[0]
-        body = json.dumps(JOB if status < 300 else {"kind": "Status", "code": status}).encode()
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = _answer
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing on the test's output."""
+    def reply(self, request: Request) -> Reply:
+        self.asked.append(request.command)
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return json_reply(status, JOB if status < 300 else {"kind": "Status", "code": status})
 
 
 @pytest.fixture
-def server() -> Iterator[ApiServer]:
-    with ApiServer() as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield running
-        running.shutdown()
+def server() -> ApiServer:
+    return ApiServer()
 
 
 @pytest.fixture
-def patient(server: ApiServer) -> PatientClient:
-    calls = client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{server.server_port}"))
-    return PatientClient(client.BatchV1Api(calls), client.CoreV1Api(calls), print, lambda _: None, lambda: 0.0)
+def patient(server: ApiServer) -> Iterator[PatientClient]:
+    with answering(server.reply) as url:
+        calls = client.ApiClient(client.Configuration(host=url))
+        yield PatientClient(client.BatchV1Api(calls), client.CoreV1Api(calls), print, lambda _: None, lambda: 0.0)
 
 
 def make(patient: PatientClient) -> None:

@@ -5,10 +5,7 @@ real interface, by its real name and with the real structures.
 """
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from ctypes.util import find_library
@@ -19,6 +16,7 @@ import pytest
 
 from platform_assets.foundation.execution.gpu import gpu_use
 from tests.foundation.execution.nvml_stand_in import built_in
+from tests.support.processes import free_port, run_python
 
 pytestmark = pytest.mark.programs("gcc")
 
@@ -38,14 +36,9 @@ def measure(driver: Path) -> Measure:
     def measured(block: str, options: str = "every=0.02", **variables: str) -> dict[str, Any]:
         code = "import json, time\nfrom platform_assets.foundation.execution.gpu import gpu_use\n"
         code += f"with gpu_use({options}) as use:\n{textwrap.indent(block, '    ')}\nprint(json.dumps(use.metadata()))"
-        told = subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"LD_LIBRARY_PATH": str(driver)} | variables,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        return dict(json.loads(told.splitlines()[-1]))
+        done = run_python("-c", code, variables={"LD_LIBRARY_PATH": str(driver)} | variables)
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout.splitlines()[-1]))
 
     return measured
 
@@ -115,9 +108,7 @@ def test_a_board_that_does_not_tell_its_power_is_measured_without(measure: Measu
 
 
 def test_prometheus_reads_the_use_while_the_step_works_and_no_longer(measure: Measure) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = f"campaign='spring', step='fold_1', port={port}, every=0.02, bind='127.0.0.1'"
     read = f"""
 import urllib.request

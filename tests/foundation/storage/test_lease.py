@@ -20,10 +20,24 @@ NAME = "lease.json"
 NEVER, SOON = 600.0, 1.0
 
 
-def killed(holder: subprocess.Popen[str]) -> None:
+def holding(root: str | Path, seconds: float) -> subprocess.Popen[str]:
+    """A process that holds the lease."""
+    holder = started("hold", root, seconds)
     assert said(holder) == "held"
+    return holder
+
+
+def killed(holder: subprocess.Popen[str]) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
+
+
+def end_of(holder: subprocess.Popen[str]) -> str:
+    """What it says of its lease when it is told to go on."""
+    go_on(holder)
+    word = said(holder)
+    assert holder.wait() == 0
+    return word
 
 
 def test_one_holds_it_at_a_time_and_then_the_next(root: str) -> None:
@@ -82,7 +96,7 @@ def test_a_holder_whose_lease_was_removed_learns_it(root: str) -> None:
 
 
 def test_one_found_long_dead_is_taken_at_once(tmp_path: Path) -> None:
-    killed(started("hold", tmp_path, 30.0))
+    killed(holding(tmp_path, 30.0))
     before = time.time() - 31 - CLOCKS_DIFFER
     os.utime(tmp_path / NAME, (before, before))
     assert Lease(files_at(tmp_path), NAME, NEVER).acquire()
@@ -113,7 +127,7 @@ def test_what_twenty_processes_do_under_it_happens_one_at_a_time(root: str) -> N
 
 
 def test_a_killed_holder_s_lease_goes_to_who_waits(root: str) -> None:
-    killed(started("hold", root, SOON))
+    killed(holding(root, SOON))
     with Lease(files_at(root), NAME, NEVER) as lease:
         lease.require()
 
@@ -121,35 +135,26 @@ def test_a_killed_holder_s_lease_goes_to_who_waits(root: str) -> None:
 def test_a_holder_stopped_until_another_took_over_learns_it_and_leaves_the_other_s_lease_alone(
     root: str,
 ) -> None:
-    holder = started("hold", root, SOON)
-    assert said(holder) == "held"
+    holder = holding(root, SOON)
     holder.send_signal(signal.SIGSTOP)
     with Lease(files_at(root), NAME, NEVER) as lease:
         before = files_at(root).read(NAME)
         holder.send_signal(signal.SIGCONT)
-        go_on(holder)
-        assert said(holder) == "lost"
-        assert holder.wait() == 0
+        assert end_of(holder) == "lost"
         assert files_at(root).read(NAME) == before
         lease.require()
 
 
 def test_a_holder_stopped_for_too_long_goes_on_when_nobody_took_over(root: str) -> None:
-    holder = started("hold", root, SOON)
-    assert said(holder) == "held"
+    holder = holding(root, SOON)
     holder.send_signal(signal.SIGSTOP)
     time.sleep(SOON * 1.5)
     holder.send_signal(signal.SIGCONT)
-    go_on(holder)
-    assert said(holder) == "still held"
-    assert holder.wait() == 0
+    assert end_of(holder) == "still held"
     assert files_at(root).names() == []
 
 
 def test_a_holder_who_ends_well_kept_it(root: str) -> None:
-    holder = started("hold", root, NEVER)
-    assert said(holder) == "held"
-    go_on(holder)
-    assert said(holder) == "still held"
-    assert holder.wait() == 0
+    holder = holding(root, NEVER)
+    assert end_of(holder) == "still held"
     assert files_at(root).names() == []

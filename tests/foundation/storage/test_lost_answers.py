@@ -1,9 +1,7 @@
 """A bucket's answers can be late, be refusals, be lost or garbled: what was done is neither done twice nor called a failure."""
 
-import http.client
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,74 +10,47 @@ import pytest
 from platform_assets.foundation.storage import bucket, files_at
 from tests.emulators.servers import Emulators
 from tests.foundation.storage.reading import stored
+from tests.support.answering import Reply, Request, answering, forwarded
 
 LOST = -1
 pytestmark = pytest.mark.emulator_only
 
 
-class Line(ThreadingHTTPServer):
+@dataclass
+class Line:
     """A line to the storage server on which uploads fail as told, with a status or with the answer lost on the way, and
     the first downloads arrive garbled.
     """
 
-    daemon_threads = True
+    onward: str
+    faults: list[int] = field(default_factory=list)
+    uploads: int = 0
+    garbled_downloads: int = 0
 
-    def __init__(self, server: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Forward)
-        self.onward = urlsplit(server).netloc
-        self.faults: list[int] = []
-        self.uploads = 0
-        self.garbled_downloads = 0
-
-
-class _Forward(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Line
-
-    def _forward(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        upload = self.command == "POST" and self.path.startswith("/upload")
-        self.server.uploads += upload
-        fault = self.server.faults.pop(0) if upload and self.server.faults else None
+    def reply(self, request: Request) -> Reply | None:
+        upload = request.command == "POST" and request.path.startswith("/upload")
+        self.uploads += upload
+        fault = self.faults.pop(0) if upload and self.faults else None
         if fault is not None and fault != LOST:
-            self.send_response(fault)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        onward = http.client.HTTPConnection(self.server.onward)
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-        onward.request(self.command, self.path, body, headers)
-        answer = onward.getresponse()
-        content = answer.read()
+            return Reply(fault)
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        answer = forwarded(replace(request, headers=headers), self.onward)
         if fault == LOST:
-            self.close_connection = True
-            return
-        if self.path.startswith("/download") and self.server.garbled_downloads:
-            self.server.garbled_downloads -= 1
-            content = content[::-1]
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("transfer-encoding", "content-length", "connection"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _forward
-
-    def log_message(self, *_: object) -> None:
-        """The line says nothing."""
+            return None
+        if request.path.startswith("/download") and self.garbled_downloads:
+            self.garbled_downloads -= 1
+            return replace(answer, content=answer.content[::-1])
+        return answer
 
 
 @pytest.fixture
 def line(bucket_root: str, emulators: Emulators, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
-    with Line(emulators.storage) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{serving.server_port}")
+    line = Line(urlsplit(emulators.storage).netloc)
+    with answering(line.reply) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         bucket._client.cache_clear()
-        yield serving
+        yield line
         bucket._client.cache_clear()
-        serving.shutdown()
 
 
 def test_a_create_whose_answer_was_lost_was_made(line: Line, bucket_root: str) -> None:
