@@ -1,6 +1,5 @@
 """Labels and populations: what counts, to the microsecond, against a plain reading of the same events."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,17 +17,12 @@ from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.campaigns.worlds import campaign, fans
-from tests.data.features.conftest import CATALOG, START, order, publish, rating, with_lag
+from tests.data.features.conftest import CATALOG, START, in_zone, order, publish, rating, with_lag
 
 DAY = date(1997, 9, 9)
 TICK = timedelta(microseconds=1)
 NUMBER = 100  # DAY is this many days after START
 WITHIN = 10
-
-
-def in_zone(zone: str, catalog: Catalog = CATALOG) -> Catalog:
-    entities = {name: replace(entity, timezone=zone) for name, entity in catalog.entities.items()}
-    return replace(catalog, entities=entities)
 
 
 def orders_at(*events: tuple[int, datetime]) -> list[dict]:
@@ -88,13 +82,7 @@ def test_only_events_that_meet_the_condition_count(tmp_path: Path) -> None:
 
 
 def test_absence_is_the_opposite(tmp_path: Path) -> None:
-    rows = [
-        order(1, 1, 1),
-        order(2, 2, 1),
-        order(3, 2, NUMBER + 1, 1, "20"),
-        order(4, 3, 1),
-        order(5, 3, NUMBER + 2, 1, "60"),
-    ]
+    rows = [*(order(n, n, 1) for n in (1, 2, 3)), order(4, 2, NUMBER + 1, 1, "20"), order(5, 3, NUMBER + 2, 1, "60")]
     warehouse = publish(tmp_path, CATALOG, {"orders": rows})
     silent = {"no_event": "orders", "within": "10d"}
     assert labels(warehouse, campaign(label=silent)) == {1: 1, 2: 0, 3: 0}
@@ -109,17 +97,15 @@ def test_a_label_is_known_when_the_exports_cover_its_whole_horizon_and_its_lag(t
     assert is_known(question(warehouse, ten_days(), DAY), warehouse)
     later = DAY + timedelta(days=1)
     assert not is_known(question(warehouse, ten_days(), later), warehouse)
-    with pytest.raises(
-        ImmatureLabel, match=f"label.within 10d: the label as of {later} is not known yet.* so {DAY} is the latest"
-    ):
+    said = f"label.within 10d: the label as of {later} is not known yet.* so {DAY} is the latest"
+    with pytest.raises(ImmatureLabel, match=said):
         labels(warehouse, ten_days(), later)
 
 
 def test_an_event_that_had_not_arrived_yet_does_not_make_a_person_known(tmp_path: Path) -> None:
     catalog = with_lag(CATALOG, "orders", timedelta(days=2))
-    warehouse = publish(
-        tmp_path, catalog, {"orders": [order(1, 1, NUMBER - 2.01), order(2, 2, NUMBER - 1.99), order(3, 3, NUMBER - 2)]}
-    )
+    rows = [order(1, 1, NUMBER - 2.01), order(2, 2, NUMBER - 1.99), order(3, 3, NUMBER - 2)]
+    warehouse = publish(tmp_path, catalog, {"orders": rows})
     assert set(labels(warehouse, ten_days())) == {1}
 
 
@@ -160,20 +146,12 @@ def test_attributes_are_those_of_the_date_not_of_today(tmp_path: Path) -> None:
     assert grown_up(tmp_path, versions) == {2}
 
 
-def test_a_change_at_the_very_instant_is_not_known_yet(tmp_path: Path) -> None:
-    instant = instant_of(DAY, "America/New_York")
-    versions = viewer_versions(
-        (1, 17, START, instant), (1, 18, instant, None), (2, 18, START, instant), (2, 17, instant, None)
-    )
-    assert grown_up(tmp_path, versions) == {2}
-
-
-def test_a_change_that_had_not_arrived_yet_is_not_known(tmp_path: Path) -> None:
-    instant = instant_of(DAY, "America/New_York") - timedelta(hours=1)
-    versions = viewer_versions(
-        (1, 17, START, instant), (1, 18, instant, None), (2, 18, START, instant), (2, 17, instant, None)
-    )
-    assert grown_up(tmp_path, versions, with_lag(CATALOG, "viewers", timedelta(hours=2))) == {2}
+@pytest.mark.parametrize(("before", "lag"), [(0, 0), (1, 2)], ids=["at the very instant", "not arrived"])
+def test_a_change_that_is_not_known_yet_does_not_count(tmp_path: Path, before: int, lag: int) -> None:
+    instant = instant_of(DAY, "America/New_York") - timedelta(hours=before)
+    catalog = with_lag(CATALOG, "viewers", timedelta(hours=lag))
+    first, second = ((1, 17, START, instant), (1, 18, instant, None)), ((2, 18, START, instant), (2, 17, instant, None))
+    assert grown_up(tmp_path, viewer_versions(*first, *second), catalog) == {2}
 
 
 EVENTS = st.lists(
@@ -228,7 +206,6 @@ def test_a_condition_that_meets_a_missing_value_does_not_hold(tmp_path: Path) ->
     warehouse = publish(tmp_path, CATALOG, {"ratings": [rating(1, 1, 1)], "viewers": versions})
     entity, instant = CATALOG.entities["viewer"], instant_of(DAY, "America/New_York")
     conditions = {"either": parse_person_condition("not (age >= 18)", CATALOG, "viewer")}
-    table = warehouse.to_arrow(
-        with_conditions(warehouse, entity, everyone(warehouse, entity, instant), instant, conditions)
-    )
+    people = everyone(warehouse, entity, instant)
+    table = warehouse.to_arrow(with_conditions(warehouse, entity, people, instant, conditions))
     assert table["either"].to_pylist() == [False]

@@ -1,6 +1,5 @@
 """Training sets: found when nothing that matters changed, made again when something did, never published when wrong."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,18 +18,14 @@ from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.data.quality import AuditFailed
 from platform_assets.foundation.artifacts import Artifact
-from tests.campaigns.worlds import PAST, Trained, Workshop, at, campaign, customers_orders, fans, shop, write_teacher
-from tests.data.features.conftest import CATALOG, WATERMARK, order, publish
+from tests.campaigns.worlds import PAST, Trained, Workshop, at, campaign, customers_orders, fans, labelled, shop
+from tests.data.features.conftest import CATALOG, WATERMARK, in_zone, order, publish
 
 DAYS = (date(1998, 1, 1), date(1998, 3, 2))
 
 
 def read(training: Artifact) -> pa.Table:
     return pq.ParquetFile(training.path(FILE)).read()
-
-
-def rows_before(day: date) -> list[dict]:
-    return [row for row in customers_orders() if row["ordered_at"] < instant_of(day, "UTC")]
 
 
 def count_of_training_sets(workshop: Workshop) -> int:
@@ -84,9 +79,7 @@ def test_metadata_counts_people_and_positives_by_date(trained: Trained) -> None:
 
 
 def test_metadata_names_business_dates_east_of_greenwich_too(tmp_path: Path) -> None:
-    entity = replace(CATALOG.entities["customer"], timezone="Europe/Berlin")
-    catalog = replace(CATALOG, entities={**CATALOG.entities, "customer": entity})
-    workshop = Workshop(tmp_path, publish(tmp_path, catalog, {"orders": customers_orders(200)}))
+    workshop = Workshop(tmp_path, publish(tmp_path, in_zone("Europe/Berlin"), {"orders": customers_orders(200)}))
     spec = campaign(train={"as_of": ["1998-01-15", "1998-04-15"]})
     assert workshop.training_set("again", spec).metadata["as_of"] == ["1998-01-15", "1998-04-15"]
 
@@ -153,11 +146,9 @@ def test_a_late_event_within_the_horizon_makes_it_again(workshop: Workshop) -> N
     assert [(row["customer_id"], row["label"], row["as_of"].date()) for row in changed] == [(silent, 1, DAYS[1])]
 
 
-def test_a_failed_audit_of_its_features_publishes_nothing(tmp_path: Path) -> None:
-    bad = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
-    workshop = Workshop(tmp_path, shop(tmp_path, orders=bad))
+def test_a_failed_audit_of_its_features_publishes_nothing(workshop: Workshop) -> None:
     with pytest.raises(AuditFailed, match="order_windows: audit failed"):
-        workshop.training_set("again", campaign(), PAST)
+        workshop.with_broken_orders().training_set("again", campaign(), PAST)
     assert count_of_training_sets(workshop) == 0
 
 
@@ -207,12 +198,11 @@ def test_a_date_the_exports_do_not_cover_is_refused(shared_shop: Workshop) -> No
         shared_shop.training_set("again", campaign(train={"as_of": ["1998-06-01"]}))
 
 
-def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
+def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(own_cinema: Workshop) -> None:
     rows = [{"viewer_id": n, "as_of": at(100 + n).isoformat(), "label": int(n % 2 == 0)} for n in range(1, 231)]
-    write_teacher(workshop.teachers, rows)
+    own_cinema.teach(rows)
     score_at = date(1998, 4, 1)
-    made = workshop.training_set("fans", fans(), score_at)
+    made = own_cinema.training_set("fans", fans(), score_at)
     table = read(made).to_pandas()
     newest = instant_of(score_at, "America/New_York") - timedelta(days=28)
     assert len(table) == sum(at(100 + n) <= newest for n in range(1, 231))
@@ -221,35 +211,28 @@ def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(shared_cinema: Wor
     assert len(made.metadata["as_of"]) < 24
 
 
-def test_a_changed_teacher_file_makes_it_again(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
-    rows = [{"viewer_id": n, "as_of": at(100).isoformat(), "label": n % 2} for n in range(1, 131)]
-    spec = fans()
-    write_teacher(workshop.teachers, rows)
-    assert not workshop.training_set("fans", spec).hit
-    write_teacher(workshop.teachers, rows)
-    assert workshop.training_set("fans", spec).hit
-    write_teacher(workshop.teachers, [{**rows[0], "label": 0}, *rows[1:]])
-    made = workshop.training_set("fans", spec)
+def test_a_changed_teacher_file_makes_it_again(own_cinema: Workshop) -> None:
+    rows = labelled(130, lambda n: n % 2)
+    for again in (False, True):
+        own_cinema.teach(rows)
+        assert own_cinema.training_set("fans", fans()).hit == again
+    own_cinema.teach([{**rows[0], "label": 0}, *rows[1:]])
+    made = own_cinema.training_set("fans", fans())
     assert not made.hit
     assert made.reason == "inputs changed: teacher file"
 
 
-def test_a_teacher_with_labels_after_the_scoring_date_only_is_refused(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
-    write_teacher(
-        workshop.teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": n % 2} for n in range(1, 131)]
-    )
+def test_a_teacher_with_labels_after_the_scoring_date_only_is_refused(own_cinema: Workshop) -> None:
+    own_cinema.teach(labelled(130, lambda n: n % 2))
     with pytest.raises(TooFewPositives, match="fans: no label is known at score_at 1997-09-01"):
-        workshop.training_set("fans", fans(), date(1997, 9, 1))
+        own_cinema.training_set("fans", fans(), date(1997, 9, 1))
 
 
 @pytest.mark.slow
 def test_rows_before_a_date_are_all_that_decide(tmp_path: Path) -> None:
     """The set made from everything equals the set made from an export that ends at its scoring date."""
     whole, early = Workshop(tmp_path / "whole", shop(tmp_path / "whole")), tmp_path / "early"
-    cut = Workshop(early, publish(early, CATALOG, {"orders": rows_before(PAST)}, instant_of(PAST, "UTC")))
-    assert (
-        cut.training_set("again", campaign()).ref.content_hash
-        == whole.training_set("again", campaign(), PAST).ref.content_hash
-    )
+    end = instant_of(PAST, "UTC")
+    rows = [row for row in customers_orders() if row["ordered_at"] < end]
+    cut = Workshop(early, publish(early, CATALOG, {"orders": rows}, end)).training_set("again", campaign())
+    assert cut.ref.content_hash == whole.training_set("again", campaign(), PAST).ref.content_hash
