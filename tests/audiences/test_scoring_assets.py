@@ -27,6 +27,7 @@ WITH_UNTRAINED = {**BOTH, "untrained": campaign(description="Nobody ever trained
 FOLDER = "FOLDER_OF_THE_SHARDED_JOB"
 SHARDS = 3
 SCORES = ['key:"again/scores"', 'key:"silent/scores"']
+SHOWN = ("group_name", "description", "kinds", "owners", "parent_keys", "check_keys", "partitions_def")
 AT_PAST = {"dagster/partition": PAST.isoformat()}
 STEPS = {f"scores_customer.scores_customer__{step}" for step in ("plan", "shard_0", "shard_1", "shard_2", "gather")}
 
@@ -66,10 +67,8 @@ def test_shards_are_steps_and_end_in_the_scores_of_one_step(unscored: Workshop) 
     told = materialized(result)
     assert told["again/scores"]["people"] == 400
     forget(unscored)
-    whole = in_one_step(unscored)
-    assert {key: made["content_hash"] for key, made in told.items()} == {
-        f"{name}/scores": made.ref.content_hash for name, made in whole.items()
-    }
+    whole = {f"{name}/scores": made.ref.content_hash for name, made in in_one_step(unscored).items()}
+    assert {key: made["content_hash"] for key, made in told.items()} == whole
 
 
 def test_audiences_follow_from_sharded_scores_in_the_same_run(unscored: Workshop) -> None:
@@ -173,9 +172,7 @@ def test_profiles_tags_go_on_shards_and_the_other_steps_get_theirs(tmp_path: Pat
 def test_sharding_changes_nothing_of_what_people_see_of_the_assets(tmp_path: Path) -> None:
     def seen(shards: int) -> list[tuple]:
         graph = dg.Definitions(assets=assets_of(tmp_path, WITH_UNTRAINED, shards)).resolve_asset_graph()
-        shown = attrgetter(
-            "group_name", "description", "kinds", "owners", "parent_keys", "check_keys", "partitions_def"
-        )
+        shown = attrgetter(*SHOWN)
         return [shown(graph.get(dg.AssetKey([name, "scores"]))) for name in WITH_UNTRAINED]
 
     assert seen(SHARDS) == seen(1)

@@ -91,10 +91,8 @@ def test_gather_refuses_folds_of_another_training_set_and_of_two_models(own_shop
 
 def test_an_ensemble_refuses_models_of_another_training_set(own_shop: Workshop, trained: Trained) -> None:
     other = own_shop.training_set("again", AGAIN)
-    with pytest.raises(
-        OtherTrainingSet,
-        match=r"again/models/lightgbm was made from another training set .* materialise again/models/lightgbm again",
-    ):
+    said = r"again/models/lightgbm was made from another training set .* materialise again/models/lightgbm again"
+    with pytest.raises(OtherTrainingSet, match=said):
         build_ensemble(own_shop.task("again", AGAIN, other), trained.models)
 
 

@@ -60,12 +60,8 @@ def test_the_horizon_is_counted_in_business_days_over_a_clock_change(tmp_path: P
     # On 1997-10-26 Berlin's clocks go back: ten days from the 20th are 241 hours.
     day = date(1997, 10, 20)
     start = instant_of(day, "Europe/Berlin")
-    rows = orders_at(
-        (1, start - TICK),
-        (1, start + timedelta(hours=240, minutes=59)),
-        (2, start - TICK),
-        (2, start + timedelta(hours=241)),
-    )
+    late, too_late = start + timedelta(hours=240, minutes=59), start + timedelta(hours=241)
+    rows = orders_at((1, start - TICK), (1, late), (2, start - TICK), (2, too_late))
     warehouse = publish(tmp_path, in_zone("Europe/Berlin"), {"orders": rows})
     assert labels(warehouse, ten_days(), day) == {1: 1, 2: 0}
 
@@ -136,14 +132,8 @@ def grown_up(tmp_path: Path, versions: list[dict], catalog: Catalog = CATALOG) -
 def test_attributes_are_those_of_the_date_not_of_today(tmp_path: Path) -> None:
     change = instant_of(DAY, "America/New_York") + timedelta(days=1)
     before = change - timedelta(days=2)
-    versions = viewer_versions(
-        (1, 17, START, change),
-        (1, 18, change, None),
-        (2, 17, START, before),
-        (2, 18, before, None),
-        (3, 18, change, None),
-    )
-    assert grown_up(tmp_path, versions) == {2}
+    birthdays = [(1, 17, START, change), (1, 18, change, None), (2, 17, START, before), (2, 18, before, None)]
+    assert grown_up(tmp_path, viewer_versions(*birthdays, (3, 18, change, None))) == {2}
 
 
 @pytest.mark.parametrize(("before", "lag"), [(0, 0), (1, 2)], ids=["at the very instant", "not arrived"])
@@ -154,15 +144,8 @@ def test_a_change_that_is_not_known_yet_does_not_count(tmp_path: Path, before: i
     assert grown_up(tmp_path, viewer_versions(*first, *second), catalog) == {2}
 
 
-EVENTS = st.lists(
-    st.tuples(
-        st.integers(1, 30),
-        st.integers(-24, 24).map(lambda quarter: NUMBER + quarter / 4),
-        st.sampled_from(["10", "60"]),
-    ),
-    min_size=40,
-    max_size=90,
-)
+MOMENTS = st.integers(-24, 24).map(lambda quarter: NUMBER + quarter / 4)
+EVENTS = st.lists(st.tuples(st.integers(1, 30), MOMENTS, st.sampled_from(["10", "60"])), min_size=40, max_size=90)
 
 
 @pytest.mark.slow
@@ -189,9 +172,8 @@ def test_labels_and_population_agree_with_a_plain_reading(
     known = [(person, day) for person, day, _ in events if day < NUMBER - lag]
     recent = [person for person, day in known if day >= NUMBER - lag - 3]
     asked = {person for person, _ in known if recent.count(person) <= 1}
-    happened = {
-        person for person, day, amount in events if NUMBER <= day < NUMBER + 5 and (where is None or amount == "60")
-    }
+    within = [(person, amount) for person, day, amount in events if NUMBER <= day < NUMBER + 5]
+    happened = {person for person, amount in within if where is None or amount == "60"}
     assert labels(warehouse, spec) == {person: int((person in happened) != absent) for person in asked}
 
 

@@ -19,15 +19,12 @@ def preview(workshop: Workshop, spec: CampaignSpec, name: str = "again") -> Prev
 
 @pytest.mark.slow
 def test_it_counts_what_training_will_count(own_shop: Workshop) -> None:
-    spec = campaign(
-        population="count(orders) >= 2",
-        audience={"top": 30, "exclude": ["days_since(orders) < 30", "count(orders) > 10"]},
-    )
+    audience = {"top": 30, "exclude": ["days_since(orders) < 30", "count(orders) > 10"]}
+    spec = campaign(population="count(orders) >= 2", audience=audience)
     seen = preview(own_shop, spec)
     training = own_shop.training_set("again", spec)
-    assert seen.by_time == [
-        (when, part["rows"], part["positives"]) for when, part in training.metadata["by_time"].items()
-    ]
+    by_time = training.metadata["by_time"]
+    assert seen.by_time == [(when, part["rows"], part["positives"]) for when, part in by_time.items()]
     assert seen.score_at.isoformat() == training.metadata["score_at"] == "1998-07-01"
     assert seen.warnings == []
     table = read(training).to_pandas()

@@ -89,9 +89,8 @@ def test_a_date_is_its_midnight_where_the_business_is(shared_cinema: Workshop, t
 
 
 def test_a_time_without_its_zone_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
-    assert "fans.csv:4: as_of has no time zone in 1 rows" in refusal(
-        shared_cinema, teachers, changed(2, as_of="1998-01-10 07:30:00")
-    )
+    said = refusal(shared_cinema, teachers, changed(2, as_of="1998-01-10 07:30:00"))
+    assert "fans.csv:4: as_of has no time zone in 1 rows" in said
     with pytest.raises(TeacherError, match="as_of has no time zone in 2 rows"):
         read_columns(shared_cinema, teachers, pa.array([datetime(1998, 1, 10), datetime(1998, 1, 11)]))
 
@@ -126,9 +125,8 @@ def test_what_cannot_be_read_is_named_with_its_line(
 
 
 def test_whole_numbers_written_as_decimals_are_read(shared_cinema: Workshop, teachers: Path) -> None:
-    assert read(shared_cinema, teachers, changed(0, label="1.0", viewer_id="2.0")).table.equals(
-        read(shared_cinema, teachers).table
-    )
+    decimals = read(shared_cinema, teachers, changed(0, label="1.0", viewer_id="2.0"))
+    assert decimals.table.equals(read(shared_cinema, teachers).table)
 
 
 def test_a_fraction_in_a_parquet_column_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
@@ -235,9 +233,8 @@ def test_a_positive_whose_row_is_set_aside_is_not_sampled_as_a_negative(tmp_path
 
 
 def test_a_file_with_negatives_is_not_given_more(shared_cinema: Workshop, teachers: Path) -> None:
-    assert "holds negatives of its own; leave out `negatives: sample_population`" in refusal(
-        shared_cinema, teachers, ROWS, **SAMPLED
-    )
+    said = refusal(shared_cinema, teachers, ROWS, **SAMPLED)
+    assert "holds negatives of its own; leave out `negatives: sample_population`" in said
 
 
 def test_a_path_that_leaves_the_folder_is_refused(shared_cinema: Workshop, teachers: Path) -> None:

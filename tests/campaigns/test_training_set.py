@@ -71,11 +71,8 @@ def test_metadata_counts_people_and_positives_by_date(trained: Trained) -> None:
     assert told["as_of"] == [day.isoformat() for day in DAYS]
     assert told["positives"] == table["label"].sum() == sum(part["positives"] for part in told["by_time"].values())
     newest = table[table["as_of"] == table["as_of"].max()]
-    assert told["by_time"]["1998-03-02"] == {
-        "rows": len(newest),
-        "positives": newest["label"].sum(),
-        "base_rate": newest["label"].mean(),
-    }
+    label = newest["label"]
+    assert told["by_time"]["1998-03-02"] == {"rows": len(label), "positives": label.sum(), "base_rate": label.mean()}
 
 
 def test_metadata_names_business_dates_east_of_greenwich_too(tmp_path: Path) -> None:
@@ -92,13 +89,8 @@ def test_the_second_call_finds_what_the_first_one_made(own_shop: Workshop, train
 
 
 def test_models_audience_and_schedule_do_not_touch_the_training_set(own_shop: Workshop) -> None:
-    spec = campaign(
-        audience={"top": 5},
-        value=3,
-        schedule="weekly",
-        advanced={"models": {"network": {}}},
-        description="Another sentence here",
-    )
+    use = {"audience": {"top": 5}, "value": 3, "schedule": "weekly", "description": "Another sentence here"}
+    spec = campaign(advanced={"models": {"network": {}}}, **use)
     assert own_shop.training_set("again", spec, PAST).hit
 
 
@@ -123,10 +115,8 @@ def test_what_it_is_made_from_makes_it_again_and_says_what_changed(
 def test_events_after_the_last_horizon_leave_it_as_it_is(workshop: Workshop) -> None:
     first = workshop.training_set("again", campaign(), PAST)
     later = [*customers_orders(), *(order(90_000 + n, n, (PAST - date(1997, 6, 1)).days + 1) for n in range(1, 300))]
-    workshop = Workshop(
-        workshop.folder, publish(workshop.folder, CATALOG, {"orders": later}, WATERMARK + timedelta(days=30))
-    )
-    again = workshop.training_set("again", campaign(), PAST)
+    warehouse = publish(workshop.folder, CATALOG, {"orders": later}, WATERMARK + timedelta(days=30))
+    again = Workshop(workshop.folder, warehouse).training_set("again", campaign(), PAST)
     assert again.hit
     assert again.ref == first.ref
 
@@ -134,9 +124,8 @@ def test_events_after_the_last_horizon_leave_it_as_it_is(workshop: Workshop) -> 
 @pytest.mark.slow
 def test_a_late_event_within_the_horizon_makes_it_again(workshop: Workshop) -> None:
     first = workshop.training_set("again", campaign(), PAST)
-    silent = next(
-        row["customer_id"] for row in read(first).to_pylist() if row["label"] == 0 and row["as_of"].date() == DAYS[1]
-    )
+    unlabelled = [row for row in read(first).to_pylist() if row["label"] == 0]
+    silent = next(row["customer_id"] for row in unlabelled if row["as_of"].date() == DAYS[1])
     late = order(90_000, silent, (DAYS[1] - date(1997, 6, 1)).days + 3)
     workshop = Workshop(workshop.folder, publish(workshop.folder, CATALOG, {"orders": [*customers_orders(), late]}))
     again = workshop.training_set("again", campaign(), PAST)
