@@ -40,10 +40,8 @@ def test_related_tasks_help_where_own_labels_are_few() -> None:
     test_X, test_labels = people(2000, 1, 2)
     related = RelatedTask("earlier", X[300:], labels[300:, 1], np.arange(300, 4000))
     own_X, own_y, groups = X[:300], labels[:300, 0], np.arange(300)
-    alone, helped = (
-        MultitaskClassifier(**TINY, learning_rate=0.004, max_epochs=15).fit(own_X, own_y, groups, Fitting(tasks=tasks))
-        for tasks in ((), (related,))
-    )
+    model = MultitaskClassifier(**TINY, learning_rate=0.004, max_epochs=15)
+    alone, helped = (clone(model).fit(own_X, own_y, groups, Fitting(tasks=tasks)) for tasks in ((), (related,)))
     aucs = [metrics.auc(test_labels[:, 0], one.predict_proba(test_X)[:, 1]) for one in (alone, helped)]
     assert aucs[1] > aucs[0] + 0.05
 
