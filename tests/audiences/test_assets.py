@@ -7,28 +7,20 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from platform_assets.audiences.assets import audience_assets, score_assets
-from platform_assets.data.features.assets import feature_assets
-from platform_assets.data.features.registry import GROUPS
-from tests.audiences.conftest import Made
+from tests.audiences.conftest import Made, assets_of, with_failed_features
 from tests.campaigns.conftest import AGAIN, copy_of
-from tests.campaigns.running import environment_of, failures_of, materialized, run, run_training
+from tests.campaigns.running import failures_of, materialized, run, run_training
 from tests.campaigns.worlds import PAST, Campaigns, Workshop, campaign, customers_orders
-from tests.data.features.conftest import CATALOG, order, publish
+from tests.data.features.conftest import CATALOG, publish
 
-DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
-CAMPAIGNS = {"again": AGAIN, "untrained": campaign(description="Nobody ever trained this one")}
+ALONE = {"again": AGAIN}
+CAMPAIGNS = {**ALONE, "untrained": campaign(description="Nobody ever trained this one")}
 
 
 def run_scoring(
-    workshop: Workshop, campaigns: Campaigns | None = None, selection: Sequence[str] = ("*",), day: str = "1998-05-01"
+    workshop: Workshop, campaigns: Campaigns = ALONE, selection: Sequence[str] = ("*",), day: str = "1998-05-01"
 ) -> dg.ExecuteInProcessResult:
-    campaigns = {"again": AGAIN} if campaigns is None else campaigns
-    environment = environment_of(workshop)
-    audiences = [
-        asset for name, spec in campaigns.items() for asset in audience_assets(name, spec, environment, CATALOG, DAILY)
-    ]
-    return run(workshop, [*score_assets(campaigns, environment, CATALOG, DAILY), *audiences], selection, partition=day)
+    return run(workshop, assets_of(workshop.folder, campaigns), selection, partition=day)
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
@@ -58,12 +50,8 @@ def test_one_run_ends_with_the_files_people_look_for(shared_run: tuple[Workshop,
     assert result.success
     told = materialized(result)
     folder = workshop.folder / "audiences" / "again" / PAST.isoformat()
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "audience.csv",
-        "audience.parquet",
-        "figures.json",
-        "report.html",
-    ]
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"audience.csv", "audience.parquet", "figures.json", "report.html"}
     assert told["again/audience"]["csv"] == str(folder / "audience.csv")
     assert told["again/report"]["report"] == str(folder / "report.html")
     assert told["again/report"]["open"] == (folder / "report.html").as_uri()
@@ -97,9 +85,8 @@ def test_a_campaign_never_trained_does_not_starve_the_others(own_shop: Workshop)
 
 def test_a_campaign_never_trained_asked_for_alone_is_refused_in_a_sentence(own_shop: Workshop) -> None:
     said = failure(run_scoring(own_shop, CAMPAIGNS, ['key:"untrained/scores"']))
-    assert said.startswith(
-        "untrained cannot be scored as of 1998-05-01: it has no promoted model; materialise untrained/promoted_model"
-    )
+    told = "untrained cannot be scored as of 1998-05-01: it has no promoted model; materialise untrained/promoted_model"
+    assert said.startswith(told)
 
 
 @pytest.mark.slow
@@ -112,9 +99,8 @@ def test_an_audience_started_alone_after_the_model_was_replaced_is_refused(ran: 
 
 
 def test_an_audience_started_before_its_scores_says_what_is_missing(own_shop: Workshop) -> None:
-    assert "has not been materialised yet; materialise it first" in failure(
-        run_scoring(own_shop, selection=['key:"again/audience"'])
-    )
+    said = failure(run_scoring(own_shop, selection=['key:"again/audience"']))
+    assert "has not been materialised yet; materialise it first" in said
 
 
 def test_a_date_after_the_watermark_is_refused_in_a_sentence(own_shop: Workshop) -> None:
@@ -122,11 +108,7 @@ def test_a_date_after_the_watermark_is_refused_in_a_sentence(own_shop: Workshop)
 
 
 def test_after_a_failed_feature_audit_scores_started_alone_are_refused(ran: Workshop) -> None:
-    environment = environment_of(ran)
-    rows = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
-    broken = replace(ran, warehouse=publish(ran.folder, CATALOG, {"orders": rows}))
-    windows = {"customer": {"order_windows": GROUPS["customer"]["order_windows"]}}
-    features = run(broken, feature_assets(environment, CATALOG, DAILY, windows), partition=PAST.isoformat())
+    broken, features = with_failed_features(ran)
     assert "order_windows: audit failed" in failure(features)
     said = failure(run_scoring(broken, selection=['key:"again/scores"']))
     assert "features/customer/order_windows at 1998-05-01 must not be read: its audit failed" in said

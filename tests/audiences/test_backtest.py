@@ -1,17 +1,14 @@
 """A backtest: past dates with what was known then, nothing promoted, nothing made twice."""
 
-from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 
 from platform_assets.audiences.report.backtest import Replay, backtest, backtest_dates, rendered
 from platform_assets.campaigns.declaration.spec import CampaignSpec
-from tests.campaigns.conftest import AGAIN, shared_cinema
-from tests.campaigns.worlds import Workshop, at, campaign, fans, write_teacher
+from tests.campaigns.conftest import AGAIN
+from tests.campaigns.worlds import Workshop, at, campaign, fans
 
-__all__ = ["shared_cinema"]
 MONTH = timedelta(days=30)
 
 
@@ -49,12 +46,10 @@ def test_a_date_with_too_little_to_learn_from_says_so(own_shop: Workshop) -> Non
 
 
 @pytest.mark.slow
-def test_a_teachers_rows_are_measured_over_one_step(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
+def test_a_teachers_rows_are_measured_over_one_step(own_cinema: Workshop) -> None:
     rows = [{"viewer_id": n, "as_of": at(120 + n % 240).isoformat(), "label": int(n % 3 == 0)} for n in range(1, 241)]
-    write_teacher(workshop.teachers, rows)
-    spec = fans(features=["genres"])
-    [only] = replayed(workshop, "fans", spec, 1, timedelta(days=40))
+    own_cinema.teach(rows)
+    [only] = replayed(own_cinema, "fans", fans(features=["genres"]), 1, timedelta(days=40))
     assert only.figures is not None, only.why_not
     within = [row for row in rows if "1998-04-24" <= str(row["as_of"]) < "1998-06-03"]
     assert (only.day, only.figures["rows"]) == (date(1998, 4, 23), len(within))

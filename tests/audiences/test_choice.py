@@ -31,9 +31,9 @@ def rule(**changes: object) -> Audience:
 
 
 def scored(scores: list[float], ids: list[int] | None = None) -> pa.Table:
-    people = list(range(1, len(scores) + 1)) if ids is None else ids
+    people = pa.array(range(1, len(scores) + 1) if ids is None else ids, pa.int64())
     as_of = pa.array([AS_OF] * len(scores), pa.timestamp("us", "UTC"))
-    return pa.table({KEY: pa.array(people, pa.int64()), "as_of": as_of, "score": pa.array(scores, pa.float64())})
+    return pa.table({KEY: people, "as_of": as_of, "score": pa.array(scores, pa.float64())})
 
 
 def select(
@@ -44,9 +44,8 @@ def select(
     ids: list[int] | None = None,
     **changes: object,
 ) -> list[dict[str, Any]]:
-    return select_audience(
-        campaign, KEY, scored(scores, ids), refused or [None] * len(scores), rule(**changes), value
-    ).to_pylist()
+    refusals = refused or [None] * len(scores)
+    return select_audience(campaign, KEY, scored(scores, ids), refusals, rule(**changes), value).to_pylist()
 
 
 def test_the_best_come_first_and_are_taken_first() -> None:
@@ -113,9 +112,8 @@ def test_the_holdout_is_about_the_share_asked_for_and_the_same_for_a_person_in_e
 
 
 def test_a_holdout_that_grows_keeps_whom_it_held() -> None:
-    small, large = (
-        {person for person in range(2000) if arm_of("again", person, share) == HOLDOUT} for share in (0.05, 0.2)
-    )
+    people = range(2000)
+    small, large = ({one for one in people if arm_of("again", one, share) == HOLDOUT} for share in (0.05, 0.2))
     assert small < large
 
 
@@ -145,25 +143,19 @@ def test_what_always_holds_of_a_selection(scores: list[float], data: st.DataObje
     asked = rule(**stated)
     assert sorted(row[KEY] for row in rows) == list(range(1, len(scores) + 1))
     assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
-    assert all(
-        before["score"] >= after["score"] and before["decile"] <= after["decile"] for before, after in pairwise(rows)
-    )
+    assert all(a["score"] >= b["score"] and a["decile"] <= b["decile"] for a, b in pairwise(rows))
     assert all(1 <= row["decile"] <= 10 and row["score"] == scores[row[KEY] - 1] for row in rows)
     assert all(row["expected_value"] == row["score"] * 2 for row in rows)
 
-    chosen, passed_over = (
-        [row for row in rows if row["selected"]],
-        [row for row in rows if row["eligible"] and not row["selected"]],
-    )
+    chosen = [row for row in rows if row["selected"]]
+    passed_over = [row for row in rows if row["eligible"] and not row["selected"]]
     assert all(row["eligible"] and row["arm"] in (TREAT, HOLDOUT) for row in chosen)
     assert all(row["arm"] is None for row in rows if not row["selected"])
     assert not chosen or not passed_over or chosen[-1]["rank"] < passed_over[0]["rank"]
     eligible = [row["score"] for row in rows if row["eligible"]]
     assert len(chosen) == audience_size(asked, np.array(eligible))
     if asked.min_score is not None:
-        assert {row[KEY] for row in chosen} == {
-            row[KEY] for row in rows if row["eligible"] and row["score"] >= asked.min_score
-        }
+        assert chosen == [row for row in rows if row["eligible"] and row["score"] >= asked.min_score]
 
 
 @settings(max_examples=50, deadline=None)

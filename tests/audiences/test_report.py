@@ -23,7 +23,7 @@ from platform_assets.learning.families.baselines import OneColumnRule
 from platform_assets.learning.figures import metrics
 from tests.audiences.conftest import Made, make
 from tests.campaigns.conftest import AGAIN, Trained
-from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, at, campaign, cinema, fans, write_teacher
+from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, campaign, fans, labelled
 from tests.data.features.conftest import CATALOG
 from tests.support.pages import Page
 
@@ -93,12 +93,8 @@ def test_the_held_out_figures_are_those_anyone_would_get(shared_shop: Workshop, 
     names = list(bundle.feature_names)
     spine = Spine.of_population(CATALOG.entities["customer"], instant_of(PAST, "UTC"))
     features = feature_table([GROUPS["customer"]["order_windows"]], spine, warehouse, shared_shop.store).table
-    rows = join_features(
-        "customer_id",
-        names,
-        event_rows(shared_shop.question("again", AGAIN, PAST), warehouse, [PAST]).read(),
-        [features],
-    ).to_pandas()
+    events = event_rows(shared_shop.question("again", AGAIN, PAST), warehouse, [PAST]).read()
+    rows = join_features("customer_id", names, events, [features]).to_pandas()
     truth, score = rows["label"].to_numpy(), bundle.predict(rows[names])
     training = TrainingRows.of(trained.training)
     rule = OneColumnRule().fit(training.values, training.labels)
@@ -108,11 +104,8 @@ def test_the_held_out_figures_are_those_anyone_would_get(shared_shop: Workshop, 
     assert (told["rows"], told["positives"]) == (len(rows), truth.sum())
     assert told["auc"]["value"] == pytest.approx(metrics.auc(truth, score))
     assert told["predicted_over_actual"] == pytest.approx(score.sum() / truth.sum())
-    assert told["rule"] == {
-        "column": rule.column_name_,
-        "direction": rule.direction_,
-        "auc": pytest.approx(metrics.auc(truth, ruled)),
-    }
+    ruled_auc = pytest.approx(metrics.auc(truth, ruled))
+    assert told["rule"] == {"column": rule.column_name_, "direction": rule.direction_, "auc": ruled_auc}
     assert told["auc_over_rule"]["value"] == pytest.approx(metrics.auc(truth, score) - metrics.auc(truth, ruled))
     order = score.argsort()[::-1][: len(rows) // 10]
     assert told["top_rate"] == pytest.approx(truth[order].mean(), abs=1 / len(order))
@@ -147,26 +140,22 @@ def test_texts_of_people_are_shown_not_run(own_shop: Workshop, past: Made) -> No
 
 @pytest.mark.slow
 def test_a_value_and_an_empty_audience_are_shown(own_shop: Workshop, past: Made) -> None:
-    valued = make(own_shop, campaign(value=10, advanced={"models": TREES_AND_NETWORK}), PAST).report
-    assert "expected value of the audience" in Page(page_of(valued)).text
-    nobody = make(
-        own_shop, campaign(population="count(orders) > 100000", advanced={"models": TREES_AND_NETWORK}), PAST
-    ).report
-    assert "0 people in the audience, of 0 asked about" in Page(page_of(nobody)).text
+    for change, said in (
+        ({"value": 10}, "expected value of the audience"),
+        ({"population": "count(orders) > 100000"}, "0 people in the audience, of 0 asked about"),
+    ):
+        report = make(own_shop, campaign(advanced={"models": TREES_AND_NETWORK}, **change), PAST).report
+        assert said in Page(page_of(report)).text
 
 
 @pytest.mark.slow
-def test_a_teacher_s_later_rows_tell_what_came_true(tmp_path: Path) -> None:
-    workshop = Workshop(tmp_path, cinema(tmp_path))
-    rows = [
-        {"viewer_id": n, "as_of": at(150 if n <= 170 else 220).isoformat(), "label": int(n % 3 == 0)}
-        for n in range(1, 241)
-    ]
-    write_teacher(workshop.teachers, rows)
+def test_a_teacher_s_later_rows_tell_what_came_true(own_cinema: Workshop) -> None:
+    early, late = (labelled(240, lambda n: n % 3 == 0, day) for day in (150, 220))
+    rows = early[:170] + late[170:]
+    own_cinema.teach(rows)
     spec, day = fans(features=["genres"], advanced={"models": {"logistic": {}}}), date(1997, 12, 8)
-    workshop.train("fans", spec, day)
-    made = make(workshop, spec, day, "fans")
-    told = made.report.metadata["held_out"]
+    own_cinema.train("fans", spec, day)
+    told = make(own_cinema, spec, day, "fans").report.metadata["held_out"]
     assert (told["rows"], told["positives"]) == (70, [row["label"] for row in rows[170:]].count(1))
     assert told["people_also_in_training"] == 0
     assert told["auc"]["low"] > 0.5

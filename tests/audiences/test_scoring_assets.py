@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import dagster as dg
@@ -11,38 +12,42 @@ import pytest
 from platform_assets.audiences.assets import audience_assets, score_assets
 from platform_assets.audiences.scoring.assets import MODEL_CHECK
 from platform_assets.audiences.scoring.sharding import Plan, plan_scores, shard_recipe
-from platform_assets.data.features.assets import feature_assets
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import local_environment
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
+from tests.audiences.conftest import DAILY, assets_of, with_failed_features
 from tests.audiences.test_sharding import BOTH, forget, in_one_step, records, unscored
 from tests.campaigns.conftest import AGAIN
-from tests.campaigns.running import environment_of, failures_of, materialized, run
-from tests.campaigns.worlds import PAST, Campaigns, Workshop, campaign, customers_orders
-from tests.data.features.conftest import CATALOG, order, publish
+from tests.campaigns.running import failures_of, materialized, run
+from tests.campaigns.worlds import PAST, Campaigns, Workshop, campaign
+from tests.data.features.conftest import CATALOG
 
 __all__ = ["unscored"]
 
-DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
 WITH_UNTRAINED = {**BOTH, "untrained": campaign(description="Nobody ever trained this one")}
 FOLDER = "FOLDER_OF_THE_SHARDED_JOB"
 SHARDS = 3
+SCORES = ['key:"again/scores"', 'key:"silent/scores"']
+SHOWN = ("group_name", "description", "kinds", "owners", "parent_keys", "check_keys", "partitions_def")
 AT_PAST = {"dagster/partition": PAST.isoformat()}
 STEPS = {f"scores_customer.scores_customer__{step}" for step in ("plan", "shard_0", "shard_1", "shard_2", "gather")}
-
-
-def assets_of(folder: Path, campaigns: Campaigns = BOTH, shards: int = SHARDS) -> list[dg.AssetsDefinition]:
-    environment = local_environment(folder, scoring_shards=shards)
-    audiences = [
-        asset for name, spec in campaigns.items() for asset in audience_assets(name, spec, environment, CATALOG, DAILY)
-    ]
-    return [*score_assets(campaigns, environment, CATALOG, DAILY), *audiences]
 
 
 def run_sharded(
     workshop: Workshop, selection: Sequence[str], campaigns: Campaigns = BOTH, shards: int = SHARDS
 ) -> dg.ExecuteInProcessResult:
     return run(workshop, assets_of(workshop.folder, campaigns, shards), selection, partition=PAST.isoformat())
+
+
+def job_of(
+    folder: Path, campaigns: Campaigns, selection: dg.AssetSelection | Sequence[str], shards: int = SHARDS
+) -> dg.JobDefinition:
+    definitions = dg.Definitions(
+        assets=assets_of(folder, campaigns, shards),
+        jobs=[dg.define_asset_job("job", selection=selection)],
+        resources={"io_manager": ArtifactRefIOManager(root=str(local_environment(folder).refs))},
+        executor=dg.in_process_executor,
+    )
+    return definitions.resolve_job_def("job")
 
 
 def succeeded(result: dg.ExecuteInProcessResult | dg.JobExecutionResult) -> set[str | None]:
@@ -55,17 +60,15 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
 
 
 def test_shards_are_steps_and_end_in_the_scores_of_one_step(unscored: Workshop) -> None:
-    result = run_sharded(unscored, ['key:"again/scores"', 'key:"silent/scores"'])
+    result = run_sharded(unscored, SCORES)
     assert result.success
     assert succeeded(result) == STEPS
     assert checks(result) == {"again": True, "silent": True}
     told = materialized(result)
     assert told["again/scores"]["people"] == 400
     forget(unscored)
-    whole = in_one_step(unscored)
-    assert {key: made["content_hash"] for key, made in told.items()} == {
-        f"{name}/scores": made.ref.content_hash for name, made in whole.items()
-    }
+    whole = {f"{name}/scores": made.ref.content_hash for name, made in in_one_step(unscored).items()}
+    assert {key: made["content_hash"] for key, made in told.items()} == whole
 
 
 def test_audiences_follow_from_sharded_scores_in_the_same_run(unscored: Workshop) -> None:
@@ -83,10 +86,9 @@ def test_of_several_campaigns_only_those_asked_for_are_scored(unscored: Workshop
 
 
 def test_a_second_run_finds_everything_whatever_the_number_of_shards(unscored: Workshop) -> None:
-    scores = ['key:"again/scores"', 'key:"silent/scores"']
-    run_sharded(unscored, scores)
+    run_sharded(unscored, SCORES)
     for shards in (1, SHARDS, 2):
-        told = materialized(run_sharded(unscored, scores, shards=shards))
+        told = materialized(run_sharded(unscored, SCORES, shards=shards))
         assert {key: made["cache"] for key, made in told.items()} == {"again/scores": "hit", "silent/scores": "hit"}
 
 
@@ -111,14 +113,9 @@ def test_a_campaign_never_trained_asked_alone_is_refused_before_any_shard(unscor
 @pytest.mark.parametrize("shards", [1, SHARDS])
 def test_a_check_asked_for_alone_scores_nobody(unscored: Workshop, shards: int) -> None:
     selection = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["untrained", "scores"]), MODEL_CHECK))
-    definitions = dg.Definitions(
-        assets=score_assets(WITH_UNTRAINED, replace(environment_of(unscored), scoring_shards=shards), CATALOG, DAILY),
-        jobs=[dg.define_asset_job("check", selection=selection)],
-        resources={"io_manager": ArtifactRefIOManager(root=str(environment_of(unscored).refs))},
-    )
-    result = definitions.resolve_job_def("check").execute_in_process(
-        tags=AT_PAST, instance=dg.DagsterInstance.ephemeral(), raise_on_error=False
-    )
+    job = job_of(unscored.folder, WITH_UNTRAINED, selection, shards)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(tags=AT_PAST, instance=instance, raise_on_error=False)
     assert result.success
     assert checks(result) == {"untrained": False}
     assert succeeded(result) == ({"scores_customer"} if shards == 1 else {"scores_customer.scores_customer__plan"})
@@ -126,10 +123,7 @@ def test_a_check_asked_for_alone_scores_nobody(unscored: Workshop, shards: int) 
 
 
 def test_after_a_failed_feature_audit_no_shard_starts(unscored: Workshop) -> None:
-    rows = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
-    broken = replace(unscored, warehouse=publish(unscored.folder, CATALOG, {"orders": rows}))
-    windows = {"customer": {"order_windows": GROUPS["customer"]["order_windows"]}}
-    run(broken, feature_assets(environment_of(broken), CATALOG, DAILY, windows), partition=PAST.isoformat())
+    broken, _ = with_failed_features(unscored)
     result = run_sharded(broken, ['key:"again/scores"'])
     assert "features/customer/order_windows at 1998-05-01 must not be read: its audit failed" in failures_of(result)[0]
     assert not succeeded(result)
@@ -137,14 +131,7 @@ def test_after_a_failed_feature_audit_no_shard_starts(unscored: Workshop) -> Non
 
 def sharded_job() -> dg.JobDefinition:
     """As a process finds it that knows the job by name only."""
-    folder = Path(os.environ[FOLDER])
-    definitions = dg.Definitions(
-        assets=assets_of(folder),
-        jobs=[dg.define_asset_job("score", selection=['key:"again/scores"', 'key:"silent/scores"'])],
-        resources={"io_manager": ArtifactRefIOManager(root=str(local_environment(folder).refs))},
-        executor=dg.in_process_executor,
-    )
-    return definitions.resolve_job_def("score")
+    return job_of(Path(os.environ[FOLDER]), BOTH, SCORES)
 
 
 def test_a_failed_shard_is_run_again_alone(unscored: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,15 +172,12 @@ def test_profiles_tags_go_on_shards_and_the_other_steps_get_theirs(tmp_path: Pat
 def test_sharding_changes_nothing_of_what_people_see_of_the_assets(tmp_path: Path) -> None:
     def seen(shards: int) -> list[tuple]:
         graph = dg.Definitions(assets=assets_of(tmp_path, WITH_UNTRAINED, shards)).resolve_asset_graph()
-        nodes = [graph.get(dg.AssetKey([name, "scores"])) for name in WITH_UNTRAINED]
-        return [
-            (n.group_name, n.description, n.kinds, n.owners, n.parent_keys, n.check_keys, n.partitions_def)
-            for n in nodes
-        ]
+        shown = attrgetter(*SHOWN)
+        return [shown(graph.get(dg.AssetKey([name, "scores"]))) for name in WITH_UNTRAINED]
 
     assert seen(SHARDS) == seen(1)
 
 
 def test_more_shards_than_can_be_told_apart_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="PLATFORM_SCORING_SHARDS=128: takes 1 to 127"):
-        assets_of(tmp_path, shards=128)
+        assets_of(tmp_path, BOTH, 128)

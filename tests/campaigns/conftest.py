@@ -27,6 +27,13 @@ def shared_cinema(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(folder, cinema(folder))
 
 
+@pytest.fixture
+def own_cinema(shared_cinema: Workshop, tmp_path: Path) -> Workshop:
+    """The cinema's marts beside teacher files, a store and promoted models of a test's own."""
+    (tmp_path / "marts").symlink_to(shared_cinema.folder / "marts")
+    return Workshop(tmp_path, shared_cinema.warehouse)
+
+
 @pytest.fixture(scope="session")
 def trained(shared_shop: Workshop) -> Trained:
     """The campaign `again` (AGAIN), trained as of PAST with two families and promoted."""

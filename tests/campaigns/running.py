@@ -26,12 +26,9 @@ def run_training(
 ) -> dg.ExecuteInProcessResult:
     """Materialise some of a campaign's assets (`training_set`, `models/…`, `ensemble`, `promoted_model`)."""
     selection = ["*"] if "*" in only else [f'key:"{name}/{step}"' for step in only]
-    return run(
-        workshop,
-        campaign_assets(name, spec, environment_of(workshop), CATALOG, PROFILES),
-        selection,
-        _replay(name, only, score_at),
-    )
+    replay = {"ops": {f"{name}__training_set": {"config": {"score_at": score_at}}}}
+    config = replay if score_at is not None and {"*", "training_set"} & set(only) else None
+    return run(workshop, campaign_assets(name, spec, environment_of(workshop), CATALOG, PROFILES), selection, config)
 
 
 def run(
@@ -63,14 +60,5 @@ def failures_of(result: dg.ExecuteInProcessResult) -> list[str]:
 
 def materialized(result: dg.ExecuteInProcessResult) -> dict[str, Mapping[str, Any]]:
     """Asset → the metadata of its materialisation, as plain values."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for event in result.get_asset_materialization_events():
-        made = event.step_materialization_data.materialization
-        found[made.asset_key.to_user_string()] = {name: entry.value for name, entry in made.metadata.items()}
-    return found
-
-
-def _replay(name: str, only: Sequence[str], score_at: str | None) -> dict[str, Any]:
-    if score_at is None or not {"*", "training_set"} & set(only):
-        return {}
-    return {"ops": {f"{name}__training_set": {"config": {"score_at": score_at}}}}
+    made = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
+    return {one.asset_key.to_user_string(): {name: item.value for name, item in one.metadata.items()} for one in made}

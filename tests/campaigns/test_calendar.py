@@ -31,9 +31,8 @@ def test_absolute_dates_are_used_as_they_are_in_order() -> None:
 
 
 def test_an_absolute_date_whose_label_is_not_known_is_refused_with_key_and_date() -> None:
-    with pytest.raises(
-        ImmatureLabel, match=r"train\.as_of 1998-05-03: .*score_at 1998-07-01; use 1998-05-02 or earlier"
-    ):
+    said = r"train\.as_of 1998-05-03: .*score_at 1998-07-01; use 1998-05-02 or earlier"
+    with pytest.raises(ImmatureLabel, match=said):
         training_dates(campaign(train={"as_of": ["1998-01-01", "1998-05-03"]}), "UTC", JULY)
 
 

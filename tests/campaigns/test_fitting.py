@@ -1,7 +1,6 @@
 """Folds, models and ensembles: nothing is fitted twice, and only results of one training set ever meet."""
 
 import json
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from platform_assets.campaigns.training.ensemble_artifact import build_ensemble,
 from platform_assets.campaigns.training.fold_artifacts import fit_fold_of
 from platform_assets.campaigns.training.out_of_fold import fitted_member, folds_of, gather_folds
 from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet, TrainingRows
+from platform_assets.foundation.artifacts import Artifact
 from platform_assets.learning.ensemble import IncompleteFolds
 from platform_assets.learning.figures import metrics
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import PAST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, customers_orders, shop
-from tests.data.features.conftest import CATALOG, publish
+from tests.data.features.conftest import in_zone, publish
 
 OTHER_LEAVES = campaign(advanced={"models": {"lightgbm": {"num_leaves": 5}}})
 
@@ -69,40 +69,31 @@ def test_out_of_fold_predictions_come_from_the_fold_without_the_row(shared_shop:
     assert trained.models["lightgbm"].metadata["auc"] == pytest.approx(metrics.auc(rows.labels, predicted), rel=1e-12)
 
 
+def assert_refused(workshop: Workshop, trained: Trained, parts: list[Artifact], said: str) -> None:
+    with pytest.raises(IncompleteFolds, match=said):
+        gather_folds(workshop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
+
+
 def test_gather_refuses_a_missing_a_repeated_and_a_surplus_fold(shared_shop: Workshop, trained: Trained) -> None:
     first, second = trained.folds["lightgbm"]
-    for parts, said in (
-        ([first], "missing 1"),
-        ([first, first], "given twice 0"),
-        ([first, second, second], "given twice 1"),
-    ):
-        with pytest.raises(IncompleteFolds, match=said):
-            gather_folds(shared_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
+    assert_refused(shared_shop, trained, [first], "missing 1")
+    assert_refused(shared_shop, trained, [first, first], "given twice 0")
+    assert_refused(shared_shop, trained, [first, second, second], "given twice 1")
 
 
-def test_gather_refuses_folds_of_another_training_set(own_shop: Workshop, trained: Trained) -> None:
-    other = own_shop.training_set("again", AGAIN)
+def test_gather_refuses_folds_of_another_training_set_and_of_two_models(own_shop: Workshop, trained: Trained) -> None:
+    first, other = trained.folds["lightgbm"][0], own_shop.training_set("again", AGAIN)
     foreign = fit_fold_of(own_shop.task("again", AGAIN, other), "lightgbm", 1)
-    parts = [trained.folds["lightgbm"][0], foreign]
-    with pytest.raises(
-        IncompleteFolds, match=r"again/models/lightgbm: folds \[1\] were fitted on another training set"
-    ):
-        gather_folds(own_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
-
-
-def test_gather_refuses_folds_of_two_models(own_shop: Workshop, trained: Trained) -> None:
-    other = fit_fold_of(own_shop.task("again", OTHER_LEAVES, trained.training), "lightgbm", 1)
-    parts = [trained.folds["lightgbm"][0], other]
-    with pytest.raises(IncompleteFolds, match="2 different models"):
-        gather_folds(own_shop.task("again", AGAIN, trained.training), "lightgbm", parts, None)
+    said = r"again/models/lightgbm: folds \[1\] were fitted on another training set"
+    assert_refused(own_shop, trained, [first, foreign], said)
+    another_model = fit_fold_of(own_shop.task("again", OTHER_LEAVES, trained.training), "lightgbm", 1)
+    assert_refused(own_shop, trained, [first, another_model], "2 different models")
 
 
 def test_an_ensemble_refuses_models_of_another_training_set(own_shop: Workshop, trained: Trained) -> None:
     other = own_shop.training_set("again", AGAIN)
-    with pytest.raises(
-        OtherTrainingSet,
-        match=r"again/models/lightgbm was made from another training set .* materialise again/models/lightgbm again",
-    ):
+    said = r"again/models/lightgbm was made from another training set .* materialise again/models/lightgbm again"
+    with pytest.raises(OtherTrainingSet, match=said):
         build_ensemble(own_shop.task("again", AGAIN, other), trained.models)
 
 
@@ -145,13 +136,10 @@ def test_figures_by_date_are_those_of_the_rows_of_that_date(trained: Trained) ->
 
 @pytest.mark.slow
 def test_figures_by_date_carry_business_dates(tmp_path: Path) -> None:
-    entity = replace(CATALOG.entities["customer"], timezone="Europe/Berlin")
-    catalog = replace(CATALOG, entities={**CATALOG.entities, "customer": entity})
-    workshop = Workshop(tmp_path, publish(tmp_path, catalog, {"orders": customers_orders()}))
+    workshop = Workshop(tmp_path, publish(tmp_path, in_zone("Europe/Berlin"), {"orders": customers_orders()}))
     spec = campaign(train={"as_of": ["1998-01-15", "1998-04-15"]}, advanced={"models": {"logistic": {}}})
-    assert [
-        row["when"] for row in evaluation_of(workshop.train("again", spec, date(1998, 6, 30)).ensemble)["by_time"]
-    ] == ["1998-01-15", "1998-04-15"]
+    told = evaluation_of(workshop.train("again", spec, date(1998, 6, 30)).ensemble)
+    assert [row["when"] for row in told["by_time"]] == ["1998-01-15", "1998-04-15"]
 
 
 def test_nothing_in_the_store_is_a_pickle_or_names_the_machine(shared_shop: Workshop, trained: Trained) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import random
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,16 +11,11 @@ from platform_assets.campaigns.promotion.gate import DECISION_FILE, NotPromoted
 from platform_assets.campaigns.registry.promoted import NothingPromoted
 from platform_assets.data.features.registry import GROUPS
 from tests.campaigns.conftest import AGAIN, Trained
-from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, at, campaign, fans, write_teacher
+from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, campaign, fans, labelled
 
 # Orders of the last seven days only: better than chance here, far from enough.
-WEAK = campaign(
-    advanced={
-        "feature_selection": {
-            "drop": [name for name in GROUPS["customer"]["order_windows"].features if name != "orders_7d"]
-        }
-    },
-)
+OLDER = [name for name in GROUPS["customer"]["order_windows"].features if name != "orders_7d"]
+WEAK = campaign(advanced={"feature_selection": {"drop": OLDER}})
 BLIND = campaign(advanced={"models": {"lightgbm": {**TREES["lightgbm"], "min_data_in_leaf": 100_000}}})
 
 
@@ -29,29 +23,19 @@ def register(workshop: Workshop) -> str:
     return (workshop.folder / "artifacts" / "promoted" / "again.json").read_text()
 
 
-def test_labels_that_mean_nothing_are_refused_and_nothing_is_promoted(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
+def test_labels_that_mean_nothing_are_refused_and_nothing_is_promoted(own_cinema: Workshop) -> None:
     draw = random.Random(4)
-    write_teacher(
-        workshop.teachers,
-        [{"viewer_id": n, "as_of": at(200).isoformat(), "label": draw.randint(0, 1)} for n in range(1, 241)],
-    )
+    own_cinema.teach(labelled(240, lambda _: draw.randint(0, 1)))
+    said = r"fans: nothing is promoted\. The challenger is no better than chance: out-of-fold AUC 0\.\d{3} "
     for _ in range(2):
-        with pytest.raises(
-            NotPromoted,
-            match=r"fans: nothing is promoted\. The challenger is no better than chance: out-of-fold AUC 0\.\d{3} ",
-        ):
-            workshop.train("fans", fans())
-        assert workshop.promoted.all("fans") == []
+        with pytest.raises(NotPromoted, match=said):
+            own_cinema.train("fans", fans())
+        assert own_cinema.promoted.all("fans") == []
 
 
-def test_labels_that_mean_something_are_promoted(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
-    write_teacher(
-        workshop.teachers,
-        [{"viewer_id": n, "as_of": at(200).isoformat(), "label": int(n % 3 == 0)} for n in range(1, 241)],
-    )
-    assert workshop.train("fans", fans(features=["genres"])).decision.metadata["outcome"] == "promoted"
+def test_labels_that_mean_something_are_promoted(own_cinema: Workshop) -> None:
+    own_cinema.teach(labelled(240, lambda n: n % 3 == 0))
+    assert own_cinema.train("fans", fans(features=["genres"])).decision.metadata["outcome"] == "promoted"
 
 
 def test_a_first_model_better_than_chance_is_promoted_from_its_date(shared_shop: Workshop, trained: Trained) -> None:

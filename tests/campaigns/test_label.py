@@ -1,6 +1,5 @@
 """Labels and populations: what counts, to the microsecond, against a plain reading of the same events."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,17 +17,12 @@ from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.campaigns.worlds import campaign, fans
-from tests.data.features.conftest import CATALOG, START, order, publish, rating, with_lag
+from tests.data.features.conftest import CATALOG, START, in_zone, order, publish, rating, with_lag
 
 DAY = date(1997, 9, 9)
 TICK = timedelta(microseconds=1)
 NUMBER = 100  # DAY is this many days after START
 WITHIN = 10
-
-
-def in_zone(zone: str, catalog: Catalog = CATALOG) -> Catalog:
-    entities = {name: replace(entity, timezone=zone) for name, entity in catalog.entities.items()}
-    return replace(catalog, entities=entities)
 
 
 def orders_at(*events: tuple[int, datetime]) -> list[dict]:
@@ -66,12 +60,8 @@ def test_the_horizon_is_counted_in_business_days_over_a_clock_change(tmp_path: P
     # On 1997-10-26 Berlin's clocks go back: ten days from the 20th are 241 hours.
     day = date(1997, 10, 20)
     start = instant_of(day, "Europe/Berlin")
-    rows = orders_at(
-        (1, start - TICK),
-        (1, start + timedelta(hours=240, minutes=59)),
-        (2, start - TICK),
-        (2, start + timedelta(hours=241)),
-    )
+    late, too_late = start + timedelta(hours=240, minutes=59), start + timedelta(hours=241)
+    rows = orders_at((1, start - TICK), (1, late), (2, start - TICK), (2, too_late))
     warehouse = publish(tmp_path, in_zone("Europe/Berlin"), {"orders": rows})
     assert labels(warehouse, ten_days(), day) == {1: 1, 2: 0}
 
@@ -88,13 +78,7 @@ def test_only_events_that_meet_the_condition_count(tmp_path: Path) -> None:
 
 
 def test_absence_is_the_opposite(tmp_path: Path) -> None:
-    rows = [
-        order(1, 1, 1),
-        order(2, 2, 1),
-        order(3, 2, NUMBER + 1, 1, "20"),
-        order(4, 3, 1),
-        order(5, 3, NUMBER + 2, 1, "60"),
-    ]
+    rows = [*(order(n, n, 1) for n in (1, 2, 3)), order(4, 2, NUMBER + 1, 1, "20"), order(5, 3, NUMBER + 2, 1, "60")]
     warehouse = publish(tmp_path, CATALOG, {"orders": rows})
     silent = {"no_event": "orders", "within": "10d"}
     assert labels(warehouse, campaign(label=silent)) == {1: 1, 2: 0, 3: 0}
@@ -109,17 +93,15 @@ def test_a_label_is_known_when_the_exports_cover_its_whole_horizon_and_its_lag(t
     assert is_known(question(warehouse, ten_days(), DAY), warehouse)
     later = DAY + timedelta(days=1)
     assert not is_known(question(warehouse, ten_days(), later), warehouse)
-    with pytest.raises(
-        ImmatureLabel, match=f"label.within 10d: the label as of {later} is not known yet.* so {DAY} is the latest"
-    ):
+    said = f"label.within 10d: the label as of {later} is not known yet.* so {DAY} is the latest"
+    with pytest.raises(ImmatureLabel, match=said):
         labels(warehouse, ten_days(), later)
 
 
 def test_an_event_that_had_not_arrived_yet_does_not_make_a_person_known(tmp_path: Path) -> None:
     catalog = with_lag(CATALOG, "orders", timedelta(days=2))
-    warehouse = publish(
-        tmp_path, catalog, {"orders": [order(1, 1, NUMBER - 2.01), order(2, 2, NUMBER - 1.99), order(3, 3, NUMBER - 2)]}
-    )
+    rows = [order(1, 1, NUMBER - 2.01), order(2, 2, NUMBER - 1.99), order(3, 3, NUMBER - 2)]
+    warehouse = publish(tmp_path, catalog, {"orders": rows})
     assert set(labels(warehouse, ten_days())) == {1}
 
 
@@ -150,41 +132,20 @@ def grown_up(tmp_path: Path, versions: list[dict], catalog: Catalog = CATALOG) -
 def test_attributes_are_those_of_the_date_not_of_today(tmp_path: Path) -> None:
     change = instant_of(DAY, "America/New_York") + timedelta(days=1)
     before = change - timedelta(days=2)
-    versions = viewer_versions(
-        (1, 17, START, change),
-        (1, 18, change, None),
-        (2, 17, START, before),
-        (2, 18, before, None),
-        (3, 18, change, None),
-    )
-    assert grown_up(tmp_path, versions) == {2}
+    birthdays = [(1, 17, START, change), (1, 18, change, None), (2, 17, START, before), (2, 18, before, None)]
+    assert grown_up(tmp_path, viewer_versions(*birthdays, (3, 18, change, None))) == {2}
 
 
-def test_a_change_at_the_very_instant_is_not_known_yet(tmp_path: Path) -> None:
-    instant = instant_of(DAY, "America/New_York")
-    versions = viewer_versions(
-        (1, 17, START, instant), (1, 18, instant, None), (2, 18, START, instant), (2, 17, instant, None)
-    )
-    assert grown_up(tmp_path, versions) == {2}
+@pytest.mark.parametrize(("before", "lag"), [(0, 0), (1, 2)], ids=["at the very instant", "not arrived"])
+def test_a_change_that_is_not_known_yet_does_not_count(tmp_path: Path, before: int, lag: int) -> None:
+    instant = instant_of(DAY, "America/New_York") - timedelta(hours=before)
+    catalog = with_lag(CATALOG, "viewers", timedelta(hours=lag))
+    first, second = ((1, 17, START, instant), (1, 18, instant, None)), ((2, 18, START, instant), (2, 17, instant, None))
+    assert grown_up(tmp_path, viewer_versions(*first, *second), catalog) == {2}
 
 
-def test_a_change_that_had_not_arrived_yet_is_not_known(tmp_path: Path) -> None:
-    instant = instant_of(DAY, "America/New_York") - timedelta(hours=1)
-    versions = viewer_versions(
-        (1, 17, START, instant), (1, 18, instant, None), (2, 18, START, instant), (2, 17, instant, None)
-    )
-    assert grown_up(tmp_path, versions, with_lag(CATALOG, "viewers", timedelta(hours=2))) == {2}
-
-
-EVENTS = st.lists(
-    st.tuples(
-        st.integers(1, 30),
-        st.integers(-24, 24).map(lambda quarter: NUMBER + quarter / 4),
-        st.sampled_from(["10", "60"]),
-    ),
-    min_size=40,
-    max_size=90,
-)
+MOMENTS = st.integers(-24, 24).map(lambda quarter: NUMBER + quarter / 4)
+EVENTS = st.lists(st.tuples(st.integers(1, 30), MOMENTS, st.sampled_from(["10", "60"])), min_size=40, max_size=90)
 
 
 @pytest.mark.slow
@@ -211,9 +172,8 @@ def test_labels_and_population_agree_with_a_plain_reading(
     known = [(person, day) for person, day, _ in events if day < NUMBER - lag]
     recent = [person for person, day in known if day >= NUMBER - lag - 3]
     asked = {person for person, _ in known if recent.count(person) <= 1}
-    happened = {
-        person for person, day, amount in events if NUMBER <= day < NUMBER + 5 and (where is None or amount == "60")
-    }
+    within = [(person, amount) for person, day, amount in events if NUMBER <= day < NUMBER + 5]
+    happened = {person for person, amount in within if where is None or amount == "60"}
     assert labels(warehouse, spec) == {person: int((person in happened) != absent) for person in asked}
 
 
@@ -228,7 +188,6 @@ def test_a_condition_that_meets_a_missing_value_does_not_hold(tmp_path: Path) ->
     warehouse = publish(tmp_path, CATALOG, {"ratings": [rating(1, 1, 1)], "viewers": versions})
     entity, instant = CATALOG.entities["viewer"], instant_of(DAY, "America/New_York")
     conditions = {"either": parse_person_condition("not (age >= 18)", CATALOG, "viewer")}
-    table = warehouse.to_arrow(
-        with_conditions(warehouse, entity, everyone(warehouse, entity, instant), instant, conditions)
-    )
+    people = everyone(warehouse, entity, instant)
+    table = warehouse.to_arrow(with_conditions(warehouse, entity, people, instant, conditions))
     assert table["either"].to_pylist() == [False]

@@ -70,9 +70,8 @@ def test_a_model_that_diverges_is_told_and_does_not_sink_the_run(own_shop: Works
 
 
 def test_a_run_ends_with_a_sentence_when_no_model_can_be_fitted(own_shop: Workshop) -> None:
-    with pytest.raises(
-        NothingFitted, match=r"none: none of its models could be fitted. network: .*lower learning_rate"
-    ):
+    said = r"none: none of its models could be fitted. network: .*lower learning_rate"
+    with pytest.raises(NothingFitted, match=said):
         own_shop.train("none", campaign(advanced={"models": DIVERGING}), PAST)
 
 

@@ -1,9 +1,7 @@
 """What earlier campaigns know: looked at only when it was known before, exactly, and told."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,13 +12,12 @@ from platform_assets.audiences.scoring.scoring import score_campaigns
 from platform_assets.audiences.scoring.sharding import Plan, gather_scores, plan_scores, score_shard
 from platform_assets.campaigns.registry.bundles import load_bundle, load_bundle_alone
 from platform_assets.campaigns.registry.past import Past, find_past
-from platform_assets.campaigns.registry.promoted import PromotedModels
 from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.out_of_fold import folds_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import FILE, build_training_set, question_of
 from platform_assets.foundation.artifacts import Artifact
-from tests.campaigns.worlds import LATEST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, fans, write_teacher
+from tests.campaigns.worlds import LATEST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, fans, labelled
 
 EARLY = date(1997, 12, 1)
 # Another question, of features that the later campaign does not choose by itself.
@@ -81,14 +78,9 @@ def test_a_campaign_may_look_at_nobody(world: Workshop) -> None:
     assert made.metadata["past_scores"] == made.metadata["past_labels"] == []
 
 
-def test_people_of_another_entity_are_not_asked(world: Workshop, shared_cinema: Workshop, tmp_path: Path) -> None:
-    write_teacher(
-        tmp_path / "lake" / "teachers",
-        [{"viewer_id": n, "as_of": "1998-03-01T00:00:00+00:00", "label": int(n % 3 == 0)} for n in range(1, 241)],
-    )
-    made = replace(shared_cinema, folder=tmp_path)
-    promoted = PromotedModels(world.folder / "artifacts")
-    work = Workspace(made.warehouse, world.store, made.teachers, promoted)
+def test_people_of_another_entity_are_not_asked(world: Workshop, own_cinema: Workshop) -> None:
+    own_cinema.teach(labelled(240, lambda n: n % 3 == 0, 273))
+    work = Workspace(own_cinema.warehouse, world.store, own_cinema.teachers, world.promoted)
     training = build_training_set(question_of("fans", fans(), work), work)
     assert training.metadata["past_scores"] == training.metadata["past_labels"] == []
 
@@ -118,16 +110,10 @@ def test_people_are_scored_with_the_columns_that_the_model_was_made_with(world: 
     table = pq.read_table(whole["later"].path("scores.parquet"))
     assert table.num_rows > 0
     assert len(set(table["score"].to_pylist())) > 10
-    for path in _records_of_scores(world):
-        path.unlink()
-    plan = Plan.of(plan_scores(campaigns, 2, world.work, LATEST))
-    sharded = dict(gather_scores(plan, [score_shard(plan, shard, world.store) for shard in range(2)], world.store))
-    assert {name: made.ref.content_hash for name, made in sharded.items()} == {
-        name: made.ref.content_hash for name, made in whole.items()
-    }
-
-
-def _records_of_scores(world: Workshop) -> Iterator[Path]:
     for path in (world.folder / "artifacts" / "recipes").glob("*.json"):
         if '/scores"' in path.read_text():
-            yield path
+            path.unlink()
+    plan = Plan.of(plan_scores(campaigns, 2, world.work, LATEST))
+    sharded = dict(gather_scores(plan, [score_shard(plan, shard, world.store) for shard in range(2)], world.store))
+    assert sharded.keys() == whole.keys()
+    assert all(made.ref.content_hash == whole[name].ref.content_hash for name, made in sharded.items())

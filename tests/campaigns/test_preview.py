@@ -1,6 +1,5 @@
 """The preview: the numbers a person decides by, equal to those that training would report."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from platform_assets.campaigns.training_sets.preview import Preview, preview_cam
 from platform_assets.campaigns.training_sets.training_set import TooFewPositives
 from platform_assets.learning.figures import metrics
 from tests.campaigns.test_training_set import ONE_DATE, few, read
-from tests.campaigns.worlds import WATERMARK, Workshop, at, campaign, fans, write_teacher
+from tests.campaigns.worlds import WATERMARK, Workshop, campaign, fans, labelled
 
 
 def preview(workshop: Workshop, spec: CampaignSpec, name: str = "again") -> Preview:
@@ -20,15 +19,12 @@ def preview(workshop: Workshop, spec: CampaignSpec, name: str = "again") -> Prev
 
 @pytest.mark.slow
 def test_it_counts_what_training_will_count(own_shop: Workshop) -> None:
-    spec = campaign(
-        population="count(orders) >= 2",
-        audience={"top": 30, "exclude": ["days_since(orders) < 30", "count(orders) > 10"]},
-    )
+    audience = {"top": 30, "exclude": ["days_since(orders) < 30", "count(orders) > 10"]}
+    spec = campaign(population="count(orders) >= 2", audience=audience)
     seen = preview(own_shop, spec)
     training = own_shop.training_set("again", spec)
-    assert seen.by_time == [
-        (when, part["rows"], part["positives"]) for when, part in training.metadata["by_time"].items()
-    ]
+    by_time = training.metadata["by_time"]
+    assert seen.by_time == [(when, part["rows"], part["positives"]) for when, part in by_time.items()]
     assert seen.score_at.isoformat() == training.metadata["score_at"] == "1998-07-01"
     assert seen.warnings == []
     table = read(training).to_pandas()
@@ -69,22 +65,18 @@ def test_it_warns_of_a_date_with_one_class_only(tmp_path: Path) -> None:
     assert "one class only as of 1997-07-01" in preview(few(tmp_path, 250), spec).warnings
 
 
-def test_it_tells_of_teacher_rows_left_out(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
+def test_it_tells_of_teacher_rows_left_out(own_cinema: Workshop) -> None:
+    rows = labelled(140, lambda n: n % 2)
     late = (WATERMARK - timedelta(days=1)).isoformat()
-    rows = [{"viewer_id": n, "as_of": at(200).isoformat() if n > 5 else late, "label": n % 2} for n in range(1, 141)]
-    write_teacher(workshop.teachers, rows)
-    seen = preview(workshop, fans({"immature": "set_aside"}), "fans")
+    own_cinema.teach([*({**row, "as_of": late} for row in rows[:5]), *rows[5:]])
+    seen = preview(own_cinema, fans({"immature": "set_aside"}), "fans")
     assert "5 teacher rows are left out: their 28 days are not over in the data" in seen.warnings
 
 
-def test_a_teacher_with_nothing_known_yet_is_refused_in_a_sentence(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
-    write_teacher(
-        workshop.teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": n % 2} for n in range(1, 141)]
-    )
+def test_a_teacher_with_nothing_known_yet_is_refused_in_a_sentence(own_cinema: Workshop) -> None:
+    own_cinema.teach(labelled(140, lambda n: n % 2))
     with pytest.raises(TooFewPositives, match="fans: 0 positives among 0 rows"):
-        preview(workshop, fans(score_at="1997-09-01"), "fans")
+        preview(own_cinema, fans(score_at="1997-09-01"), "fans")
 
 
 def test_it_reads_as_a_page(own_shop: Workshop) -> None:

@@ -1,6 +1,6 @@
 """Teacher files: what can be trusted is read exactly, everything else is refused with file, column and count."""
 
-import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,8 +19,8 @@ from platform_assets.campaigns.training_sets.teacher import (
     read_teacher,
 )
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
-from tests.campaigns.worlds import Workshop, at, fans, viewers, write_teacher
-from tests.data.features.conftest import CATALOG, START, WATERMARK, publish, rating, with_lag
+from tests.campaigns.worlds import Workshop, at, fans, labelled, viewers, write_teacher
+from tests.data.features.conftest import CATALOG, INSTANT, SCHEMAS, START, WATERMARK, publish, rating, with_lag
 
 Rows = list[dict[str, object]]
 ROWS: Rows = [
@@ -41,6 +41,13 @@ def read(world: Workshop, teachers: Path, rows: Rows = ROWS, **label: object) ->
     return read_teacher(fans(label), world.warehouse, teachers)
 
 
+def read_columns(world: Workshop, teachers: Path, as_of: pa.Array, label: Sequence[float] = (0, 1)) -> TeacherRows:
+    """A Parquet file of viewers 1 and 2."""
+    teachers.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"viewer_id": [1, 2], "as_of": as_of, "label": label}), teachers / "fans.parquet")
+    return read_teacher(fans({"teacher": "fans.parquet"}), world.warehouse, teachers)
+
+
 def refusal(
     world: Workshop, teachers: Path, rows: Rows, kind: type[ValueError] = TeacherError, /, **label: object
 ) -> str:
@@ -55,9 +62,8 @@ def changed(row: int, **values: object) -> Rows:
 
 def test_a_file_is_read_as_instants_in_order_of_time_and_person(shared_cinema: Workshop, teachers: Path) -> None:
     found = read(shared_cinema, teachers)
-    assert found.table.schema == pa.schema(
-        [("viewer_id", pa.int64()), ("as_of", pa.timestamp("us", "UTC")), ("label", pa.int64())]
-    )
+    columns = [("viewer_id", pa.int64()), ("as_of", INSTANT), ("label", pa.int64())]
+    assert found.table.schema == pa.schema(columns)
     noon, half_past = datetime(1998, 1, 15, 12, tzinfo=UTC), datetime(1998, 1, 10, 5, 30, tzinfo=UTC)
     assert [tuple(row.values()) for row in found.table.to_pylist()] == [(1, half_past, 1), (1, noon, 0), (2, noon, 1)]
     assert found.set_aside == 0
@@ -77,25 +83,16 @@ def test_columns_may_stand_in_any_order_beside_others(shared_cinema: Workshop, t
 def test_a_date_is_its_midnight_where_the_business_is(shared_cinema: Workshop, teachers: Path) -> None:
     found = read(shared_cinema, teachers, changed(2, as_of="1998-01-10"))
     assert found.table["as_of"][0].as_py() == datetime(1998, 1, 10, 5, tzinfo=UTC)
-    days = pa.table({"viewer_id": [1, 2], "as_of": pa.array([date(1998, 1, 10), date(1998, 6, 1)]), "label": [0, 1]})
-    pq.write_table(days, teachers / "days.parquet")
-    found = read_teacher(fans({"teacher": "days.parquet"}), shared_cinema.warehouse, teachers)
-    assert found.table["as_of"].to_pylist() == [
-        datetime(1998, 1, 10, 5, tzinfo=UTC),
-        datetime(1998, 6, 1, 4, tzinfo=UTC),
-    ]
+    found = read_columns(shared_cinema, teachers, pa.array([date(1998, 1, 10), date(1998, 6, 1)]))
+    midnights = [datetime(1998, 1, 10, 5, tzinfo=UTC), datetime(1998, 6, 1, 4, tzinfo=UTC)]
+    assert found.table["as_of"].to_pylist() == midnights
 
 
 def test_a_time_without_its_zone_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
-    assert "fans.csv:4: as_of has no time zone in 1 rows" in refusal(
-        shared_cinema, teachers, changed(2, as_of="1998-01-10 07:30:00")
-    )
-    times = pa.table(
-        {"viewer_id": [1, 2], "as_of": pa.array([datetime(1998, 1, 10), datetime(1998, 1, 11)]), "label": [0, 1]}
-    )
-    pq.write_table(times, teachers / "naive.parquet")
+    said = refusal(shared_cinema, teachers, changed(2, as_of="1998-01-10 07:30:00"))
+    assert "fans.csv:4: as_of has no time zone in 1 rows" in said
     with pytest.raises(TeacherError, match="as_of has no time zone in 2 rows"):
-        read_teacher(fans({"teacher": "naive.parquet"}), shared_cinema.warehouse, teachers)
+        read_columns(shared_cinema, teachers, pa.array([datetime(1998, 1, 10), datetime(1998, 1, 11)]))
 
 
 @pytest.mark.parametrize("column", ["viewer_id", "as_of", "label"])
@@ -128,25 +125,18 @@ def test_what_cannot_be_read_is_named_with_its_line(
 
 
 def test_whole_numbers_written_as_decimals_are_read(shared_cinema: Workshop, teachers: Path) -> None:
-    assert read(shared_cinema, teachers, changed(0, label="1.0", viewer_id="2.0")).table.equals(
-        read(shared_cinema, teachers).table
-    )
+    decimals = read(shared_cinema, teachers, changed(0, label="1.0", viewer_id="2.0"))
+    assert decimals.table.equals(read(shared_cinema, teachers).table)
 
 
 def test_a_fraction_in_a_parquet_column_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
-    teachers.mkdir()
-    table = pa.table(
-        {"viewer_id": [1, 2], "as_of": pa.array([at(1), at(2)], pa.timestamp("us", "UTC")), "label": [0.4, 1.0]}
-    )
-    pq.write_table(table, teachers / "fans.parquet")
     with pytest.raises(TeacherError, match="label is empty or unreadable in 1 rows"):
-        read_teacher(fans({"teacher": "fans.parquet"}), shared_cinema.warehouse, teachers)
+        read_columns(shared_cinema, teachers, pa.array([at(1), at(2)], INSTANT), [0.4, 1.0])
 
 
 def test_repeated_rows_are_refused_whatever_their_label(shared_cinema: Workshop, teachers: Path) -> None:
-    said = refusal(
-        shared_cinema, teachers, [*ROWS, {**ROWS[0], "label": 0}, {**ROWS[1], "as_of": "1998-01-15T13:00:00+01:00"}]
-    )
+    repeated = [*ROWS, {**ROWS[0], "label": 0}, {**ROWS[1], "as_of": "1998-01-15T13:00:00+01:00"}]
+    said = refusal(shared_cinema, teachers, repeated)
     assert "2 rows repeat a (viewer_id, as_of) that stands in the file already" in said
 
 
@@ -217,14 +207,11 @@ def test_sampled_negatives_are_four_for_each_positive_at_its_time_and_no_one_pos
 
 
 def test_sampling_is_the_same_in_every_run_but_for_another_seed(shared_cinema: Workshop, teachers: Path) -> None:
-    write_teacher(teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": 1} for n in range(1, 11)])
+    write_teacher(teachers, labelled(10, lambda _: 1))
     fresh = DuckDBWarehouse(CATALOG, shared_cinema.warehouse.marts)
-    first, second = (
-        read_teacher(fans(SAMPLED), warehouse, teachers).table for warehouse in (shared_cinema.warehouse, fresh)
-    )
-    assert first.equals(second)
-    reseeded = fans(SAMPLED, advanced={"seed": 1})
-    assert not read_teacher(reseeded, fresh, teachers).table.equals(first)
+    first = read_teacher(fans(SAMPLED), shared_cinema.warehouse, teachers).table
+    assert first.equals(read_teacher(fans(SAMPLED), fresh, teachers).table)
+    assert not first.equals(read_teacher(fans(SAMPLED, advanced={"seed": 1}), fresh, teachers).table)
 
 
 def test_nobody_is_sampled_before_they_are_known(tmp_path: Path, teachers: Path) -> None:
@@ -233,24 +220,21 @@ def test_nobody_is_sampled_before_they_are_known(tmp_path: Path, teachers: Path)
     warehouse = publish(tmp_path, catalog, {"ratings": rows, "viewers": viewers(6)})
     write_teacher(teachers, [{"viewer_id": 1, "as_of": at(100).isoformat(), "label": 1}])
     table = read_teacher(fans(SAMPLED), warehouse, teachers).table
-    assert [(row["viewer_id"], row["label"]) for row in table.to_pylist()] == [(1, 1), (2, 0)]
+    assert table.select(["viewer_id", "label"]).to_pydict() == {"viewer_id": [1, 2], "label": [1, 0]}
 
 
 def test_a_positive_whose_row_is_set_aside_is_not_sampled_as_a_negative(tmp_path: Path, teachers: Path) -> None:
     warehouse = publish(tmp_path, CATALOG, {"ratings": [rating(n, n, 1) for n in (1, 2, 3)], "viewers": viewers(3)})
     late = (WATERMARK - timedelta(days=1)).isoformat()
-    write_teacher(
-        teachers,
-        [{"viewer_id": 1, "as_of": at(100).isoformat(), "label": 1}, {"viewer_id": 2, "as_of": late, "label": 1}],
-    )
+    moments = {1: at(100).isoformat(), 2: late}
+    write_teacher(teachers, [{"viewer_id": n, "as_of": moment, "label": 1} for n, moment in moments.items()])
     table = read_teacher(fans({**SAMPLED, "immature": "set_aside"}), warehouse, teachers).table
     assert [(row["viewer_id"], row["label"]) for row in table.to_pylist()] == [(1, 1), (3, 0)]
 
 
 def test_a_file_with_negatives_is_not_given_more(shared_cinema: Workshop, teachers: Path) -> None:
-    assert "holds negatives of its own; leave out `negatives: sample_population`" in refusal(
-        shared_cinema, teachers, ROWS, **SAMPLED
-    )
+    said = refusal(shared_cinema, teachers, ROWS, **SAMPLED)
+    assert "holds negatives of its own; leave out `negatives: sample_population`" in said
 
 
 def test_a_path_that_leaves_the_folder_is_refused(shared_cinema: Workshop, teachers: Path) -> None:
@@ -269,9 +253,8 @@ def open_file(spec: CampaignSpec, teachers: Path) -> str:
 
 def test_an_absent_file_brings_the_nearest_name(shared_cinema: Workshop, teachers: Path) -> None:
     write_teacher(teachers, ROWS, "team/scifi_fans.csv")
-    with pytest.raises(
-        TeacherError, match=r'team/scifi_fan\.csv: no such file in .*did you mean "team/scifi_fans\.csv"\?'
-    ):
+    said = r'team/scifi_fan\.csv: no such file in .*did you mean "team/scifi_fans\.csv"\?'
+    with pytest.raises(TeacherError, match=said):
         open_file(fans({"teacher": "team/scifi_fan.csv"}), teachers)
     assert open_file(fans({"teacher": "team/scifi_fans.csv"}), teachers).endswith("team/scifi_fans.csv")
     with pytest.raises(TeacherError, match="no such file"):
@@ -279,30 +262,15 @@ def test_an_absent_file_brings_the_nearest_name(shared_cinema: Workshop, teacher
 
 
 def test_people_named_by_text_are_read_as_text(tmp_path: Path, teachers: Path) -> None:
-    assert START < WATERMARK
-    teachers.mkdir()
-    schema = pa.schema(
-        [
-            ("viewer_version_id", pa.string()),
-            ("viewer_id", pa.string()),
-            ("valid_from", pa.timestamp("us", "UTC")),
-            ("valid_to", pa.timestamp("us", "UTC")),
-        ]
-    )
+    names = ("viewer_version_id", pa.string()), ("viewer_id", pa.string())
+    schema = pa.schema([*names, ("valid_from", INSTANT), ("valid_to", INSTANT)])
     entity = replace(CATALOG.marts["viewers"], columns={field.name: str(field.type) for field in schema})
-    import tests.data.features.conftest as marts
-
-    schemas = {**marts.SCHEMAS, "viewers": schema}
     rows = [{"viewer_version_id": f"v{n}", "viewer_id": n, "valid_from": START, "valid_to": None} for n in ("007", "x")]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(marts, "SCHEMAS", schemas)
+        patched.setitem(SCHEMAS, "viewers", schema)
         catalog = replace(CATALOG, marts={**CATALOG.marts, "viewers": entity})
         warehouse = publish(tmp_path, catalog, {"viewers": rows, "ratings": [rating(1, 1, 1)]})
     write_teacher(
-        teachers,
-        [
-            {"viewer_id": name, "as_of": at(9).isoformat(), "label": label}
-            for name, label in zip(("007", "x"), itertools.count(), strict=False)
-        ],
+        teachers, [{"viewer_id": n, "as_of": at(9).isoformat(), "label": int(n == "x")} for n in ("007", "x")]
     )
     assert read_teacher(fans(), warehouse, teachers).table["viewer_id"].to_pylist() == ["007", "x"]

@@ -1,6 +1,5 @@
 """Training sets: found when nothing that matters changed, made again when something did, never published when wrong."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,18 +18,14 @@ from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.data.quality import AuditFailed
 from platform_assets.foundation.artifacts import Artifact
-from tests.campaigns.worlds import PAST, Trained, Workshop, at, campaign, customers_orders, fans, shop, write_teacher
-from tests.data.features.conftest import CATALOG, WATERMARK, order, publish
+from tests.campaigns.worlds import PAST, Trained, Workshop, at, campaign, customers_orders, fans, labelled, shop
+from tests.data.features.conftest import CATALOG, WATERMARK, in_zone, order, publish
 
 DAYS = (date(1998, 1, 1), date(1998, 3, 2))
 
 
 def read(training: Artifact) -> pa.Table:
     return pq.ParquetFile(training.path(FILE)).read()
-
-
-def rows_before(day: date) -> list[dict]:
-    return [row for row in customers_orders() if row["ordered_at"] < instant_of(day, "UTC")]
 
 
 def count_of_training_sets(workshop: Workshop) -> int:
@@ -76,17 +71,12 @@ def test_metadata_counts_people_and_positives_by_date(trained: Trained) -> None:
     assert told["as_of"] == [day.isoformat() for day in DAYS]
     assert told["positives"] == table["label"].sum() == sum(part["positives"] for part in told["by_time"].values())
     newest = table[table["as_of"] == table["as_of"].max()]
-    assert told["by_time"]["1998-03-02"] == {
-        "rows": len(newest),
-        "positives": newest["label"].sum(),
-        "base_rate": newest["label"].mean(),
-    }
+    label = newest["label"]
+    assert told["by_time"]["1998-03-02"] == {"rows": len(label), "positives": label.sum(), "base_rate": label.mean()}
 
 
 def test_metadata_names_business_dates_east_of_greenwich_too(tmp_path: Path) -> None:
-    entity = replace(CATALOG.entities["customer"], timezone="Europe/Berlin")
-    catalog = replace(CATALOG, entities={**CATALOG.entities, "customer": entity})
-    workshop = Workshop(tmp_path, publish(tmp_path, catalog, {"orders": customers_orders(200)}))
+    workshop = Workshop(tmp_path, publish(tmp_path, in_zone("Europe/Berlin"), {"orders": customers_orders(200)}))
     spec = campaign(train={"as_of": ["1998-01-15", "1998-04-15"]})
     assert workshop.training_set("again", spec).metadata["as_of"] == ["1998-01-15", "1998-04-15"]
 
@@ -99,13 +89,8 @@ def test_the_second_call_finds_what_the_first_one_made(own_shop: Workshop, train
 
 
 def test_models_audience_and_schedule_do_not_touch_the_training_set(own_shop: Workshop) -> None:
-    spec = campaign(
-        audience={"top": 5},
-        value=3,
-        schedule="weekly",
-        advanced={"models": {"network": {}}},
-        description="Another sentence here",
-    )
+    use = {"audience": {"top": 5}, "value": 3, "schedule": "weekly", "description": "Another sentence here"}
+    spec = campaign(advanced={"models": {"network": {}}}, **use)
     assert own_shop.training_set("again", spec, PAST).hit
 
 
@@ -130,10 +115,8 @@ def test_what_it_is_made_from_makes_it_again_and_says_what_changed(
 def test_events_after_the_last_horizon_leave_it_as_it_is(workshop: Workshop) -> None:
     first = workshop.training_set("again", campaign(), PAST)
     later = [*customers_orders(), *(order(90_000 + n, n, (PAST - date(1997, 6, 1)).days + 1) for n in range(1, 300))]
-    workshop = Workshop(
-        workshop.folder, publish(workshop.folder, CATALOG, {"orders": later}, WATERMARK + timedelta(days=30))
-    )
-    again = workshop.training_set("again", campaign(), PAST)
+    warehouse = publish(workshop.folder, CATALOG, {"orders": later}, WATERMARK + timedelta(days=30))
+    again = Workshop(workshop.folder, warehouse).training_set("again", campaign(), PAST)
     assert again.hit
     assert again.ref == first.ref
 
@@ -141,9 +124,8 @@ def test_events_after_the_last_horizon_leave_it_as_it_is(workshop: Workshop) -> 
 @pytest.mark.slow
 def test_a_late_event_within_the_horizon_makes_it_again(workshop: Workshop) -> None:
     first = workshop.training_set("again", campaign(), PAST)
-    silent = next(
-        row["customer_id"] for row in read(first).to_pylist() if row["label"] == 0 and row["as_of"].date() == DAYS[1]
-    )
+    unlabelled = [row for row in read(first).to_pylist() if row["label"] == 0]
+    silent = next(row["customer_id"] for row in unlabelled if row["as_of"].date() == DAYS[1])
     late = order(90_000, silent, (DAYS[1] - date(1997, 6, 1)).days + 3)
     workshop = Workshop(workshop.folder, publish(workshop.folder, CATALOG, {"orders": [*customers_orders(), late]}))
     again = workshop.training_set("again", campaign(), PAST)
@@ -153,11 +135,9 @@ def test_a_late_event_within_the_horizon_makes_it_again(workshop: Workshop) -> N
     assert [(row["customer_id"], row["label"], row["as_of"].date()) for row in changed] == [(silent, 1, DAYS[1])]
 
 
-def test_a_failed_audit_of_its_features_publishes_nothing(tmp_path: Path) -> None:
-    bad = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
-    workshop = Workshop(tmp_path, shop(tmp_path, orders=bad))
+def test_a_failed_audit_of_its_features_publishes_nothing(workshop: Workshop) -> None:
     with pytest.raises(AuditFailed, match="order_windows: audit failed"):
-        workshop.training_set("again", campaign(), PAST)
+        workshop.with_broken_orders().training_set("again", campaign(), PAST)
     assert count_of_training_sets(workshop) == 0
 
 
@@ -207,12 +187,11 @@ def test_a_date_the_exports_do_not_cover_is_refused(shared_shop: Workshop) -> No
         shared_shop.training_set("again", campaign(train={"as_of": ["1998-06-01"]}))
 
 
-def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
+def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(own_cinema: Workshop) -> None:
     rows = [{"viewer_id": n, "as_of": at(100 + n).isoformat(), "label": int(n % 2 == 0)} for n in range(1, 231)]
-    write_teacher(workshop.teachers, rows)
+    own_cinema.teach(rows)
     score_at = date(1998, 4, 1)
-    made = workshop.training_set("fans", fans(), score_at)
+    made = own_cinema.training_set("fans", fans(), score_at)
     table = read(made).to_pandas()
     newest = instant_of(score_at, "America/New_York") - timedelta(days=28)
     assert len(table) == sum(at(100 + n) <= newest for n in range(1, 231))
@@ -221,35 +200,28 @@ def test_a_teacher_s_rows_are_those_known_at_the_scoring_date(shared_cinema: Wor
     assert len(made.metadata["as_of"]) < 24
 
 
-def test_a_changed_teacher_file_makes_it_again(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
-    rows = [{"viewer_id": n, "as_of": at(100).isoformat(), "label": n % 2} for n in range(1, 131)]
-    spec = fans()
-    write_teacher(workshop.teachers, rows)
-    assert not workshop.training_set("fans", spec).hit
-    write_teacher(workshop.teachers, rows)
-    assert workshop.training_set("fans", spec).hit
-    write_teacher(workshop.teachers, [{**rows[0], "label": 0}, *rows[1:]])
-    made = workshop.training_set("fans", spec)
+def test_a_changed_teacher_file_makes_it_again(own_cinema: Workshop) -> None:
+    rows = labelled(130, lambda n: n % 2)
+    for again in (False, True):
+        own_cinema.teach(rows)
+        assert own_cinema.training_set("fans", fans()).hit == again
+    own_cinema.teach([{**rows[0], "label": 0}, *rows[1:]])
+    made = own_cinema.training_set("fans", fans())
     assert not made.hit
     assert made.reason == "inputs changed: teacher file"
 
 
-def test_a_teacher_with_labels_after_the_scoring_date_only_is_refused(shared_cinema: Workshop, tmp_path: Path) -> None:
-    workshop = replace(shared_cinema, folder=tmp_path)
-    write_teacher(
-        workshop.teachers, [{"viewer_id": n, "as_of": at(200).isoformat(), "label": n % 2} for n in range(1, 131)]
-    )
+def test_a_teacher_with_labels_after_the_scoring_date_only_is_refused(own_cinema: Workshop) -> None:
+    own_cinema.teach(labelled(130, lambda n: n % 2))
     with pytest.raises(TooFewPositives, match="fans: no label is known at score_at 1997-09-01"):
-        workshop.training_set("fans", fans(), date(1997, 9, 1))
+        own_cinema.training_set("fans", fans(), date(1997, 9, 1))
 
 
 @pytest.mark.slow
 def test_rows_before_a_date_are_all_that_decide(tmp_path: Path) -> None:
     """The set made from everything equals the set made from an export that ends at its scoring date."""
     whole, early = Workshop(tmp_path / "whole", shop(tmp_path / "whole")), tmp_path / "early"
-    cut = Workshop(early, publish(early, CATALOG, {"orders": rows_before(PAST)}, instant_of(PAST, "UTC")))
-    assert (
-        cut.training_set("again", campaign()).ref.content_hash
-        == whole.training_set("again", campaign(), PAST).ref.content_hash
-    )
+    end = instant_of(PAST, "UTC")
+    rows = [row for row in customers_orders() if row["ordered_at"] < end]
+    cut = Workshop(early, publish(early, CATALOG, {"orders": rows}, end)).training_set("again", campaign())
+    assert cut.ref.content_hash == whole.training_set("again", campaign(), PAST).ref.content_hash

@@ -1,10 +1,9 @@
 """Small synthetic worlds with something to learn in them, and a campaign taken through all its steps in one call."""
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from platform_assets.campaigns.promotion.gate import decide_promotion
 from platform_assets.campaigns.registry.promoted import PromotedModels
 from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.fold_artifacts import TrainingTask
-from platform_assets.campaigns.training.in_process import fit_models, train_campaign
+from platform_assets.campaigns.training.in_process import train_campaign
 from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
@@ -43,13 +42,10 @@ def customers_orders(people: int = 400, seed: int = 7) -> list[dict[str, Any]]:
     return rows
 
 
-def created(people: int) -> list[dict[str, Any]]:
-    return [{"customer_id": person, "created_at": START} for person in range(1, people + 1)]
-
-
 def shop(folder: Path, people: int = 400, orders: Sequence[dict[str, Any]] | None = None) -> DuckDBWarehouse:
     rows = customers_orders(people) if orders is None else orders
-    return publish(folder, CATALOG, {"orders": rows, "customers": created(people)})
+    customers = [{"customer_id": person, "created_at": START} for person in range(1, people + 1)]
+    return publish(folder, CATALOG, {"orders": rows, "customers": customers})
 
 
 def viewers_ratings(people: int = 240, seed: int = 3) -> list[dict[str, Any]]:
@@ -65,20 +61,20 @@ def viewers_ratings(people: int = 240, seed: int = 3) -> list[dict[str, Any]]:
 
 
 def viewers(people: int) -> list[dict[str, Any]]:
+    known = {"valid_from": START - timedelta(days=1), "valid_to": None}
     return [
-        {
-            "viewer_version_id": f"v{person}",
-            "viewer_id": person,
-            "age": 20 + person % 50,
-            "valid_from": START - timedelta(days=1),
-            "valid_to": None,
-        }
+        {"viewer_version_id": f"v{person}", "viewer_id": person, "age": 20 + person % 50, **known}
         for person in range(1, people + 1)
     ]
 
 
 def cinema(folder: Path, people: int = 240) -> DuckDBWarehouse:
     return publish(folder, CATALOG, {"ratings": viewers_ratings(people), "viewers": viewers(people)})
+
+
+def labelled(people: int, label: Callable[[int], int], day: float = 200) -> list[dict[str, Any]]:
+    """A teacher's rows: one for each viewer from 1 to `people`, all as of one day."""
+    return [{"viewer_id": n, "as_of": at(day).isoformat(), "label": int(label(n))} for n in range(1, people + 1)]
 
 
 def write_teacher(teachers: Path, rows: Sequence[Mapping[str, Any]], name: str = "fans.csv") -> Path:
@@ -127,29 +123,21 @@ class Trained:
     decision: Artifact
 
     @property
+    def steps(self) -> dict[str, Artifact]:
+        """Step → what it made."""
+        folds = {f"{family}/fold_{i}": part for family, parts in self.folds.items() for i, part in enumerate(parts)}
+        own = {"training_set": self.training, "ensemble": self.ensemble, "decision": self.decision}
+        return {**folds, **self.models, **own}
+
+    @property
     def hits(self) -> dict[str, bool]:
         """Step → whether it was found rather than made."""
-        folds = {f"{family}/fold_{i}": part.hit for family, parts in self.folds.items() for i, part in enumerate(parts)}
-        models = {family: model.hit for family, model in self.models.items()}
-        return {
-            "training_set": self.training.hit,
-            **folds,
-            **models,
-            "ensemble": self.ensemble.hit,
-            "decision": self.decision.hit,
-        }
+        return {step: made.hit for step, made in self.steps.items()}
 
     @property
     def contents(self) -> dict[str, str]:
         """Step → content hash."""
-        folds = {
-            f"{family}/fold_{i}": part.ref.content_hash
-            for family, parts in self.folds.items()
-            for i, part in enumerate(parts)
-        }
-        models = {family: model.ref.content_hash for family, model in self.models.items()}
-        own = {"training_set": self.training, "ensemble": self.ensemble, "decision": self.decision}
-        return {**folds, **models, **{name: artifact.ref.content_hash for name, artifact in own.items()}}
+        return {step: made.ref.content_hash for step, made in self.steps.items()}
 
 
 @dataclass(frozen=True)
@@ -184,23 +172,19 @@ class Workshop:
     def task(self, name: str, spec: CampaignSpec, training: Artifact) -> TrainingTask:
         return TrainingTask(name, spec, training, self.store)
 
-    def models(
-        self, name: str, spec: CampaignSpec, training: Artifact
-    ) -> tuple[dict[str, list[Artifact]], dict[str, Artifact]]:
-        return fit_models(self.task(name, spec, training))
+    def teach(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The rows are the teacher file of `fans`."""
+        write_teacher(self.teachers, rows)
+
+    def with_broken_orders(self) -> "Workshop":
+        """An order of a negative amount arrives with the next export."""
+        rows = [*customers_orders(), order(90_000, 1, 120, amount="-400")]
+        return replace(self, warehouse=publish(self.folder, CATALOG, {"orders": rows}))
 
     def train(self, name: str, spec: CampaignSpec, score_at: date | None = None) -> Trained:
         made = train_campaign(question_of(name, spec, self.work, score_at), self.work)
         decision = decide_promotion(name, made.ensemble, made.training, self.store, self.promoted)
         return Trained(made.training, made.folds, made.models, made.ensemble, decision)
-
-
-def decimal(value: float) -> Decimal:
-    return Decimal(f"{value:.2f}")
-
-
-def days(number: float) -> timedelta:
-    return timedelta(days=number)
 
 
 def at(day: float) -> datetime:

@@ -48,10 +48,8 @@ def campaigns(cluster_folder: Path) -> Path:
     """Both shop campaigns as they are declared, with fewer folds and a GPU for their networks."""
     for name in SHOP:
         declared = yaml.safe_load((PACKAGE / "defs" / "campaigns" / name / "defs.yaml").read_text(encoding="utf-8"))
-        declared["attributes"]["advanced"] = declared["attributes"].get("advanced", {}) | {
-            "resources": "gpu",
-            "folds": FOLDS,
-        }
+        advanced = declared["attributes"].get("advanced", {})
+        declared["attributes"]["advanced"] = advanced | {"resources": "gpu", "folds": FOLDS}
         folder = cluster_folder / "campaigns" / name
         folder.mkdir(parents=True)
         (folder / "defs.yaml").write_text(yaml.safe_dump(declared))
@@ -61,11 +59,8 @@ def campaigns(cluster_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def alone(small_environment: Environment, campaigns: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """Both campaigns trained and scored in one process, on DuckDB: no cluster, no bucket."""
-    environment = local_environment(
-        tmp_path_factory.mktemp("alone") / "data",
-        dbt_project=small_environment.dbt_project,
-        campaigns=campaigns,
-    )
+    folder = tmp_path_factory.mktemp("alone") / "data"
+    environment = local_environment(folder, dbt_project=small_environment.dbt_project, campaigns=campaigns)
     shutil.copytree(small_environment.data, environment.data)
     with dg.DagsterInstance.ephemeral() as instance:
         platform = Platform.of(environment, instance)

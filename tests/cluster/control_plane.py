@@ -71,17 +71,14 @@ class Process:
         deadline = time.monotonic() + seconds
         while not condition():
             if self.process.poll() is not None:
-                raise ClusterFailed(
-                    f"{self.name} ended while waiting until {what}. Its log {self.log}:\n{self._tail()}"
-                )
+                raise self._failure(f"ended while waiting until {what}")
             if time.monotonic() > deadline:
-                raise ClusterFailed(
-                    f"{self.name} runs, but after {seconds} s it is not so that {what}. Its log {self.log}:\n{self._tail()}"
-                )
+                raise self._failure(f"runs, but after {seconds} s it is not so that {what}")
             time.sleep(0.1)
 
-    def _tail(self) -> str:
-        return self.log.read_text(errors="replace")[-3000:]
+    def _failure(self, what: str) -> ClusterFailed:
+        end = self.log.read_text(errors="replace")[-3000:]
+        return ClusterFailed(f"{self.name} {what}. Its log {self.log}:\n{end}")
 
 
 class ControlPlane:

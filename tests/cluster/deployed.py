@@ -248,9 +248,8 @@ class Deployed:
         events: dict[str, dict[DagsterEventType, list[float]]] = {}
         for entry in self.instance.all_logs(run):
             if entry.step_key and entry.dagster_event:
-                events.setdefault(entry.step_key, {}).setdefault(entry.dagster_event.event_type, []).append(
-                    entry.timestamp
-                )
+                of_step = events.setdefault(entry.step_key, {})
+                of_step.setdefault(entry.dagster_event.event_type, []).append(entry.timestamp)
         kinds = DagsterEventType
         way = (kinds.STEP_WORKER_STARTING, kinds.STEP_WORKER_STARTED, kinds.STEP_START, kinds.STEP_SUCCESS)
         once = {step: of for step, of in events.items() if all(len(of.get(kind, ())) == 1 for kind in way)}
@@ -286,7 +285,15 @@ def deployed(
         variables: of `platform-environment`, beside those of the overlay.
     """
     password = secrets.token_hex(16)
-    _write_kustomization(folder / "overlay", variables, password)
+    literals = [f"{name}={value}" for name, value in variables.items()]
+    (folder / "overlay").mkdir(parents=True)
+    write_overlay(
+        folder / "overlay",
+        OVERLAY,
+        configMapGenerator=[{"name": "platform-environment", "behavior": "merge", "literals": literals}],
+        secretGenerator=[{"name": "postgres-credentials", "literals": ["username=dagster", f"password={password}"]}],
+        generatorOptions={"disableNameSuffixHash": True},
+    )
     cluster.kubectl("apply", "-k", str(folder / "overlay"))
     try:
         for what in ("statefulset/postgres", "deployment/code-platform", "deployment/dagster-webserver",
@@ -300,24 +307,11 @@ def deployed(
         cluster.kubectl("delete", "-k", str(folder / "overlay"), "--timeout=120s")
 
 
-def _write_kustomization(folder: Path, variables: Mapping[str, str], password: str) -> None:
-    folder.mkdir(parents=True)
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": NAMESPACE,
-        "resources": [os.path.relpath(OVERLAY, folder)],
-        "configMapGenerator": [
-            {
-                "name": "platform-environment",
-                "behavior": "merge",
-                "literals": [f"{name}={value}" for name, value in variables.items()],
-            }
-        ],
-        "secretGenerator": [{"name": "postgres-credentials", "literals": ["username=dagster", f"password={password}"]}],
-        "generatorOptions": {"disableNameSuffixHash": True},
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+def write_overlay(folder: Path, base: Path, **fields: Any) -> None:
+    """A kustomization over the one in the folder `base`, with these fields of its own."""
+    header = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": NAMESPACE}
+    kustomization = header | {"resources": [os.path.relpath(base, folder)]} | fields
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
 
 
 def _write_home(folder: Path, password: str) -> Path:

@@ -35,28 +35,25 @@ def with_gpu() -> dict[str, Any]:
 
 def job(name: str, command: str, **spec: Any) -> dict[str, Any]:
     template = {"metadata": {"labels": {"app": name}}, "spec": pod_spec(command, **spec)}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name},
-        "spec": {"backoffLimit": 0, "template": template},
-    }
+    return _object("batch/v1", "Job", name, {"backoffLimit": 0, "template": template})
 
 
 def deployment(name: str, command: str, replicas: int = 1, **spec: Any) -> dict[str, Any]:
     template = {"metadata": {"labels": {"app": name}}, "spec": pod_spec(command, restartPolicy="Always", **spec)}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template},
-    }
+    selector = {"matchLabels": {"app": name}}
+    return _object("apps/v1", "Deployment", name, {"replicas": replicas, "selector": selector, "template": template})
 
 
 def service(name: str, port: int, target_port: int) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name},
-        "spec": {"selector": {"app": name}, "ports": [{"port": port, "targetPort": target_port}]},
-    }
+    ports = [{"port": port, "targetPort": target_port}]
+    return _object("v1", "Service", name, {"selector": {"app": name}, "ports": ports})
+
+
+def claim(name: str) -> dict[str, Any]:
+    """A volume of the default storage class."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    return _object("v1", "PersistentVolumeClaim", name, spec)
+
+
+def _object(api_version: str, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": spec}

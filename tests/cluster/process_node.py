@@ -20,7 +20,7 @@ import kubernetes as k
 import urllib3
 
 from tests.cluster.node import logs
-from tests.cluster.node.container import now
+from tests.cluster.node.container import ended_unseen, now
 from tests.cluster.node.directory import Directory
 from tests.cluster.node.images import Images
 from tests.cluster.node.pod import Pod, Surroundings
@@ -181,7 +181,7 @@ class Node:
         """A pod that this process has not started: a new one, or one of the node's last life."""
         phase, statuses = manifest["status"]["phase"], manifest["status"].get("containerStatuses")
         if manifest["metadata"].get("deletionTimestamp"):
-            self.reporter.confirm_deletion(manifest)
+            self.reporter.tell_other(manifest, None)
         elif phase == "Pending" or (phase == "Running" and manifest["spec"]["restartPolicy"] != "Never"):
             with self._lock:
                 pod = self._pods[manifest["metadata"]["uid"]] = Pod(manifest, self._surroundings, self.reporter.tell)
@@ -192,9 +192,9 @@ class Node:
                 pod.devices = [self._free_gpus.pop() for _ in range(min(wanted, len(self._free_gpus)))]
             pod.start()
         elif phase == "Running":
-            unknown = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": "its node was lost"}
-            lost = [entry | {"ready": False, "state": {"terminated": unknown}} for entry in statuses or []]
-            self.reporter.patch(manifest, {"phase": "Failed", "containerStatuses": lost})
+            state = ended_unseen("its node was lost")
+            lost = [entry | {"ready": False, "state": state} for entry in statuses or []]
+            self.reporter.tell_other(manifest, {"phase": "Failed", "containerStatuses": lost})
 
     def _forget(self, pod: Pod) -> None:
         pod.remove()

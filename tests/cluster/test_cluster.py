@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.control_plane import free_ports
-from tests.cluster.manifests import SLEEP, deployment, job, on_node, pod, service, with_gpu
+from tests.cluster.manifests import SLEEP, claim, deployment, job, on_node, pod, service, with_gpu
 from tests.cluster.nodes import Node
 
 pytestmark = pytest.mark.slow
@@ -156,12 +156,7 @@ def test_volumes_and_variables_contain_what_the_manifest_says(cluster: Cluster, 
     cluster.apply(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "map"}, "data": {"a": "1", "b": "2"}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hush"}, "stringData": {"GREETING": "hello"}},
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "claim"},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
-        },
+        claim("claim"),
         pod(
             "mounts",
             text,
@@ -304,13 +299,8 @@ def test_a_readiness_probe_gates_endpoints_and_the_roll_out(cluster: Cluster, na
 def test_deletion_lets_a_container_finish_within_its_grace(cluster: Cluster, namespace: str) -> None:
     volume = {"volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": "claim"}}]}
     mount = {"volumeMounts": [{"name": "claim", "mountPath": "/kept"}]}
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
     script = "trap 'sleep 1; echo saved > /kept/work; exit 0' TERM; echo up; while :; do sleep 0.1; done"
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "claim"}, "spec": claim},
-        pod("worker", script, container=mount, **volume),
-        namespace=namespace,
-    )
+    cluster.apply(claim("claim"), pod("worker", script, container=mount, **volume), namespace=namespace)
     cluster.wait_for("it is up", lambda: "up" in cluster.kubectl("logs", "worker", "-n", namespace, check=False))
     cluster.kubectl("delete", "pod", "worker", "-n", namespace)
     cluster.apply(pod("reader", "cat /kept/work", container=mount, **volume), namespace=namespace)

@@ -52,11 +52,8 @@ def test_every_fold_has_a_pod_of_its_own_on_the_node_its_profile_names(
 
 
 def test_folds_that_need_the_one_gpu_take_turns_and_so_do_the_campaigns(platform: Deployed, ran: Ran) -> None:
-    turns = sorted(
-        (*lasted(pod), campaign)
-        for campaign in SHOP
-        for pod in fold_pods(platform, ran.train[campaign], campaign, "network")
-    )
+    pods = {campaign: fold_pods(platform, ran.train[campaign], campaign, "network") for campaign in SHOP}
+    turns = sorted((*lasted(pod), campaign) for campaign, own in pods.items() for pod in own)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(turns))
     order = [campaign for _, _, campaign in turns]
     first_of = {campaign: order.index(campaign) for campaign in SHOP}
@@ -70,9 +67,8 @@ def test_a_step_pod_loads_its_campaign_alone_and_may_not_call_kubernetes(
 ) -> None:
     pods = platform.pods(ran.train[campaign])
     assert {variables(pod)["PLATFORM_SCOPE"] for pod in pods} == {f"campaign:{campaign}"}
-    assert {(pod.spec.service_account_name, pod.spec.automount_service_account_token) for pod in pods} == {
-        ("platform-step", False)
-    }
+    accounts = {(pod.spec.service_account_name, pod.spec.automount_service_account_token) for pod in pods}
+    assert accounts == {("platform-step", False)}
     assert {pod.metadata.labels["platform-assets/campaign"] for pod in pods} == {campaign}
 
 
@@ -145,11 +141,8 @@ def test_cancelling_ends_every_pod_within_its_grace_and_leaves_nothing(platform:
 def test_a_gpu_job_that_outlives_its_run_never_starts(platform: Deployed, ran: Ran, nodes: dict[str, Any]) -> None:
     nodes["gpu-spot-1"].kill()
     # Lost for good: otherwise Dagster launches another run in its place.
-    run = platform.launch(
-        "train_winback",
-        tags={"dagster/max_retries": "0"},
-        ops={"winback__training_set": {"config": {"score_at": "1998-02-01"}}},
-    )
+    config = {"winback__training_set": {"config": {"score_at": "1998-02-01"}}}
+    run = platform.launch("train_winback", tags={"dagster/max_retries": "0"}, ops=config)
 
     def waiting() -> list[Any]:
         return [pod for pod in platform.pods(run) if pod.status.phase == "Pending" and "__network__" in step_of(pod)]

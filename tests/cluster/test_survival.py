@@ -86,10 +86,11 @@ def undisturbed(alone: Environment) -> Environment:
 
 
 def _asked() -> list[str]:
-    features = [
-        f"features/customer/{group}" for group in ("order_windows", "order_regularity", "order_value", "order_variety")
+    groups = ("order_windows", "order_regularity", "order_value", "order_variety")
+    return [
+        *(f"features/customer/{group}" for group in groups),
+        *(f"{CAMPAIGN}/{step}" for step in ("scores", "audience", "report")),
     ]
-    return [*features, *(f"{CAMPAIGN}/{step}" for step in ("scores", "audience", "report"))]
 
 
 def test_a_campaign_outlives_pods_and_nodes_lost_at_random(
@@ -123,8 +124,9 @@ def test_a_campaign_outlives_pods_and_nodes_lost_at_random(
 def test_a_run_waits_for_an_api_server_that_is_away(
     platform: Deployed, nodes: dict[str, Node], pytestconfig: pytest.Config
 ) -> None:
-    config = {"ops": {f"{CAMPAIGN}__training_set": {"config": {"score_at": "1998-03-01"}}}}
-    run = platform.launch(f"train_{CAMPAIGN}", ops=config["ops"])
+    run = platform.launch(
+        f"train_{CAMPAIGN}", ops={f"{CAMPAIGN}__training_set": {"config": {"score_at": "1998-03-01"}}}
+    )
     until("folds are being fitted", lambda: any("__fold_" in step for step in platform.starts(run)), 240)
     with platform.cluster.without_api_server():
         # dagster-k8s' own client gives up after 15 seconds.

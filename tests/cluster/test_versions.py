@@ -21,7 +21,7 @@ from platform_assets.environment import PACKAGE
 from platform_assets.foundation.storage import files_at
 from platform_assets.operations.pinned import PORT
 from tests.cluster.conftest import AS_OF, Ran
-from tests.cluster.deployed import LOCATION, NAMESPACE, STARTS_WITHIN, Deployed, until, variables
+from tests.cluster.deployed import LOCATION, NAMESPACE, STARTS_WITHIN, Deployed, until, variables, write_overlay
 from tests.cluster.images import platform_image
 from tests.support.older_code import COMMIT, older_tree
 
@@ -53,7 +53,7 @@ def pinned(platform: Deployed, ran: Ran, campaigns: Path, cluster_folder: Path) 
     (campaigns / CAMPAIGN).mkdir()
     (campaigns / CAMPAIGN / "defs.yaml").write_text(yaml.safe_dump(declared))
     folder = cluster_folder / "pinned"
-    write_overlay(folder, platform)
+    write_pinned(folder, platform)
     try:
         deploy(platform, folder)
         platform.cluster.kubectl("rollout", "status", f"deployment/{PINNED}", "-n", NAMESPACE, "--timeout=180s")
@@ -81,7 +81,7 @@ def image_of_commit(folder: Path) -> dict[str, Any]:
     return image | {"env": image["env"] | {"PLATFORM_COMMIT": COMMIT}}
 
 
-def write_overlay(folder: Path, platform: Deployed) -> None:
+def write_pinned(folder: Path, platform: Deployed) -> None:
     """The platform's overlay with the component that `platform-assets pinned` writes."""
     command = [str(Path(sys.executable).with_name("platform-assets")), "pinned", str(folder / "pinned")]
     here = os.environ | {"PLATFORM_CAMPAIGNS_DIR": str(platform.environment.campaigns)}
@@ -92,18 +92,11 @@ def write_overlay(folder: Path, platform: Deployed) -> None:
     listed = yaml.safe_load(workspace.read_text(encoding="utf-8"))
     listed["load_from"][-1]["grpc_server"]["port"] = PORT_HERE
     workspace.write_text(yaml.safe_dump(listed), encoding="utf-8")
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": NAMESPACE,
-        "resources": [os.path.relpath(platform.overlay, folder)],
-        "components": ["pinned"],
-        "patches": [
-            {"target": {"kind": "Deployment", "name": PINNED}, "patch": PROBES},
-            {"target": {"kind": "PodDisruptionBudget"}, "patch": NO_BUDGET},
-        ],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    patches = [
+        {"target": {"kind": "Deployment", "name": PINNED}, "patch": PROBES},
+        {"target": {"kind": "PodDisruptionBudget"}, "patch": NO_BUDGET},
+    ]
+    write_overlay(folder, platform.overlay, components=["pinned"], patches=patches)
 
 
 def deploy(platform: Deployed, overlay: Path) -> None:

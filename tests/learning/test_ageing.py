@@ -18,18 +18,10 @@ def snapshots(seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
         bought = generator.random(PEOPLE) < 0.2
         orders = orders + bought
         last = np.where(bought, generator.integers(1, STEP, PEOPLE), last + (STEP if number else 0))
-        parts.append(
-            pd.DataFrame(
-                {
-                    "tenure": joined + number * STEP + generator.integers(0, 2, PEOPLE),
-                    "until_birthday": 10_000 - joined - number * STEP,
-                    "orders_all": orders,
-                    "recency": last,
-                    "noise": generator.normal(size=PEOPLE),
-                    "gap": np.nan,
-                }
-            )
-        )
+        age = joined + number * STEP
+        clocks = {"tenure": age + generator.integers(0, 2, PEOPLE), "until_birthday": 10_000 - age}
+        noise = {"noise": generator.normal(size=PEOPLE), "gap": np.nan}
+        parts.append(pd.DataFrame({**clocks, "orders_all": orders, "recency": last, **noise}))
     dates = pd.date_range("1998-01-01", periods=3, freq=f"{STEP}D", tz="UTC")
     return pd.concat(parts, ignore_index=True), np.repeat(dates, PEOPLE), np.tile(np.arange(PEOPLE), 3)
 

@@ -24,10 +24,8 @@ FAMILY_OF = {"trees": "lightgbm", "net": "network", "line": "logistic", "unused"
 
 @pytest.fixture(scope="module")
 def results(table: Table) -> dict[str, list[FoldResult]]:
-    return {
-        name: [fit_fold(table.folded(2), k, ModelSettings(family)) for k in range(2)]
-        for name, family in FAMILY_OF.items()
-    }
+    folded, settings = table.folded(2), {name: ModelSettings(family) for name, family in FAMILY_OF.items()}
+    return {name: [fit_fold(folded, k, model) for k in range(2)] for name, model in settings.items()}
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +66,9 @@ def test_code_of_an_older_commit_predicts_the_same_bits_from_it(
 
 def test_saving_what_was_loaded_gives_the_same_content(bundle: Bundle, saved: Path, tmp_path: Path) -> None:
     Bundle.load(saved).save(tmp_path / "again")
-    kept, again = (
-        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        for folder in (saved, tmp_path / "again")
-    )
-    assert again == kept
+    kept = {path.relative_to(saved): path.read_bytes() for path in saved.rglob("*") if path.is_file()}
+    again = [path for path in (tmp_path / "again").rglob("*") if path.is_file()]
+    assert {path.relative_to(tmp_path / "again"): path.read_bytes() for path in again} == kept
 
 
 def test_a_prediction_is_the_calibrated_weighted_mean_of_fold_models(

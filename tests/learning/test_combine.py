@@ -84,9 +84,8 @@ def test_the_bundle_predicts_with_the_models_of_weighted_members_alone(table: Ta
     folds = [fit_fold(folded, fold, model) for fold in range(2)]
     whole = fit_whole(folded, folds, model)
     fitted = FittedMember.of(folds, 2, whole.ended_by_)
-    found = combine(
-        {"line": fitted, "wrong": replace(fitted, predictions=1 - fitted.predictions)}, table.y, table.groups
-    )
+    members = {"line": fitted, "wrong": replace(fitted, predictions=1 - fitted.predictions)}
+    found = combine(members, table.y, table.groups)
     asked: list[str] = []
 
     def models(name: str) -> list[TableClassifier]:

@@ -1,12 +1,13 @@
 """Fan-in that refuses anything but K folds, and greedy selection against brute force."""
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit, logit
 
 from platform_assets.learning.cross_fitting import FoldResult
 from platform_assets.learning.ensemble import IncompleteFolds, drop_costly, fan_in, select_ensemble
@@ -35,6 +36,13 @@ def parts_of(n_folds: int = 4) -> tuple[list[Part], np.ndarray]:
     return [Part(fold, where, values[where]) for fold, where in enumerate(rows)], values
 
 
+def assert_refused(said: str, **changes: Any) -> None:
+    """Of four folds the first one is changed."""
+    [first, *others], _ = parts_of()
+    with pytest.raises(IncompleteFolds, match=said):
+        joined([replace(first, **changes), *others], 4)
+
+
 def test_k_folds_in_any_order_become_one_vector_in_row_order() -> None:
     parts, values = parts_of()
     assert (joined(parts[::-1], 4) == values).all()
@@ -53,29 +61,26 @@ def test_a_missing_a_repeated_and_a_foreign_fold_are_refused() -> None:
 
 
 def test_folds_of_two_training_sets_or_two_models_are_refused() -> None:
-    parts, _ = parts_of()
-    with pytest.raises(IncompleteFolds, match="2 different training sets"):
-        joined([replace(parts[0], training_set="set two"), *parts[1:]], 4)
-    with pytest.raises(IncompleteFolds, match="2 different models"):
-        joined([replace(parts[0], model="lightgbm {} seed 1"), *parts[1:]], 4)
-    with pytest.raises(IncompleteFolds, match="training set sizes"):
-        joined([replace(parts[0], n_rows=99), *parts[1:]], 4)
+    assert_refused("2 different training sets", training_set="set two")
+    assert_refused("2 different models", model="lightgbm {} seed 1")
+    assert_refused("training set sizes", n_rows=99)
 
 
 def test_gaps_overlaps_and_rows_outside_are_refused_with_counts() -> None:
-    parts, _ = parts_of()
-    short = replace(parts[0], rows=parts[0].rows[1:], predictions=parts[0].predictions[1:])
-    with pytest.raises(IncompleteFolds, match="1 are predicted by no fold and 0 by more than one"):
-        joined([short, *parts[1:]], 4)
-    twice = np.append(parts[0].rows, parts[1].rows[0])
-    with pytest.raises(IncompleteFolds, match="by no fold and 1 by more than one"):
-        joined([replace(parts[0], rows=twice, predictions=twice / 100), *parts[1:]], 4)
-    with pytest.raises(IncompleteFolds, match="outside the training set's 100"):
-        joined([replace(parts[0], rows=parts[0].rows + 100), *parts[1:]], 4)
-    with pytest.raises(IncompleteFolds, match="predictions for"):
-        joined([replace(parts[0], predictions=parts[0].predictions[1:]), *parts[1:]], 4)
-    with pytest.raises(IncompleteFolds, match="not finite"):
-        joined([replace(parts[0], predictions=parts[0].predictions * np.nan), *parts[1:]], 4)
+    [first, second, *_], _ = parts_of()
+    short, twice = first.rows[1:], np.append(first.rows, second.rows[0])
+    assert_refused("1 are predicted by no fold and 0 by more than one", rows=short, predictions=first.predictions[1:])
+    assert_refused("by no fold and 1 by more than one", rows=twice, predictions=twice / 100)
+    assert_refused("outside the training set's 100", rows=first.rows + 100)
+    assert_refused("predictions for", predictions=first.predictions[1:])
+    assert_refused("not finite", predictions=first.predictions * np.nan)
+
+
+def people_of_known_chances() -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+    """Labels, the log odds that they were drawn by, and the generator."""
+    generator = np.random.default_rng(0)
+    truth = generator.beta(1, 3, 5000)
+    return (generator.random(5000) < truth).astype(int), logit(truth), generator
 
 
 @settings(max_examples=40, deadline=None)
@@ -101,12 +106,8 @@ def test_each_step_takes_the_member_that_makes_the_average_best(seed: int, membe
 
 
 def test_a_member_that_only_harms_gets_no_weight_and_one_that_helps_gets_some() -> None:
-    generator = np.random.default_rng(0)
-    truth = generator.beta(1, 3, 5000)
-    y = (generator.random(5000) < truth).astype(int)
-    logit = np.log(truth / (1 - truth))
-    good = 1 / (1 + np.exp(-(logit + generator.normal(0, 0.6, 5000))))
-    also = 1 / (1 + np.exp(-(logit + generator.normal(0, 0.6, 5000))))
+    y, log_odds, generator = people_of_known_chances()
+    good, also = (expit(log_odds + generator.normal(0, 0.6, 5000)) for _ in range(2))
     found = select_ensemble({"good": good, "also": also, "noise": generator.random(5000)}, y)
     assert found.weights["noise"] == 0
     assert min(found.weights["good"], found.weights["also"]) > 0.2
@@ -130,16 +131,10 @@ def test_members_that_cannot_be_compared_are_refused() -> None:
 
 
 def test_a_costly_member_goes_when_the_others_make_up_for_it_and_stays_when_they_do_not() -> None:
-    generator = np.random.default_rng(0)
-    truth = generator.beta(1, 3, 5000)
-    y = (generator.random(5000) < truth).astype(int)
-    logit = np.log(truth / (1 - truth))
-    shared = logit + generator.normal(0, 0.5, 5000)
-
-    def scores(noise: float) -> np.ndarray:
-        return 1 / (1 + np.exp(-(shared + generator.normal(0, noise, 5000))))
-
-    predictions = {"cheap": scores(0.2), "twin": scores(0.2), "own": 1 / (1 + np.exp(-logit))}
+    y, log_odds, generator = people_of_known_chances()
+    shared = log_odds + generator.normal(0, 0.5, 5000)
+    predictions = {name: expit(shared + generator.normal(0, 0.2, 5000)) for name in ("cheap", "twin")}
+    predictions["own"] = expit(log_odds)
     full = select_ensemble(predictions, y)
     assert full.weights["own"] > 0.5
     assert drop_costly(full, predictions, y, ["own"]).weights == full.weights

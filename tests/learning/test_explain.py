@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
 from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.explain import (
@@ -40,21 +41,17 @@ def mixed(table: Table) -> Bundle:
     return Bundle.of({"trees": 0.45, "few": 0.35, "line": 0.2}, models, None, list(table.X.columns))
 
 
-def log_odds_of(p: np.ndarray) -> np.ndarray:
-    return np.log(p) - np.log1p(-p)
-
-
 def test_contributions_add_up_to_the_trees_log_odds(mixed: Bundle, table: Table) -> None:
     found = tree_contributions(mixed, table.X)
     values = mixed.values(table.X)
     trees, few, _ = mixed.members
-    by_hand = 0.45 * np.mean([log_odds_of(model.positive_probability(values)) for model in trees.models], axis=0)
-    by_hand += 0.35 * log_odds_of(few.models[0].positive_probability(values))
+    by_hand = 0.45 * np.mean([logit(model.positive_probability(values)) for model in trees.models], axis=0)
+    by_hand += 0.35 * logit(few.models[0].positive_probability(values))
     assert found.values.shape == table.X.shape
     rest = by_hand / 0.8 - found.values.sum(axis=1)
     assert rest == pytest.approx(np.full(len(rest), rest[0]), abs=1e-9)
     assert found.explained_share == pytest.approx(0.8)
-    assert np.corrcoef(found.values.sum(axis=1), log_odds_of(mixed.predict(table.X)))[0, 1] > 0.95
+    assert np.corrcoef(found.values.sum(axis=1), logit(mixed.predict(table.X)))[0, 1] > 0.95
 
 
 def test_reasons_come_from_trees_where_trees_weigh_most_and_from_occlusion_where_they_do_not(
@@ -89,13 +86,9 @@ def test_importance_over_folds_is_of_rows_not_seen_with_its_spread(table: Table)
     parts = []
     for fold in range(2):
         rows = held_out != fold
-        models = {
-            "trees": (
-                "lightgbm",
-                [make_estimator("lightgbm", {"max_iterations": 40}).fit(table.X[rows], table.y[rows])],
-            )
-        }
-        parts.append((Bundle.of({"trees": 1.0}, models, None, list(table.X.columns)), table.X[~rows], table.y[~rows]))
+        trees = make_estimator("lightgbm", {"max_iterations": 40}).fit(table.X[rows], table.y[rows])
+        bundle = Bundle.of({"trees": 1.0}, {"trees": ("lightgbm", [trees])}, None, list(table.X.columns))
+        parts.append((bundle, table.X[~rows], table.y[~rows]))
     few: dict[str, Any] = {"max_rows": 300, "repeats": 1}
     found = importance_over_folds(parts, **few).set_index("feature")
     assert set(found.index[:2]) == {"orders", "recency"}
@@ -113,12 +106,9 @@ def test_reasons_are_the_features_whose_typical_value_costs_most_log_odds(bundle
     rows = table.X.iloc[:40]
     found = occlusion_reasons(bundle, rows, medians, top=2)
     assert found.shape == (40, 2)
-
-    def log_odds(X: object) -> np.ndarray:
-        p = bundle.predict(X)
-        return np.log(p / (1 - p))
-
-    by_hand = np.column_stack([log_odds(rows) - log_odds(rows.assign(**{name: medians[name]})) for name in medians])
+    without = [rows.assign(**{name: median}) for name, median in medians.items()]
+    log_odds, *others = (logit(bundle.predict(X)) for X in (rows, *without))
+    by_hand = np.column_stack([log_odds - other for other in others])
     for row in range(40):
         for place, feature in enumerate(np.argsort(-by_hand[row])[:2]):
             assert found[row, place] == (table.X.columns[feature] if by_hand[row, feature] > 0 else None)

@@ -14,32 +14,15 @@ from platform_assets.learning.families.fitting import CannotFit, Fitting, Progre
 from platform_assets.learning.families.gbdt import SEGMENT_ROUNDS, LightGBMClassifier
 from platform_assets.learning.families.trees import SmallTrees
 from platform_assets.learning.figures import metrics
-from tests.learning.conftest import Table, make_table
+from tests.learning.conftest import LatestState, Stopped, Table, make_table
 
 PARAMS: dict[str, Any] = {"learning_rate": 0.01, "max_iterations": 170, "early_stopping_rounds": 40}
-
-
-class Kept:
-    """A checkpoint in memory, with every state that was ever kept."""
-
-    def __init__(self, state: bytes | None = None) -> None:
-        self.states = [] if state is None else [state]
-
-    def load(self) -> bytes | None:
-        return self.states[-1] if self.states else None
-
-    def save(self, state: bytes) -> None:
-        self.states.append(state)
-
-
-class Killed(Exception):
-    pass
 
 
 def killed_at(round_: int) -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         if progress.round >= round_:
-            raise Killed
+            raise Stopped
 
     return report
 
@@ -53,9 +36,9 @@ def undisturbed(table: Table) -> LightGBMClassifier:
 def test_a_killed_fit_taken_up_again_gives_the_undisturbed_booster(
     round_: int, table: Table, undisturbed: LightGBMClassifier
 ) -> None:
-    kept = Kept()
+    kept = LatestState()
     fitting = Fitting(checkpoints=kept, checkpoint_seconds=0, report=killed_at(round_))
-    with pytest.raises(Killed):
+    with pytest.raises(Stopped):
         LightGBMClassifier(**PARAMS).fit(table.X, table.y, table.groups, fitting)
     rounds: list[int] = []
     fitting = Fitting(checkpoints=kept, checkpoint_seconds=0, report=lambda progress: rounds.append(progress.round))
@@ -68,47 +51,36 @@ def test_a_killed_fit_taken_up_again_gives_the_undisturbed_booster(
 
 def test_a_killed_refit_taken_up_again_gives_the_undisturbed_booster(table: Table) -> None:
     whole = LightGBMClassifier().fit(table.X, table.y, fitting=Fitting(rounds=120))
-    kept = Kept()
+    kept = LatestState()
     fitting = Fitting(rounds=120, checkpoints=kept, checkpoint_seconds=0, report=killed_at(110))
-    with pytest.raises(Killed):
+    with pytest.raises(Stopped):
         LightGBMClassifier().fit(table.X, table.y, fitting=fitting)
     again = LightGBMClassifier().fit(table.X, table.y, fitting=Fitting(rounds=120, checkpoints=kept))
-    assert len(kept.states) == 2
+    assert len(kept.saved) == 2
     assert again.text_ == whole.text_
 
 
-@pytest.mark.parametrize("other", ["label", "value", "parameter", "patience", "seed", "rounds"])
+@pytest.mark.parametrize("other", ["labels", "rows", "parameter", "patience", "seed", "rounds"])
 def test_a_state_of_another_fit_is_ignored(other: str, table: Table) -> None:
-    kept = Kept()
+    kept = LatestState()
     fitting = Fitting(rounds=60, checkpoints=kept, checkpoint_seconds=0)
     LightGBMClassifier().fit(table.X, table.y, fitting=fitting)
-    X, y, parameters, seed, rounds = table.X.copy(), table.y.copy(), dict[str, Any](), 0, 60
-    if other == "label":
-        y[0] = 1 - y[0]
-    elif other == "value":
-        X = X.assign(orders=X["orders"] + (np.arange(len(X)) == 0))
-    elif other == "parameter":
-        parameters = {"lambda_l2": 1.0}
-    elif other == "patience":
-        parameters = {"early_stopping_rounds": 30}
-    elif other == "seed":
-        seed = 1
-    else:
-        rounds = 61
-    made = LightGBMClassifier(**parameters, random_state=seed)
+    parameters: dict[str, dict[str, Any]] = {
+        "parameter": {"lambda_l2": 1.0}, "patience": {"early_stopping_rounds": 30}, "seed": {"random_state": 1},
+    }  # fmt: skip
+    X, y = table.with_other(other).X, table.with_other(other).y
+    made, rounds = LightGBMClassifier(**parameters.get(other, {})), 61 if other == "rounds" else 60
     fresh = made.fit(X, y, fitting=Fitting(rounds=rounds)).text_
     assert made.fit(X, y, fitting=Fitting(rounds=rounds, checkpoints=kept)).text_ == fresh
 
 
 def test_a_damaged_state_is_left_alone_and_says_so(table: Table) -> None:
-    kept = Kept()
-    whole = LightGBMClassifier().fit(
-        table.X, table.y, fitting=Fitting(rounds=60, checkpoints=kept, checkpoint_seconds=0)
-    )
+    kept = LatestState()
+    fitting = Fitting(rounds=60, checkpoints=kept, checkpoint_seconds=0)
+    whole = LightGBMClassifier().fit(table.X, table.y, fitting=fitting)
+    fitting = Fitting(rounds=60, checkpoints=LatestState(state=kept.saved[-1][:-1]))
     with pytest.warns(UserWarning, match=r"checkpoint of this fit is damaged.*starts anew"):
-        again = LightGBMClassifier().fit(
-            table.X, table.y, fitting=Fitting(rounds=60, checkpoints=Kept(kept.states[-1][:-1]))
-        )
+        again = LightGBMClassifier().fit(table.X, table.y, fitting=fitting)
     assert again.text_ == whole.text_
 
 
@@ -118,12 +90,12 @@ def test_a_fit_without_cpu_left_ends_after_the_round_that_finds_out(table: Table
 
 
 def test_what_an_earlier_attempt_spent_counts_against_the_budget(table: Table) -> None:
-    kept = Kept()
+    kept = LatestState()
     LightGBMClassifier(**PARAMS).fit(table.X, table.y, fitting=Fitting(checkpoints=kept, checkpoint_seconds=0))
     # The first attempt spent more than this by the state it left.
     again = LightGBMClassifier(**PARAMS).fit(table.X, table.y, fitting=Fitting(cpu_seconds=1e-3, checkpoints=kept))
     assert again.ended_by_ == "budget"
-    assert len(again.history_) == len(kept.states) * SEGMENT_ROUNDS + 1
+    assert len(again.history_) == len(kept.saved) * SEGMENT_ROUNDS + 1
 
 
 def test_a_stated_number_of_rounds_is_fitted_on_all_rows(table: Table) -> None:

@@ -7,26 +7,10 @@ from pathlib import Path
 from platform_assets.learning.families.registry import make_estimator
 from tests.learning.conftest import make_table
 
-LIGHT = [
-    "families.registry",
-    "combine",
-    "ensemble",
-    "figures.metrics",
-    "folds",
-    "calibration",
-    "bundle",
-    "cross_fitting",
-    "explain",
-    "figures.leaderboard",
-    "figures.intervals",
-    "figures.slices",
-    "data_checks.leaks",
-    "data_checks.ageing",
-    "event_files",
-    "selection",
-    "portfolio",
-    "search",
-]
+LIGHT = """
+    families.registry combine ensemble folds calibration bundle cross_fitting explain event_files selection portfolio search
+    figures.metrics figures.leaderboard figures.intervals figures.slices data_checks.leaks data_checks.ageing
+"""
 
 
 def loaded_after(*statements: str) -> list[set[str]]:
@@ -48,7 +32,7 @@ def test_torch_and_lightgbm_are_not_loaded_by_imports_by_parameter_names_or_by_a
     table = make_table(200)
     make_estimator("network", {"max_epochs": 2}).fit(table.X, table.y).save(tmp_path / "network")
     imported, named, predicted = loaded_after(
-        "; ".join(f"import platform_assets.learning.{name}" for name in LIGHT),
+        "; ".join(f"import platform_assets.learning.{name}" for name in LIGHT.split()),
         "from platform_assets.learning.families.registry import *; [default_parameters(one) for one in FAMILIES]",
         "import numpy, pathlib; from platform_assets.learning.families.networks.network import NetworkClassifier; "
         f"fitted = NetworkClassifier.load(pathlib.Path({str(tmp_path / 'network')!r})); "

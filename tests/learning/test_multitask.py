@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from platform_assets.learning.families.fitting import Fitting, RelatedTask
 from platform_assets.learning.families.networks.multitask import MultitaskClassifier
@@ -39,10 +40,8 @@ def test_related_tasks_help_where_own_labels_are_few() -> None:
     test_X, test_labels = people(2000, 1, 2)
     related = RelatedTask("earlier", X[300:], labels[300:, 1], np.arange(300, 4000))
     own_X, own_y, groups = X[:300], labels[:300, 0], np.arange(300)
-    alone, helped = (
-        MultitaskClassifier(**TINY, learning_rate=0.004, max_epochs=15).fit(own_X, own_y, groups, Fitting(tasks=tasks))
-        for tasks in ((), (related,))
-    )
+    model = MultitaskClassifier(**TINY, learning_rate=0.004, max_epochs=15)
+    alone, helped = (clone(model).fit(own_X, own_y, groups, Fitting(tasks=tasks)) for tasks in ((), (related,)))
     aucs = [metrics.auc(test_labels[:, 0], one.predict_proba(test_X)[:, 1]) for one in (alone, helped)]
     assert aucs[1] > aucs[0] + 0.05
 
@@ -66,38 +65,30 @@ def test_what_is_held_out_for_stopping_is_not_learned_from_through_another_task(
     task = RelatedTask("another", table.X.to_numpy(), y, table.groups)
     shown = RelatedTask("another", np.where(held_out[:, None], 1e3, task.X), np.where(held_out, 1 - y, y), task.groups)
     absent = RelatedTask("another", task.X[~held_out], y[~held_out], table.groups[~held_out])
-    fits = [
-        MultitaskClassifier(**TINY, max_epochs=2).fit(table.X, table.y, table.groups, Fitting(tasks=(one,)))
-        for one in (task, shown, absent)
-    ]
+    model, tasks = MultitaskClassifier(**TINY, max_epochs=2), (task, shown, absent)
+    fits = [table.fit(clone(model), Fitting(tasks=(one,))) for one in tasks]
     expected = fits[0].predict_proba(table.X)
     assert all((one.predict_proba(table.X) == expected).all() for one in fits)
     assert all(one.history_ == fits[0].history_ for one in fits)
 
 
 def test_a_refit_learns_from_everyone(table: Table) -> None:
-    task = RelatedTask("another", table.X.to_numpy(), table.y.astype(np.int8), table.groups)
-    fitting = Fitting(rounds=2, tasks=(task,))
-    everyone = MultitaskClassifier(**TINY).fit(table.X, table.y, table.groups, fitting)
-    fewer = MultitaskClassifier(**TINY).fit(
-        table.X, table.y, table.groups, replace(fitting, tasks=(task.without(table.groups[:50]),))
-    )
+    tasks = (table.task(), table.task().without(table.groups[:50]))
+    everyone, fewer = (table.fit(MultitaskClassifier(**TINY), Fitting(rounds=2, tasks=(task,))) for task in tasks)
     assert (everyone.best_iteration_, everyone.history_) == (2, [])
     assert (everyone.predict_proba(table.X) != fewer.predict_proba(table.X)).any()
 
 
 def test_predicting_costs_what_a_plain_network_costs(table: Table) -> None:
-    tasks = tuple(
-        RelatedTask(str(number), table.X.to_numpy(), table.y.astype(np.int8), table.groups) for number in range(3)
-    )
-    fitted = MultitaskClassifier(**TINY).fit(table.X, table.y, table.groups, Fitting(rounds=1, tasks=tasks))
-    plain = NetworkClassifier(**TINY).fit(table.X, table.y, table.groups, Fitting(rounds=1))
+    tasks = tuple(table.task(name) for name in "abc")
+    fitted = table.fit(MultitaskClassifier(**TINY), Fitting(rounds=1, tasks=tasks))
+    plain = table.fit(NetworkClassifier(**TINY), Fitting(rounds=1))
     shapes = [{name: part.shape for name, part in one.weights_.items()} for one in (fitted, plain)]
     assert shapes[0] == shapes[1]
 
 
 def test_a_handful_of_own_rows_is_heard_among_many_others(table: Table) -> None:
-    task = RelatedTask("another", table.X.to_numpy(), table.y.astype(np.int8), table.groups)
+    task = table.task()
     own = np.concatenate([np.flatnonzero(table.y == label)[:5] for label in (0, 1)])
     fitted = MultitaskClassifier(**TINY).fit(table.X.iloc[own], table.y[own], table.groups[own], Fitting(tasks=(task,)))
     assert fitted.best_iteration_ == 10
@@ -108,14 +99,12 @@ def test_a_task_left_without_rows_or_with_one_class_does_no_harm(table: Table) -
     X = table.X.to_numpy()
     empty = RelatedTask("empty", X[:0], np.zeros(0, dtype=np.int8), table.groups[:0])
     one_class = RelatedTask("all", X[:50], np.ones(50, dtype=np.int8), table.groups[:50])
-    fitted = MultitaskClassifier(**TINY, max_epochs=2).fit(
-        table.X, table.y, table.groups, Fitting(tasks=(empty, one_class))
-    )
+    fitted = table.fit(MultitaskClassifier(**TINY, max_epochs=2), Fitting(tasks=(empty, one_class)))
     assert np.isfinite(fitted.predict_proba(table.X)).all()
 
 
 def test_tasks_without_groups_or_with_other_columns_are_refused_with_a_sentence(table: Table) -> None:
-    task = RelatedTask("another", table.X.to_numpy(), table.y.astype(np.int8), table.groups)
+    task = table.task()
     with pytest.raises(ValueError, match="Give groups"):
         MultitaskClassifier(**TINY).fit(table.X, table.y, fitting=Fitting(tasks=(task,)))
     narrow = replace(task, X=task.X[:, :3])

@@ -42,9 +42,7 @@ def test_too_few_rows_to_validate_on_run_a_stated_number_of_epochs() -> None:
 
 def test_a_refit_runs_exactly_the_epochs_asked_for_on_all_rows(table: Table) -> None:
     told: list[Progress] = []
-    fitted = NetworkClassifier(**TINY, patience=1).fit(
-        table.X, table.y, table.groups, Fitting(rounds=5, report=told.append)
-    )
+    fitted = table.fit(NetworkClassifier(**TINY, patience=1), Fitting(rounds=5, report=told.append))
     assert (fitted.best_iteration_, fitted.history_, fitted.ended_by_) == (5, [], "rounds")
     assert [one.round for one in told] == [1, 2, 3, 4, 5]
     assert all(one.validation_loss is None for one in told)

@@ -1,6 +1,7 @@
 """What `models: auto` tries, and how the budget is shared."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -10,21 +11,14 @@ from platform_assets.learning.families.registry import NEEDS, check_parameters
 from platform_assets.learning.portfolio import MemberSpec, auto_portfolio, plan
 from platform_assets.learning.selection import ColumnSelection
 
-any_table = given(
-    rows=st.integers(50, 10**7),
-    positives=st.integers(1, 10**5),
-    tasks=st.booleans(),
-    body=st.booleans(),
-    past=st.lists(st.sampled_from(["past_a", "past_b", "past_c"]), unique=True),
-)
+PAST = st.lists(st.sampled_from(["past_a", "past_b", "past_c"]), unique=True)
+SIZES = st.integers(50, 10**7), st.integers(1, 10**5)
+any_portfolio = given(members=st.builds(auto_portfolio, *SIZES, st.booleans(), st.booleans(), PAST))
 
 
 @settings(max_examples=20, deadline=None)
-@any_table
-def test_every_member_can_be_made_and_named(
-    rows: int, positives: int, tasks: bool, body: bool, past: list[str]
-) -> None:
-    members = auto_portfolio(rows, positives, tasks, body, past)
+@any_portfolio
+def test_every_member_can_be_made_and_named(members: Sequence[MemberSpec]) -> None:
     for member in members:
         check_parameters(member.family, member.params)
         assert re.fullmatch(r"[a-z0-9_]+", member.name)
@@ -34,11 +28,11 @@ def test_every_member_can_be_made_and_named(
     assert {"lightgbm", "logistic", "network"} <= {member.family for member in members}
 
 
-@any_table
+@given(sizes=st.tuples(*SIZES), tasks=st.booleans(), body=st.booleans(), past=PAST)
 def test_members_that_need_something_come_with_it_and_only_then(
-    rows: int, positives: int, tasks: bool, body: bool, past: list[str]
+    sizes: tuple[int, int], tasks: bool, body: bool, past: list[str]
 ) -> None:
-    members = auto_portfolio(rows, positives, tasks, body, past)
+    members = auto_portfolio(*sizes, tasks, body, past)
     needs = {member.needs for member in members}
     assert ("tasks" in needs, "body" in needs) == (tasks, body)
     blind = [member for member in members if member.excluded]
@@ -47,12 +41,9 @@ def test_members_that_need_something_come_with_it_and_only_then(
     assert all(member.params in seeing for member in blind)
 
 
-@any_table
+@any_portfolio
 @pytest.mark.parametrize("refit", [False, True])
-def test_all_fits_together_may_spend_the_budget_and_no_more(
-    refit: bool, rows: int, positives: int, tasks: bool, body: bool, past: list[str]
-) -> None:
-    members = auto_portfolio(rows, positives, tasks, body, past)
+def test_all_fits_together_may_spend_the_budget_and_no_more(refit: bool, members: Sequence[MemberSpec]) -> None:
     planned = plan(members, 120, 5, refit=refit).values()
     total = sum(5 * one.fit_seconds + (one.refit_seconds if refit else 0) for one in planned)
     assert total == pytest.approx(120)

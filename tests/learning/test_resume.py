@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_assets.learning.families.checkpoint import DamagedState, pack, unpack
-from platform_assets.learning.families.fitting import Fitting, RelatedTask
+from platform_assets.learning.families.fitting import Fitting
 from platform_assets.learning.families.networks.body import pretrain_body
 from platform_assets.learning.families.networks.network import NetworkClassifier
 from platform_assets.learning.families.registry import make_estimator
-from tests.learning.conftest import Table, make_table
+from tests.learning.conftest import LatestState, Stopped, Table, make_table
 
 KILLS = 20
 INTERVAL = 7
 TINY: dict[str, Any] = {"hidden_width": 8, "members": 2, "bins": 4, "dropout": 0.2}
+BRIEF = TINY | {"max_epochs": 2}
 # 32 batches an epoch, 896 in all: more than 20 kills use up.
 LONG = TINY | {"max_epochs": 28, "patience": 28}
 
@@ -55,7 +56,7 @@ def fit_in(folder: Path) -> None:
     """What the child does: the whole fit, from whatever state is there."""
     table = make_table()
     fitting = Fitting(checkpoints=FolderCheckpoints(folder), checkpoint_seconds=0.0)
-    NetworkClassifier(**LONG).fit(table.X, table.y, table.groups, fitting).save(folder / "fitted")
+    table.fit(NetworkClassifier(**LONG), fitting).save(folder / "fitted")
 
 
 @pytest.mark.slow
@@ -87,9 +88,7 @@ def test_twenty_kills_at_random_moments_cost_an_interval_each_at_most_and_change
         assert redone <= INTERVAL
     assert len(set(done)) == 28 * 32
 
-    table = make_table()
-    undisturbed = NetworkClassifier(**LONG).fit(table.X, table.y, table.groups)
-    assert_same_fit(NetworkClassifier.load(tmp_path / "fitted"), undisturbed)
+    assert_same_fit(NetworkClassifier.load(tmp_path / "fitted"), make_table().fit(NetworkClassifier(**LONG)))
 
 
 def assert_same_fit(fitted: NetworkClassifier, other: NetworkClassifier) -> None:
@@ -100,32 +99,19 @@ def assert_same_fit(fitted: NetworkClassifier, other: NetworkClassifier) -> None
     assert (fitted.best_iteration_, fitted.ended_by_) == (other.best_iteration_, other.ended_by_)
 
 
-class Stopped(Exception):
-    """Stands for whatever ends a process between two batches."""
-
-
-@dataclass
-class LatestState:
-    """Keeps the latest state, and stops the fit after so many."""
-
-    stop_after: int | None = None
-    state: bytes | None = None
-    saved: list[bytes] = field(default_factory=list)
-
-    def load(self) -> bytes | None:
-        return self.state
-
-    def save(self, state: bytes) -> None:
-        self.state = state
-        self.saved.append(state)
-        if len(self.saved) == self.stop_after:
-            raise Stopped
+def stopped(model: NetworkClassifier, table: Table, batches: int) -> bytes:
+    """What a fit that was ended after so many batches left behind."""
+    kept = LatestState(stop_after=batches)
+    with pytest.raises(Stopped):
+        table.fit(model, Fitting(checkpoints=kept, checkpoint_seconds=0.0))
+    assert kept.state is not None
+    return kept.state
 
 
 @pytest.fixture(scope="module")
 def fittings(table: Table, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Fitting]:
     """What each family has to go on from a checkpoint with."""
-    task = RelatedTask("another", table.X.to_numpy(), (1 - table.y).astype(np.int8), table.groups)
+    task = replace(table, y=1 - table.y).task()
     body = tmp_path_factory.mktemp("body")
     pretrain_body([task], list(table.X.columns), body, TINY, fitting=Fitting(rounds=1))
     return {"network": Fitting(), "multitask": Fitting(tasks=(task,)), "transfer": Fitting(body=body)}
@@ -145,13 +131,13 @@ def fittings(table: Table, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def test_every_network_family_goes_on_from_any_batch_as_if_undisturbed(
     family: str, stop_after: int, rounds: int | None, table: Table, fittings: dict[str, Fitting]
 ) -> None:
-    params = TINY | {"max_epochs": 2}
-    given = replace(fittings[family], checkpoint_seconds=0.0, rounds=rounds)
-    undisturbed = make_estimator(family, params).fit(table.X, table.y, table.groups, given)
     kept = LatestState(stop_after)
+    undisturbed_fitting = replace(fittings[family], checkpoint_seconds=0.0, rounds=rounds)
+    fitting = replace(undisturbed_fitting, checkpoints=kept)
+    undisturbed = table.fit(make_estimator(family, BRIEF), undisturbed_fitting)
     with pytest.raises(Stopped):
-        make_estimator(family, params).fit(table.X, table.y, table.groups, replace(given, checkpoints=kept))
-    resumed = make_estimator(family, params).fit(table.X, table.y, table.groups, replace(given, checkpoints=kept))
+        table.fit(make_estimator(family, BRIEF), fitting)
+    resumed = table.fit(make_estimator(family, BRIEF), fitting)
     # Every batch was done once, before the stop or after it.
     positions = [(values["epoch"], values["next_row"]) for values in (unpack(state)[1] for state in kept.saved)]
     assert len(positions) == len(set(positions)) > stop_after
@@ -160,66 +146,36 @@ def test_every_network_family_goes_on_from_any_batch_as_if_undisturbed(
 
 @pytest.mark.parametrize("differs", ["rows", "labels", "parameters", "seed", "rounds"])
 def test_the_state_of_another_fit_is_left_alone(differs: str, table: Table) -> None:
-    params = TINY | {"max_epochs": 2}
-    kept = LatestState(stop_after=30)
-    with pytest.raises(Stopped):
-        NetworkClassifier(**params).fit(
-            table.X, table.y, table.groups, Fitting(checkpoints=kept, checkpoint_seconds=0.0)
-        )
-    X, y = table.X.copy(), table.y.copy()
-    if differs == "rows":
-        X = X.assign(orders=X["orders"] + (np.arange(len(X)) == 0))
-    if differs == "labels":
-        y[0] = 1 - y[0]
-    if differs == "parameters":
-        params["learning_rate"] = 0.002
-    fitting = Fitting(rounds=2 if differs == "rounds" else None)
-    make = NetworkClassifier(**params, random_state=1 if differs == "seed" else 0)
-    alone = make.fit(X, y, table.groups, fitting)
-    weights = alone.weights_
+    state = stopped(NetworkClassifier(**BRIEF), table, 30)
+    params = {"parameters": {"learning_rate": 0.002}, "seed": {"random_state": 1}}.get(differs, {})
+    other, fitting = table.with_other(differs), Fitting(rounds=2 if differs == "rounds" else None)
+    made = NetworkClassifier(**BRIEF | params)
+    weights = other.fit(made, fitting).weights_
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        beside = make.fit(X, y, table.groups, replace(fitting, checkpoints=LatestState(state=kept.state)))
+        beside = other.fit(made, replace(fitting, checkpoints=LatestState(state=state)))
     assert all(beside.weights_[name].tobytes() == part.tobytes() for name, part in weights.items())
 
 
 def test_a_damaged_state_is_left_alone_and_says_so(table: Table) -> None:
-    params = TINY | {"max_epochs": 2}
-    kept = LatestState(stop_after=30)
-    with pytest.raises(Stopped):
-        NetworkClassifier(**params).fit(
-            table.X, table.y, table.groups, Fitting(checkpoints=kept, checkpoint_seconds=0.0)
-        )
-    assert kept.state is not None
-    damaged = bytearray(kept.state)
+    damaged = bytearray(stopped(NetworkClassifier(**BRIEF), table, 30))
     damaged[len(damaged) // 2] ^= 1
-    undisturbed = NetworkClassifier(**params).fit(table.X, table.y, table.groups)
+    fitting = Fitting(checkpoints=LatestState(state=bytes(damaged)))
     with pytest.warns(UserWarning, match=r"checkpoint of this fit is damaged.*starts anew"):
-        fitted = NetworkClassifier(**params).fit(
-            table.X, table.y, table.groups, Fitting(checkpoints=LatestState(state=bytes(damaged)))
-        )
-    assert_same_fit(fitted, undisturbed)
+        fitted = table.fit(NetworkClassifier(**BRIEF), fitting)
+    assert_same_fit(fitted, table.fit(NetworkClassifier(**BRIEF)))
 
 
 def test_no_state_is_left_before_the_interval_is_over(table: Table) -> None:
     kept = LatestState()
-    NetworkClassifier(**TINY, max_epochs=2).fit(
-        table.X, table.y, table.groups, Fitting(checkpoints=kept, checkpoint_seconds=3600.0)
-    )
+    table.fit(NetworkClassifier(**BRIEF), Fitting(checkpoints=kept, checkpoint_seconds=3600.0))
     assert kept.saved == []
 
 
 def test_cpu_seconds_spent_before_a_kill_count_after_it(table: Table) -> None:
-    kept = LatestState(stop_after=40)
-    fitting = Fitting(checkpoints=kept, checkpoint_seconds=0.0)
-    with pytest.raises(Stopped):
-        NetworkClassifier(**TINY).fit(table.X, table.y, table.groups, fitting)
-    assert kept.state is not None
-    arrays, values = unpack(kept.state)
-    before = pack(arrays, values | {"cpu_seconds": 1e6})
-    fitted = NetworkClassifier(**TINY).fit(
-        table.X, table.y, table.groups, Fitting(cpu_seconds=1e5, checkpoints=LatestState(state=before))
-    )
+    arrays, values = unpack(stopped(NetworkClassifier(**TINY), table, 40))
+    before = LatestState(state=pack(arrays, values | {"cpu_seconds": 1e6}))
+    fitted = table.fit(NetworkClassifier(**TINY), Fitting(cpu_seconds=1e5, checkpoints=before))
     assert (fitted.ended_by_, len(fitted.history_)) == ("budget", 2)
 
 

@@ -111,14 +111,8 @@ def test_differences_have_the_error_that_redrawing_people_gives() -> None:
     for _ in range(300):
         rows = generator.integers(0, 1200, 1200)
         kept = rows[inside[rows]]
-        drawn.append(
-            (
-                excess(y[kept], p[kept]) - excess(y[rows], p[rows]),
-                np.log(
-                    metrics.predicted_over_actual(y[kept], p[kept]) / metrics.predicted_over_actual(y[rows], p[rows])
-                ),
-            )
-        )
+        ratios = [metrics.predicted_over_actual(y[one], p[one]) for one in (kept, rows)]
+        drawn.append((excess(y[kept], p[kept]) - excess(y[rows], p[rows]), np.log(ratios[0] / ratios[1])))
     # Four slices by two figures are looked at: Bonferroni's 2.73 standard errors.
     for compared, error in zip((found.ranking, found.calibration), np.std(drawn, axis=0), strict=True):
         assert (compared.high - compared.low) / (2 * 2.734) == pytest.approx(error, rel=0.12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,7 @@ def test_a_table_without_column_names_is_refused_with_a_sentence(body: Path, tab
 
 
 def test_the_same_tasks_and_seed_give_the_same_body_which_holds_no_pickle(table: Table, tmp_path: Path) -> None:
-    task = RelatedTask("one", table.X.to_numpy(), table.y.astype(np.int8), table.groups)
+    task = table.task()
     told: list[Progress] = []
     for name in ("a", "b"):
         fitting = Fitting(report=told.append)
@@ -139,14 +140,13 @@ def test_the_same_tasks_and_seed_give_the_same_body_which_holds_no_pickle(table:
 
 
 def test_tasks_that_no_body_can_be_trained_on_are_refused_with_a_sentence(table: Table, tmp_path: Path) -> None:
-    X, y = table.X.to_numpy(), table.y.astype(np.int8)
-    task = RelatedTask("one", X, y, table.groups)
+    task = table.task("one")
     with pytest.raises(ValueError, match="at least one task"):
         pretrain_body([], list(table.X.columns), tmp_path)
     with pytest.raises(ValueError, match='"one" has 5 columns, but 2 feature names'):
         pretrain_body([task], ["a", "b"], tmp_path)
     with pytest.raises(ValueError, match='"none" has labels of one class only'):
-        pretrain_body([RelatedTask("none", X, 0 * y, table.groups)], list(table.X.columns), tmp_path)
+        pretrain_body([replace(task, name="none", y=0 * task.y)], list(table.X.columns), tmp_path)
     with pytest.raises(TrainingDiverged):
         pretrain_body([task], list(table.X.columns), tmp_path, TINY | {"learning_rate": 1e38})
     assert list(tmp_path.iterdir()) == []

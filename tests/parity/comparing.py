@@ -57,17 +57,16 @@ def compare(
     here, there = open_warehouse(local, catalog), open_warehouse(cloud, catalog)
     for name, mart in catalog.marts.items():
         yield compared(f"marts/{name}", _mart(here, name), _mart(there, name), [mart.key])
-    for entity, day in dates:
-        for group in GROUPS[entity].values():
-            spine = Spine.of_population(
-                catalog.entities[entity], instant_of(date.fromisoformat(day), catalog.entities[entity].timezone)
-            )
+    for name, day in dates:
+        entity = catalog.entities[name]
+        spine = Spine.of_population(entity, instant_of(date.fromisoformat(day), entity.timezone))
+        for group in GROUPS[name].values():
             tables = []
             for environment, warehouse in ((local, here), (cloud, there)):
                 artifact = feature_group_table(group, spine, warehouse, ArtifactStore(environment.artifacts))
                 assert artifact.hit, f"{group.key} as of {day} was not made by the run"
                 tables.append(pq.ParquetFile(artifact.path("features.parquet")).read())
-            yield compared(f"{group.key} as of {day}", tables[0], tables[1], [catalog.entities[entity].key, "as_of"])
+            yield compared(f"{group.key} as of {day}", tables[0], tables[1], [entity.key, "as_of"])
     for campaign, day in audiences:
         left, right = (_audience(environment, campaign, day) for environment in (local, cloud))
         yield compared(f"{campaign}/audience as of {day}", left, right, [left.column_names[0]])
@@ -78,12 +77,9 @@ def compared(name: str, left: pa.Table, right: pa.Table, key: list[str]) -> Comp
     assert left.column_names == right.column_names, f"{name}: {left.column_names} and {right.column_names}"
     here, there = (table.sort_by([(column, "ascending") for column in key]).combine_chunks() for table in (left, right))
     if here.num_rows != there.num_rows or not here.select(key).equals(there.select(key).cast(here.select(key).schema)):
-        ours, theirs = (
-            set(zip(*(table[column].to_pylist() for column in key), strict=True)) for table in (here, there)
-        )
-        return Compared(
-            name, max(here.num_rows, there.num_rows), len(ours ^ theirs) or here.num_rows, tuple(key), False
-        )
+        ours, theirs = ({tuple(row.values()) for row in table.select(key).to_pylist()} for table in (here, there))
+        differing = len(ours ^ theirs) or here.num_rows
+        return Compared(name, max(here.num_rows, there.num_rows), differing, tuple(key), False)
     wrong = np.zeros(here.num_rows, dtype=bool)
     columns, identical = [], True
     for column in here.column_names:

@@ -135,6 +135,5 @@ def test_asked_again_the_cloud_finds_everything_and_fits_nothing(both: Both) -> 
 
 def test_what_reading_costs_is_in_the_metadata(both: Both) -> None:
     scored = both.ran["score customer 1998-04-01"]
-    assert all(
-        "estimated_bytes_scanned" in metadata for (key, _), metadata in scored.metadata.items() if "features/" in key
-    )
+    read = [metadata for (key, _), metadata in scored.metadata.items() if "features/" in key]
+    assert all("estimated_bytes_scanned" in metadata for metadata in read)

@@ -31,6 +31,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def ended_unseen(message: str) -> dict[str, Any]:
+    """The state of a container whose end nobody saw."""
+    return {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": message}}
+
+
 class Container:
     """Made of what the pod says and a function that gives command, variables and sandbox of a start."""
 
@@ -101,13 +106,8 @@ class Container:
             reason = "Completed" if code == 0 else "Error"
             ended = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": now()}
             self._become({"terminated": ended})
-            if (
-                self.stopping.is_set()
-                or self.restart_policy == "Never"
-                or (self.restart_policy == "OnFailure" and code == 0)
-            ):
-                return
-            if self.stopping.wait(min(2**self.restarts, LONGEST_BACK_OFF_SECONDS)):
+            over = self.restart_policy == "Never" or (self.restart_policy == "OnFailure" and code == 0)
+            if over or self.stopping.wait(min(2**self.restarts, LONGEST_BACK_OFF_SECONDS)):
                 return
             self.last_state = {"terminated": ended}
             self.restarts += 1
@@ -175,10 +175,8 @@ class Container:
             return self._process
 
     def _become(self, state: dict[str, Any]) -> None:
-        if state != self.state:
+        if state != self.state or "running" in state:
             self.state = state
-            self._changed()
-        elif "running" in state:
             self._changed()
 
     def _probe(self, process: subprocess.Popen[bytes]) -> None:

@@ -29,9 +29,8 @@ class Directory:
     def change(self, kind: str, service: dict) -> None:
         """One event of a watch."""
         with self._lock:
-            if kind == "DELETED":
-                self._services.pop(_key(service), None)
-            else:
+            self._services.pop(_key(service), None)
+            if kind != "DELETED":
                 self._services[_key(service)] = service
             self._rewrite()
 

@@ -17,7 +17,7 @@ from typing import Any
 import kubernetes as k
 
 from tests.cluster.node import volumes
-from tests.cluster.node.container import RETRY_SECONDS, Container, now
+from tests.cluster.node.container import RETRY_SECONDS, Container, ended_unseen, now
 from tests.cluster.node.directory import Directory
 from tests.cluster.node.images import SYSTEM_PATH, Image, Images
 from tests.cluster.node.sandbox import Sandbox
@@ -167,12 +167,7 @@ class Pod:
                     thread.join()
         for container in self._first + self._main:
             if container.exit_code is None and self._stopping.is_set():
-                never = {
-                    "exitCode": 137,
-                    "reason": "ContainerStatusUnknown",
-                    "message": "stopped before it was started",
-                }
-                container.state = {"terminated": never}
+                container.state = ended_unseen("stopped before it was started")
         self.ended.set()
         self._changed(self)
 

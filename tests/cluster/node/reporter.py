@@ -43,16 +43,10 @@ class Reporter:
             self._pods[pod.uid] = pod
             self._waiting.notify()
 
-    def patch(self, manifest: dict, status: dict[str, Any]) -> None:
-        """The status of a pod that does not run here."""
+    def tell_other(self, manifest: dict, status: dict[str, Any] | None) -> None:
+        """The status of a pod that does not run here; without one, its deletion is confirmed."""
         with self._waiting:
             self._others.append((manifest, status))
-            self._waiting.notify()
-
-    def confirm_deletion(self, manifest: dict) -> None:
-        """Of a pod that does not run here."""
-        with self._waiting:
-            self._others.append((manifest, None))
             self._waiting.notify()
 
     def _tell_forever(self) -> None:

@@ -61,6 +61,12 @@ def with_lag(catalog: Catalog, mart: str, lag: timedelta) -> Catalog:
     return replace(catalog, marts={**catalog.marts, mart: replace(catalog.marts[mart], arrival_lag=lag)})
 
 
+def in_zone(timezone: str) -> Catalog:
+    """The catalog with its businesses in this time zone."""
+    entities = {name: replace(entity, timezone=timezone) for name, entity in CATALOG.entities.items()}
+    return replace(CATALOG, entities=entities)
+
+
 def publish(
     folder: Path, catalog: Catalog, rows: Mapping[str, Sequence[dict]], watermark: datetime = WATERMARK
 ) -> DuckDBWarehouse:
