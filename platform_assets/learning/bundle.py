@@ -224,17 +224,19 @@ def _values_and_names(X: Any) -> tuple[Floats, list[str]]:
     return np.ascontiguousarray(values), names
 
 
-def _require_columns(given: Sequence[str] | npt.NDArray[Any], wanted: Sequence[str], whose: str) -> None:
-    given, wanted = [str(name) for name in given], list(wanted)
-    if given == wanted:
+def _require_columns(columns: Sequence[str] | npt.NDArray[Any], wanted: Sequence[str], whose: str) -> None:
+    columns, wanted = [str(name) for name in columns], list(wanted)
+    if columns == wanted:
         return
-    missing = [name for name in wanted if name not in given]
-    extra = [name for name in given if name not in wanted]
+    missing = [name for name in wanted if name not in columns]
+    extra = [name for name in columns if name not in wanted]
     faults = [f"missing {', '.join(missing)}"] if missing else []
     faults += [f"not expected {', '.join(extra)}"] if extra else []
     if not faults:
-        place = next((i for i, pair in enumerate(zip(given, wanted, strict=False)) if pair[0] != pair[1]), len(wanted))
-        was, due = (names[place] if place < len(names) else "nothing" for names in (given, wanted))
+        place = next(
+            (i for i, pair in enumerate(zip(columns, wanted, strict=False)) if pair[0] != pair[1]), len(wanted)
+        )
+        was, due = (names[place] if place < len(names) else "nothing" for names in (columns, wanted))
         faults = [f'in another order: position {place} is "{was}" and should be "{due}"']
     raise WrongColumns(
         f"The columns of {whose} are not the bundle's: {'; '.join(faults)}. Give them by name, in order."

@@ -39,8 +39,8 @@ class Calibrator(BaseEstimator):
 
         Raises ValueError when lengths differ, a score is no probability, or `y` has one class.
         """
-        given, target = _checked(scores, y)
-        features = self._features(given)
+        raw, target = _checked(scores, y)
+        features = self._features(raw)
         slopes = features.shape[1] - 1
 
         def loss(coefficients: Floats) -> tuple[float, Floats]:
@@ -49,7 +49,7 @@ class Calibrator(BaseEstimator):
             gradient = features.T @ (expit(logit) - target) / len(target)
             return float(value), gradient
 
-        found = minimize(
+        optimum = minimize(
             loss,
             np.append(np.ones(slopes), 0.0),
             jac=True,
@@ -57,7 +57,7 @@ class Calibrator(BaseEstimator):
             bounds=[(SLOPE_FLOOR, None)] * slopes + [(None, None)],
             options={"ftol": 1e-12, "gtol": 1e-8},
         )
-        self.coefficients_ = np.asarray(found.x, dtype=np.float64)
+        self.coefficients_ = np.asarray(optimum.x, dtype=np.float64)
         return self
 
     def predict(self, scores: npt.ArrayLike) -> Floats:
@@ -122,36 +122,36 @@ def fit_calibrator(
     difference: its extra parameter must earn its keep. With fewer than 20 rows of a class per method nothing
     can be compared: Platt. Raises ValueError as `Calibrator.fit` does.
     """
-    given, target = _checked(scores, y)
-    entity = np.arange(len(given)) if groups is None else np.asarray(groups)
-    if len(entity) != len(given):
-        raise ValueError(f"groups hold {len(entity)} ids for {len(given)} scores; give one id a score.")
+    raw, target = _checked(scores, y)
+    entity = np.arange(len(raw)) if groups is None else np.asarray(groups)
+    if len(entity) != len(raw):
+        raise ValueError(f"groups hold {len(entity)} ids for {len(raw)} scores; give one id a score.")
     if min((target == 1).sum(), (target == 0).sum()) < 20:
-        return PlattCalibrator().fit(given, target), {}
+        return PlattCalibrator().fit(raw, target), {}
     folds = assign_folds(entity, n_folds, seed)
-    losses = {method: np.empty(len(given)) for method in METHODS}
+    losses = {method: np.empty(len(raw)) for method in METHODS}
     for fold in range(n_folds):
         held_out = folds == fold
         for method, kind in METHODS.items():
-            fitted = kind().fit(given[~held_out], target[~held_out])
-            predicted = fitted.predict(given[held_out])
+            fitted = kind().fit(raw[~held_out], target[~held_out])
+            predicted = fitted.predict(raw[held_out])
             losses[method][held_out] = -xlogy(target[held_out], predicted) - xlogy(1 - target[held_out], 1 - predicted)
     gain = losses["platt"] - losses["beta"]
     error = gain.std() / np.sqrt(len(gain))
     chosen = BetaCalibrator() if gain.mean() > error else PlattCalibrator()
-    return chosen.fit(given, target), {method: float(loss.mean()) for method, loss in losses.items()}
+    return chosen.fit(raw, target), {method: float(loss.mean()) for method, loss in losses.items()}
 
 
 def _checked(scores: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
-    given, target = np.asarray(scores, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if given.shape != target.shape or given.ndim != 1:
+    raw, target = np.asarray(scores, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if raw.shape != target.shape or raw.ndim != 1:
         raise ValueError(
-            f"Scores and labels have shapes {given.shape} and {target.shape}; give one column each, of one length."
+            f"Scores and labels have shapes {raw.shape} and {target.shape}; give one column each, of one length."
         )
-    if not ((given >= 0) & (given <= 1)).all():
+    if not ((raw >= 0) & (raw <= 1)).all():
         raise ValueError("Scores to calibrate must lie between 0 and 1.")
     if not np.isin(target, (0, 1)).all():
         raise ValueError("Labels to calibrate on must be 0 or 1.")
     if len(np.unique(target)) < 2:
         raise ValueError("Calibration needs rows of both classes; these hold one only.")
-    return given, target
+    return raw, target

@@ -131,15 +131,15 @@ def select_ensemble(
             raise ValueError(f'Member "{name}" has predictions that are not between 0 and 1.')
         # Probability given to what happened: log loss is then minus the mean of its logarithm.
         columns.append(np.where(target == 1, column, 1 - column))
-    given = np.vstack(columns)
-    total, counts = np.zeros(given.shape[1]), np.zeros(len(names), dtype=int)
+    stacked = np.vstack(columns)
+    total, counts = np.zeros(stacked.shape[1]), np.zeros(len(names), dtype=int)
     best_counts, best_loss = counts, np.inf
     path: list[Selection] = []
     for step in range(1, max_steps + 1):
-        averages = np.maximum((total + given) / step, PROBABILITY_FLOOR)
+        averages = np.maximum((total + stacked) / step, PROBABILITY_FLOOR)
         losses = -np.log(averages).mean(axis=1)
         chosen = int(np.argmin(losses))
-        total = total + given[chosen]
+        total = total + stacked[chosen]
         counts = counts + np.eye(len(names), dtype=int)[chosen]
         path.append(Selection(step, names[chosen], float(losses[chosen])))
         if losses[chosen] < best_loss - min_gain:

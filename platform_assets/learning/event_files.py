@@ -67,13 +67,13 @@ class EventFile:
         if self._restarting:
             self._start(progress.round)
             self._restarting = False
-        told = {
+        record = {
             "loss/train": progress.train_loss,
             "loss/validation": progress.validation_loss,
             "learning_rate": progress.learning_rate,
             "rows_per_second": progress.rows_per_second,
         }
-        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in told.items() if value is not None]
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in record.items() if value is not None]
         self._write(step=progress.round, summary=Summary(value=values))
         if time.monotonic() - self._saved_at >= self._flush_seconds:
             self._flush()

@@ -78,9 +78,9 @@ def reasons(
     share = sum(member.weight for member in bundle.members if all(_booster(model) for model in member.models))
     if share < ENOUGH_EXPLAINED:
         return occlusion_reasons(bundle, X, medians, feature_sets, top, max_predictions)
-    found = tree_contributions(bundle, X).values
+    contributions = tree_contributions(bundle, X).values
     sets = _positions(bundle, feature_sets)
-    together = np.column_stack([found[:, where].sum(axis=1) for where in sets.values()])
+    together = np.column_stack([contributions[:, where].sum(axis=1) for where in sets.values()])
     return _highest(together, list(sets), top)
 
 
@@ -95,13 +95,13 @@ def _contributions(model: TableClassifier, values: Floats) -> Floats | None:
     booster = _booster(model)
     if booster is None:
         return None
-    found = np.zeros(values.shape)
+    totals = np.zeros(values.shape)
     if len(values):
         seen = model.positions_ if isinstance(model, SelectedColumnsClassifier) else np.arange(values.shape[1])
-        told = booster.predict(np.ascontiguousarray(values[:, seen]), pred_contrib=True, num_threads=1)
+        shares = booster.predict(np.ascontiguousarray(values[:, seen]), pred_contrib=True, num_threads=1)
         # The last column holds the log-odds of an average training row, the same in every row.
-        found[:, seen] = told[:, :-1]
-    return found
+        totals[:, seen] = shares[:, :-1]
+    return totals
 
 
 def occlusion_reasons(
@@ -214,14 +214,20 @@ def importance_over_folds(
         table = permutation_importance(bundle, X, y, max_rows, repeats, seed + number).set_index("feature")
         values = bundle.values(X)
         rows = np.sort(np.random.default_rng(seed + number).permutation(len(values))[:max_rows])
-        told = tree_contributions(bundle, pd.DataFrame(values[rows], columns=list(bundle.feature_names)), max_rows)
-        sizes = np.abs(told.values).mean(axis=0) if told.explained_share else np.full(values.shape[1], np.nan)
+        contributions = tree_contributions(
+            bundle, pd.DataFrame(values[rows], columns=list(bundle.feature_names)), max_rows
+        )
+        sizes = (
+            np.abs(contributions.values).mean(axis=0)
+            if contributions.explained_share
+            else np.full(values.shape[1], np.nan)
+        )
         table["mean_abs_contribution"] = pd.Series(sizes, index=list(bundle.feature_names))
         tables.append(table)
     figures = ["auc_drop", "log_loss_increase", "mean_abs_contribution"]
     over = pd.concat(tables).groupby(level=0, sort=False)[figures]
-    found = over.mean().join(over.std(), rsuffix="_sd").assign(folds=len(tables)).reset_index()
-    return found.sort_values("log_loss_increase", ascending=False, kind="stable", ignore_index=True)
+    summary = over.mean().join(over.std(), rsuffix="_sd").assign(folds=len(tables)).reset_index()
+    return summary.sort_values("log_loss_increase", ascending=False, kind="stable", ignore_index=True)
 
 
 def _positions(bundle: Bundle, feature_sets: Mapping[str, Sequence[str]] | None) -> dict[str, list[int]]:

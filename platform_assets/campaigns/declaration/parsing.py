@@ -72,8 +72,8 @@ class Document:
     def at(self, keys: Iterable[str | int], message: str) -> str:
         """`file:line: key.key: message`."""
         keys = list(keys)
-        found = self._positions.lookup_closest_and_path(["attributes", *keys], None)[0]
-        return f"{self.path}:{found.start.line}: {'.'.join(map(str, keys)) or 'attributes'}: {message}"
+        position = self._positions.lookup_closest_and_path(["attributes", *keys], None)[0]
+        return f"{self.path}:{position.start.line}: {'.'.join(map(str, keys)) or 'attributes'}: {message}"
 
     def attributes_as(self, model: type[BaseModel]) -> Any:
         """The attributes as `model`.

@@ -31,7 +31,7 @@ def _body(entity: str, environment: Environment) -> dg.AssetsDefinition:
         from platform_assets.campaigns.training.pretraining import NothingToLearnFrom, pretrain
 
         with not_retried(NothingToLearnFrom):
-            made = pretrain(entity, PromotedModels(environment.artifacts), ArtifactStore(environment.artifacts))
-        return output_of(made, shown(made, "campaigns", "rows", "columns"))
+            pretrained = pretrain(entity, PromotedModels(environment.artifacts), ArtifactStore(environment.artifacts))
+        return output_of(pretrained, shown(pretrained, "campaigns", "rows", "columns"))
 
     return body

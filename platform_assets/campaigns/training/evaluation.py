@@ -64,11 +64,11 @@ def by_time(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", seed: int
 
     times = rows.frame["as_of"].dt.tz_convert(rows.timezone)
     names = times.dt.strftime("%Y-%m" if times.nunique() > MANY_TIMES else "%Y-%m-%d").to_numpy()
-    found = []
+    rows_by_time = []
     for when in np.unique(names):
         mine = names == when
         figures = figures_of(rows, calibrated, seed, mine)
-        found.append(
+        rows_by_time.append(
             {
                 "when": str(when),
                 "rows": int(mine.sum()),
@@ -79,7 +79,7 @@ def by_time(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", seed: int
                 "figures": figures,
             }
         )
-    return found
+    return rows_by_time
 
 
 def slices_of(rows: TrainingRows, calibrated: "npt.NDArray[np.float64]", features: Sequence[str]) -> dict[str, Any]:
@@ -112,12 +112,12 @@ def importance_of(
     parts = {member: folds_of(models[member], store) for member, weight in weights.items() if weight > 0}
     judged = []
     for fold in range(len(next(iter(parts.values())))):
-        mine = {m: (models[m].metadata["family"], [found[fold].estimator]) for m, found in parts.items()}
+        mine = {m: (models[m].metadata["family"], [importance[fold].estimator]) for m, importance in parts.items()}
         held_out = (rows.frame["fold"] == fold).to_numpy()
         if 0 < rows.labels[held_out].sum() < held_out.sum():
             unseen = Bundle.of(weights, mine, None, rows.features)
             judged.append((unseen, rows.values[held_out], rows.labels[held_out]))
-    found = importance_over_folds(judged, max_rows=IMPORTANCE_ROWS, repeats=1, seed=seed)
+    importance = importance_over_folds(judged, max_rows=IMPORTANCE_ROWS, repeats=1, seed=seed)
     return [
         {
             "feature": row["feature"],
@@ -126,7 +126,7 @@ def importance_of(
             "contribution": _known(row["mean_abs_contribution"]),
             "contribution_sd": _known(row["mean_abs_contribution_sd"]),
         }
-        for row in found.to_dict("records")
+        for row in importance.to_dict("records")
     ]
 
 

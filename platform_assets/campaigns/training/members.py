@@ -42,8 +42,8 @@ def _tried(spec: CampaignSpec, training: Artifact, past: Past) -> "tuple[MemberS
     scores = tuple(score.column for score in past.scores)
     known = {"tasks": bool(past.tasks), "body": past.body is not None}
     if spec.advanced.models == "auto":
-        found = training.metadata
-        return auto_portfolio(found["rows"], found["positives"], known["tasks"], known["body"], scores)
+        summary = training.metadata
+        return auto_portfolio(summary["rows"], summary["positives"], known["tasks"], known["body"], scores)
     picked = [
         MemberSpec(
             name=name,

@@ -49,10 +49,10 @@ def pretrain(entity: str, promoted: PromotedModels, store: ArtifactStore) -> Art
         pretrain_body(tasks, columns, folder, seed=SEED, fitting=Fitting(checkpoints=checkpoint))
         return {"campaigns": sorted(training), "rows": sum(len(task.y) for task in tasks), "columns": len(columns)}
 
-    made = store.get_or_build(recipe, build)
+    artifact = store.get_or_build(recipe, build)
     checkpoint.clear()
-    promoted.keep_body(entity, KeptBody(max(promotion.score_at for promotion in learned.values()), made.ref))
-    return made
+    promoted.keep_body(entity, KeptBody(max(promotion.score_at for promotion in learned.values()), artifact.ref))
+    return artifact
 
 
 def _columns(entity: str, training: Sequence[Artifact]) -> list[str]:

@@ -62,8 +62,8 @@ def read_aurora_export(lake: Lake, spec: ExportSourceSpec, source: str, export_i
     statuses, texts = _table_statuses(lake, folder, export_id)
     tables = {}
     for declared in spec.tables:
-        if found := _status_of(statuses, spec, declared):
-            tables[declared.name] = _table(lake, spec, folder, declared, *found)
+        if state := _status_of(statuses, spec, declared):
+            tables[declared.name] = _table(lake, spec, folder, declared, *state)
     content = sha256(*(hashlib.sha256(text).hexdigest() for text in (info_text, *texts)))
     return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables)
 
@@ -141,10 +141,10 @@ def _table(
 
 def _parts(lake: Lake, folder: str, table: str) -> tuple[DataFile, ...]:
     """The parts of one table, checked against each other and the `_SUCCESS` marks of their batches."""
-    found = lake.tree(folder)
+    files = lake.tree(folder)
     parts: dict[tuple[int, int], DataFile] = {}
-    marked = {path.rpartition("/")[0] for path in found if path.rsplit("/", 1)[-1] == "_SUCCESS"}
-    for path, size in found.items():
+    marked = {path.rpartition("/")[0] for path in files if path.rsplit("/", 1)[-1] == "_SUCCESS"}
+    for path, size in files.items():
         name = path.rsplit("/", 1)[-1]
         if name.startswith(("_", ".")):
             continue

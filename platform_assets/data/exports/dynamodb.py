@@ -97,10 +97,10 @@ def _verified(lake: Lake, key: str) -> bytes:
         beside = key.removesuffix(".json") + ending
         if lake.exists(beside):
             stated = lake.read(beside).decode("utf-8", "replace").strip()
-            found = base64.b64encode(hashlib.md5(text, usedforsecurity=False).digest()).decode()
-            if stated != found:
+            digest = base64.b64encode(hashlib.md5(text, usedforsecurity=False).digest()).decode()
+            if stated != digest:
                 raise ExportError(
-                    f"{lake.location(key)}: its MD5 is {found}, but {beside.rsplit('/', 1)[-1]} says {stated[:40]}. "
+                    f"{lake.location(key)}: its MD5 is {digest}, but {beside.rsplit('/', 1)[-1]} says {stated[:40]}. "
                     "The manifest was changed or did not arrive whole: copy the export again."
                 )
     return text

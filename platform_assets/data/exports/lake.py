@@ -92,20 +92,20 @@ class Lake:
         top = self._path(key)
         if not self._fs.exists(top):
             return {}
-        found = self._fs.find(top, detail=True)
-        return {path[len(top) :].lstrip("/"): int(info["size"]) for path, info in sorted(found.items())}
+        entries = self._fs.find(top, detail=True)
+        return {path[len(top) :].lstrip("/"): int(info["size"]) for path, info in sorted(entries.items())}
 
     def stored(self, keys: Iterable[str]) -> dict[str, StoredFile]:
         """Those of the files that are there, by one listing of each folder; nothing is read."""
         wanted = {self._path(key): key for key in keys}
-        found = {}
+        objects = {}
         for folder in sorted({path.rpartition("/")[0] for path in wanted}):
             for item in self._fs.ls(folder, detail=True) if self._fs.isdir(folder) else []:
                 if item["type"] == "file" and item["name"] in wanted:
-                    found[wanted[item["name"]]] = StoredFile(
+                    objects[wanted[item["name"]]] = StoredFile(
                         int(item["size"]), item.get("md5Hash"), item.get("generation")
                     )
-        return found
+        return objects
 
     def tail(self, key: str, size: int, length: int) -> bytes:
         """The last `length` bytes of a file of `size` bytes, or all of a shorter one."""

@@ -77,8 +77,8 @@ class ExportSourceSpec(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for kind in ("name", "export_table"):
-            given = [getattr(table, kind) for table in self.tables]
-            if doubled := sorted({value for value in given if given.count(value) > 1}):
+            stated = [getattr(table, kind) for table in self.tables]
+            if doubled := sorted({value for value in stated if stated.count(value) > 1}):
                 raise ValueError(f"tables: {kind} {', '.join(doubled)} is given more than once")
         if self.format == "aurora_snapshot":
             if self.database is None:

@@ -20,22 +20,22 @@ def check_files(export: Export, table: ExportedTable, lake: Lake, present: Calla
             )
 
 
-def check_size(lake: Lake, file: DataFile, found: int) -> None:
+def check_size(lake: Lake, file: DataFile, size: int) -> None:
     """A data file is as long as it was when the export was listed."""
-    if file.size is not None and file.size != found:
+    if file.size is not None and file.size != size:
         raise ExportError(
-            f"{lake.location(file.key)}: the file had {file.size} bytes when the export was listed, and has {found} now. "
+            f"{lake.location(file.key)}: the file had {file.size} bytes when the export was listed, and has {size} now. "
             f"It is being copied: load the export again when that is over."
         )
 
 
-def check_md5(lake: Lake, file: DataFile, found: str) -> None:
+def check_md5(lake: Lake, file: DataFile, md5: str) -> None:
     """A data file is the one that AWS wrote."""
-    if file.md5 is None or file.md5 == found:
+    if file.md5 is None or file.md5 == md5:
         return
     how = "truncated" if _is_truncated(lake, file.key) else "changed"
     raise ExportError(
-        f"{lake.location(file.key)}: the file is {how}: its MD5 is {found}, but key 'md5Checksum' of its manifest "
+        f"{lake.location(file.key)}: the file is {how}: its MD5 is {md5}, but key 'md5Checksum' of its manifest "
         f"line is {file.md5}. Copy the export again."
     )
 

@@ -24,7 +24,7 @@ def find_groups() -> dict[str, dict[str, FeatureGroup]]:
     Raises:
         GroupRefused: a file has no `GROUP`, or two files declare one group or one feature of an entity.
     """
-    found: dict[str, dict[str, FeatureGroup]] = {}
+    groups: dict[str, dict[str, FeatureGroup]] = {}
     declared: dict[tuple[str, str], str] = {}
     for info in pkgutil.iter_modules(group_files.__path__):
         module = importlib.import_module(f"{group_files.__name__}.{info.name}")
@@ -37,8 +37,8 @@ def find_groups() -> dict[str, dict[str, FeatureGroup]]:
                 raise GroupRefused(
                     f"{module.__file__}: {what} of {group.entity} is declared in {first} already; rename one"
                 )
-        found.setdefault(group.entity, {})[group.name] = group
-    return {entity: dict(sorted(found[entity].items())) for entity in sorted(found)}
+        groups.setdefault(group.entity, {})[group.name] = group
+    return {entity: dict(sorted(groups[entity].items())) for entity in sorted(groups)}
 
 
 GROUPS: Groups = find_groups()

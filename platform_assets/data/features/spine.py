@@ -64,22 +64,22 @@ class Spine:
         where = f"spine of {entity.name} rows"
         if absent := [name for name in (entity.key, "as_of") if name not in rows.column_names]:
             raise SpineRefused(f"{where}: column {', '.join(absent)} is absent; it needs {entity.key} and as_of")
-        given = rows.select([entity.key, "as_of"])
-        as_of_type = given.schema.field("as_of").type
+        pairs = rows.select([entity.key, "as_of"])
+        as_of_type = pairs.schema.field("as_of").type
         if not pa.types.is_timestamp(as_of_type) or as_of_type.tz is None:
             raise SpineRefused(f"{where}: as_of is {as_of_type}; it takes a timestamp with time zone")
-        if not given.num_rows:
+        if not pairs.num_rows:
             raise SpineRefused(f"{where}: there is no row, so there is nothing to compute")
-        if nulls := {name: given[name].null_count for name in given.column_names if given[name].null_count}:
+        if nulls := {name: pairs[name].null_count for name in pairs.column_names if pairs[name].null_count}:
             raise SpineRefused(
                 f"{where}: {', '.join(f'{name} is null in {n} rows' for name, n in nulls.items())}; leave them out"
             )
-        given = given.set_column(1, "as_of", given["as_of"].cast(pa.timestamp("us", tz="UTC")))
-        if repeated := given.num_rows - given.group_by([entity.key, "as_of"]).aggregate([]).num_rows:
+        pairs = pairs.set_column(1, "as_of", pairs["as_of"].cast(pa.timestamp("us", tz="UTC")))
+        if repeated := pairs.num_rows - pairs.group_by([entity.key, "as_of"]).aggregate([]).num_rows:
             raise SpineRefused(f"{where}: {repeated} rows repeat another's {entity.key} and as_of; keep each once")
-        given = given.sort_by([(entity.key, "ascending"), ("as_of", "ascending")]).combine_chunks()
-        first, last = (bound.as_py() for bound in pc.min_max(given["as_of"]).values())
-        return cls(entity, first if first == last else None, last, given)
+        pairs = pairs.sort_by([(entity.key, "ascending"), ("as_of", "ascending")]).combine_chunks()
+        first, last = (bound.as_py() for bound in pc.min_max(pairs["as_of"]).values())
+        return cls(entity, first if first == last else None, last, pairs)
 
     @cached_property
     def content_id(self) -> str:

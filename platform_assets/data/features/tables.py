@@ -98,8 +98,8 @@ def glance(groups: Iterable[FeatureGroup], spine: Spine, warehouse: "Warehouse",
     """The same columns for a first look: what is in the store is read, the rest is computed, not audited, not kept."""
     tables = {}
     for group in groups:
-        found = store.find(feature_recipe(group, spine, warehouse).fingerprint)
-        tables[group.name] = _stored(found) if found else compute_features(group, spine, warehouse)
+        stored = store.find(feature_recipe(group, spine, warehouse).fingerprint)
+        tables[group.name] = _stored(stored) if stored else compute_features(group, spine, warehouse)
     return _side_by_side(spine, tables)
 
 

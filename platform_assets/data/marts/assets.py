@@ -141,30 +141,30 @@ def _check_spec(test: Test, graph: ProjectGraph) -> dg.AssetCheckSpec:
 
 
 def _check_result(key: dg.AssetKey, outcome: Any) -> dg.AssetCheckResult:
-    found: dict[str, Any] = {"status": outcome.status, "seconds": round(outcome.seconds, 3)}
+    details: dict[str, Any] = {"status": outcome.status, "seconds": round(outcome.seconds, 3)}
     if outcome.failures is not None:
-        found["failing_rows"] = outcome.failures
+        details["failing_rows"] = outcome.failures
     if not outcome.passed and outcome.message:
-        found["message"] = outcome.message
+        details["message"] = outcome.message
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=outcome.name,
         passed=outcome.passed,
         severity=dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN,
-        metadata=found,
+        metadata=details,
     )
 
 
 def _metadata(outcome: Any, versions: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    details: dict[str, Any] = {
         "cache": "hit" if outcome.hit else "miss",
         "cache_reason": outcome.reason,
         "seconds_saved" if outcome.hit else "seconds_spent": round(outcome.seconds, 3),
     }
     table = outcome.table
     if table is None:
-        return found
-    found |= {
+        return details
+    details |= {
         "dagster/row_count": table.rows,
         "version": table.version,
         "location": dg.MetadataValue.path(versions.where(table)),
@@ -172,5 +172,5 @@ def _metadata(outcome: Any, versions: Any) -> dict[str, Any]:
     }
     for name, instant in (("first_event", table.first_event), ("last_event", table.last_event)):
         if instant is not None:
-            found[name] = dg.MetadataValue.timestamp(instant)
-    return found
+            details[name] = dg.MetadataValue.timestamp(instant)
+    return details

@@ -207,7 +207,7 @@ def _make(
         watermarks = watermarks_of(transform.catalog, exports, [mart.name for mart in marts])
         written = transform.versions.write(marts, watermarks)
     tables = {table.name: table for table in written}
-    made: dict[str, ModelOutcome] = {}
+    outcomes: dict[str, ModelOutcome] = {}
     for model in models:
         result, checks = results[model.unique_id], _checks(model, results)
         table = tables.get(model.name)
@@ -220,8 +220,8 @@ def _make(
             checks=checks,
             table=table,
         )
-        made[model.name] = _record(transform.artifacts, recipes[model.name], outcome)
-    return made
+        outcomes[model.name] = _record(transform.artifacts, recipes[model.name], outcome)
+    return outcomes
 
 
 def _audit(transform: Transform, models: Iterable[Model], results: Results, publish: bool) -> None:

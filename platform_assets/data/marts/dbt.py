@@ -135,10 +135,10 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[
 
 
 @contextlib.contextmanager
-def _variables(**given: str) -> Iterator[None]:
+def _variables(**variables: str) -> Iterator[None]:
     """Environment variables that only the process started inside sees; the resource takes none of its own."""
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -167,7 +167,7 @@ def _last_words(project: DbtProject, said: Sequence[str]) -> str:
 
 
 def _read_results(path: Path) -> dict[str, NodeResult]:
-    found = json.loads(path.read_text(encoding="utf-8"))["results"]
+    nodes = json.loads(path.read_text(encoding="utf-8"))["results"]
     return {
         result["unique_id"]: NodeResult(
             unique_id=result["unique_id"],
@@ -177,5 +177,5 @@ def _read_results(path: Path) -> dict[str, NodeResult]:
             message=without_values(result["message"] or ""),
             compiled=result.get("compiled_code") or "",
         )
-        for result in found
+        for result in nodes
     }

@@ -32,13 +32,13 @@ def audit_check_result(
     warnings. `page`: where its page of data docs lies.
     """
     audit = result.metadata() if isinstance(result, AuditResult) else result
-    told = "\n".join(f"{check['severity']}: {check['message']}" for check in audit["failed"])
+    sentences = "\n".join(f"{check['severity']}: {check['message']}" for check in audit["failed"])
     return dg.AssetCheckResult(
         passed=not audit["failed"],
         check_name=AUDIT,
         asset_key=asset,
         severity=dg.AssetCheckSeverity.WARN if audit["passed"] else dg.AssetCheckSeverity.ERROR,
-        description=told or f"all {audit['checks']} rules hold over {audit['rows']} rows",
+        description=sentences or f"all {audit['checks']} rules hold over {audit['rows']} rows",
         metadata=audit_metadata(audit) | ({"data_docs": dg.MetadataValue.path(page)} if page else {}),
     )
 

@@ -96,12 +96,12 @@ class AuditFailed(Exception):
     def __init__(self, result: AuditResult) -> None:
         self.result = result
         failed = result.failed("critical")
-        told = "; ".join(c.message for c in failed[:SHOWN_CHECKS])
+        sentences = "; ".join(c.message for c in failed[:SHOWN_CHECKS])
         more = f"; and {len(failed) - SHOWN_CHECKS} more" if len(failed) > SHOWN_CHECKS else ""
         super().__init__(
             f"{result.table}: audit failed on {len(failed)} of {len(result.checks)} rules over {result.rows} "
             "rows: "
-            f"{told}{more}. Nothing was published; correct the data or the rule, then materialise "
+            f"{sentences}{more}. Nothing was published; correct the data or the rule, then materialise "
             f"{result.table} again"
         )
 

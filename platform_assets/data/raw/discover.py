@@ -97,33 +97,35 @@ def load_source(
     no finished export of a table at all.
     """
     names = [table.name for table in spec.tables if tables is None or table.name in tables]
-    found = discover(spec, source, exports_root)
+    discovered = discover(spec, source, exports_root)
     for name in names:
-        _require_export(spec, found, exports_root, name)
-    wanted = [(export, name) for export in found.complete for name in names if name in export.tables]
+        _require_export(spec, discovered, exports_root, name)
+    wanted = [(export, name) for export in discovered.complete for name in names if name in export.tables]
     done = raw.load(wanted)
     loaded = {
         name: LoadedTable(tuple(exports), sum(table.new for table in done if table.table == name))
         for (_, name), exports in raw.loaded((source, name) for name in names).items()
     }
-    return LoadedSource(loaded, found.in_progress)
+    return LoadedSource(loaded, discovered.in_progress)
 
 
-def _require_export(spec: ExportSourceSpec, found: Discovered, exports_root: str | Path, name: str) -> None:
+def _require_export(spec: ExportSourceSpec, exports: Discovered, exports_root: str | Path, name: str) -> None:
     """A table must be in some finished export and, where one export holds all tables, in the newest."""
-    holding = [export for export in found.complete if name in export.tables]
+    holding = [export for export in exports.complete if name in export.tables]
     exported_name = next(table.export_table for table in spec.tables if table.name == name)
     where = Lake(exports_root).location(spec.path)
     if not holding:
-        waiting = f" In progress: {'; '.join(found.in_progress)}." if found.in_progress else ""
-        other = ", ".join(sorted({table.export_table for export in found.complete for table in export.tables.values()}))
+        waiting = f" In progress: {'; '.join(exports.in_progress)}." if exports.in_progress else ""
+        other = ", ".join(
+            sorted({table.export_table for export in exports.complete for table in export.tables.values()})
+        )
         held = f" Finished exports hold: {other}." if other else ""
         raise ExportError(
             f"{where}: there is no finished export of table {exported_name}.{waiting}{held} Wait for AWS to finish, "
             "start an export, or correct `path` and `export_table` in the source's defs.yaml."
         )
-    if spec.format == "aurora_snapshot" and name not in found.complete[-1].tables:
+    if spec.format == "aurora_snapshot" and name not in exports.complete[-1].tables:
         raise ExportError(
-            f"{where}: the newest export, {found.complete[-1].export_id}, does not hold table {exported_name}, which "
+            f"{where}: the newest export, {exports.complete[-1].export_id}, does not hold table {exported_name}, which "
             f"{len(holding)} older ones do. Export the table again, or remove the partial export."
         )

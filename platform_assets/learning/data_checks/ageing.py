@@ -70,12 +70,12 @@ def ageing_columns(
     is_late = np.repeat([0, 1], [len(early), len(late)])
     areas = metrics.one_column_table(values[np.concatenate([early, late])], is_late, list(feature_names))
     moved = np.abs(values[late[after]] - values[early[before]])
-    found = []
+    judged = []
     for name, area in zip(areas["column"], areas["auc"], strict=True):
         steps = moved[:, list(feature_names).index(name)]
         steps = steps[~np.isnan(steps)]
         # A clock that counts whole days may be a day off.
         share = float((np.abs(steps - days) <= 1).mean()) if len(steps) >= FEWEST_SEEN_TWICE else float("nan")
         ageing = bool(area >= TELLS_THE_DATE_AUC if np.isnan(share) else share >= MOVED_WITH_THE_DAYS)
-        found.append(Ageing(str(name), float(area), share, ageing))
-    return found
+        judged.append(Ageing(str(name), float(area), share, ageing))
+    return judged

@@ -108,13 +108,13 @@ def find_leaks(
     target, ids = target[rows].astype(np.float64), ids[rows]
     columns = {name: _numbers(table.iloc[rows, i]) for i, name in enumerate(map(str, feature_names))}
     text = {name for i, name in enumerate(map(str, feature_names)) if not _is_number(table.iloc[:, i])}
-    found = [*_targets(columns, target), *_ids(columns, text, ids, key)]
-    refused = {finding.column for finding in found if finding.severity == "refuse"}
+    findings = [*_targets(columns, target), *_ids(columns, text, ids, key)]
+    refused = {finding.column for finding in findings if finding.severity == "refuse"}
     clean = {name: values for name, values in columns.items() if name not in refused}
-    found += _suspicious(clean, target, ids, seed)
-    named = {finding.column for finding in found}
-    found += _survivors({name: values for name, values in clean.items() if name not in named}, target)
-    return sorted(found, key=lambda finding: finding.severity)
+    findings += _suspicious(clean, target, ids, seed)
+    named = {finding.column for finding in findings}
+    findings += _survivors({name: values for name, values in clean.items() if name not in named}, target)
+    return sorted(findings, key=lambda finding: finding.severity)
 
 
 def _some_entities(ids: npt.NDArray[Any], most: int, seed: int) -> npt.NDArray[np.intp]:
@@ -171,8 +171,8 @@ def _ids(columns: dict[str, Floats], text: set[str], ids: npt.NDArray[Any], key:
     n, entities = len(people), int(people.max()) + 1
     for name, values in columns.items():
         if name == key:
-            told = f"it is the key of the entity, of which there are {entities:,}"
-            yield _identifying(name, "refuse", told)
+            reason = f"it is the key of the entity, of which there are {entities:,}"
+            yield _identifying(name, "refuse", reason)
             continue
         codes, distinct = pd.factorize(values)
         if (codes < 0).any() or len(distinct) < FEWEST_IDS:
@@ -180,19 +180,19 @@ def _ids(columns: dict[str, Floats], text: set[str], ids: npt.NDArray[Any], key:
         whole = name in text or bool((values == np.round(values)).all())
         one_to_one = len(distinct) == entities and len(np.unique(people * n + codes)) == entities
         if one_to_one and (n >= 1.5 * entities or _same_order(values, ids)):
-            told = f"its {len(distinct):,} values stand for the {entities:,} entities one to one"
-            yield _identifying(name, "refuse" if whole else "warn", told)
+            reason = f"its {len(distinct):,} values stand for the {entities:,} entities one to one"
+            yield _identifying(name, "refuse" if whole else "warn", reason)
         elif len(distinct) >= NEARLY_ALL_DISTINCT * n and whole and (name in text or _evenly_spread(values)):
-            told = f"{len(distinct):,} of {n:,} rows have a value of their own, spread like a sequence or a hash"
-            yield _identifying(name, "refuse" if name in text else "warn", told)
+            reason = f"{len(distinct):,} of {n:,} rows have a value of their own, spread like a sequence or a hash"
+            yield _identifying(name, "refuse" if name in text else "warn", reason)
 
 
-def _identifying(name: str, severity: Literal["refuse", "warn"], told: str) -> Finding:
+def _identifying(name: str, severity: Literal["refuse", "warn"], reason: str) -> Finding:
     return Finding(
         ID,
         severity,
         name,
-        f'"{name}" says who a row is about, not what they are like: {told}. Leave it out; a model that knows people by name '
+        f'"{name}" says who a row is about, not what they are like: {reason}. Leave it out; a model that knows people by name '
         "says nothing about others.",
     )
 

@@ -215,7 +215,7 @@ class _Boosting:
         booster = lightgbm.Booster({**self.settings, **_seeds(self.seed, len(reached.texts))}, self.data[0])
         for data in self.data[1:]:
             booster.add_valid(data, "validation")
-        before, told = reached.trees, (reached.trees, time.monotonic())
+        before, reported = reached.trees, (reached.trees, time.monotonic())
         ended = None
         for _ in range(SEGMENT_ROUNDS):
             grew |= not booster.update()
@@ -223,7 +223,7 @@ class _Boosting:
                 reached.trees += 1
                 ended = self._judge(booster)
                 if self.fitting.report and reached.trees % REPORT_ROUNDS == 0:
-                    told = self._tell(booster, *told)
+                    reported = self._tell(booster, *reported)
             if ended is None and deadline is not None and time.process_time() >= deadline:
                 ended = "budget"
             if ended is not None:
@@ -247,13 +247,13 @@ class _Boosting:
     def _tell(self, booster: Booster, trees: int, at: float) -> tuple[int, float]:
         """Report progress since `trees` trees at wall time `at`; returns the two as of now."""
         now, reached, labels = time.monotonic(), self.reached, self.labels[0]
-        given = _probabilities(booster, 1)[0]
+        probabilities = _probabilities(booster, 1)[0]
         assert self.fitting.report is not None
         self.fitting.report(
             Progress(
                 round=reached.trees,
                 learning_rate=self.settings["learning_rate"],
-                train_loss=float(-np.log(np.where(labels == 1, given, 1 - given)).mean()),
+                train_loss=float(-np.log(np.where(labels == 1, probabilities, 1 - probabilities)).mean()),
                 validation_loss=reached.history[-1] if reached.history else None,
                 rows_per_second=len(labels) * (reached.trees - trees) / max(now - at, 1e-9),
             )
@@ -278,16 +278,16 @@ def _seeds(seed: int, segment: int) -> dict[str, int]:
 
 def _probabilities(booster: Booster, parts: int) -> list[Floats]:
     """What a booster predicts for the rows it trains on, then, of two parts, for the validation rows; it knows already."""
-    found: list[Floats] = []
+    kept: list[Floats] = []
 
-    def keep(given: Floats, _: Dataset) -> tuple[str, float, bool]:
-        found.append(np.clip(given, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR))
+    def keep(raw: Floats, _: Dataset) -> tuple[str, float, bool]:
+        kept.append(np.clip(raw, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR))
         return "kept", 0.0, True
 
     booster.eval_train(keep)
     if parts > 1:
         booster.eval_valid(keep)
-    return found
+    return kept
 
 
 def _join(texts: list[str]) -> str:

@@ -95,9 +95,9 @@ def make_estimator(family: str, params: Mapping[str, Any] | None = None, seed: i
 
     Raises UnknownFamily and UnknownParameter, both ValueErrors that name the nearest right word.
     """
-    given = dict(params or {})
-    check_parameters(family, given)
-    return family_class(family)(**given, **{SEED_PARAMETER: seed})
+    settings = dict(params or {})
+    check_parameters(family, settings)
+    return family_class(family)(**settings, **{SEED_PARAMETER: seed})
 
 
 def _nearest(word: str, known: Mapping[str, Any]) -> str:

@@ -117,14 +117,14 @@ class _Group:
 
     def places(self, columns: Floats) -> npt.NDArray[np.intp]:
         """The line of `masks` for every row of `columns` (d, n)."""
-        found = np.zeros(columns.shape[1], dtype=np.intp)
+        leaves = np.zeros(columns.shape[1], dtype=np.intp)
         for feature, thresholds in self.columns:
             values = columns[feature]
             digits = np.searchsorted(thresholds, values)
             digits[np.isnan(values)] = len(thresholds) + 1
-            found *= len(thresholds) + 2
-            found += digits
-        return found
+            leaves *= len(thresholds) + 2
+            leaves += digits
+        return leaves
 
 
 def _read_tree(part: str) -> _Tree:

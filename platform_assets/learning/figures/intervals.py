@@ -45,12 +45,12 @@ def figures_with_intervals(
     holds one class, but for log loss and Brier. Cost: about `resamples` x rows x 0.1 microseconds. Raises ValueError
     when lengths differ, labels are not 0/1, or probabilities lie outside [0, 1].
     """
-    target, given = metrics._checked(y, probabilities, both_classes=False, probabilities=True)
-    drawn = _resampled(target, given, _codes(groups, len(target)), resamples, seed)
+    target, values = metrics._checked(y, probabilities, both_classes=False, probabilities=True)
+    drawn = _resampled(target, values, _codes(groups, len(target)), resamples, seed)
     both = 0 < target.sum() < len(target)
     return {
         name: _estimate(
-            figure(target, given) if both or name in ("log_loss", "brier") else float("nan"), drawn[name], level
+            figure(target, values) if both or name in ("log_loss", "brier") else float("nan"), drawn[name], level
         )
         for name, figure in FIGURES.items()
     }
@@ -73,7 +73,7 @@ def differences_with_intervals(
     target, one = metrics._checked(y, first, probabilities=True)
     _, two = metrics._checked(y, second, probabilities=True)
     codes = _codes(groups, len(target))
-    ours, theirs = (_resampled(target, given, codes, resamples, seed) for given in (one, two))
+    ours, theirs = (_resampled(target, predictions, codes, resamples, seed) for predictions in (one, two))
     return {
         name: _estimate(figure(target, one) - figure(target, two), ours[name] - theirs[name], level)
         for name, figure in FIGURES.items()
@@ -96,32 +96,32 @@ def _codes(groups: npt.ArrayLike | None, rows: int) -> npt.NDArray[np.intp]:
 
 
 def _resampled(
-    target: Floats, given: Floats, codes: npt.NDArray[np.intp], resamples: int, seed: int
+    target: Floats, values: Floats, codes: npt.NDArray[np.intp], resamples: int, seed: int
 ) -> dict[str, Floats]:
     """Every figure on every draw of entities, each of shape (resamples,)."""
     entities = int(codes.max()) + 1
-    kept = np.clip(given, metrics.PROBABILITY_FLOOR, 1 - metrics.PROBABILITY_FLOOR)
+    kept = np.clip(values, metrics.PROBABILITY_FLOOR, 1 - metrics.PROBABILITY_FLOOR)
     loss = -xlogy(target, kept) - xlogy(1 - target, 1 - kept)
     # What adds up over rows is summed once for each entity.
     parts = np.column_stack(
         [
             np.bincount(codes, each, entities)
-            for each in (np.ones_like(given), target, given, loss, (given - target) ** 2)
+            for each in (np.ones_like(values), target, values, loss, (values - target) ** 2)
         ]
     )
-    order = np.argsort(-given, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(given[order])), len(given) - 1)
+    order = np.argsort(-values, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)
     positive = (target[order] == 1).astype(np.int32)
     generator = np.random.default_rng(seed)
     at_once = max(1, DRAWS_AT_ONCE // len(target))
-    found = []
+    rows = []
     for start in range(0, resamples, at_once):
         times = _draws(generator, min(at_once, resamples - start), entities)
         weights = times[:, codes[order]]
         rows_down = np.cumsum(weights, axis=1, dtype=np.int32)[:, ends]
         found_down = np.cumsum(weights * positive, axis=1, dtype=np.int32)[:, ends]
-        found.append(_down_the_list(rows_down, found_down) | _of_sums(times.astype(np.float64) @ parts))
-    return {name: np.concatenate([each[name] for each in found]) for name in FIGURES}
+        rows.append(_down_the_list(rows_down, found_down) | _of_sums(times.astype(np.float64) @ parts))
+    return {name: np.concatenate([each[name] for each in rows]) for name in FIGURES}
 
 
 def _of_sums(sums: Floats) -> dict[str, Floats]:
@@ -131,22 +131,22 @@ def _of_sums(sums: Floats) -> dict[str, Floats]:
     return {"log_loss": loss / rows, "brier": squares / rows, "predicted_over_actual": ratio}
 
 
-def _down_the_list(rows: npt.NDArray[np.int32], found: npt.NDArray[np.int32]) -> dict[str, Floats]:
+def _down_the_list(rows: npt.NDArray[np.int32], hits: npt.NDArray[np.int32]) -> dict[str, Floats]:
     """Figures of order from counts so far at the end of each tie, highest score first: shape (draws, ties) both."""
-    total, positives = rows[:, -1].astype(np.float64), found[:, -1].astype(np.float64)
-    passed = rows - found
-    at_tie, before = np.diff(found, axis=1, prepend=0), np.diff(passed, axis=1, prepend=0)
+    total, positives = rows[:, -1].astype(np.float64), hits[:, -1].astype(np.float64)
+    passed = rows - hits
+    at_tie, before = np.diff(hits, axis=1, prepend=0), np.diff(passed, axis=1, prepend=0)
     # A negative row is beaten by every positive one above it, and by half of those it is tied with.
-    won = np.einsum("ij,ij->i", before.astype(np.float64), found - at_tie / 2)
+    won = np.einsum("ij,ij->i", before.astype(np.float64), hits - at_tie / 2)
     wanted = np.maximum(1, np.round(total * TOP))
     # The tie at the edge of the top enters in part, each of its rows alike.
     edge = (rows < wanted[:, None]).sum(axis=1)
     draw = np.arange(len(rows))
     size_at, found_at = np.diff(rows, axis=1, prepend=0)[draw, edge], at_tie[draw, edge]
     missing = wanted - (rows[draw, edge] - size_at)
-    top = found[draw, edge] - found_at + missing * found_at / size_at
+    top = hits[draw, edge] - found_at + missing * found_at / size_at
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(rows > 0, found / np.maximum(rows, 1), 0.0)
+        precision = np.where(rows > 0, hits / np.maximum(rows, 1), 0.0)
         auc = won / (positives * (total - positives))
         average = np.einsum("ij,ij->i", at_tie, precision) / positives
         lift = top / wanted / (positives / total)

@@ -99,7 +99,7 @@ def baseline_candidates(
     probabilities make the folds comparable. Raises ValueError when a fold's complement has one class.
     """
     target, folds = np.asarray(y), np.asarray(fold_ids)
-    found = {}
+    candidates = {}
     for name, kind in BASELINES.items():
         oof = np.empty(len(target))
         chosen, aucs = [], []
@@ -111,5 +111,5 @@ def baseline_candidates(
                 aucs.append(metrics.auc(target[held_out], oof[held_out]))
             if isinstance(fitted, OneColumnRule):
                 chosen.append(f"{fitted.column_name_} {'high' if fitted.direction_ == 1 else 'low'}")
-        found[name] = Candidate(oof, note=", ".join(dict.fromkeys(chosen)), family=name, fold_aucs=aucs)
-    return found
+        candidates[name] = Candidate(oof, note=", ".join(dict.fromkeys(chosen)), family=name, fold_aucs=aucs)
+    return candidates

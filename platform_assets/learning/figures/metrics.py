@@ -46,13 +46,13 @@ def auc_interval(y: npt.ArrayLike, scores: npt.ArrayLike, level: float = 0.95) -
     Rows are taken as independent: with several snapshots of the same entities the error is somewhat too
     small. With a single positive or negative row the error is NaN. Raises ValueError when `y` has one class.
     """
-    target, given = _checked(y, scores)
+    target, values = _checked(y, scores)
     positive = target == 1
     m, n = int(positive.sum()), int((~positive).sum())
-    ranks = rankdata(given)
+    ranks = rankdata(values)
     area = _auc_of_ranks(positive, ranks)
-    above_negatives = (ranks[positive] - rankdata(given[positive])) / n
-    below_positives = 1.0 - (ranks[~positive] - rankdata(given[~positive])) / m
+    above_negatives = (ranks[positive] - rankdata(values[positive])) / n
+    below_positives = 1.0 - (ranks[~positive] - rankdata(values[~positive])) / m
     if min(m, n) < 2:
         return Estimate(float(area), float("nan"), float("nan"), float("nan"))
     error = float(np.sqrt(above_negatives.var(ddof=1) / m + below_positives.var(ddof=1) / n))
@@ -62,8 +62,8 @@ def auc_interval(y: npt.ArrayLike, scores: npt.ArrayLike, level: float = 0.95) -
 
 def log_loss(y: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
     """Mean of -ln(probability given to what happened); probabilities are kept 1e-15 away from 0 and 1."""
-    target, given = _checked(y, probabilities, both_classes=False, probabilities=True)
-    kept = np.clip(given, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    target, values = _checked(y, probabilities, both_classes=False, probabilities=True)
+    kept = np.clip(values, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     return float(log_loss_score(target, kept, labels=[0, 1]))
 
 
@@ -81,30 +81,30 @@ def rate_at(y: npt.ArrayLike, scores: npt.ArrayLike, fraction: float) -> float:
     """Share of positives among the `fraction` (0 to 1] of rows that score highest, ties at the edge shared
     out evenly.
     """
-    target, given = _checked(y, scores, both_classes=False)
+    target, values = _checked(y, scores, both_classes=False)
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}; give a number above 0 and at most 1.")
     wanted = max(1, round(len(target) * fraction))
-    edge = np.partition(given, len(given) - wanted)[len(given) - wanted]
-    above, tied = given > edge, given == edge
+    edge = np.partition(values, len(values) - wanted)[len(values) - wanted]
+    above, tied = values > edge, values == edge
     return float((target[above].sum() + (wanted - above.sum()) * target[tied].mean()) / wanted)
 
 
 def lift_at(y: npt.ArrayLike, scores: npt.ArrayLike, fraction: float) -> float:
     """`rate_at` divided by the rate over all rows. Raises ValueError when no row is positive."""
-    target, given = _checked(y, scores, both_classes=False)
+    target, values = _checked(y, scores, both_classes=False)
     if not target.any():
         raise ValueError("Lift has no meaning without a positive row.")
-    return rate_at(target, given, fraction) / float(target.mean())
+    return rate_at(target, values, fraction) / float(target.mean())
 
 
 def gains_curve(y: npt.ArrayLike, scores: npt.ArrayLike, points: int = 20) -> pd.DataFrame:
     """Columns `contacted` (share of rows, highest scores first), `found` (share of positives among them),
     `lift`.
     """
-    target, given = _checked(y, scores)
+    target, values = _checked(y, scores)
     contacted = np.arange(1, points + 1) / points
-    lifts = np.asarray([lift_at(target, given, share) for share in contacted])
+    lifts = np.asarray([lift_at(target, values, share) for share in contacted])
     sizes = np.maximum(1, np.round(len(target) * contacted)) / len(target)
     return pd.DataFrame({"contacted": contacted, "found": np.minimum(lifts * sizes, 1.0), "lift": lifts})
 
@@ -115,10 +115,10 @@ def calibration_table(y: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int 
     Bins are of equal size by rank, so tied probabilities may straddle an edge. `ratio` is NaN where nothing
     happened.
     """
-    target, given = _checked(y, probabilities, both_classes=False, probabilities=True)
-    order = np.argsort(-given, kind="stable")
-    bin_of = np.arange(len(given)) * bins // len(given)
-    frame = pd.DataFrame({"bin": bin_of + 1, "predicted": given[order], "actual": target[order]})
+    target, values = _checked(y, probabilities, both_classes=False, probabilities=True)
+    order = np.argsort(-values, kind="stable")
+    bin_of = np.arange(len(values)) * bins // len(values)
+    frame = pd.DataFrame({"bin": bin_of + 1, "predicted": values[order], "actual": target[order]})
     table = frame.groupby("bin").agg(
         rows=("actual", "size"), predicted=("predicted", "mean"), actual=("actual", "mean")
     )
@@ -128,8 +128,8 @@ def calibration_table(y: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int 
 
 def predicted_over_actual(y: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
     """Sum of probabilities over number of positives: 1 when they come true. NaN when no row is positive."""
-    target, given = _checked(y, probabilities, both_classes=False, probabilities=True)
-    return float(given.sum() / target.sum()) if target.any() else float("nan")
+    target, values = _checked(y, probabilities, both_classes=False, probabilities=True)
+    return float(values.sum() / target.sum()) if target.any() else float("nan")
 
 
 def one_column_table(
@@ -173,17 +173,17 @@ def _checked(
     both_classes: bool = True,
     probabilities: bool = False,
 ) -> tuple[Floats, Floats]:
-    target, given = np.asarray(y, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    if target.ndim != 1 or target.shape != given.shape or not len(target):
+    target, values = np.asarray(y, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if target.ndim != 1 or target.shape != values.shape or not len(target):
         raise ValueError(
-            f"Labels and scores have shapes {target.shape} and {given.shape}; give two columns of one length."
+            f"Labels and scores have shapes {target.shape} and {values.shape}; give two columns of one length."
         )
     if not np.isin(target, (0, 1)).all():
         raise ValueError("Labels must be 0 or 1.")
-    if np.isnan(given).any():
-        raise ValueError(f"{int(np.isnan(given).sum())} of {len(given)} scores are missing.")
-    if probabilities and not ((given >= 0) & (given <= 1)).all():
+    if np.isnan(values).any():
+        raise ValueError(f"{int(np.isnan(values).sum())} of {len(values)} scores are missing.")
+    if probabilities and not ((values >= 0) & (values <= 1)).all():
         raise ValueError("Probabilities must lie between 0 and 1.")
     if both_classes and not 0 < target.sum() < len(target):
         raise ValueError("Labels hold one class only; AUC and the like need both.")
-    return target, given
+    return target, values

@@ -88,7 +88,7 @@ def slice_report(
     probability `level`. Raises ValueError when lengths differ, `y` holds one class, or probabilities lie outside [0,
     1].
     """
-    target, given = metrics._checked(y, probabilities, probabilities=True)
+    target, values = metrics._checked(y, probabilities, probabilities=True)
     if len(columns) != len(target):
         raise ValueError(f"The columns have {len(columns)} rows for {len(target)} labels; give one row a label.")
     codes = np.arange(len(target)) if groups is None else pd.factorize(np.asarray(groups))[0]
@@ -97,17 +97,17 @@ def slice_report(
     parts = [(str(name), *part) for name in columns for part in _cut(columns[name], bins)]
     kept = [part for part in parts if _enough(target[part[2]])]
     z = float(ndtri(1 - (1 - level) / (2 * max(1, 2 * len(kept)))))
-    whole = _Judged.of(target, given, np.ones(len(target), dtype=bool))
+    whole = _Judged.of(target, values, np.ones(len(target), dtype=bool))
     slices = []
     for name, value, inside in kept:
-        judged = _Judged.of(target, given, inside)
+        judged = _Judged.of(target, values, inside)
         slices.append(
             Slice(
                 name,
                 value,
                 int(inside.sum()),
                 int(target[inside].sum()),
-                float(given[inside].mean()),
+                float(values[inside].mean()),
                 float(target[inside].mean()),
                 judged.auc,
                 judged.promised,
@@ -142,12 +142,12 @@ class _Judged:
 
     @classmethod
     def of(cls, y: Floats, p: Floats, inside: npt.NDArray[np.bool_]) -> _Judged:
-        target, given = y[inside], p[inside]
-        (area, moved), (promised, would_move) = _area(given, target), _area(given, given)
+        target, values = y[inside], p[inside]
+        (area, moved), (promised, would_move) = _area(values, target), _area(values, values)
         of_excess, of_ratio = np.zeros(len(y)), np.zeros(len(y))
         of_excess[inside] = moved - would_move
-        of_ratio[inside] = given / given.sum() - target / target.sum()
-        return cls(area, promised, of_excess, float(np.log(given.sum() / target.sum())), of_ratio)
+        of_ratio[inside] = values / values.sum() - target / target.sum()
+        return cls(area, promised, of_excess, float(np.log(values.sum() / target.sum())), of_ratio)
 
 
 def _area(p: Floats, positive: Floats) -> tuple[float, Floats]:

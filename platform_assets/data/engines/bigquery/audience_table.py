@@ -60,5 +60,5 @@ def _content(
     columns = ", ".join(f"{quoted(field.name)} as {quoted(field.name)}" for field in schema)
     text = f"to_json_string(struct({columns}))"
     row_hash = f"cast(concat('0x', substr(to_hex(md5({text})), 1, 15)) as int64)"
-    found = bigquery.values(f"select count(*), bit_xor({row_hash}) from {quoted(table)} where {where}", source)
-    return found[0][0], found[0][1]
+    rows = bigquery.values(f"select count(*), bit_xor({row_hash}) from {quoted(table)} where {where}", source)
+    return rows[0][0], rows[0][1]

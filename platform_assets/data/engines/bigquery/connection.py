@@ -158,8 +158,8 @@ class BigQuery:
 
 def denied_columns(message: str) -> list[str]:
     """The columns that BigQuery's refusal for want of a policy-tag right names, as `table.column`, sorted."""
-    found = _DENIED_COLUMNS.findall(message)
-    columns = {column.strip().rstrip(".") for listed in found for column in listed.split(",")}
+    named = _DENIED_COLUMNS.findall(message)
+    columns = {column.strip().rstrip(".") for listed in named for column in listed.split(",")}
     return sorted(".".join(column.rsplit(".", 2)[-2:]) for column in columns)
 
 

@@ -105,9 +105,9 @@ def _bucket(bigquery: BigQuery) -> str:
     cloud = bigquery.cloud
     # With STORAGE_EMULATOR_HOST set it talks to an emulator without credentials.
     client = storage.Client(project=cloud.project)
-    found = client.lookup_bucket(cloud.bucket)
-    if found is not None:
-        _require_location(found.location, cloud)
+    existing = client.lookup_bucket(cloud.bucket)
+    if existing is not None:
+        _require_location(existing.location, cloud)
         return "found"
     bucket = client.bucket(cloud.bucket)
     bucket.labels = bigquery.labels("platform")

@@ -80,6 +80,6 @@ class BigQueryWarehouse(Warehouse):
         import ibis
         from ibis.backends.bigquery.datatypes import BigQuerySchema
 
-        found = self.bigquery.client.get_table(name, retry=retrying())
+        described = self.bigquery.client.get_table(name, retry=retrying())
         project, dataset, table = name.split(".")
-        return ibis.table(BigQuerySchema.to_ibis(found.schema), name=table, catalog=project, database=dataset)
+        return ibis.table(BigQuerySchema.to_ibis(described.schema), name=table, catalog=project, database=dataset)

@@ -138,13 +138,13 @@ def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake
     missing = " or ".join(f"{name} is null" for name in key)
     no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if export.format == "dynamodb_full" else "false"
     keys = ", ".join(f"{column} as {name}" for name, column in key.items())
-    found = bigquery.values(
+    counts = bigquery.values(
         f"select sum(row_count), sum(unread), sum(if({missing}, row_count, 0)), countif(row_count > 1) "
         f"from (select {keys}, count(*) as row_count, countif({no_item}) as unread from {quoted(aside)} "
         f"group by {', '.join(key)})",
         export.source,
     )
-    count, unread, absent, shared = (int(value or 0) for value in found[0])
+    count, unread, absent, shared = (int(value or 0) for value in counts[0])
     verification.check_items(lake.location(export.folder), unread, count)
     verification.check_rows(export, table, lake, count)
     verification.check_key(export, table, lake, absent)
@@ -156,13 +156,13 @@ def _parquet_schema(table: ExportedTable, lake: Lake, stored: Mapping[str, Store
     """The columns that all parts have alike, and the rows of all parts, from their footers."""
     with ThreadPoolExecutor(max_workers=_FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(lake, file.key, stored[file.key].size), table.files))
-    schemas = [found.schema.to_arrow_schema().remove_metadata() for found in footers]
+    schemas = [footer_of_part.schema.to_arrow_schema().remove_metadata() for footer_of_part in footers]
     for file, schema in zip(table.files, schemas, strict=True):
         if schema != schemas[0]:
             raise verification.unreadable_part(
                 lake.location(file.key), "its columns differ from those of the table's first part"
             )
-    return schemas[0], sum(found.num_rows for found in footers)
+    return schemas[0], sum(footer_of_part.num_rows for footer_of_part in footers)
 
 
 def _footer(lake: Lake, key: str, size: int) -> "FileMetaData":

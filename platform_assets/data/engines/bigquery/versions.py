@@ -70,8 +70,8 @@ class BigQueryVersions:
     def _write(self, mart: Mart, watermark: datetime) -> PublishedTable:
         built = self.bigquery.client.get_table(self.bigquery.name("build", mart.name), retry=retrying())
         table = self._version(mart, built, watermark)
-        if not _is_complete(found := self.bigquery.find(table.location)):
-            if found is not None:
+        if not _is_complete(existing := self.bigquery.find(table.location)):
+            if existing is not None:
                 self.bigquery.client.delete_table(table.location, not_found_ok=True, retry=retrying())
             self._copy(mart, built, table.location)
         return table
@@ -110,15 +110,15 @@ class BigQueryVersions:
         client.copy_table(self.bigquery.name("build", mart.name), location, job_config=config, retry=retrying()).result(
             retry=retrying()
         )
-        made = client.get_table(location, retry=retrying())
-        made.labels = {**made.labels, _COMPLETE: "true"}
-        made.expires = None
-        client.update_table(made, ["labels", "expires"], retry=retrying())
+        copied = client.get_table(location, retry=retrying())
+        copied.labels = {**copied.labels, _COMPLETE: "true"}
+        copied.expires = None
+        client.update_table(copied, ["labels", "expires"], retry=retrying())
 
     def _show(self, table: PublishedTable) -> None:
         name, query = self.bigquery.name("marts", table.name), f"select * from {quoted(table.location)}"  # noqa: S608
-        found = self.bigquery.find(name)
-        if found is not None and found.view_query == query:
+        view = self.bigquery.find(name)
+        if view is not None and view.view_query == query:
             return
         described = self.bigquery.client.get_table(table.location, retry=retrying()).description or ""
         labels = ", ".join(f"({literal(k)}, {literal(v)})" for k, v in self.bigquery.labels(table.name).items())
