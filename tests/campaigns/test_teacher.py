@@ -4,21 +4,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.registry.promoted import PromotedModels
+from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
 from platform_assets.campaigns.training_sets.teacher import (
     NEGATIVES_PER_POSITIVE,
     TeacherError,
     TeacherRows,
+    kept_teacher,
     opened_teacher,
-    read_teacher,
 )
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.foundation.artifacts import ArtifactStore
 from tests.campaigns.worlds import Workshop, at, fans, labelled, viewers, write_teacher
 from tests.data.features.conftest import CATALOG, INSTANT, SCHEMAS, START, WATERMARK, publish, rating, with_lag
 
@@ -34,6 +38,12 @@ SAMPLED = {"negatives": "sample_population"}
 @pytest.fixture
 def teachers(tmp_path: Path) -> Path:
     return tmp_path / "teachers"
+
+
+def read_teacher(spec: CampaignSpec, warehouse: DuckDBWarehouse, teachers: Path) -> TeacherRows:
+    """With a store of its own, so that nothing is found."""
+    root = teachers.parent / uuid4().hex
+    return kept_teacher(spec, Workspace(warehouse, ArtifactStore(root), teachers, PromotedModels(root)))
 
 
 def read(world: Workshop, teachers: Path, rows: Rows = ROWS, **label: object) -> TeacherRows:

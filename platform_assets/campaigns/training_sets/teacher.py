@@ -90,17 +90,6 @@ def opened_teacher(spec: CampaignSpec, teachers: Place) -> Iterator[TeacherFile]
         yield TeacherFile(files.location(name), path)
 
 
-def read_teacher(spec: CampaignSpec, warehouse: Warehouse, teachers: Place) -> TeacherRows:
-    """A campaign's teacher file with everything checked that can be.
-
-    Raises:
-        TeacherError: columns, types, labels, duplicates, unknown ids, one class only.
-        ImmatureLabel: rows whose horizon the exports do not cover, when the campaign refuses them.
-    """
-    with opened_teacher(spec, teachers) as file:
-        return _checked(file, spec, warehouse)
-
-
 def _checked(file: TeacherFile, spec: CampaignSpec, warehouse: Warehouse) -> TeacherRows:
     assert isinstance(spec.label, TeacherLabel)
     key = warehouse.catalog.entities[spec.entity].key
@@ -116,10 +105,12 @@ def _checked(file: TeacherFile, spec: CampaignSpec, warehouse: Warehouse) -> Tea
 
 
 def kept_teacher(spec: CampaignSpec, work: Workspace) -> TeacherRows:
-    """The same, read and checked once for what it depends on: file, settings, people, and how far the exports reach.
+    """A campaign's teacher file, read and checked once for what it depends on: file, settings, people, and how far the
+    exports reach.
 
     Raises:
-        TeacherError, ImmatureLabel: as `read_teacher`; nothing is kept then.
+        TeacherError: columns, types, labels, duplicates, unknown ids, one class only; nothing is kept then.
+        ImmatureLabel: rows whose horizon the exports do not cover, when the campaign refuses them.
     """
     import pyarrow.parquet as pq
 
