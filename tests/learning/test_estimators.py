@@ -1,6 +1,7 @@
 """The contract every registered family keeps."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def make_small(family: str) -> TableClassifier:
     return make_estimator(family, PARAMS.get(family))
 
 
-MAKERS = {**{name: partial(make_small, name) for name in FAMILIES}, "one column": OneColumnRule, "random": RandomOrder}
+MAKERS: dict[str, Callable[[], TableClassifier]] = {family: partial(make_small, family) for family in FAMILIES}
+MAKERS |= {"one column": OneColumnRule, "random": RandomOrder}
 every_estimator = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
