@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.audiences.scoring.assets import NO_TAGS, data_errors, score_assets
+from platform_assets.audiences.scoring.assets import NO_TAGS, data_errors
 from platform_assets.campaigns.assets import not_retried, output_of, shown
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
@@ -20,8 +20,6 @@ from platform_assets.data.engines.engine import AudienceTable
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef
-
-__all__ = ["audience_assets", "score_assets"]
 
 
 def audience_assets(

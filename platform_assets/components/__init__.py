@@ -6,5 +6,3 @@ Does not belong here: what a specification means, or any work.
 
 from platform_assets.components.campaign import Campaign
 from platform_assets.components.export_source import ExportSource
-
-__all__ = ["Campaign", "ExportSource"]

@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from platform_assets.audiences.assets import audience_assets, score_assets
+from platform_assets.audiences.assets import audience_assets
+from platform_assets.audiences.scoring.assets import score_assets
 from platform_assets.campaigns.assets import campaign_assets
 from platform_assets.campaigns.declaration.check import problems_of
 from platform_assets.campaigns.declaration.resources import shared_step_tags, step_tags

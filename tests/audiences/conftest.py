@@ -8,9 +8,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from platform_assets.audiences.assets import audience_assets, score_assets
+from platform_assets.audiences.assets import audience_assets
 from platform_assets.audiences.audience.audience import build_audience
 from platform_assets.audiences.report.figures import build_report
+from platform_assets.audiences.scoring.assets import score_assets
 from platform_assets.audiences.scoring.scoring import score_campaigns
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.promoted import Promotion

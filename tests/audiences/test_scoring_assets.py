@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from platform_assets.audiences.assets import audience_assets, score_assets
-from platform_assets.audiences.scoring.assets import MODEL_CHECK
+from platform_assets.audiences.assets import audience_assets
+from platform_assets.audiences.scoring.assets import MODEL_CHECK, score_assets
 from platform_assets.audiences.scoring.sharding import Plan, plan_scores, shard_recipe
 from platform_assets.environment import local_environment
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager

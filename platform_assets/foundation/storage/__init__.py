@@ -8,5 +8,3 @@ from platform_assets.foundation.storage.files import Contended, Files, Stored
 from platform_assets.foundation.storage.folder import flush, only_one
 from platform_assets.foundation.storage.lease import Lease, LeaseLost
 from platform_assets.foundation.storage.places import files_at
-
-__all__ = ["Contended", "Files", "Lease", "LeaseLost", "Stored", "files_at", "flush", "only_one"]
