@@ -9,7 +9,6 @@ from platform_assets.audiences.audience.choice import HOLDOUT, TREAT, select_aud
 from platform_assets.audiences.audience.reasons import FEATURES_LOOKED_AT, MOST_PEOPLE, reasons_in_words
 from platform_assets.audiences.scoring.scoring import FILE as SCORES_FILE
 from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
-from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.registry.bundles import load_bundle
@@ -17,7 +16,7 @@ from platform_assets.campaigns.registry.past import Past, with_past_scores
 from platform_assets.campaigns.registry.promoted import Promotion
 from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
-from platform_assets.campaigns.training_sets.population import with_conditions
+from platform_assets.campaigns.training_sets.population import exclusions, with_conditions
 from platform_assets.campaigns.training_sets.training_set import versions_before
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
@@ -109,10 +108,7 @@ def _refusals(question: Question, scored: "pa.Table", warehouse: Warehouse) -> l
     spec, entity = question.spec, question.entity
     if not spec.audience.exclude or not scored.num_rows:
         return [None] * scored.num_rows
-    conditions = {
-        f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity)
-        for i, text in enumerate(spec.audience.exclude)
-    }
+    conditions = exclusions(spec, warehouse.catalog)
     people = warehouse.memtable(scored.select([entity.key]))
     holds = warehouse.to_arrow(with_conditions(warehouse, entity, people, question.instant, conditions)).to_pylist()
     first = {row[entity.key]: next((c.text for column, c in conditions.items() if row[column]), None) for row in holds}

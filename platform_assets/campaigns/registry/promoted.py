@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from platform_assets.foundation.artifacts import ArtifactRef
 from platform_assets.foundation.storage import files_at
 
-FOLDER = "promoted"
+FOLDER, BODIES = "promoted", "bodies"
 
 
 class NothingPromoted(LookupError):
@@ -50,7 +50,7 @@ class KeptBody:
     body: ArtifactRef
 
 
-_Record = TypeVar("_Record", Promotion, KeptBody)
+_Record = TypeVar("_Record", bound=Promotion | KeptBody)
 
 
 class PromotedModels:
@@ -68,7 +68,7 @@ class PromotedModels:
 
     def all(self, campaign: str) -> list[Promotion]:
         """Every promotion, oldest scoring date first."""
-        return self._records(Promotion, _name(campaign))
+        return self._records(Promotion, f"{FOLDER}/{campaign}.json")
 
     def champion(self, campaign: str, as_of: date) -> Promotion | None:
         """The promoted model that is good as of a date."""
@@ -92,16 +92,18 @@ class PromotedModels:
 
     def promote(self, campaign: str, promotion: Promotion) -> None:
         """Make `promotion` the champion from its scoring date on; another one of that date gives way."""
-        self._add(_name(campaign), promotion, attrgetter("score_at"))
+        self._add(f"{FOLDER}/{campaign}.json", promotion, attrgetter("score_at"))
 
     def body(self, entity: str, day: date) -> ArtifactRef | None:
         """The body of an entity with the latest date at or before `day`, or None."""
-        known = [kept for kept in self._records(KeptBody, _body_name(entity)) if kept.known_by <= day.isoformat()]
+        known = [
+            kept for kept in self._records(KeptBody, f"{BODIES}/{entity}.json") if kept.known_by <= day.isoformat()
+        ]
         return known[-1].body if known else None
 
     def keep_body(self, entity: str, kept: KeptBody) -> None:
         """Keep a body for campaigns to start from; another one of its date gives way."""
-        self._add(_body_name(entity), kept, attrgetter("known_by"))
+        self._add(f"{BODIES}/{entity}.json", kept, attrgetter("known_by"))
 
     def _records(self, kind: type[_Record], name: str) -> list[_Record]:
         stored = self._files.read(name)
@@ -120,11 +122,3 @@ class PromotedModels:
 
 def _read(kind: type[_Record], content: bytes | None) -> list[_Record]:
     return [TypeAdapter(kind).validate_python(record) for record in json.loads(content or b"[]")]
-
-
-def _body_name(entity: str) -> str:
-    return f"bodies/{entity}.json"
-
-
-def _name(campaign: str) -> str:
-    return f"{FOLDER}/{campaign}.json"

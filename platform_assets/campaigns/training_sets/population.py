@@ -59,6 +59,12 @@ def with_conditions(
     return joined.select(*people.columns, **holds)
 
 
+def exclusions(spec: CampaignSpec, catalog: Catalog) -> dict[str, Predicate]:
+    """The conditions that keep people out of a campaign's audience, each under a name for its column."""
+    conditions = (parse_person_condition(text, catalog, spec.entity) for text in spec.audience.exclude)
+    return {f"exclusion_{number}": condition for number, condition in enumerate(conditions)}
+
+
 def marts_read(catalog: Catalog, entity: Entity, conditions: Sequence[Predicate]) -> tuple[str, ...]:
     """Names of the marts that conditions on people of `entity` look at, the population's included."""
     names = {entity.population}

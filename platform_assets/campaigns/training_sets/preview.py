@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups, feature_names
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.campaigns.training_sets.population import everyone, people_asked, with_conditions
+from platform_assets.campaigns.training_sets.population import everyone, exclusions, people_asked, with_conditions
 from platform_assets.campaigns.training_sets.training_set import (
     FEW_POSITIVES,
     join_features,
@@ -111,10 +110,7 @@ def rendered(preview: Preview) -> str:
 def _people(question: Question, warehouse: Warehouse) -> tuple[int, int, dict[str, int]]:
     spec, entity, instant = question.spec, question.entity, question.instant
     asked = people_asked(warehouse, spec, instant)
-    conditions = {
-        f"exclusion_{i}": parse_person_condition(text, warehouse.catalog, spec.entity)
-        for i, text in enumerate(spec.audience.exclude)
-    }
+    conditions = exclusions(spec, warehouse.catalog)
     held = with_conditions(warehouse, entity, asked, instant, conditions)
     excluded = {
         condition.text: int(warehouse.value(held[column].sum()) or 0) for column, condition in conditions.items()

@@ -114,7 +114,7 @@ def test_a_mart_is_complete_up_to_the_oldest_of_its_latest_exports(world: World)
 
 
 def test_typed_json_reads_exactly(world: World) -> None:
-    of_duckdb = {"exact_number": Decimal(TYPED_JSON["exact_text"]), "numbers": [Decimal("9.5"), Decimal("10.0")]}
+    of_duckdb = {"exact_number": Decimal(str(TYPED_JSON["exact_text"])), "numbers": [Decimal("9.5"), Decimal("10.0")]}
     assert view(world, "stg_probe") == TYPED_JSON | of_duckdb
 
 

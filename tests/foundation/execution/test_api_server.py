@@ -27,7 +27,8 @@ class ApiServer:
     def reply(self, request: Request) -> Reply:
         self.asked.append(request.command)
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        return json_reply(status, JOB if status < 300 else {"kind": "Status", "code": status})
+        refusal: dict[str, object] = {"kind": "Status", "code": status}
+        return json_reply(status, JOB if status < 300 else refusal)
 
 
 @pytest.fixture
