@@ -19,7 +19,7 @@ from platform_assets.learning.combine import Combination, FittedMember, combine
 from platform_assets.learning.cross_fitting import FoldedTable, fit_fold, fit_whole
 from platform_assets.learning.families.estimator import TableClassifier
 from platform_assets.learning.families.fitting import CannotFit, Fitting, RelatedTask
-from platform_assets.learning.figures.leaderboard import LeaderboardRow, baseline_candidates
+from platform_assets.learning.leaderboard import LeaderboardRow, baseline_candidates
 from platform_assets.learning.portfolio import MemberSpec, NothingFitted, auto_portfolio, plan
 from platform_assets.learning.selection import ColumnSelection
 

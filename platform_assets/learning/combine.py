@@ -19,7 +19,7 @@ from platform_assets.learning.cross_fitting import FoldResult
 from platform_assets.learning.ensemble import SPARED_LOG_LOSS, Ensemble, drop_costly, fan_in, select_ensemble
 from platform_assets.learning.families.estimator import Floats, TableClassifier
 from platform_assets.learning.families.registry import ON_GPU
-from platform_assets.learning.figures.leaderboard import Candidate, LeaderboardRow, leaderboard
+from platform_assets.learning.leaderboard import Candidate, LeaderboardRow, leaderboard
 
 ENSEMBLE = "ensemble"
 FEWEST_TO_CALIBRATE = 50

@@ -13,7 +13,7 @@ from platform_assets.learning.bundle import Bundle
 from platform_assets.learning.combine import ENSEMBLE
 from platform_assets.learning.cross_fitting import FoldedTable
 from platform_assets.learning.figures import metrics
-from platform_assets.learning.figures.leaderboard import BASELINES
+from platform_assets.learning.leaderboard import BASELINES
 from platform_assets.learning.portfolio import MemberSpec, NothingFitted, auto_portfolio
 from platform_assets.learning.selection import ColumnSelection
 from tests.learning.conftest import Table, make_table, table

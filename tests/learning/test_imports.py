@@ -9,7 +9,7 @@ from tests.learning.conftest import make_table
 
 LIGHT = """
     families.registry combine ensemble folds calibration bundle cross_fitting explain event_files selection portfolio search
-    figures.metrics figures.leaderboard figures.intervals figures.slices data_checks.leaks data_checks.ageing
+    figures.metrics leaderboard figures.intervals figures.slices data_checks.leaks data_checks.ageing
 """
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from platform_assets.learning.figures import leaderboard as boards
+from platform_assets.learning import leaderboard as boards
 from platform_assets.learning.figures import metrics
 from platform_assets.learning.folds import assign_folds
 from tests.learning.conftest import Table

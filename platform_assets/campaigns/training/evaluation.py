@@ -31,7 +31,7 @@ def leaderboard_of(
     What they cost is in the models' metadata: equal models must have equal content, and timings never are.
     """
     from platform_assets.learning.figures.intervals import differences_with_intervals
-    from platform_assets.learning.figures.leaderboard import ONE_COLUMN, baseline_candidates
+    from platform_assets.learning.leaderboard import ONE_COLUMN, baseline_candidates
 
     baselines = baseline_candidates(rows.values, rows.labels, rows.frame["fold"].to_numpy(), seed)
     listed = [

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
+from platform_assets.data.features.windows import AsOfRows, Events, window_name
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from platform_assets.data.features.windows import AsOfRows, Events
-
 # Events of an event mart; a plain table of an immutable mart; of an scd2 entity mart, the version valid at
 # each spine row.
-MartAtSpine = Union["Events", "ir.Table"]
-Build = Callable[[Mapping[str, MartAtSpine], "AsOfRows"], "ir.Table"]
+MartAtSpine = Union[Events, "ir.Table"]
+Build = Callable[[Mapping[str, MartAtSpine], AsOfRows], "ir.Table"]
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,6 @@ class FeatureGroup:
     def key(self) -> str:
         """`features/<entity>/<name>`: its asset, its artifacts and its verdicts go by it."""
         return f"features/{self.entity}/{self.name}"
-
-
-def window_name(measure: str, days: int | None) -> str:
-    """The column of a measure over a window: `orders_28d`, `orders_all`."""
-    return f"{measure}_all" if days is None else f"{measure}_{days}d"
 
 
 def window_features(

@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from platform_assets.data.features.group import window_name
-
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
@@ -147,6 +145,11 @@ def earlier(instant: "ir.Value", by: timedelta) -> "ir.Value":
 def epoch_seconds(instant: "ir.Value") -> "ir.Value":
     """Whole seconds since 1970-01-01 UTC, fractions dropped: by itself DuckDB keeps them, and BigQuery does not."""
     return instant.truncate("s").epoch_seconds()
+
+
+def window_name(measure: str, days: int | None) -> str:
+    """The column of a measure over a window: `orders_28d`, `orders_all`."""
+    return f"{measure}_all" if days is None else f"{measure}_{days}d"
 
 
 def windows(
