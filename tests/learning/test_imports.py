@@ -8,7 +8,7 @@ from platform_assets.learning.families.registry import make_estimator
 from tests.learning.conftest import make_table
 
 LIGHT = """
-    families.registry combine ensemble folds calibration bundle cross_fitting explain event_files selection portfolio search
+    families.registry combine ensemble folds calibration bundle cross_fitting explain event_files selection portfolio
     figures.metrics leaderboard figures.intervals figures.slices data_checks.leaks data_checks.ageing
 """
 

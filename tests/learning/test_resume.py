@@ -147,9 +147,9 @@ def test_every_network_family_goes_on_from_any_batch_as_if_undisturbed(
 @pytest.mark.parametrize("differs", ["rows", "labels", "parameters", "seed", "rounds"])
 def test_the_state_of_another_fit_is_left_alone(differs: str, table: Table) -> None:
     state = stopped(NetworkClassifier(**BRIEF), table, 30)
-    params: dict[str, Any] = {"parameters": {"learning_rate": 0.002}, "seed": {"random_state": 1}}.get(differs, {})
+    changes: dict[str, dict[str, Any]] = {"parameters": {"learning_rate": 0.002}, "seed": {"random_state": 1}}
     other, fitting = table.with_other(differs), Fitting(rounds=2 if differs == "rounds" else None)
-    made = NetworkClassifier(**BRIEF | params)
+    made = NetworkClassifier(**BRIEF | changes.get(differs, {}))
     weights = other.fit(made, fitting).weights_
     with warnings.catch_warnings():
         warnings.simplefilter("error")

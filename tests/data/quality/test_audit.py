@@ -12,7 +12,6 @@ from platform_assets.data.quality import (
     Allowed,
     AuditFailed,
     Bounds,
-    Check,
     Columns,
     Key,
     Monotone,
@@ -22,6 +21,7 @@ from platform_assets.data.quality import (
     ShareBounds,
     audit,
 )
+from platform_assets.data.quality.auditing import Check
 from platform_assets.data.quality.rules import Expected
 
 GOOD = pa.table(
