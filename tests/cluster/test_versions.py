@@ -45,6 +45,8 @@ NO_BUDGET = "{$patch: delete, apiVersion: policy/v1, kind: PodDisruptionBudget, 
 @pytest.fixture(scope="module")
 def pinned(platform: Deployed, ran: Ran, campaigns: Path, cluster_folder: Path) -> Iterator[None]:
     """A campaign of few steps that is pinned, the image of its commit, and its code location beside the deployed one."""
+    # Tests before these have promoted models that it may learn from: what the deployed version makes of them comes first.
+    platform.succeeds(platform.launch_assets(["winback/training_set"]))
     platform.cluster.provide_image(IMAGE, image_of_commit(cluster_folder / "commit"))
     declared = yaml.safe_load((PACKAGE / "defs" / "campaigns" / "winback" / "defs.yaml").read_text(encoding="utf-8"))
     del declared["attributes"]["population"]
