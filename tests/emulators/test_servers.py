@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,10 @@ def answers(url: str) -> bool:
 def test_servers_end_when_the_process_that_started_them_is_interrupted_or_killed(
     end: signal.Signals, emulators: Emulators, tmp_path: Path
 ) -> None:
-    starter = subprocess.Popen(
-        [sys.executable, "-c", SERVE_AND_SLEEP, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", SERVE_AND_SLEEP, str(tmp_path)]
+    # A shell starts what it leaves in the background deaf to SIGINT, and so would this be.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    starter = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, preexec_fn=heard)
     assert starter.stdout is not None
     urls = starter.stdout.readline().split()
     assert len(urls) == 2
