@@ -11,18 +11,9 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec, json_schema
 from platform_assets.environment import PACKAGE
 from platform_assets.foundation.execution.profiles import read_profiles
 from tests.data.features.conftest import CATALOG
+from tests.support.declared import GOOD as MINIMAL
 
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
-MINIMAL = """\
-type: platform_assets.components.Campaign
-attributes:
-  owner: crm@example.com
-  description: Customers likely to order again within 90 days
-  entity: customer
-  label: {event: orders, within: 90d}
-  audience: {top: 10%}
-  schedule: weekly
-"""
 
 
 def read(tmp_path: Path, text: str, name: str = "again") -> CampaignFile:
