@@ -74,12 +74,15 @@ def asking_google(place: str, doing: Doing, credentials: Callable[[], Any]) -> I
     except Exception as error:
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
+        from google.cloud.storage.exceptions import InvalidResponse
         from requests.exceptions import RequestException
 
         # What the client tried until its time ran out is the cause of a RetryError.
         cause = getattr(error, "cause", None) or error
         if isinstance(cause, GoogleAPICallError) and is_refusal(cause.code):
             raise refusal(place, doing, cause.code, cause.message, identity_of(credentials())) from error
+        if isinstance(cause, InvalidResponse) and is_refusal(status := cause.response.status_code):
+            raise refusal(place, doing, status, cause.args[0], identity_of(credentials())) from error
         if isinstance(cause, GoogleAuthError):
             raise refusal(place, doing, 401, cause, identity_of(None)) from error
         if isinstance(cause, RequestException | ConnectionError):
@@ -105,20 +108,8 @@ def permitted(place: Path | str, doing: Doing) -> Iterator[None]:
         ) from error
 
 
-def matching(folder: Path, name: str) -> list[Path]:
-    """Every `<folder>/<any>/<name>` that is a file, sorted; none when there is no such folder.
-
-    `Path.glob` would pass over what it may not list.
-
-    Raises:
-        StorageRefused: the folder or one in it may not be listed.
-    """
-    with permitted(folder, "list"):
-        return [path / name for path in entries(folder) if path.is_dir() and (path / name).is_file()]
-
-
 def entries(folder: Path) -> list[Path]:
-    """What lies directly in a folder, sorted; nothing when there is no such folder.
+    """What lies directly in a folder, sorted; nothing when there is no such folder. `Path.glob` passes over what it may not list.
 
     Raises:
         StorageRefused: it may not be listed.
