@@ -177,7 +177,7 @@ class Lake:
 
     def _require_bucket(self) -> None:
         """A folder that is not there has nothing in it; a bucket that is not there is a mistake."""
-        if not self.root.startswith("gs://"):
+        if not self._in_bucket:
             return
         bucket = self._base.partition("/")[0]
         try:
@@ -192,6 +192,10 @@ class Lake:
     def _is_local(self) -> bool:
         return isinstance(self._fs, LocalFileSystem)
 
+    @property
+    def _in_bucket(self) -> bool:
+        return self.root.startswith("gs://")
+
     @contextmanager
     def _asking(self, doing: Doing, key: str) -> Iterator[None]:
         """While in it, a refusal, and no answer after the client's retries, are a StorageRefused that names the place."""
@@ -199,8 +203,10 @@ class Lake:
             try:
                 yield
             except Exception as error:
+                if not self._in_bucket:
+                    raise
                 status, refused = _refused(error)
-                if not refused or self._is_local:
+                if not refused:
                     raise
                 credentials = getattr(getattr(self._fs, "credentials", None), "credentials", None)
                 raise refusal(self.location(key), doing, status, error, identity_of(credentials)) from error
