@@ -70,4 +70,7 @@ def _read(content: bytes | None) -> dict[str, Any]:
 def _exports(record: Mapping[str, Any] | None, table: PublishedTable) -> tuple[StandsOn, ...]:
     if record is None or {name: record.get(name) for name in _version(table)} != _version(table):
         return ()
-    return tuple(StandsOn(*names, datetime.fromisoformat(at)) for *names, at in record["exports"])
+    return tuple(
+        StandsOn(source, name, export_id, datetime.fromisoformat(at))
+        for source, name, export_id, at in record["exports"]
+    )

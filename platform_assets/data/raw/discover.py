@@ -161,32 +161,40 @@ def _load(raw: RawTables, wanted: Sequence[tuple[Export, str]]) -> tuple[list[Ra
     """The tables of every export that can be used, and by their ids the exports that cannot."""
     try:
         return raw.load(wanted), {}
-    except ExportError:
-        # Which one it was shows when each is loaded by itself.
-        return _load_each(raw, wanted)
+    except ExportError as error:
+        return _load_each(raw, wanted, error)
 
 
-def _load_each(raw: RawTables, wanted: Sequence[tuple[Export, str]]) -> tuple[list[RawTable], dict[str, SetAside]]:
-    done: list[RawTable] = []
-    refused: dict[str, SetAside] = {}
+def _load_each(
+    raw: RawTables, wanted: Sequence[tuple[Export, str]], error: ExportError
+) -> tuple[list[RawTable], dict[str, SetAside]]:
+    """As `_load`, each export by itself: which of them it was that could not be used together with the others shows then."""
     loaded = raw.loaded({(export.source, name) for export, name in wanted})
     before = {(table.export_id, table.table): table for tables in loaded.values() for table in tables}
+    done: list[RawTable] = []
+    missing: list[list[tuple[Export, str]]] = []
     for export, group in groupby(wanted, key=lambda pair: pair[0]):
         pairs = list(group)
         there = [before.get((export.export_id, name)) for _, name in pairs]
-        same = [
-            raw_table
-            for raw_table in there
-            if raw_table and raw_table.content_hash == export.table_hash(raw_table.table)
-        ]
+        same = [table for table in there if table and table.content_hash == export.table_hash(table.table)]
         if len(same) == len(pairs):
             done += same
-            continue
+        else:
+            missing.append(pairs)
+    if len(missing) == 1:
+        return done, _refused(missing[0], error)
+    refused: dict[str, SetAside] = {}
+    for pairs in missing:
         try:
             done += raw.load(pairs)
-        except ExportError as error:
-            refused[export.export_id] = SetAside(export.export_id, frozenset(name for _, name in pairs), str(error))
+        except ExportError as own:
+            refused |= _refused(pairs, own)
     return done, refused
+
+
+def _refused(pairs: Sequence[tuple[Export, str]], error: ExportError) -> dict[str, SetAside]:
+    export_id = pairs[0][0].export_id
+    return {export_id: SetAside(export_id, frozenset(name for _, name in pairs), str(error))}
 
 
 def _with_tables(
