@@ -8,6 +8,7 @@ from pathlib import Path
 
 from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Environment
+from platform_assets.foundation.storage import StorageRefused
 
 NEEDED_FREE_BYTES = 2 * 1024**3
 STEP_LIBRARIES = ("lightgbm", "torch", "great-expectations", "dbt-duckdb", "ibis-framework", "scikit-learn")
@@ -31,7 +32,16 @@ def _in_places(environment: Environment) -> list[Readiness]:
     places = list(open_engine(environment).places())
     if not all(place.good for place in places):
         return places
-    return [*places, *_exports(environment), *_marts(environment), *_campaigns(environment)]
+    looks = {"exports": _exports, "marts": _marts, "campaigns": _campaigns}
+    return [*places, *(one for what, look in looks.items() for one in _as_far_as_told(what, look(environment)))]
+
+
+def _as_far_as_told(what: str, looks: Iterator[Readiness]) -> Iterator[Readiness]:
+    """What was seen until a storage refused to say more, and that."""
+    try:
+        yield from looks
+    except StorageRefused as error:
+        yield Readiness(what, False, str(error), "the sentence says which right is missing, or what does not answer")
 
 
 def _places(environment: Environment) -> Iterator[Readiness]:
@@ -82,7 +92,6 @@ def _manifest(environment: Environment) -> Readiness:
 def _exports(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.campaigns.declaration.parsing import DeclarationError
     from platform_assets.components.loading import read_sources
-    from platform_assets.data.exports.export import ExportError
     from platform_assets.data.raw.discover import discover
 
     try:
@@ -91,11 +100,11 @@ def _exports(environment: Environment) -> Iterator[Readiness]:
         yield Readiness("sources", False, str(error), "correct the file")
         return
     for name, spec in sources.items():
-        try:
-            exports = discover(spec, name, environment.exports)
-        except ExportError as error:
-            yield Readiness(f"exports of {name}", False, str(error), "export again, or remove the broken export")
-            continue
+        exports = discover(spec, name, environment.exports)
+        for aside in exports.set_aside:
+            yield Readiness(
+                f"export {aside.export_id} of {name}", False, aside.reason, "its source's others are loaded"
+            )
         newest = exports.complete[-1].exported_at.isoformat() if exports.complete else "none"
         state = f"{len(exports.complete)} complete, newest {newest}; {len(exports.in_progress)} in progress"
         yield Readiness(
@@ -108,14 +117,18 @@ def _exports(environment: Environment) -> Iterator[Readiness]:
 
 def _marts(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.data.catalog.pointer import MartStore
+    from platform_assets.data.catalog.standing import Standing
 
     pointer = MartStore(environment.marts).pointer()
+    standing = Standing(environment.marts).all(pointer.tables.values())
     if not pointer.tables:
         yield Readiness("marts", False, "none published", "materialise the job refresh_marts")
     for name in sorted({*pointer.tables, *pointer.refused}):
         refused = pointer.refused.get(name)
         table = pointer.tables.get(name)
         covered = table and f"{table.rows:,} rows, exports cover everything before {table.watermark.isoformat()}"
+        if covered and (exports := standing[name]):
+            covered += f" ({'; '.join(str(export) for export in exports)})"
         remedy = f"correct the cause, then materialise marts/{name}"
         yield Readiness(f"mart {name}", refused is None, refused or str(covered), remedy)
 

@@ -57,6 +57,7 @@ class RawTables(Protocol):
         Raises:
             ExportError: something declared does not hold, an export does not hold the table, or it was loaded before
                 with other content; nothing is published then.
+            LoadRefused, StorageRefused: nothing can be loaded, whatever the exports hold.
         """
         ...
 

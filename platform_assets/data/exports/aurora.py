@@ -18,7 +18,7 @@ from platform_assets.data.exports.export import (
     sha256,
 )
 from platform_assets.data.exports.lake import Lake
-from platform_assets.data.exports.manifest import entry, instant, parse_json
+from platform_assets.data.exports.manifest import entry, instant, optional, parse_json
 from platform_assets.data.exports.spec import ExportSourceSpec, ExportTableSpec
 
 _UNFINISHED = {"STARTING", "IN_PROGRESS"}
@@ -66,6 +66,11 @@ def read_aurora_export(lake: Lake, spec: ExportSourceSpec, source: str, export_i
             tables[declared.name] = _table(lake, spec, folder, declared, *state)
     content = sha256(*(hashlib.sha256(text).hexdigest() for text in (info_text, *texts)))
     return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables)
+
+
+def tables_of(lake: Lake, spec: ExportSourceSpec, export_id: str) -> frozenset[str]:
+    """The declared tables that an unusable export may be of: one snapshot holds them all."""
+    return frozenset(table.name for table in spec.tables)
 
 
 _Statuses = dict[str, tuple[dict[str, Any], str]]
@@ -122,8 +127,8 @@ def _table(
             f"{where}: key 'status' of table {table} is {state}{_because(status, 'failureCause', 'warningMessage')}. "
             "Nothing of this export is loaded: start a new export, and remove this one's folder."
         )
-    statistics = status.get("tableStatistics") or {}
-    partitions = statistics.get("partitioningInfo") or {}
+    statistics = optional(status, "tableStatistics", dict, where) or {}
+    partitions = optional(statistics, "partitioningInfo", dict, where) or {}
     planned, completed = (partitions.get(f"numberOf{kind}Partitions") for kind in ("", "Completed"))
     if planned != completed:
         raise ExportError(
@@ -131,7 +136,12 @@ def _table(
             f"completed. Start a new export, and remove this one's folder."
         )
     rows = entry(statistics, "rowCount", int, where) if "rowCount" in statistics else None
-    mappings = (status.get("schemaMetadata") or {}).get("originalTypeMappings") or []
+    metadata = optional(status, "schemaMetadata", dict, where) or {}
+    mappings = optional(metadata, "originalTypeMappings", list, where) or []
+    if not all(isinstance(column, dict) for column in mappings):
+        raise ExportError(
+            f"{where}: key 'originalTypeMappings' of table {table} holds something that is not an object."
+        )
     columns = tuple(
         (entry(column, "columnName", str, where), entry(column, "originalType", str, where)) for column in mappings
     )

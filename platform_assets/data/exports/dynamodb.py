@@ -17,7 +17,7 @@ from platform_assets.data.exports.export import (
     sha256,
 )
 from platform_assets.data.exports.lake import Lake
-from platform_assets.data.exports.manifest import entry, instant, parse_json
+from platform_assets.data.exports.manifest import entry, instant, optional, parse_json
 from platform_assets.data.exports.spec import ExportSourceSpec
 
 HOME = "AWSDynamoDB"
@@ -67,7 +67,7 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
     exported_at = instant(summary, "exportTime", where)
     declared = next((table for table in spec.tables if table.export_table == table_name), None)
 
-    prefix = summary.get("s3Prefix") or ""
+    prefix = optional(summary, "s3Prefix", str, where) or ""
     files_key = _lake_key(entry(summary, "manifestFilesS3Key", str, where), prefix, spec.path, where)
     if not lake.exists(files_key):
         raise ExportError(
@@ -88,6 +88,17 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
         tables[declared.name] = ExportedTable(declared.name, table_name, tuple(declared.key), tuple(files), rows=items)
     content = sha256(*(hashlib.sha256(text).hexdigest() for text in (summary_text, files_text)))
     return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables)
+
+
+def tables_of(lake: Lake, spec: ExportSourceSpec, export_id: str) -> frozenset[str]:
+    """The declared tables that an unusable export may be of: the one its summary names, or all when it names none."""
+    key = f"{spec.path}/{HOME}/{export_id}/{SUMMARY}"
+    try:
+        arn = entry(parse_json(lake.read(key), lake.location(key)), "tableArn", str, lake.location(key))
+    except ExportError:
+        return frozenset(table.name for table in spec.tables)
+    exported = arn.rsplit("table/", 1)[-1]
+    return frozenset(table.name for table in spec.tables if table.export_table == exported)
 
 
 def _verified(lake: Lake, key: str) -> bytes:
@@ -135,6 +146,6 @@ def _lake_key(s3_key: str, prefix: str, path: str, where: str) -> str:
             f"{where}: key {s3_key!r} lies outside the export prefix {prefix!r}, and the export was copied to {path}/, "
             "so the file cannot be found. Copy the bucket's folders under their own names."
         )
-    if ".." in key.split("/") or s3_key.startswith("/"):
+    if ".." in key.split("/") or s3_key.startswith("/") or not s3_key.isprintable():
         raise ExportError(f"{where}: key {s3_key!r} leads out of the exports root. Correct the manifest.")
     return key

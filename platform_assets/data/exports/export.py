@@ -1,6 +1,6 @@
 """The common shape of a finished export, whatever wrote it, and the errors of reading one.
 
-Belongs here: `Export`, its tables and data files, `ExportError` and `ExportInProgress`. Does not belong here: how a
+Belongs here: `Export`, its tables and data files, and the errors of reading and loading one. Does not belong here: how a
 layout is read.
 """
 
@@ -16,6 +16,10 @@ ExportFormat = Literal["aurora_snapshot", "dynamodb_full"]
 
 class ExportError(Exception):
     """An export cannot be used. The message names the file and key that are wrong and says what to do."""
+
+
+class LoadRefused(Exception):
+    """No export can be loaded as things are, whatever it holds: a place is missing, or a right to it."""
 
 
 class ExportInProgress(Exception):

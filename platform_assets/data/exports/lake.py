@@ -6,7 +6,8 @@ Does not belong here: what the files mean.
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,11 +16,20 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from platform_assets.data.exports.export import ExportError
+from platform_assets.foundation.storage.refusal import (
+    Doing,
+    StorageRefused,
+    identity_of,
+    is_refusal,
+    permitted,
+    refusal,
+)
 
 if TYPE_CHECKING:
     import duckdb
 
 _CHUNK = 1 << 20
+_RAISED = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
@@ -59,20 +69,21 @@ class Lake:
     def location(self, key: str) -> str:
         """The name by which the engine opens the file, and by which messages show it."""
         path = self._path(key)
-        return path if isinstance(self._fs, LocalFileSystem) else self._fs.unstrip_protocol(path)
+        return path if self._is_local else self._fs.unstrip_protocol(path)
 
     def attach(self, engine: "duckdb.DuckDBPyConnection") -> None:
         """Lets the engine open this lake's files where it cannot by itself."""
-        if not isinstance(self._fs, LocalFileSystem):
+        if not self._is_local:
             engine.register_filesystem(self._fs)
 
     def exists(self, key: str) -> bool:
-        return bool(self._fs.exists(self._path(key)))
+        return self._info(self._path(key)) is not None
 
     def read(self, key: str) -> bytes:
         """The whole content of a small file; raises ExportError when it cannot be read."""
         try:
-            return cast(bytes, self._fs.cat_file(self._path(key)))
+            with self._asking("read", key):
+                return cast(bytes, self._fs.cat_file(self._path(key)))
         except OSError as error:
             raise ExportError(
                 f"{self.location(key)}: the file cannot be read ({type(error).__name__}). "
@@ -90,9 +101,12 @@ class Lake:
     def tree(self, key: str) -> dict[str, int]:
         """All files below `key`, at any depth: path relative to `key` -> size in bytes."""
         top = self._path(key)
-        if not self._fs.exists(top):
+        if self._info(top) is None:
             return {}
-        entries = self._fs.find(top, detail=True)
+        with self._asking("list", key):
+            # Without it, what may not be listed counts as empty.
+            strict = {"on_error": "raise"} if self._is_local else {}
+            entries = self._fs.find(top, detail=True, **strict)
         return {path[len(top) :].lstrip("/"): int(info["size"]) for path, info in sorted(entries.items())}
 
     def stored(self, keys: Iterable[str]) -> dict[str, StoredFile]:
@@ -100,31 +114,124 @@ class Lake:
         wanted = {self._path(key): key for key in keys}
         objects = {}
         for folder in sorted({path.rpartition("/")[0] for path in wanted}):
-            for item in self._fs.ls(folder, detail=True) if self._fs.isdir(folder) else []:
+            for item in self._listed(folder):
                 if item["type"] == "file" and item["name"] in wanted:
                     objects[wanted[item["name"]]] = StoredFile(
                         int(item["size"]), item.get("md5Hash"), item.get("generation")
                     )
         return objects
 
+    def require_readable(self, keys: Iterable[str], said: str) -> None:
+        """Returns when it may lie in the files that an engine failed on them.
+
+        Args:
+            said: the engine's words.
+
+        Raises:
+            StorageRefused: it was the storage that failed.
+        """
+        for key in keys:
+            with self._asking("read", key), self._fs.open(self._path(key), "rb") as stream:
+                stream.read(1)
+        # So DuckDB passes on what the file system raised in the midst of it.
+        if said.startswith(_RAISED):
+            raise StorageRefused(f"{self.location('')}: the storage failed while files of it were read. Try again.")
+
     def tail(self, key: str, size: int, length: int) -> bytes:
         """The last `length` bytes of a file of `size` bytes, or all of a shorter one."""
-        return cast(bytes, self._fs.cat_file(self._path(key), start=max(0, size - length), end=size))
+        with self._asking("read", key):
+            return cast(bytes, self._fs.cat_file(self._path(key), start=max(0, size - length), end=size))
 
     def md5(self, key: str) -> str:
         """The file's MD5, base64 as AWS writes it."""
         digest = hashlib.md5(usedforsecurity=False)
-        with self._fs.open(self._path(key), "rb") as stream:
+        with self._asking("read", key), self._fs.open(self._path(key), "rb") as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
         return base64.b64encode(digest.digest()).decode()
 
     def _names(self, key: str, kind: str) -> list[str]:
-        top = self._path(key)
-        listed = self._fs.ls(top, detail=True) if self._fs.isdir(top) else []
+        listed = self._listed(self._path(key))
         return sorted(item["name"].rstrip("/").rsplit("/", 1)[-1] for item in listed if item["type"] == kind)
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        """What lies directly in a folder; nothing when there is none.
+
+        The file systems' own `isdir` is not asked: it answers a refusal and a broken line with no.
+        """
+        with self._asking("list", folder.removeprefix(self._base).lstrip("/")):
+            try:
+                items = self._fs.ls(folder, detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                self._require_bucket()
+                return []
+        return [item for item in items if item["name"].rstrip("/") != folder]
+
+    def _info(self, path: str) -> dict[str, Any] | None:
+        """What the file system knows of a file or folder; None when there is none."""
+        with self._asking("read", path.removeprefix(self._base).lstrip("/")):
+            try:
+                return cast(dict[str, Any], self._fs.info(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def _require_bucket(self) -> None:
+        """A folder that is not there has nothing in it; a bucket that is not there is a mistake."""
+        if not self._in_bucket:
+            return
+        bucket = self._base.partition("/")[0]
+        try:
+            self._fs.ls(bucket, max_results=1)
+        except FileNotFoundError as error:
+            raise StorageRefused(
+                f"gs://{bucket} does not exist. Create it with `platform-assets prepare`, or name another bucket in "
+                "PLATFORM_EXPORTS."
+            ) from error
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self._fs, LocalFileSystem)
+
+    @property
+    def _in_bucket(self) -> bool:
+        return self.root.startswith("gs://")
+
+    @contextmanager
+    def _asking(self, doing: Doing, key: str) -> Iterator[None]:
+        """While in it, a refusal, and no answer after the client's retries, are a StorageRefused that names the place."""
+        with permitted(self.location(key), doing):
+            try:
+                yield
+            except Exception as error:
+                if not self._in_bucket:
+                    raise
+                status, refused = _refused(error)
+                if not refused:
+                    raise
+                credentials = getattr(getattr(self._fs, "credentials", None), "credentials", None)
+                raise refusal(self.location(key), doing, status, error, identity_of(credentials)) from error
 
     def _path(self, key: str) -> str:
         if key.startswith("/") or ".." in key.split("/"):
             raise ExportError(f"{key!r}: the key leads out of the exports root {self.root}. Correct the manifest.")
         return f"{self._base}/{key}" if key else self._base
+
+
+def _refused(error: Exception) -> tuple[int | None, bool]:
+    """What gcsfs raises: the HTTP status where there was one, and whether it is a refusal or no answer."""
+    from aiohttp import ClientError
+    from fsspec.exceptions import FSTimeoutError
+    from google.auth.exceptions import GoogleAuthError
+    from requests.exceptions import RequestException
+
+    if isinstance(error, GoogleAuthError):
+        return 401, True
+    # gcsfs tells a 403 by these words alone, and by these others whatever has "invalid" in its message, as a 401 has.
+    if isinstance(error, OSError) and str(error).startswith("Forbidden"):
+        return 403, True
+    if isinstance(error, ValueError) and str(error).startswith("Bad Request"):
+        return 401, True
+    code = str(getattr(error, "code", ""))
+    if code.isdecimal() and is_refusal(int(code)):
+        return int(code), True
+    return None, isinstance(error, ClientError | RequestException | FSTimeoutError)

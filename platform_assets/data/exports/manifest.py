@@ -16,7 +16,7 @@ def parse_json(text: bytes, where: str) -> dict[str, Any]:
     """`text` as a JSON object; raises ExportError naming `where` when it is not one."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExportError(f"{where}: the manifest is not readable JSON ({error}). Copy the export again.") from error
     if not isinstance(document, dict):
         raise ExportError(f"{where}: the manifest is not a JSON object. Copy the export again.")
@@ -34,11 +34,16 @@ def entry(document: dict[str, Any], key: str, kind: type[T], where: str) -> T:
     return value
 
 
+def optional(document: dict[str, Any], key: str, kind: type[T], where: str) -> T | None:
+    """As `entry`; None where the key is absent or null."""
+    return None if document.get(key) is None else entry(document, key, kind, where)
+
+
 def instant(document: dict[str, Any], key: str, where: str) -> datetime:
     """An ISO 8601 time of a manifest, in UTC (AWS writes UTC; a time without a zone is read as UTC)."""
     text = entry(document, key, str, where)
     try:
         at = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ExportError(f"{where}: key {key!r} is {text[:80]!r}, not an ISO 8601 time.") from error
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)

@@ -5,7 +5,7 @@ decision (`build`). `dagster_dbt` runs dbt (`dbt`) but does not declare the asse
 other definitions together, and its assets publish before their tests, where these are held back until all passed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -67,7 +67,7 @@ def _run(
     context: dg.AssetExecutionContext, graph: ProjectGraph, catalog: Catalog, environment: Environment
 ) -> Iterator[Any]:
     from platform_assets.data.exports.export import ExportError
-    from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed, build
+    from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed, build, waiting
     from platform_assets.data.marts.dbt import DbtError
     from platform_assets.data.marts.opening import open_transform
 
@@ -81,15 +81,17 @@ def _run(
             if dg.AssetCheckKey(key, outcome.name) in checks and outcome.status != "skipped":
                 yield _check_result(key, outcome)
 
+    held_up: dict[str, str] = {}
     try:
         chosen = [model.name for model in graph.models.values() if model_key(model) in assets]
-        outcomes = build(transform, chosen)
         # Checks started without their model: the model is built and tested aside, and stays unpublished.
         alone = {key.asset_key.path[-1] for key in checks} - set(chosen)
-        tested = build(transform, alone, publish=False)
+        held_up = waiting(transform, {*chosen, *alone})
+        outcomes = build(transform, [name for name in chosen if name not in held_up])
+        tested = build(transform, alone - set(held_up), publish=False)
     except TransformFailed as error:
         yield from selected(list(error.checks.values()))
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure("\n".join([str(error), *_held_up(held_up)]), allow_retries=False) from error
     except (DbtError, ExportError, RawTableEmpty) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for outcome in outcomes.values():
@@ -99,6 +101,13 @@ def _run(
             data_version=dg.DataVersion(outcome.data_version),
         )
     yield from selected([check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks])
+    if held_up:
+        raise dg.Failure("\n".join(_held_up(held_up)), allow_retries=False)
+
+
+def _held_up(reasons: Mapping[str, str]) -> list[str]:
+    """In words what could not be built for want of an export; what could be, was."""
+    return [f"{name} was not built: {reason}" for name, reason in reasons.items()]
 
 
 def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment, engine: str) -> dg.AssetSpec:
@@ -161,6 +170,8 @@ def _metadata(outcome: Any, versions: Any) -> dict[str, Any]:
         "cache_reason": outcome.reason,
         "seconds_saved" if outcome.hit else "seconds_spent": round(outcome.seconds, 3),
     }
+    if outcome.stands_on:
+        details["stands_on"] = "\n".join(str(export) for export in outcome.stands_on)
     table = outcome.table
     if table is None:
         return details

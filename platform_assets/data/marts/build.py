@@ -15,6 +15,7 @@ from typing import Any
 
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore, PublishedTable
+from platform_assets.data.catalog.standing import Standing, StandsOn
 from platform_assets.data.engines.dbt_project import DbtProject
 from platform_assets.data.engines.raw_tables import RawTable, RawTables, exports_hash, watermark
 from platform_assets.data.engines.versions import Versions
@@ -23,7 +24,7 @@ from platform_assets.data.marts.graph import Model, ProjectGraph, Severity
 from platform_assets.foundation.artifacts import ArtifactStore, Recipe, code_of
 
 RECORD = "model.json"
-# (source, table) → the exports loaded of it, oldest first; never none.
+# (source, table) → the exports loaded of it, oldest first.
 Exports = Mapping[tuple[str, str], list[RawTable]]
 # dbt's name of a model or test → what came of it.
 Results = Mapping[str, NodeResult]
@@ -31,7 +32,7 @@ _NOT_RUN = NodeResult("", "skipped", 0.0, None, "dbt did not run it", "")
 
 
 class RawTableEmpty(LookupError):
-    """A raw table that a model reads was never loaded."""
+    """Nothing is loaded of a raw table that a model reads."""
 
 
 class TransformFailed(RuntimeError):
@@ -85,6 +86,7 @@ class ModelOutcome:
         seconds: what building and testing it took, when that was done.
         checks: its tests.
         table: the published version; None for staging views.
+        stands_on: the newest export of each raw table upstream of it.
     """
 
     name: str
@@ -94,6 +96,7 @@ class ModelOutcome:
     seconds: float
     checks: tuple[CheckOutcome, ...]
     table: PublishedTable | None
+    stands_on: tuple[StandsOn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
     Raises:
         TransformFailed: a model or a test of severity `error` failed; no mart was published, those concerned are refused to
             readers.
-        RawTableEmpty: a raw table was never loaded.
+        RawTableEmpty: nothing is loaded of a raw table that one of them reads; see `waiting`.
         DbtError: dbt could not run at all.
     """
     wanted = set(selection)
@@ -148,9 +151,20 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
     misses = [model for model in models if model.name not in outcomes]
     if misses:
         outcomes |= _make(transform, misses, exports, recipes, publish)
+    outcomes = {
+        model.name: replace(outcomes[model.name], stands_on=_stands_on(transform.graph, model, exports))
+        for model in models
+    }
     if publish:
-        _publish(transform, [outcome.table for outcome in outcomes.values() if outcome.table is not None])
-    return {model.name: outcomes[model.name] for model in models}
+        _publish(transform, outcomes.values())
+    return outcomes
+
+
+def waiting(transform: Transform, selection: Iterable[str]) -> dict[str, str]:
+    """Of some models those that cannot be built, because nothing is loaded of a raw table they read, and why."""
+    names = [name for name in transform.graph.models if name in set(selection)]
+    exports = _loaded(transform, names)
+    return {name: reason for name in names if (reason := _why_waiting(transform, name, exports))}
 
 
 def watermarks_of(catalog: Catalog, exports: Exports, marts: Iterable[str]) -> dict[str, datetime]:
@@ -159,17 +173,39 @@ def watermarks_of(catalog: Catalog, exports: Exports, marts: Iterable[str]) -> d
 
 
 def _exports(transform: Transform, models: Iterable[Model]) -> Exports:
-    """The exports of every raw table upstream of the models."""
-    exports = transform.raw.loaded(
-        {table for model in models for table in transform.graph.upstream_sources(model.name)}
-    )
-    for source, table in sorted(exports):
-        if not exports[source, table]:
-            raise RawTableEmpty(
-                f"raw table {source}.{table}: no export in {transform.raw.record(source, table)}; "
-                f"materialise raw/{source}/{table} first"
-            )
+    """The exports of every raw table upstream of the models, all of which can be built."""
+    names = [model.name for model in models]
+    exports = _loaded(transform, names)
+    for name in names:
+        if reason := _why_waiting(transform, name, exports):
+            raise RawTableEmpty(reason)
     return exports
+
+
+def _loaded(transform: Transform, names: Iterable[str]) -> Exports:
+    return transform.raw.loaded({table for name in names for table in transform.graph.upstream_sources(name)})
+
+
+def _why_waiting(transform: Transform, name: str, exports: Exports) -> str:
+    """Why a model cannot be built; empty when it can.
+
+    One that reads the record of exports alone can be built from the first export of any table on.
+    """
+    upstream = transform.graph.upstream_sources(name)
+    empty = sorted(table for table in upstream if not exports[table])
+    if not empty or (not transform.graph.read_sources(name) and len(empty) < len(upstream)):
+        return ""
+    source, table = empty[0]
+    more = f" (and of {len(empty) - 1} more)" if len(empty) > 1 else ""
+    return (
+        f"raw table {source}.{table}: no export in {transform.raw.record(source, table)}{more}; materialise "
+        f"raw/{source}/{table} first: its check says why no export was loaded"
+    )
+
+
+def _stands_on(graph: ProjectGraph, model: Model, exports: Exports) -> tuple[StandsOn, ...]:
+    newest = [exports[table][-1] for table in sorted(graph.upstream_sources(model.name)) if exports[table]]
+    return tuple(StandsOn(raw.source, raw.table, raw.export_id, raw.exported_at) for raw in newest)
 
 
 def _recipes(transform: Transform, models: Iterable[Model], exports: Exports) -> dict[str, Recipe]:
@@ -303,10 +339,12 @@ def _recall(transform: Transform, recipe: Recipe) -> ModelOutcome | None:
     )
 
 
-def _publish(transform: Transform, tables: Iterable[PublishedTable]) -> None:
-    tables = list(tables)
+def _publish(transform: Transform, outcomes: Iterable[ModelOutcome]) -> None:
+    published = [(outcome.table, outcome.stands_on) for outcome in outcomes if outcome.table is not None]
+    tables = [table for table, _ in published]
     pointer = transform.marts.pointer()
     changed = [table for table in tables if pointer.tables.get(table.name) != table or table.name in pointer.refused]
+    Standing(transform.marts.root).record(published)
     if changed:
         transform.marts.publish(changed)
     transform.versions.published(tables)

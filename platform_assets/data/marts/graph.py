@@ -127,11 +127,11 @@ class ProjectGraph:
 
         A model that reads no raw table reads the record of all exports, and so depends on every table.
         """
-        models = [self.models[each] for each in self.closure([name])]
-        own = [model for model in models if model.sources]
-        if not own:
-            return self.sources
-        return frozenset().union(*(model.sources for model in own))
+        return self.read_sources(name) or self.sources
+
+    def read_sources(self, name: str) -> frozenset[tuple[str, str]]:
+        """The raw tables that are read to build and test a model."""
+        return frozenset().union(*(self.models[each].sources for each in self.closure([name])))
 
     @property
     def sources(self) -> frozenset[tuple[str, str]]:

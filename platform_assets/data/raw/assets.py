@@ -10,9 +10,11 @@ import dagster as dg
 
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.raw_tables import RawTables
-from platform_assets.data.exports.export import ExportError
+from platform_assets.data.exports.export import ExportError, LoadRefused
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.discover import LoadedSource, load_source
+from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
+from platform_assets.foundation.storage import StorageRefused
 
 if TYPE_CHECKING:
     from platform_assets.environment import Environment
@@ -22,7 +24,11 @@ _KINDS = {"aurora_snapshot": "aurora", "dynamodb_full": "dynamodb"}
 
 
 def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment") -> list[dg.AssetsDefinition]:
-    """The assets `raw/<name>/<table>` of a source, loaded together and selectable one by one."""
+    """The assets `raw/<name>/<table>` of a source with their checks, loaded together and selectable one by one.
+
+    A table of which no export can be used is made all the same, empty: its check says so, and what needs no export of it
+    is not held up.
+    """
     keys = {table.name: dg.AssetKey(["raw", name, table.name]) for table in spec.tables}
     raw = open_engine(environment).raw
 
@@ -40,14 +46,23 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             )
             for table in spec.tables
         ],
+        check_specs=[usable_exports_spec(key) for key in keys.values()],
     )
-    def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        wanted = [table for table, key in keys.items() if key in context.selected_asset_keys]
+    def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        checked = {check.asset_key for check in context.op_execution_context.selected_asset_check_keys}
+        materialized = context.selected_asset_keys
+        wanted = [table for table, key in keys.items() if key in checked | materialized]
         try:
             loaded = load_source(spec, name, environment.exports, raw, wanted)
-        except ExportError as error:
+        except StorageRefused as error:
+            raise dg.Failure(str(error)) from error
+        except (ExportError, LoadRefused) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         for table in wanted:
+            if keys[table] in checked:
+                yield usable_exports_result(keys[table], loaded.faults(table))
+            if keys[table] not in materialized:
+                continue
             yield dg.MaterializeResult(
                 asset_key=keys[table],
                 metadata=_metadata(loaded, table, raw),
@@ -59,22 +74,26 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
 
 def _metadata(loaded: LoadedSource, table: str, raw_tables: RawTables) -> dict[str, dg.MetadataValue]:
     exports = loaded.tables[table].exports
-    newest = exports[-1]
-    location = raw_tables.location(newest.source, table)
+    location = raw_tables.location(loaded.source, table)
     new = loaded.tables[table].new
     metadata: dict[str, dg.MetadataValue] = {
-        "dagster/row_count": dg.MetadataValue.int(newest.rows),
         "exports": dg.MetadataValue.int(len(exports)),
         "new": dg.MetadataValue.int(new),
         "hit": dg.MetadataValue.bool(new == 0),
         "rows_of_all_exports": dg.MetadataValue.int(sum(raw.rows for raw in exports)),
-        "exported_at": dg.MetadataValue.timestamp(newest.exported_at),
-        "export_id": dg.MetadataValue.text(newest.export_id),
     }
+    if exports:
+        metadata |= {
+            "dagster/row_count": dg.MetadataValue.int(exports[-1].rows),
+            "exported_at": dg.MetadataValue.timestamp(exports[-1].exported_at),
+            "export_id": dg.MetadataValue.text(exports[-1].export_id),
+        }
     if "bigquery" in raw_tables.kinds:
         metadata["dagster/table_name"] = dg.MetadataValue.text(location)
     else:
         metadata["folder"] = dg.MetadataValue.path(location)
     if loaded.in_progress:
         metadata["in_progress"] = dg.MetadataValue.text("\n".join(loaded.in_progress))
+    if aside := [export.export_id for export in loaded.set_aside if table in export.tables]:
+        metadata["set_aside"] = dg.MetadataValue.text(", ".join(aside))
     return metadata

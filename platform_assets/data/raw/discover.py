@@ -4,8 +4,9 @@ Belongs here: listing, the key a sensor compares, and the choice of what to load
 verification, and publishing.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 
 from platform_assets.data.engines.raw_tables import RawTable, RawTables
@@ -15,17 +16,32 @@ from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 
 _LAYOUTS = {
-    "aurora_snapshot": (aurora.export_ids, aurora.read_aurora_export),
-    "dynamodb_full": (dynamodb.export_ids, dynamodb.read_dynamodb_export),
+    "aurora_snapshot": (aurora.export_ids, aurora.read_aurora_export, aurora.tables_of),
+    "dynamodb_full": (dynamodb.export_ids, dynamodb.read_dynamodb_export, dynamodb.tables_of),
 }
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """An export that is finished and cannot be used, so that nothing of it is loaded.
+
+    Attributes:
+        tables: the declared tables it is of, as far as that can be told.
+        reason: what is wrong with it, where, and what to do.
+    """
+
+    export_id: str
+    tables: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Discovered:
-    """The finished exports that hold a declared table, oldest first, and a note on each one in progress."""
+    """The finished exports that hold a declared table, oldest first, those set aside, and a note on each one in progress."""
 
     complete: tuple[Export, ...]
     in_progress: tuple[str, ...]
+    set_aside: tuple[SetAside, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,36 +59,62 @@ class LoadedTable:
 
 @dataclass(frozen=True)
 class LoadedSource:
-    """What a load of a source did: its tables by name, and a note on each export still in progress."""
+    """What a load of a source did.
 
+    Attributes:
+        tables: those asked for, by name, with what is loaded of them by now, which may be nothing.
+        in_progress: a note on each export that is not finished.
+        set_aside: the exports that cannot be used.
+        absent: table → why no export of it can be loaded, of those tables.
+    """
+
+    source: str
     tables: dict[str, LoadedTable]
     in_progress: tuple[str, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    def faults(self, table: str) -> list[str]:
+        """What a person has to know of the exports of a table: which are set aside and why, or why there is none."""
+        reasons = [export.reason for export in self.set_aside if table in export.tables]
+        return [*reasons, self.absent[table]] if table in self.absent else reasons
 
 
 def discover(spec: ExportSourceSpec, source: str, exports_root: str | Path) -> Discovered:
-    """All exports of the source below `exports_root`; raises ExportError on the first that cannot be used."""
+    """All exports of the source below `exports_root`.
+
+    Raises:
+        StorageRefused: what is there is not known.
+    """
     lake = Lake(exports_root)
-    list_ids, read = _LAYOUTS[spec.format]
-    complete, in_progress = [], []
+    list_ids, read, tables_of = _LAYOUTS[spec.format]
+    complete, in_progress, set_aside = [], [], []
     for export_id in list_ids(lake, spec):
         try:
             export = read(lake, spec, source, export_id)
         except ExportInProgress as note:
             in_progress.append(str(note))
+        except ExportError as error:
+            # One of a table that is not declared is nobody's concern.
+            if tables := tables_of(lake, spec, export_id):
+                set_aside.append(SetAside(export_id, tables, str(error)))
         else:
             if export.tables or spec.format == "aurora_snapshot":
                 complete.append(export)
     complete.sort(key=lambda export: (export.exported_at, export.export_id))
-    return Discovered(tuple(complete), tuple(in_progress))
+    return Discovered(tuple(complete), tuple(in_progress), tuple(set_aside))
 
 
 def content_key(spec: ExportSourceSpec, source: str, exports_root: str | Path) -> str:
     """What a sensor compares: changes when an export is finished, changes, or turns out unusable.
 
     An unusable export does not raise here, and one in progress does not count: its progress starts nothing.
+
+    Raises:
+        StorageRefused: what is there is not known.
     """
     lake = Lake(exports_root)
-    list_ids, read = _LAYOUTS[spec.format]
+    list_ids, read, _ = _LAYOUTS[spec.format]
     parts = []
     for export_id in list_ids(lake, spec):
         try:
@@ -93,20 +135,85 @@ def load_source(
 ) -> LoadedSource:
     """Loads every finished export of the source that is not loaded yet into `raw`, for `tables` (all when None).
 
-    Verifies all of them before it publishes any. Raises ExportError when one cannot be used, or when there is
-    no finished export of a table at all.
+    An export that cannot be used is set aside as a whole and told; the others are loaded. Where one export holds all
+    tables and the newest lacks one, it is set aside too. Once mended it is loaded like any other, and what was loaded is
+    then what would have been loaded had it been right at once.
+
+    Raises:
+        LoadRefused, StorageRefused: nothing can be loaded, or what is there is not known.
     """
     names = [table.name for table in spec.tables if tables is None or table.name in tables]
     discovered = discover(spec, source, exports_root)
-    for name in names:
-        _require_export(spec, discovered, exports_root, name)
+    discovered, absent = _with_tables(spec, discovered, exports_root, names)
     wanted = [(export, name) for export in discovered.complete for name in names if name in export.tables]
-    done = raw.load(wanted)
+    done, refused = _load(raw, wanted)
     loaded = {
         name: LoadedTable(tuple(exports), sum(table.new for table in done if table.table == name))
         for (_, name), exports in raw.loaded((source, name) for name in names).items()
     }
-    return LoadedSource(loaded, discovered.in_progress)
+    for name in names:
+        if name not in absent and not any(export.export_id not in refused for export, other in wanted if other == name):
+            absent[name] = f"{Lake(exports_root).location(spec.path)}: no export of {name} can be used."
+    return LoadedSource(source, loaded, discovered.in_progress, (*discovered.set_aside, *refused.values()), absent)
+
+
+def _load(raw: RawTables, wanted: Sequence[tuple[Export, str]]) -> tuple[list[RawTable], dict[str, SetAside]]:
+    """The tables of every export that can be used, and by their ids the exports that cannot."""
+    try:
+        return raw.load(wanted), {}
+    except ExportError as error:
+        return _load_each(raw, wanted, error)
+
+
+def _load_each(
+    raw: RawTables, wanted: Sequence[tuple[Export, str]], error: ExportError
+) -> tuple[list[RawTable], dict[str, SetAside]]:
+    """As `_load`, each export by itself: which of them it was that could not be used together with the others shows then."""
+    loaded = raw.loaded({(export.source, name) for export, name in wanted})
+    before = {(table.export_id, table.table): table for tables in loaded.values() for table in tables}
+    done: list[RawTable] = []
+    missing: list[list[tuple[Export, str]]] = []
+    for export, group in groupby(wanted, key=lambda pair: pair[0]):
+        pairs = list(group)
+        there = [before.get((export.export_id, name)) for _, name in pairs]
+        same = [table for table in there if table and table.content_hash == export.table_hash(table.table)]
+        if len(same) == len(pairs):
+            done += same
+        else:
+            missing.append(pairs)
+    if len(missing) == 1:
+        return done, _refused(missing[0], error)
+    refused: dict[str, SetAside] = {}
+    for pairs in missing:
+        try:
+            done += raw.load(pairs)
+        except ExportError as own:
+            refused |= _refused(pairs, own)
+    return done, refused
+
+
+def _refused(pairs: Sequence[tuple[Export, str]], error: ExportError) -> dict[str, SetAside]:
+    export_id = pairs[0][0].export_id
+    return {export_id: SetAside(export_id, frozenset(name for _, name in pairs), str(error))}
+
+
+def _with_tables(
+    spec: ExportSourceSpec, exports: Discovered, exports_root: str | Path, names: Collection[str]
+) -> tuple[Discovered, dict[str, str]]:
+    """The exports that may be loaded, and for each of the tables of which there is none why that is so."""
+    absent: dict[str, str] = {}
+    for name in names:
+        try:
+            _require_export(spec, exports, exports_root, name)
+        except ExportError as error:
+            if not any(name in export.tables for export in exports.complete):
+                absent[name] = str(error)
+                continue
+            *older, partial = exports.complete
+            aside = SetAside(partial.export_id, frozenset([name, *partial.tables]), str(error))
+            exports = replace(exports, complete=tuple(older), set_aside=(*exports.set_aside, aside))
+            return _with_tables(spec, exports, exports_root, names)
+    return exports, absent
 
 
 def _require_export(spec: ExportSourceSpec, exports: Discovered, exports_root: str | Path, name: str) -> None:

@@ -8,3 +8,4 @@ from platform_assets.foundation.storage.files import Contended, Files, Stored
 from platform_assets.foundation.storage.folder import flush, only_one
 from platform_assets.foundation.storage.lease import Lease, LeaseLost
 from platform_assets.foundation.storage.places import files_at
+from platform_assets.foundation.storage.refusal import StorageRefused, entries, permitted

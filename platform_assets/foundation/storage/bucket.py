@@ -11,7 +11,7 @@ Credentials are Application Default Credentials; with STORAGE_EMULATOR_HOST set 
 import mimetypes
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from platform_assets.foundation.storage.files import ASIDE, Files, Stored, checked
+from platform_assets.foundation.storage.refusal import Doing, asking_google
 
 if TYPE_CHECKING:
     from google.cloud import storage
@@ -33,7 +34,8 @@ GARBLED_SECONDS = 30.0
 class Bucket(Files):
     """A version is the object's generation. Google allows about one write a second to one object name.
 
-    A bucket that does not exist reads as an empty one; whoever writes or lists is told.
+    A bucket that does not exist reads as an empty one; whoever writes or lists is told. A refusal, and no answer after the
+    client's retries, are StorageRefused whatever is asked.
     """
 
     def __init__(self, root: str) -> None:
@@ -45,7 +47,8 @@ class Bucket(Files):
 
         blob = self._blob(name)
         try:
-            content: bytes = _repeated_while_garbled(blob.download_as_bytes)()
+            with self._asking("read", name):
+                content: bytes = _repeated_while_garbled(blob.download_as_bytes)()
         except NotFound:
             return None
         return Stored(content, str(blob.generation))
@@ -58,8 +61,8 @@ class Bucket(Files):
         return self._upload(name, content, int(expected or 0))
 
     def put_files(self, sources: Mapping[str, Path]) -> None:
-        with self._in_bucket():
-            for name, source in sources.items():
+        for name, source in sources.items():
+            with self._asking("write", name), self._in_bucket():
                 self._blob(name).upload_from_filename(str(source))
 
     def local_path(self, name: str, downloads: Path) -> Path:
@@ -69,7 +72,8 @@ class Bucket(Files):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{uuid4().hex}{ASIDE}")
         try:
-            _repeated_while_garbled(self._blob(name).download_to_filename)(str(aside))
+            with self._asking("read", name):
+                _repeated_while_garbled(self._blob(name).download_to_filename)(str(aside))
             os.replace(aside, path)
         except NotFound as error:
             raise FileNotFoundError(f"{self.location(name)} does not exist") from error
@@ -79,12 +83,13 @@ class Bucket(Files):
 
     def names(self, prefix: str = "") -> list[str]:
         begin, fields = self._prefix + prefix, "items(name),nextPageToken"
-        with self._in_bucket():
+        with self._asking("list"), self._in_bucket():
             listed = list(_client().list_blobs(self._bucket, prefix=begin, fields=fields))
         return sorted(blob.name.removeprefix(self._prefix) for blob in listed)
 
     def exists(self, name: str) -> bool:
-        return bool(self._blob(name).exists())
+        with self._asking("read", name):
+            return bool(self._blob(name).exists())
 
     def written_at(self, name: str) -> datetime | None:
         blob = self._there(name)
@@ -94,7 +99,8 @@ class Bucket(Files):
         from google.api_core.exceptions import NotFound, PreconditionFailed
 
         try:
-            self._blob(name).delete(if_generation_match=None if version is None else int(version))
+            with self._asking("write", name):
+                self._blob(name).delete(if_generation_match=None if version is None else int(version))
         except (NotFound, PreconditionFailed):
             return False
         return True
@@ -112,7 +118,7 @@ class Bucket(Files):
         blob.metadata = {WRITE: word}
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         try:
-            with self._in_bucket():
+            with self._asking("write", name), self._in_bucket():
                 blob.upload_from_string(content, content_type=kind, if_generation_match=generation)
         except PreconditionFailed:
             return self._generation_of(name, word)
@@ -134,15 +140,20 @@ class Bucket(Files):
                 f"gs://{self._bucket} does not exist; create the bucket, or name another one"
             ) from error
 
+    def _asking(self, doing: Doing, name: str = "") -> AbstractContextManager[None]:
+        return asking_google(self.location(name), doing, lambda: getattr(_client(), "_credentials", None))
+
     def _key(self, name: str) -> str:
         return self._prefix + checked(name)
 
     def _there(self, name: str) -> "storage.Blob | None":
         """The object with all that is known of it."""
-        return _client().bucket(self._bucket).get_blob(self._key(name))
+        with self._asking("read", name):
+            return _client().bucket(self._bucket).get_blob(self._key(name))
 
     def _blob(self, name: str) -> "storage.Blob":
-        return _client().bucket(self._bucket).blob(self._key(name))
+        with self._asking("read", name):
+            return _client().bucket(self._bucket).blob(self._key(name))
 
 
 def _repeated_while_garbled(download: Callable[P, T]) -> Callable[P, T]:

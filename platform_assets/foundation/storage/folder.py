@@ -19,6 +19,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from platform_assets.foundation.storage.files import ASIDE, Files, Stored, checked
+from platform_assets.foundation.storage.refusal import permitted
 
 
 class Folder(Files):
@@ -54,32 +55,35 @@ class Folder(Files):
 
     def local_path(self, name: str, downloads: Path) -> Path:
         path = self._path(name)
-        if not path.is_file():
+        if not self.exists(name):
             raise FileNotFoundError(f"{path} does not exist")
         return path
 
     def names(self, prefix: str = "") -> list[str]:
         start = self._root / prefix.rpartition("/")[0]
-        files = (path for path in start.rglob("*") if path.is_file() and path.suffix != ASIDE)
+        with permitted(start, "list"):
+            files = [path for path in _below(start) if path.is_file() and path.suffix != ASIDE]
         return sorted(
             name for name in (path.relative_to(self._root).as_posix() for path in files) if name.startswith(prefix)
         )
 
     def exists(self, name: str) -> bool:
-        return self._path(name).is_file()
+        with permitted(self._path(name), "read"):
+            return self._path(name).is_file()
 
     def written_at(self, name: str) -> datetime | None:
         try:
-            status = self._path(name).stat()
+            with permitted(self._path(name), "read"):
+                status = self._path(name).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         return datetime.fromtimestamp(status.st_mtime, UTC) if stat.S_ISREG(status.st_mode) else None
 
     def delete(self, name: str, version: str | None = None, *, durable: bool = True) -> bool:
         target = self._path(name)
-        if not target.is_file():
+        if not self.exists(name):
             return False
-        with _locked(target.parent):
+        with permitted(target, "write"), _locked(target.parent):
             if not target.is_file() or (version is not None and not _is_version(target, version)):
                 return False
             target.unlink()
@@ -98,9 +102,22 @@ class Folder(Files):
 
 def _content(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        with permitted(path, "read"):
+            return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+
+
+def _below(start: Path) -> Iterator[Path]:
+    """Every file below a folder, at any depth; unlike `Path.rglob` it passes over nothing that it may not list."""
+
+    def failed(error: OSError) -> None:
+        # Not there, or removed since it was listed.
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    for folder, _, names in os.walk(start, onerror=failed):
+        yield from (Path(folder) / name for name in names)
 
 
 def _version(content: bytes) -> str:
@@ -116,18 +133,19 @@ def _replace(
     target: Path, fill: Callable[[Path], object], durable: bool = True, allowed: Callable[[], bool] = lambda: True
 ) -> bool:
     """Put what `fill` writes to a path aside in the target's place, if that is `allowed` once the folder is locked."""
-    _make_folder(target.parent)
-    aside = target.with_name(f".{uuid4().hex}{ASIDE}")
-    try:
-        fill(aside)
-        flush(aside, durable)
-        with _locked(target.parent):
-            if not allowed():
-                return False
-            os.replace(aside, target)
-            return True
-    finally:
-        aside.unlink(missing_ok=True)
+    with permitted(target, "write"):
+        _make_folder(target.parent)
+        aside = target.with_name(f".{uuid4().hex}{ASIDE}")
+        try:
+            fill(aside)
+            flush(aside, durable)
+            with _locked(target.parent):
+                if not allowed():
+                    return False
+                os.replace(aside, target)
+                return True
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def only_one(file: Path) -> AbstractContextManager[None]:

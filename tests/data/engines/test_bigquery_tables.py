@@ -1,6 +1,7 @@
 """Raw tables in BigQuery: the same rows as in a folder, idempotence, and that nothing half-done is ever visible."""
 
 import multiprocessing
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ import pytest
 
 from platform_assets.data.engines.bigquery.staging import stage
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
-from platform_assets.data.exports.export import ExportError
+from platform_assets.data.engines.raw_tables import exports_hash
+from platform_assets.data.exports.export import LoadRefused
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.discover import load_source
@@ -25,10 +27,12 @@ from tests.data.exports.breaking import (
     FILMS,
     LATER,
     SHOP,
+    data_file,
     edit_summary,
     film,
     part,
     shop_tables,
+    truncate,
     write_films,
     write_shop,
 )
@@ -171,8 +175,8 @@ def test_other_content_under_a_loaded_id_is_refused(make_source: MakeSource, lak
     before = source.rows("films")
     edit_summary(folder, billedSizeBytes=1)
     source.upload(lake)
-    with pytest.raises(ExportError, match=r"was loaded before into .*__films with other content .* delete its rows"):
-        source.load()
+    (aside,) = source.load().set_aside
+    assert re.search(r"was loaded before into .*__films with other content .* delete its rows", aside.reason)
     assert source.rows("films") == before
 
 
@@ -186,8 +190,8 @@ def test_a_column_that_changed_its_type_is_refused_before_anything_is_published(
     amounts = orders.set_column(3, "amount", orders["amount"].cast(pa.string()))
     write_shop(lake, LATER, {**shop_tables(), "shop.orders": amounts})
     source.upload(lake)
-    with pytest.raises(ExportError, match=r"column amount of orders is STRING in this export, but NUMERIC in"):
-        source.load()
+    (aside,) = source.load().set_aside
+    assert "column amount of orders is STRING in this export, but NUMERIC in" in aside.reason
     assert [raw.exported_at for raw in source.recorded()] == [AT, AT]
     assert len(source.rows("customers")) == 3
 
@@ -206,10 +210,10 @@ def test_timestamps_with_and_without_a_zone_are_one_column_in_utc(make_source: M
 def test_a_lake_elsewhere_and_a_project_that_was_not_prepared_are_refused(make_source: MakeSource, lake: Path) -> None:
     source = make_source(FILMS)
     write_films(lake)
-    with pytest.raises(ExportError, match=r"loads exports from gs:// only.*Storage Transfer Service"):
+    with pytest.raises(LoadRefused, match=r"loads exports from gs:// only.*Storage Transfer Service"):
         load_source(FILMS, source.name, lake, source.tables)
     source.upload(lake)
-    with pytest.raises(ExportError, match=r"no dataset .*staging_raw.* platform-assets prepare"):
+    with pytest.raises(LoadRefused, match=r"no dataset .*staging_raw.* platform-assets prepare"):
         source.elsewhere(stage="staging").load()
 
 
@@ -281,3 +285,26 @@ def published(source: Source, export_id: str) -> tuple[int, int]:
         f"(select count(*) from `{record}` where source_name = '{source.name}' and export_id = '{export_id}') as records"
     )
     return row["row_count"], row["records"]
+
+
+def test_an_unusable_export_beside_another_is_set_aside_and_mended_gives_what_it_would_have_given(
+    make_source: MakeSource, lake: Path, raw: Path
+) -> None:
+    source, earlier, later = make_source(FILMS), write_films(lake), write_films(lake, at=LATER)
+    path = data_file(earlier)
+    content = path.read_bytes()
+    truncate(path)
+    loaded = source.load(lake)
+    (aside,) = loaded.set_aside
+    assert (aside.export_id, aside.tables) == (earlier.name, frozenset(["films"]))
+    assert "the file is truncated" in aside.reason
+    assert [table.export_id for table in loaded.tables["films"].exports] == [later.name]
+    assert source.scratch() == []
+
+    path.write_bytes(content)
+    mended = source.load(lake)
+    assert mended.set_aside == ()
+    at_once = load_source(FILMS, source.name, lake, FolderTables(raw)).tables["films"]
+    assert mended.tables["films"].data_version == at_once.data_version
+    assert exports_hash(source.recorded()) == exports_hash(at_once.exports)
+    assert in_order(source.rows("films")) == in_order(rows_in_folder(list(at_once.exports)))

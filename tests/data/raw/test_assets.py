@@ -6,7 +6,22 @@ import dagster as dg
 
 from platform_assets.data.raw.assets import export_assets
 from platform_assets.environment import local_environment
-from tests.data.exports.breaking import LATER, SHOP, edit_json, export_info, part, truncate, write_shop
+from samples.dynamodb_export import write_dynamodb_export
+from tests.data.exports.breaking import (
+    AT,
+    FILMS,
+    LATER,
+    SHOP,
+    edit_json,
+    edit_summary,
+    export_info,
+    film,
+    part,
+    truncate,
+    write_films,
+    write_shop,
+)
+from tests.support.unprivileged import closed, open_folder
 
 
 def materialize(data: Path, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -45,16 +60,76 @@ def test_a_source_becomes_raw_assets_with_what_they_hold(tmp_path: Path) -> None
             assert after.metadata["hit"].value is True
 
 
-def test_a_refused_export_fails_the_asset_with_its_sentence_and_publishes_nothing(tmp_path: Path) -> None:
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {check.asset_key.path[-1]: check for check in result.get_asset_check_evaluations()}
+
+
+def test_an_unusable_export_is_told_by_a_failed_check_of_each_table_and_the_others_are_loaded(tmp_path: Path) -> None:
+    exports = local_environment(tmp_path).exports
+    whole = write_shop(exports)
+    truncated = part(write_shop(exports, LATER))
+    truncate(truncated)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(tmp_path, instance)
+    assert result.success
+    for event in result.get_asset_materialization_events():
+        metadata = event.step_materialization_data.materialization.metadata
+        assert metadata["export_id"].value == whole.name
+        assert metadata["set_aside"].value == f"snapshot-{LATER:%Y%m%d}"
+    for table in ("customers", "orders"):
+        check = checks(result)[table]
+        assert (check.passed, check.severity, check.blocking) == (False, dg.AssetCheckSeverity.ERROR, False)
+        assert f"{truncated}: not readable as Parquet" in str(check.description)
+        assert f"materialising raw/shop/{table}" in str(check.description)
+
+
+def test_a_dynamodb_export_is_told_at_its_own_table_alone(tmp_path: Path) -> None:
+    environment = local_environment(tmp_path)
+    others = FILMS.tables[0].model_copy(update={"name": "others", "export_table": "Others"})
+    spec = FILMS.model_copy(update={"tables": [*FILMS.tables, others]})
+    write_films(environment.exports)
+    for at in (AT, LATER):
+        export = write_dynamodb_export(Path(environment.exports), "Others", f"{at:%d}-o", [film(1)], at, prefix="films")
+    edit_summary(export, exportType="INCREMENTAL_EXPORT")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(export_assets(spec, "films", environment), instance=instance)
+    assert {table: check.passed for table, check in checks(result).items()} == {"films": True, "others": False}
+
+
+def test_a_table_without_a_usable_export_holds_up_nobody_and_says_why(tmp_path: Path) -> None:
     truncate(part(write_shop(local_environment(tmp_path).exports)))
     with dg.DagsterInstance.ephemeral() as instance:
         result = materialize(tmp_path, instance)
-    failure = next(event for event in result.all_events if event.is_step_failure)
-    described = failure.step_failure_data.user_failure_data
-    assert described is not None
-    assert "not readable as Parquet" in str(described.description)
-    assert not result.get_asset_materialization_events()
+    assert result.success
+    for event in result.get_asset_materialization_events():
+        metadata = event.step_materialization_data.materialization.metadata
+        assert metadata["exports"].value == 0
+        assert "dagster/row_count" not in metadata
+    assert "not readable as Parquet" in str(checks(result)["orders"].description)
     assert not list((tmp_path / "raw").glob("shop/**/*.parquet"))
+
+
+def test_the_check_alone_looks_at_the_data_and_materialises_nothing(tmp_path: Path) -> None:
+    environment = local_environment(tmp_path)
+    truncate(part(write_shop(environment.exports)))
+    definitions = dg.Definitions(
+        assets=export_assets(SHOP, "shop", environment),
+        jobs=[dg.define_asset_job("only", dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "shop", "orders"])))],
+    )
+    result = definitions.resolve_job_def("only").execute_in_process()
+    assert not checks(result)["orders"].passed
+    assert result.get_asset_materialization_events() == []
+
+
+def test_a_right_that_is_missing_fails_the_step_with_its_sentence() -> None:
+    with open_folder() as folder:
+        environment = local_environment(folder / "data")
+        write_shop(environment.exports)
+        with dg.DagsterInstance.ephemeral() as instance, closed(Path(environment.exports) / "shop"):
+            result = materialize(environment.data, instance)
+    (failure,) = result.get_step_failure_events()
+    assert "not allowed to list" in str(failure.step_failure_data.user_failure_data)
+    assert result.get_asset_check_evaluations() == []
 
 
 def test_assets_are_found_by_key_group_kind_and_owner(tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ def test_a_source_becomes_raw_assets_that_name_their_tables(make_source: MakeSou
         assert metadata["new"].value == 1
         truncate(data_file(write_films(lake, at=LATER)))
         source.upload(lake)
-        result = dg.materialize(assets, instance=instance, raise_on_error=False)
-    failure = next(event for event in result.all_events if event.is_step_failure)
-    assert "the file is truncated" in str(failure.step_failure_data.user_failure_data)
+        result = dg.materialize(assets, instance=instance)
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert "the file is truncated" in str(check.description)
     assert len(source.rows("films")) == 20
 
 

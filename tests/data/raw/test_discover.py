@@ -1,12 +1,12 @@
 """What exports a source has, what a sensor sees, and what a load takes in."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import fsspec
-import pytest
 
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
-from platform_assets.data.exports.export import ExportError
 from platform_assets.data.raw.discover import content_key, discover, load_source
 from tests.data.exports.breaking import (
     AT,
@@ -72,27 +72,41 @@ def test_an_export_in_progress_is_skipped_while_an_older_one_is_complete(lake: P
     assert len(loaded.in_progress) == 1
 
 
-def test_a_source_with_no_finished_export_is_refused(lake: Path, tables: FolderTables) -> None:
-    with pytest.raises(ExportError, match=r"there is no finished export of table shop\.customers"):
-        load_source(SHOP, "shop", str(lake), tables)
+def test_a_source_with_no_finished_export_is_told(lake: Path, tables: FolderTables) -> None:
+    loaded = load_source(SHOP, "shop", str(lake), tables)
+    assert "there is no finished export of table shop.customers" in loaded.absent["customers"]
+    assert loaded.tables["customers"].exports == ()
     in_progress(write_shop(lake))
-    with pytest.raises(ExportError, match=r"In progress: .*IN_PROGRESS"):
-        load_source(SHOP, "shop", str(lake), tables)
+    (fault,) = load_source(SHOP, "shop", str(lake), tables).faults("orders")
+    assert re.search(r"In progress: .*IN_PROGRESS", fault)
 
 
-def test_a_table_that_no_export_holds_is_refused_with_those_that_are_held(lake: Path, tables: FolderTables) -> None:
+def test_a_table_that_no_export_holds_is_told_with_those_that_are_held_and_others_load(
+    lake: Path, tables: FolderTables
+) -> None:
     write_films(lake)
     absent = FILMS.tables[0].model_copy(update={"name": "x", "export_table": "X"})
     spec = FILMS.model_copy(update={"tables": [*FILMS.tables, absent]})
-    with pytest.raises(ExportError, match=r"no finished export of table X\. Finished exports hold: Films"):
-        load_source(spec, "films", str(lake), tables)
+    loaded = load_source(spec, "films", str(lake), tables)
+    assert "no finished export of table X. Finished exports hold: Films" in loaded.absent["x"]
+    assert len(loaded.tables["films"].exports) == 1
 
 
-def test_a_newest_export_without_a_declared_table_is_refused(lake: Path, tables: FolderTables) -> None:
-    write_shop(lake)
-    write_shop(lake, LATER, {"shop.customers": shop_tables()["shop.customers"]})
-    with pytest.raises(ExportError, match=r"the newest export, .*, does not hold table shop\.orders"):
-        load_source(SHOP, "shop", str(lake), tables)
+def test_a_newest_export_without_a_declared_table_is_set_aside_until_a_whole_one_comes(
+    lake: Path, tables: FolderTables
+) -> None:
+    whole = write_shop(lake)
+    only_customers = {"shop.customers": shop_tables()["shop.customers"]}
+    for at in (LATER, LATER + timedelta(days=1)):
+        write_shop(lake, at, only_customers)
+    loaded = load_source(SHOP, "shop", str(lake), tables)
+    assert [len(loaded.set_aside), len(loaded.faults("orders")), len(loaded.faults("customers"))] == [2, 2, 2]
+    assert re.search(r"the newest export, .*, does not hold table shop\.orders", loaded.faults("orders")[0])
+    assert {table.exports[-1].export_id for table in loaded.tables.values()} == {whole.name}
+    write_shop(lake, LATER + timedelta(days=2))
+    loaded = load_source(SHOP, "shop", str(lake), tables)
+    assert [len(loaded.tables[name].exports) for name in ("customers", "orders")] == [4, 2]
+    assert loaded.faults("orders") == []
 
 
 def test_a_table_added_to_the_source_is_loaded_from_the_exports_there(lake: Path, tables: FolderTables) -> None:

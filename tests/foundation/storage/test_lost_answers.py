@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from platform_assets.foundation.storage import bucket, files_at
+from platform_assets.foundation.storage import StorageRefused, bucket, files_at
 from tests.emulators.servers import Emulators
 from tests.foundation.storage.reading import stored
 from tests.support.answering import Reply, Request, answering, forwarded
@@ -93,10 +93,8 @@ def test_who_is_told_to_come_back_later_does(line: Line, bucket_root: str, statu
 
 
 def test_who_is_refused_does_not_ask_again(line: Line, bucket_root: str) -> None:
-    from google.api_core.exceptions import Forbidden
-
     line.faults = [403]
-    with pytest.raises(Forbidden):
+    with pytest.raises(StorageRefused, match="not allowed to write"):
         files_at(bucket_root).create("name", b"content")
     assert line.uploads == 1
 

@@ -11,7 +11,7 @@ from platform_assets.data.engines.bigquery.connection import BigQuery, retrying
 from platform_assets.data.engines.bigquery.slices import DAY_MS
 from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Cloud
-from platform_assets.foundation.storage import files_at
+from platform_assets.foundation.storage import StorageRefused, files_at
 
 DATASETS = {
     "raw": "AWS exports as exported, one beside the other.",
@@ -52,7 +52,7 @@ def look(bigquery: BigQuery) -> Iterator[Readiness]:
         except GoogleAuthError as error:
             yield Readiness("credentials", False, str(error), "run `gcloud auth application-default login`")
             return
-        except (FileNotFoundError, GoogleAPICallError) as error:
+        except (FileNotFoundError, GoogleAPICallError, StorageRefused) as error:
             yield Readiness(what, False, str(error), "run `platform-assets prepare`, which says what it may not do")
         else:
             yield Readiness(what, True, "found")

@@ -18,8 +18,9 @@ from platform_assets.data.engines.bigquery.connection import BigQuery, literal, 
 from platform_assets.data.engines.bigquery.slices import ColumnChanged, Layout, make_table, replace_slice, widened
 from platform_assets.data.engines.bigquery.staging import Aside, stage
 from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
-from platform_assets.data.exports.export import Export, ExportError
+from platform_assets.data.exports.export import Export, ExportError, LoadRefused
 from platform_assets.data.exports.lake import Lake
+from platform_assets.foundation.storage import StorageRefused
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField, Table
@@ -98,7 +99,7 @@ class BigQueryTables:
         for export, table in wanted:
             require_table(export, table)
             if not export.lake.startswith("gs://"):
-                raise ExportError(
+                raise LoadRefused(
                     f"{export.lake}: BigQuery loads exports from gs:// only. Copy them to a bucket, for instance with "
                     f"Storage Transfer Service, and name its folder in PLATFORM_EXPORTS."
                 )
@@ -107,7 +108,7 @@ class BigQueryTables:
             try:
                 self._bigquery.client.get_dataset(dataset, retry=retrying())
             except NotFound as error:
-                raise ExportError(
+                raise LoadRefused(
                     f"BigQuery has no dataset {dataset}. Create what the platform needs with: platform-assets prepare"
                 ) from error
 
@@ -133,7 +134,7 @@ class BigQueryTables:
         try:
             asides = self._asides(missing, names)
             targets = self._targets(missing, asides)
-        except ExportError:
+        except (ExportError, LoadRefused, StorageRefused):
             self._remove(names)
             raise
         self._make_record(missing[0][0].source)

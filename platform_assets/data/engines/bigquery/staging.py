@@ -21,7 +21,7 @@ from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed,
 from platform_assets.data.exports import verification
 from platform_assets.data.exports.dynamodb import typed_key
 from platform_assets.data.exports.empty_tables import empty_schema
-from platform_assets.data.exports.export import Export, ExportedTable, ExportError
+from platform_assets.data.exports.export import Export, ExportedTable, ExportError, LoadRefused
 from platform_assets.data.exports.lake import Lake, StoredFile
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def stage(
     Raises:
         ExportError: a data file is absent, truncated, changed or unreadable, a count or the columns differ from the
             manifest's, or two rows share the declared key.
+        LoadRefused: BigQuery did not load them for a reason that does not lie in them.
     """
     from google.cloud.bigquery import SchemaField
 
@@ -121,7 +122,7 @@ def _load(
         if failure.reason in _FAULTY_FILES:
             unreadable = verification.unreadable_items if items else verification.unreadable_part
             raise unreadable(where, str(failure)) from failure
-        raise ExportError(
+        raise LoadRefused(
             f"{where}: BigQuery could not load {table.export_table} ({failure.reason}: {failure}). Loading takes the roles "
             f"BigQuery Job User on the project, BigQuery Data Editor on {bigquery.cloud.dataset('scratch')}, and Storage "
             f"Object Viewer on the bucket; load again when the reason is gone."

@@ -20,7 +20,7 @@ from platform_assets.data.engines.duckdb.staging import stage
 from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError
 from platform_assets.data.exports.lake import Lake
-from platform_assets.foundation.storage import flush, only_one
+from platform_assets.foundation.storage import entries, flush, only_one, permitted
 
 _ASIDE = ".aside"
 _MARK = "_export.json"
@@ -54,7 +54,7 @@ class FolderTables:
 
     def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
         """See `RawTables.loaded`."""
-        folders = {(source, table): (self._root / source / table).glob("*") for source, table in tables}
+        folders = {(source, table): entries(self._root / source / table) for source, table in tables}
         return {
             table: in_order(_read_mark(folder) for folder in exports if folder.is_dir())
             for table, exports in folders.items()
@@ -105,7 +105,8 @@ class FolderTables:
 
 def _read_mark(folder: Path) -> RawTable:
     try:
-        mark: dict[str, Any] = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+        with permitted(folder / _MARK, "read"):
+            mark: dict[str, Any] = json.loads((folder / _MARK).read_text(encoding="utf-8"))
         mark["exported_at"] = datetime.fromisoformat(mark["exported_at"])
         del mark["format"]
         return RawTable(**mark, location=str(folder))

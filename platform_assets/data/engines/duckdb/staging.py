@@ -76,6 +76,7 @@ def _stage_items(
                     f'select count(*) from read_parquet({_text(str(target))}) where not json_valid("Item")'
                 ).fetchall()[0][0]
             except duckdb.Error as error:
+                lake.require_readable([file.key], str(error))
                 raise verification.unreadable_items(location, _first_line(error)) from error
         verification.check_items(location, unread, count)
         if file.rows is not None and count != file.rows:
@@ -109,6 +110,7 @@ def _stage_parts(
         verification.check_columns(export, table, lake, columns)
         return _copy(engine, f"select *, {_provenance(export)} from {source}", folder / _JOINED)
     except duckdb.Error as error:
+        lake.require_readable([file.key for file in table.files], str(error))
         where, reason = _unreadable_part(engine, table, lake) or (
             lake.location(export.folder),
             _first_line(error),
