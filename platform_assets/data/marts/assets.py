@@ -5,7 +5,7 @@ decision (`build`). `dagster_dbt` runs dbt (`dbt`) but does not declare the asse
 other definitions together, and its assets publish before their tests, where these are held back until all passed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -13,14 +13,18 @@ import dagster as dg
 from platform_assets.data.catalog.catalog import Catalog, read_manifest
 from platform_assets.data.engines.engine import Engine
 from platform_assets.data.engines.opening import open_engine
+from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.marts.graph import Model, ProjectGraph, Test
 from platform_assets.environment import Environment, EnvironmentVariableError
 
 OP_NAME = "dbt_build"
 
 
-def transform_assets(environment: Environment) -> dg.AssetsDefinition:
+def transform_assets(environment: Environment, sources: Mapping[str, ExportSourceSpec]) -> dg.AssetsDefinition:
     """All models as assets (`staging/<model>`, `marts/<mart>`) and their tests as checks, in one op that can be subset.
+
+    Args:
+        sources: what is declared of the exports that they read.
 
     Raises:
         ManifestMissing: dbt has not parsed its project yet; says which command does.
@@ -40,7 +44,7 @@ def transform_assets(environment: Environment) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def dbt_build(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        yield from _run(context, graph, catalog, environment)
+        yield from _run(context, graph, catalog, environment, sources)
 
     return dbt_build
 
@@ -64,16 +68,22 @@ def model_key(model: Model) -> dg.AssetKey:
 
 
 def _run(
-    context: dg.AssetExecutionContext, graph: ProjectGraph, catalog: Catalog, environment: Environment
+    context: dg.AssetExecutionContext,
+    graph: ProjectGraph,
+    catalog: Catalog,
+    environment: Environment,
+    sources: Mapping[str, ExportSourceSpec],
 ) -> Iterator[Any]:
     from platform_assets.data.exports.export import ExportError
-    from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed, build
+    from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed
     from platform_assets.data.marts.dbt import DbtError
-    from platform_assets.data.marts.opening import open_transform
+    from platform_assets.data.marts.gate import ExportsDiffer, build
+    from platform_assets.data.marts.opening import open_gate, open_transform
 
     checks = context.op_execution_context.selected_asset_check_keys
     assets = context.selected_asset_keys
     transform = open_transform(environment, graph, catalog)
+    gate = open_gate(environment, graph, sources)
 
     def selected(outcomes: list[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
         for outcome in outcomes:
@@ -81,12 +91,19 @@ def _run(
             if dg.AssetCheckKey(key, outcome.name) in checks and outcome.status != "skipped":
                 yield _check_result(key, outcome)
 
+    stopped: ExportsDiffer | None = None
     try:
         chosen = [model.name for model in graph.models.values() if model_key(model) in assets]
-        outcomes = build(transform, chosen)
+        try:
+            outcomes = build(transform, gate, chosen)
+        except ExportsDiffer as error:
+            outcomes, stopped = error.outcomes, error
         # Checks started without their model: the model is built and tested aside, and stays unpublished.
         alone = {key.asset_key.path[-1] for key in checks} - set(chosen)
-        tested = build(transform, alone, publish=False)
+        try:
+            tested = build(transform, gate, alone, publish=False)
+        except ExportsDiffer as error:
+            tested, stopped = error.outcomes, stopped or error
     except TransformFailed as error:
         yield from selected(list(error.checks.values()))
         raise dg.Failure(str(error), allow_retries=False) from error
@@ -99,6 +116,8 @@ def _run(
             data_version=dg.DataVersion(outcome.data_version),
         )
     yield from selected([check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks])
+    if stopped is not None:
+        raise dg.Failure(str(stopped), allow_retries=False) from stopped
 
 
 def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment, engine: str) -> dg.AssetSpec:
