@@ -110,7 +110,9 @@ def stage(
     profile = profile_of(bigquery, quoted(aside), schema, RowKey(export.format, table.key), export.source)
     source_types = dict(table.columns)
     columns = tuple(replace(each, source_type=source_types.get(each.name, "")) for each in profile.columns)
-    return Aside(aside, schema, replace(profile, columns=columns, files=parts_of(table.files, in_files or [])))
+    return Aside(
+        aside, schema, replace(profile, columns=columns, files=parts_of(table.files, in_files) if in_files else {})
+    )
 
 
 def profile_of(bigquery: BigQuery, rows: str, schema: Sequence["SchemaField"], key: RowKey, source: str) -> Profile:
