@@ -96,6 +96,8 @@ class Histories:
         if spec is None or table not in {each.name for each in spec.tables}:
             return TableHistory((), None)
         exports = self._raw.loaded([(source, table)])[source, table]
+        if len(exports) < 2:
+            return TableHistory((), None)
         recorded = self._profiles.recorded(source, table)
         unrecorded = [number for number, export in enumerate(exports) if export.export_id not in recorded]
         chain = exports[unrecorded[-1] if unrecorded else 0 :]
