@@ -68,7 +68,7 @@ def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Defin
     environment = platform.environment
     yield dg.Definitions(
         assets=[
-            transform_assets(environment),
+            transform_assets(environment, declarations.sources),
             *feature_assets(environment, platform.catalog, platform.as_of),
             *body_assets(environment),
         ],

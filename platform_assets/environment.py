@@ -229,6 +229,10 @@ class Environment:
         return self._place("verdicts")
 
     @property
+    def comparisons(self) -> Place:
+        return self._place("comparisons")
+
+    @property
     def tensorboard(self) -> Place:
         return self._place("tensorboard")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.dbt_project import DbtProject
+from platform_assets.data.engines.profiles import RawProfiles
 from platform_assets.data.engines.raw_tables import RawTables
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.engines.versions import Versions
@@ -52,6 +53,7 @@ class Engine(ABC):
     Attributes:
         name: what Dagster shows its tables as.
         raw: the raw tables.
+        profiles: what is known of their contents.
         versions: the writer of versions of marts.
         dbt: the dbt project, led to this engine.
         restricted: the classes of sensitive columns that only some may read; None where the engine keeps none apart.
@@ -59,6 +61,7 @@ class Engine(ABC):
 
     name: str
     raw: RawTables
+    profiles: RawProfiles
     versions: Versions
     dbt: DbtProject
     restricted: frozenset[str] | None = None

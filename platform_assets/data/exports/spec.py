@@ -4,7 +4,7 @@ Belongs here: the fields, their meaning and what is refused in them. Does not be
 """
 
 import re
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -12,6 +12,48 @@ from platform_assets.data.exports.export import ExportFormat
 
 _NAME = r"^[a-z][a-z0-9_]*$"
 _OWNER = re.compile(r"^(team:[A-Za-z0-9_.\-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Expectations(BaseModel):
+    """How far a table may differ from the export before it; 0.05 is 5 %."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys_gone: Share = Field(
+        default=0.05,
+        description="Of the keys of the export before, at most this share may be absent; else marts are not built. 1 where rows "
+        "are meant to go, as with DynamoDB's time to live.",
+    )
+    rows_at_least: Share = Field(
+        default=0.5, description="Rows as a share of the export before; with fewer, marts are not built."
+    )
+    rows_at_most: float = Field(
+        default=2.0, ge=1, description="Rows as a multiple of the export before; with more, the check warns."
+    )
+    filled: Share = Field(
+        default=0.05,
+        description="A column or attribute that had a value in at least this share of the rows, and has none now, is lost, "
+        "and marts are not built; what is rarer may be absent by chance. A column that the export itself no longer "
+        "has is always lost.",
+    )
+    nulls_more: Share = Field(
+        default=0.2,
+        description="The share of a column that is null, or of items without an attribute, may grow by this much; beyond, the "
+        "check warns.",
+    )
+
+
+class Accepted(BaseModel):
+    """One export of one table that somebody looked at, and that is meant to be as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    export: str = Field(min_length=1, description="Id of the export, as AWS named it.")
+    table: str = Field(description="`name` of the table.")
+    because: str = Field(min_length=1, description="Why the difference is right, for whoever reads it later.")
 
 
 class ExportTableSpec(BaseModel):
@@ -29,6 +71,10 @@ class ExportTableSpec(BaseModel):
         min_length=1,
         description="Columns (Aurora) or attributes (DynamoDB) that together identify a row. An export "
         "in which two rows share them, or in which one is missing, is refused.",
+    )
+    expectations: Expectations = Field(
+        default=Expectations(),
+        description="Where this table differs from the source's `expectations`: those keys alone.",
     )
 
     @field_validator("key")
@@ -58,6 +104,14 @@ class ExportSourceSpec(BaseModel):
         default=None, min_length=1, description="Aurora only: the database whose tables are read."
     )
     tables: list[ExportTableSpec] = Field(min_length=1, description="The tables to load; all others are left alone.")
+    expectations: Expectations = Field(
+        default=Expectations(), description="How far a table may differ from the export before it."
+    )
+    accept: list[Accepted] = Field(
+        default=[],
+        description="Exports whose difference from those before is meant: a column that was dropped, rows that were deleted. "
+        "Marts are built from them, and exports after them are compared with them.",
+    )
 
     @field_validator("owner")
     @classmethod
@@ -80,6 +134,13 @@ class ExportSourceSpec(BaseModel):
             stated = [getattr(table, kind) for table in self.tables]
             if doubled := sorted({value for value in stated if stated.count(value) > 1}):
                 raise ValueError(f"tables: {kind} {', '.join(doubled)} is given more than once")
+        names = [table.name for table in self.tables]
+        accepted = [(each.export, each.table) for each in self.accept]
+        for export, name in accepted:
+            if name not in names:
+                raise ValueError(f"accept: there is no table {name!r}; tables: {', '.join(names)}")
+            if accepted.count((export, name)) > 1:
+                raise ValueError(f"accept: export {export}, table {name} is given more than once")
         if self.format == "aurora_snapshot":
             if self.database is None:
                 raise ValueError("database: an aurora_snapshot source names its database")
@@ -89,3 +150,20 @@ class ExportSourceSpec(BaseModel):
         elif self.database is not None:
             raise ValueError("database: a dynamodb_full source has none; remove the field")
         return self
+
+    def table(self, name: str) -> ExportTableSpec:
+        """A declared table. Raises KeyError when there is none of that name."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise KeyError(name)
+
+    def expectations_of(self, name: str) -> Expectations:
+        """The source's expectations, and over them what the table says itself."""
+        own = self.table(name).expectations
+        return self.expectations.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    def accepts(self, export_id: str, name: str) -> str | None:
+        """Why an export's table is meant to differ; None where nobody said so."""
+        reasons = (each.because for each in self.accept if (each.export, each.table) == (export_id, name))
+        return next(reasons, None)

@@ -13,14 +13,18 @@ import dagster as dg
 from platform_assets.data.catalog.catalog import Catalog, read_manifest
 from platform_assets.data.engines.engine import Engine
 from platform_assets.data.engines.opening import open_engine
+from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.marts.graph import Model, ProjectGraph, Test
 from platform_assets.environment import Environment, EnvironmentVariableError
 
 OP_NAME = "dbt_build"
 
 
-def transform_assets(environment: Environment) -> dg.AssetsDefinition:
+def transform_assets(environment: Environment, sources: Mapping[str, ExportSourceSpec]) -> dg.AssetsDefinition:
     """All models as assets (`staging/<model>`, `marts/<mart>`) and their tests as checks, in one op that can be subset.
+
+    Args:
+        sources: what is declared of the exports that they read.
 
     Raises:
         ManifestMissing: dbt has not parsed its project yet; says which command does.
@@ -40,7 +44,7 @@ def transform_assets(environment: Environment) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def dbt_build(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        yield from _run(context, graph, catalog, environment)
+        yield from _run(context, graph, catalog, environment, sources)
 
     return dbt_build
 
@@ -64,16 +68,22 @@ def model_key(model: Model) -> dg.AssetKey:
 
 
 def _run(
-    context: dg.AssetExecutionContext, graph: ProjectGraph, catalog: Catalog, environment: Environment
+    context: dg.AssetExecutionContext,
+    graph: ProjectGraph,
+    catalog: Catalog,
+    environment: Environment,
+    sources: Mapping[str, ExportSourceSpec],
 ) -> Iterator[Any]:
     from platform_assets.data.exports.export import ExportError
-    from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed, build, waiting
+    from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed, waiting
     from platform_assets.data.marts.dbt import DbtError
-    from platform_assets.data.marts.opening import open_transform
+    from platform_assets.data.marts.gate import ExportsDiffer, build
+    from platform_assets.data.marts.opening import open_gate, open_transform
 
     checks = context.op_execution_context.selected_asset_check_keys
     assets = context.selected_asset_keys
     transform = open_transform(environment, graph, catalog)
+    gate = open_gate(environment, graph, sources)
 
     def selected(outcomes: list[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
         for outcome in outcomes:
@@ -82,13 +92,20 @@ def _run(
                 yield _check_result(key, outcome)
 
     held_up: dict[str, str] = {}
+    stopped: ExportsDiffer | None = None
     try:
         chosen = [model.name for model in graph.models.values() if model_key(model) in assets]
         # Checks started without their model: the model is built and tested aside, and stays unpublished.
         alone = {key.asset_key.path[-1] for key in checks} - set(chosen)
         held_up = waiting(transform, {*chosen, *alone})
-        outcomes = build(transform, [name for name in chosen if name not in held_up])
-        tested = build(transform, alone - set(held_up), publish=False)
+        try:
+            outcomes = build(transform, gate, [name for name in chosen if name not in held_up])
+        except ExportsDiffer as error:
+            outcomes, stopped = error.outcomes, error
+        try:
+            tested = build(transform, gate, alone - set(held_up), publish=False)
+        except ExportsDiffer as error:
+            tested, stopped = error.outcomes, stopped or error
     except TransformFailed as error:
         yield from selected(list(error.checks.values()))
         raise dg.Failure("\n".join([str(error), *_held_up(held_up)]), allow_retries=False) from error
@@ -101,8 +118,8 @@ def _run(
             data_version=dg.DataVersion(outcome.data_version),
         )
     yield from selected([check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks])
-    if held_up:
-        raise dg.Failure("\n".join(_held_up(held_up)), allow_retries=False)
+    if reasons := [*_held_up(held_up), *([str(stopped)] if stopped else [])]:
+        raise dg.Failure("\n".join(reasons), allow_retries=False)
 
 
 def _held_up(reasons: Mapping[str, str]) -> list[str]:

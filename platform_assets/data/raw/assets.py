@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from platform_assets.data.engines.opening import open_engine
+from platform_assets.data.engines.profiles import RawProfiles
 from platform_assets.data.engines.raw_tables import RawTables
 from platform_assets.data.exports.export import ExportError, LoadRefused
 from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, load_source
+from platform_assets.data.raw.history import open_histories
+from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
 from platform_assets.foundation.storage import StorageRefused
 
@@ -30,7 +34,8 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
     is not held up.
     """
     keys = {table.name: dg.AssetKey(["raw", name, table.name]) for table in spec.tables}
-    raw = open_engine(environment).raw
+    engine = open_engine(environment)
+    raw = engine.raw
 
     @dg.multi_asset(
         name=f"raw_{name}",
@@ -46,30 +51,42 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             )
             for table in spec.tables
         ],
-        check_specs=[usable_exports_spec(key) for key in keys.values()],
+        check_specs=[check for key in keys.values() for check in (usable_exports_spec(key), *check_specs(key))],
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        checked = {check.asset_key for check in context.op_execution_context.selected_asset_check_keys}
+        checks = context.op_execution_context.selected_asset_check_keys
+        checked = {check.asset_key for check in checks}
         materialized = context.selected_asset_keys
         wanted = [table for table, key in keys.items() if key in checked | materialized]
         try:
             loaded = load_source(spec, name, environment.exports, raw, wanted)
+            histories = open_histories(environment, engine, {name: spec})
+            compared = {keys[table]: histories.of(name, table) for table in wanted if keys[table] in checked}
         except StorageRefused as error:
             raise dg.Failure(str(error)) from error
         except (ExportError, LoadRefused) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         for table in wanted:
-            if keys[table] in checked:
+            if dg.AssetCheckKey(keys[table], USABLE) in checks:
                 yield usable_exports_result(keys[table], loaded.faults(table))
             if keys[table] not in materialized:
                 continue
             yield dg.MaterializeResult(
                 asset_key=keys[table],
-                metadata=_metadata(loaded, table, raw),
+                metadata=_metadata(loaded, table, raw) | _columns(engine.profiles, loaded, table),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),
             )
+        for key, history in compared.items():
+            yield from check_results(key, history, checks)
 
     return [load]
+
+
+def _columns(profiles: RawProfiles, loaded: LoadedSource, table: str) -> dict[str, dg.MetadataValue]:
+    """The newest export's columns; nothing where they were not recorded when it was loaded."""
+    exports = loaded.tables[table].exports
+    profile = profiles.recorded(loaded.source, table).get(exports[-1].export_id) if exports else None
+    return {} if profile is None else {"dagster/column_schema": dg.MetadataValue.table_schema(column_schema(profile))}
 
 
 def _metadata(loaded: LoadedSource, table: str, raw_tables: RawTables) -> dict[str, dg.MetadataValue]:

@@ -38,6 +38,19 @@ def test_the_declared_sources_are_valid(name: str) -> None:
             {"tables": [{"name": "a", "export_table": t, "key": ["b"]} for t in "AB"]},
             "name a is given more than once",
         ),
+        (SHOP, {"expectations": {"keys_gone": 5}}, "less than or equal to 1"),
+        (SHOP, {"expectations": {"rows_gone": 0.1}}, "Extra inputs are not permitted"),
+        (
+            SHOP,
+            {"accept": [{"export": "e", "table": "order", "because": "x"}]},
+            "no table 'order'; tables: customers, orders",
+        ),
+        (SHOP, {"accept": [{"export": "e", "table": "orders"}]}, "because"),
+        (
+            SHOP,
+            {"accept": [{"export": "e", "table": "orders", "because": reason} for reason in "ab"]},
+            "export e, table orders is given more than once",
+        ),
     ],
 )
 def test_a_mistaken_declaration_is_refused(base: ExportSourceSpec, changes: dict[str, Any], sentence: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from platform_assets.data.catalog.catalog import Catalog, read_manifest
 from platform_assets.data.engines.opening import open_engine
+from platform_assets.data.exports.spec import ExportSourceSpec, ExportTableSpec
 from platform_assets.data.marts.build import ModelOutcome, Transform, build
 from platform_assets.data.marts.dbt import parse_project
 from platform_assets.data.marts.graph import ProjectGraph
@@ -19,6 +20,31 @@ from platform_assets.environment import REPOSITORY, Environment, local_environme
 from tests.data.marts.raw import leave_a_load_aside, write_export, write_small_world
 
 HERE = Path(__file__).parent
+# What is declared of the small world's exports.
+SOURCES = {
+    "shop": ExportSourceSpec(
+        description="The shop.",
+        owner="team:shop",
+        format="aurora_snapshot",
+        path="shop",
+        database="shop",
+        tables=[
+            ExportTableSpec(name="customers", export_table="shop.customers", key=["customer_id"]),
+            ExportTableSpec(name="orders", export_table="shop.orders", key=["order_id"]),
+        ],
+    ),
+    "movies": ExportSourceSpec(
+        description="The film service.",
+        owner="team:films",
+        format="dynamodb_full",
+        path="movies",
+        tables=[
+            ExportTableSpec(name="viewers", export_table="viewers", key=["viewer_id"]),
+            ExportTableSpec(name="films", export_table="films", key=["film_id"]),
+            ExportTableSpec(name="ratings", export_table="ratings", key=["viewer_id", "film_id"]),
+        ],
+    ),
+}
 PROBES = {"stg_probe.sql": "probe.sql", "stg_probe_inexact.sql": "probe_inexact.sql"}
 
 

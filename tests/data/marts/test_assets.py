@@ -15,13 +15,13 @@ from platform_assets.environment import (
     cloud_environment,
     local_environment,
 )
-from tests.data.marts.conftest import World
+from tests.data.marts.conftest import SOURCES, World
 from tests.support.processes import run_python
 
 
 @pytest.fixture(scope="module")
 def assets(world: World) -> dg.AssetsDefinition:
-    return transform_assets(world.environment)
+    return transform_assets(world.environment, SOURCES)
 
 
 def test_models_and_tests_are_assets_and_checks_with_their_lineage(assets: dg.AssetsDefinition) -> None:
@@ -91,7 +91,7 @@ def test_a_check_started_alone_runs_without_materialising_its_mart(world: World,
 
 def test_a_missing_manifest_names_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(ManifestMissing, match="dbt parse --project-dir"):
-        transform_assets(local_environment(tmp_path, dbt_project=tmp_path / "dbt_project"))
+        transform_assets(local_environment(tmp_path, dbt_project=tmp_path / "dbt_project"), SOURCES)
 
 
 def test_importing_the_assets_imports_neither_dbt_nor_duckdb() -> None:
@@ -112,7 +112,7 @@ def in_cloud(world: World, name: str, policy_tags: tuple[tuple[str, str], ...]) 
 @pytest.mark.parametrize("engine", ["duckdb", "bigquery"])
 def test_sensitive_columns_are_tagged_in_dagster_on_both_engines(engine: str, world: World) -> None:
     environment = world.environment if engine == "duckdb" else in_cloud(world, "gcp", (("personal", TAG),))
-    specs = {spec.key.path[-1]: spec for spec in transform_assets(environment).specs}
+    specs = {spec.key.path[-1]: spec for spec in transform_assets(environment, SOURCES).specs}
     assert engine in specs["viewers"].kinds
     columns = {
         (name, column.name): column.tags["policy_tag"]
@@ -129,5 +129,5 @@ def test_in_google_cloud_a_sensitive_column_without_a_policy_tag_is_refused_at_l
     with pytest.raises(
         EnvironmentVariableError, match=r"PLATFORM_POLICY_TAGS names no policy tag for 'personal'.*viewers"
     ):
-        transform_assets(in_cloud(world, "gcp", ()))
-    transform_assets(in_cloud(world, "emulated", ()))
+        transform_assets(in_cloud(world, "gcp", ()), SOURCES)
+    transform_assets(in_cloud(world, "emulated", ()), SOURCES)

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 
+from platform_assets.data.exports.spec import Accepted
 from platform_assets.data.raw.assets import export_assets
 from platform_assets.environment import local_environment
 from samples.dynamodb_export import write_dynamodb_export
@@ -17,6 +19,7 @@ from tests.data.exports.breaking import (
     export_info,
     film,
     part,
+    shop_tables,
     truncate,
     write_films,
     write_shop,
@@ -139,3 +142,53 @@ def test_assets_are_found_by_key_group_kind_and_owner(tmp_path: Path) -> None:
     assert {(spec.group_name, frozenset(spec.kinds), tuple(spec.owners)) for spec in specs.values()} == {
         ("raw", frozenset({"aurora", "parquet"}), ("team:shop",))
     }
+
+
+def test_a_raw_table_shows_its_columns_and_what_differs_from_the_export_before(tmp_path: Path) -> None:
+    exports = local_environment(tmp_path).exports
+    write_shop(exports)
+    passing = {"customers": True, "orders": False}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(tmp_path, instance)
+        assert {check.passed for check in result.get_asset_check_evaluations()} == {True}
+        made = {name(event): event for event in result.get_asset_materialization_events()}
+        schema = made["orders"].step_materialization_data.materialization.metadata["dagster/column_schema"].value
+        assert isinstance(schema, dg.TableSchema)
+        columns = {column.name: (column.type, column.description) for column in schema.columns}
+        assert columns["amount"] == ("decimal(10,2)", "A value in 20 of 20 rows.")
+
+        with_channel = shop_tables()["shop.orders"].drop(["amount"]).append_column("channel", pa.array(["web"] * 20))
+        write_shop(exports, LATER, {**shop_tables(), "shop.orders": with_channel})
+        result = materialize(tmp_path, instance)
+    assert result.success
+    checks = {
+        (str(check.asset_key.path[-1]), check.check_name): check for check in result.get_asset_check_evaluations()
+    }
+    assert len(checks) == 8
+    assert {table: all(c.passed for (t, _), c in checks.items() if t == table) for table in passing} == passing
+    lost = checks["orders", "no_column_is_lost"]
+    assert (lost.passed, lost.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "column amount is not in export snapshot-20260112" in str(lost.description)
+    assert "add to `accept` in shop/defs.yaml" in str(lost.description)
+    assert lost.metadata["new_columns"].value == "channel"
+    assert [check for check in checks.values() if not check.passed] == [lost]
+
+
+def test_what_a_person_accepted_passes_and_says_why(tmp_path: Path) -> None:
+    exports = local_environment(tmp_path).exports
+    write_shop(exports)
+    write_shop(exports, LATER, {**shop_tables(), "shop.orders": shop_tables()["shop.orders"].drop(["amount"])})
+    because = Accepted(export="snapshot-20260112", table="orders", because="Amounts moved to payments.")
+    (assets,) = export_assets(SHOP.model_copy(update={"accept": [because]}), "shop", local_environment(tmp_path))
+    key = dg.AssetCheckKey(dg.AssetKey(["raw", "shop", "orders"]), "no_column_is_lost")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([assets], instance=instance)
+        evaluations = {check.asset_check_key: check for check in result.get_asset_check_evaluations()}
+        assert evaluations[key].passed
+        assert evaluations[key].metadata["accepted"].value == "Amounts moved to payments."
+        assert "column amount" in str(evaluations[key].metadata["accepted_differences"].value)
+        alone = dg.Definitions(
+            assets=[assets], jobs=[dg.define_asset_job("only", selection=dg.AssetSelection.checks(key))]
+        )
+        again = alone.resolve_job_def("only").execute_in_process(instance=instance)
+    assert [check.asset_check_key for check in again.get_asset_check_evaluations()] == [key]

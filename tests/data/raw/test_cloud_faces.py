@@ -6,15 +6,18 @@ from pathlib import Path
 
 import dagster as dg
 
+from platform_assets.data.engines.bigquery.raw_tables import PROFILES
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.engines.raw_tables import exports_hash, watermark
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.assets import export_assets
 from platform_assets.data.raw.discover import content_key, load_source
+from platform_assets.data.raw.history import Histories
 from samples.exports import copy_exports, write_sample_exports
 from tests.data.engines.source_in_bigquery import Source
-from tests.data.exports.breaking import FILMS, LATER, SHOP, data_file, truncate, write_films, write_shop
+from tests.data.exports.breaking import AT, FILMS, LATER, SHOP, data_file, truncate, write_films, write_shop
+from tests.data.raw.test_history import ORDERS, film, orders
 
 MakeSource = Callable[[ExportSourceSpec], Source]
 
@@ -56,6 +59,45 @@ def test_a_build_sees_the_same_exports_in_bigquery_as_in_a_folder(
         assert watermark(here[table]) == watermark(there[table]) == LATER
         assert len(there[table]) == 2
     assert exports_hash(there[tables[0]]) != exports_hash(there[tables[1]])
+
+
+def test_exports_differ_in_bigquery_by_the_same_sentences_as_in_a_folder(
+    make_source: MakeSource, lake: Path, tmp_path: Path
+) -> None:
+    shop, films = make_source(ORDERS), make_source(FILMS)
+    write_shop(lake, AT, {"shop.orders": orders(range(1000, 1060))}, parts=4, skip=())
+    lost = write_shop(lake, LATER, {"shop.orders": orders(range(1000, 1060)).drop(["channel"])}, parts=4, skip=())
+    min(lost.glob("shop/shop.orders/1/part-00002-*")).unlink()
+    write_films(lake, [film(number, nothing={"NULL": True}) for number in range(30)], AT)
+    write_films(lake, [film(number, title=None, year={"S": "x"}) for number in range(30)], LATER)
+    for source, told in ((shop, 2), (films, 2)):
+        source.load(lake)
+        here = FolderTables(tmp_path / "raw")
+        load_source(source.spec, source.name, lake, here)
+        table = source.spec.tables[0].name
+        histories = [
+            Histories(tables, tables, {source.name: source.spec}, tmp_path / f"{source.name}-{where}")
+            for where, tables in (("here", here), ("there", source.tables))
+        ]
+        folder, bigquery = (history.of(source.name, table).newest for history in histories)
+        assert folder is not None
+        assert bigquery is not None
+        assert bigquery.findings == folder.findings
+        assert (len(folder.findings), folder.stops, bigquery.stops) == (told, True, True)
+        assert f"delete its rows with _export_id = '{bigquery.export.export_id}'" in bigquery.why()
+        # What was loaded by a version that recorded nothing is read from the rows themselves.
+        first = next(iter(source.tables.loaded([(source.name, table)]).values()))[0]
+        source.query(
+            f"delete from `{source.bigquery.name('raw', PROFILES)}` "
+            f"where source_name = '{source.name}' and export_id = '{first.export_id}'"
+        )
+        assert set(source.tables.recorded(source.name, table)) == {bigquery.export.export_id}
+        anew = Histories(source.tables, source.tables, {source.name: source.spec}, tmp_path / f"{source.name}-anew")
+        newest = anew.of(source.name, table).newest
+        assert newest is not None
+        # Only parts are known from the record alone.
+        assert [each.sentence[:60] for each in newest.findings] == [each.sentence[:60] for each in folder.findings]
+        assert "part-00002" not in newest.why()
 
 
 def test_a_process_that_lives_long_sees_exports_that_arrive_in_the_bucket(make_source: MakeSource, lake: Path) -> None:

@@ -29,7 +29,7 @@ class BigQueryEngine(Engine):
         """`environment` has a cloud."""
         assert environment.cloud is not None
         self._bigquery, self._marts = BigQuery(environment.cloud), MartStore(environment.marts)
-        self.raw = BigQueryTables(self._bigquery)
+        self.raw = self.profiles = BigQueryTables(self._bigquery)
         self.versions = BigQueryVersions(self._bigquery, environment.marts)
         self.dbt = _dbt_project(environment, environment.cloud)
         # Emulators know no policy tags.

@@ -5,10 +5,11 @@ then publish – each in one transaction. Does not belong here: how a table is l
 exports there are (`raw.discover`).
 
 A raw table `<stage>_raw.<source>__<table>` holds all exports of a table, a slice each; `<stage>_raw._exports` has a row for
-each slice, written in the slice's own transaction.
+each slice, and `<stage>_raw._profiles` another one that says what it holds, both written in the slice's own transaction.
 """
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
+import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted, retrying
 from platform_assets.data.engines.bigquery.slices import ColumnChanged, Layout, make_table, replace_slice, widened
-from platform_assets.data.engines.bigquery.staging import Aside, stage
+from platform_assets.data.engines.bigquery.staging import Aside, key_columns, profile_of, stage
+from platform_assets.data.engines.profiles import FEW, KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError, LoadRefused
 from platform_assets.data.exports.lake import Lake
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField, Table
 
 EXPORTS = "_exports"
+PROFILES = "_profiles"
+_PROVENANCE = ("_export_id", "_exported_at")
+_INSTANTS = ("DATETIME", "TIMESTAMP")
 _AT_ONCE = 4
 # How often a load begins again because another one of the same exports overtook it.
 _OVERTAKEN = 5
@@ -36,13 +41,14 @@ _Done = dict[tuple[str, str], RawTable]
 
 
 class BigQueryTables:
-    """Raw tables in BigQuery, loaded from a lake in GCS; implements `RawTables`."""
+    """Raw tables in BigQuery, loaded from a lake in GCS; implements `RawTables` and `RawProfiles`."""
 
     kinds = frozenset({"bigquery", "gcs"})
 
     def __init__(self, bigquery: BigQuery) -> None:
         self._bigquery = bigquery
         self._exports = bigquery.name("raw", EXPORTS)
+        self._profiles = bigquery.name("raw", PROFILES)
 
     def load(self, wanted: Iterable[Wanted]) -> list[RawTable]:
         """See `RawTables.load`; a table is verified in the scratch dataset, and published by one transaction.
@@ -93,6 +99,51 @@ class BigQueryTables:
         """See `RawTables.record`: one for all tables."""
         return self._exports
 
+    def recorded(self, source: str, table: str) -> dict[str, Profile]:
+        """See `RawProfiles.recorded`."""
+        if self._bigquery.find(self._profiles) is None:
+            return {}
+        rows = self._bigquery.values(
+            f"select export_id, profile from {quoted(self._profiles)} "
+            f"where source_name = {literal(source)} and table_name = {literal(table)}",
+            source,
+        )
+        return {export_id: Profile.from_json(json.loads(text)) for export_id, text in rows}
+
+    def profile(self, raw: RawTable, key: RowKey) -> Profile:
+        """See `RawProfiles.profile`: the table has the columns of all its exports."""
+        table = self._bigquery.client.get_table(raw.location, retry=retrying())
+        schema = [field for field in table.schema if field.name not in _PROVENANCE]
+        profile = profile_of(self._bigquery, f"(select * from {_slice(raw)})", schema, key, raw.source)
+        return replace(profile, columns=tuple(column for column in profile.columns if column.filled))
+
+    def keys_gone(self, before: RawTable, now: RawTable, key: RowKey) -> KeysGone:
+        """See `RawProfiles.keys_gone`."""
+        table = self._bigquery.client.get_table(before.location, retry=retrying())
+        columns = {f"key_{number}": column for number, column in enumerate(key_columns(key))}
+        aliased = ", ".join(f"{column} as {name}" for name, column in columns.items())
+        instants = [
+            field.name for field in table.schema if field.field_type in _INSTANTS and field.name not in _PROVENANCE
+        ]
+        bounds = "".join(
+            f", format_timestamp('%Y-%m', timestamp({bound}({quoted(name)})))"
+            for name in instants
+            for bound in ("min", "max")
+        )
+        same = " and ".join(f"earlier.{name} = later.{name}" for name in columns)
+        gone, *months = self._bigquery.values(
+            f"select count(*){bounds} from (select *, {aliased} from {_slice(before)}) as earlier "
+            f"left join (select {aliased} from {_slice(now)}) as later on {same} where later.key_0 is null",
+            before.source,
+        )[0]
+        pairs = zip(instants, zip(months[::2], months[1::2], strict=True), strict=True)
+        return KeysGone(gone, {name: pair for name, pair in pairs if gone >= FEW and None not in pair})
+
+    def removal(self, raw: RawTable) -> str:
+        """See `RawProfiles.removal`."""
+        rows = f"with _export_id = {literal(raw.export_id)}"
+        return f"delete its rows {rows} from {raw.location} and its row from {self._exports}"
+
     def _require_places(self, wanted: Iterable[Wanted]) -> None:
         from google.api_core.exceptions import NotFound
 
@@ -123,8 +174,7 @@ class BigQueryTables:
         return [(export, table) for export, table in wanted if (table, export.export_id) not in done]
 
     def _require_same(self, export: Export, before: RawTable) -> None:
-        rows = f"with _export_id = {literal(before.export_id)}"
-        require_same(export, before, f"delete its rows {rows} from there and its row from {self._exports}")
+        require_same(export, before, self.removal(before))
 
     def _load(self, missing: Sequence[Wanted], done: _Done) -> None:
         """Loads what is missing; adds each to `done` when it is published."""
@@ -137,7 +187,7 @@ class BigQueryTables:
         except (ExportError, LoadRefused, StorageRefused):
             self._remove(names)
             raise
-        self._make_record(missing[0][0].source)
+        self._make_records(missing[0][0].source)
         for (export, table), aside in zip(missing, asides, strict=True):
             raw = RawTable.of(export, table, aside.rows, self.location(export.source, table))
             new = self._publish(export, raw, aside, targets[table])
@@ -194,23 +244,30 @@ class BigQueryTables:
         )
         return make_table(self._bigquery, self.location(export.source, table), layout, export.source)
 
-    def _make_record(self, source: str) -> None:
-        """The record of loaded exports, if it is not there."""
+    def _make_records(self, source: str) -> None:
+        """The records of loaded exports and of what they hold, if they are not there."""
         from google.cloud.bigquery import SchemaField
 
-        columns = (
+        which = (
             ("source_name", "STRING", "The source, as its folder of declarations is called."),
             ("table_name", "STRING", "The table, as the source declares it."),
             ("export_id", "STRING", "The export, as AWS called it."),
+        )
+        exports = (
             ("exported_at", "TIMESTAMP", "The instant at which the export shows the table."),
             ("content_hash", "STRING", "sha256 of the export's manifests and the table's files."),
             ("row_count", "INTEGER", "Rows of the table in this export."),
             ("loaded_at", "TIMESTAMP", "When it was loaded."),
         )
-        schema = tuple(SchemaField(column, kind, description=meaning) for column, kind, meaning in columns)
-        make_table(
-            self._bigquery, self._exports, Layout("The exports that were loaded, a row a table.", schema), source
+        profiles = (
+            ("profile", "STRING", "Rows, keys, columns with their rows that have a value, and parts, as JSON."),
         )
+        for name, description, columns in (
+            (self._exports, "The exports that were loaded, a row a table.", exports),
+            (self._profiles, "What the tables of loaded exports hold, a row a table.", profiles),
+        ):
+            schema = tuple(SchemaField(column, kind, description=meaning) for column, kind, meaning in which + columns)
+            make_table(self._bigquery, name, Layout(description, schema), source)
 
     def _publish(self, export: Export, raw: RawTable, aside: Aside, target: "Table") -> bool:
         """Whether this call published the slice, rather than another process."""
@@ -222,16 +279,19 @@ class BigQueryTables:
                 self._require_same(export, before)
             return before is not None
 
-        row = {
+        which = {
             "source_name": literal(raw.source),
             "table_name": literal(raw.table),
             "export_id": literal(raw.export_id),
+        }
+        row = which | {
             "exported_at": f"timestamp {literal(raw.exported_at.isoformat())}",
             "content_hash": literal(raw.content_hash),
             "row_count": str(raw.rows),
             "loaded_at": "current_timestamp()",
         }
-        same = " and ".join(f"{column} = {row[column]}" for column in ("source_name", "table_name", "export_id"))
+        records = {self._exports: row, self._profiles: which | {"profile": literal(profile_text(aside.profile))}}
+        same = " and ".join(f"{column} = {value}" for column, value in which.items())
         return replace_slice(
             self._bigquery,
             target,
@@ -240,6 +300,15 @@ class BigQueryTables:
             schema=aside.schema,
             source=raw.source,
             stands=stands,
-            also=f"delete from {quoted(self._exports)} where {same};\n"
-            f"insert into {quoted(self._exports)} ({', '.join(row)}) values ({', '.join(row.values())})",
+            also=";\n".join(
+                f"delete from {quoted(name)} where {same};\n"
+                f"insert into {quoted(name)} ({', '.join(values)}) values ({', '.join(values.values())})"
+                for name, values in records.items()
+            ),
         )
+
+
+def _slice(raw: RawTable) -> str:
+    """A loaded export's rows, with the literal by which BigQuery skips the partitions of all others."""
+    at = f"timestamp {literal(raw.exported_at.isoformat())}"
+    return f"{quoted(raw.location)} where _export_id = {literal(raw.export_id)} and _exported_at = {at}"

@@ -1,7 +1,7 @@
 """One table of one export, loaded into a BigQuery table aside and verified there in SQL; nothing here publishes.
 
-Belongs here: the schema that the files are loaded with, and the query that counts what is wrong with them. Does not belong
-here: what must hold (`verification`), jobs and transactions (`slices`), and when a raw table becomes visible (`raw_tables`).
+Belongs here: the schema that the files are loaded with, and the queries that count what is wrong with them and say what they
+hold. Does not belong here: what must hold (`verification`), jobs and transactions (`slices`), and when a raw table becomes visible (`raw_tables`).
 
 Rows never pass through Python, and data files are not downloaded: GCS knows their checksums, and Parquet's footers, some
 kilobytes a part, tell columns and rows. What a load job cannot tell apart, rows by file, is not compared for DynamoDB:
@@ -10,14 +10,24 @@ there each file's checksum is what AWS stated.
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.columns import NoSuchType, fields_of
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted
 from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed, load_files
+from platform_assets.data.engines.profiles import (
+    DEPTH,
+    Column,
+    Profile,
+    RowKey,
+    attributes,
+    least_items,
+    parts_of,
+    typed_path,
+)
 from platform_assets.data.exports import verification
 from platform_assets.data.exports.dynamodb import typed_key
 from platform_assets.data.exports.empty_tables import empty_schema
@@ -47,7 +57,11 @@ class Aside:
 
     name: str | None
     schema: tuple["SchemaField", ...]
-    rows: int
+    profile: Profile
+
+    @property
+    def rows(self) -> int:
+        return self.profile.rows
 
 
 def stage(
@@ -74,26 +88,66 @@ def stage(
             verification.check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
         items = SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON.")
         schema: tuple[SchemaField, ...] = (items,)
-        in_files: int | None = None
+        in_files: list[int] | None = None
     elif table.files:
         arrow, in_files = _parquet_schema(table, lake, stored)
         verification.check_columns(export, table, lake, arrow.names)
         schema = _schema(export, table, lake, arrow)
     else:
-        schema, in_files = _schema(export, table, lake, empty_schema(export, table, lake)), 0
+        schema, in_files = _schema(export, table, lake, empty_schema(export, table, lake)), []
     if not table.files:
         verification.check_rows(export, table, lake, 0)
-        return Aside(None, schema, 0)
+        empty = () if export.format == "dynamodb_full" else [(field.name, field.field_type, 0) for field in schema]
+        return Aside(None, schema, Profile(0, 0, tuple(Column(*column) for column in empty)))
     aside = bigquery.name("scratch", _name(export, table, stored))
     loading(aside)
     _load(bigquery, export, table, lake, aside, schema)
     rows = _verify(bigquery, export, table, lake, aside)
-    if in_files is not None and rows != in_files:
+    if in_files is not None and rows != sum(in_files):
         raise ExportError(
-            f"{lake.location(export.folder)}: the footers of the files of {table.export_table} state {in_files} rows, but "
+            f"{lake.location(export.folder)}: the footers of the files of {table.export_table} state {sum(in_files)} rows, but "
             f"BigQuery loaded {rows}. The files changed meanwhile: load the export again."
         )
-    return Aside(aside, schema, rows)
+    profile = profile_of(bigquery, quoted(aside), schema, RowKey(export.format, table.key), export.source)
+    source_types = dict(table.columns)
+    columns = tuple(replace(each, source_type=source_types.get(each.name, "")) for each in profile.columns)
+    return Aside(
+        aside, schema, replace(profile, columns=columns, files=parts_of(table.files, in_files) if in_files else {})
+    )
+
+
+def profile_of(bigquery: BigQuery, rows: str, schema: Sequence["SchemaField"], key: RowKey, source: str) -> Profile:
+    """What rows hold, by one query.
+
+    Args:
+        rows: SQL of a relation.
+        schema: its columns.
+    """
+    if key.format == "dynamodb_full":
+        count = int(bigquery.values(f"select count(*) from {rows}", source)[0][0])
+        keys = bigquery.values(
+            f"select attribute, count(*) from {rows}, unnest(json_keys({ITEM}, {2 * DEPTH})) as attribute "
+            f"group by attribute having count(*) >= {least_items(count)}",
+            source,
+        )
+        paths = ((typed_path(attribute), items) for attribute, items in keys)
+        return Profile(count, count, attributes((*path, items) for path, items in paths if path is not None))
+    filled = "".join(
+        f", countif(array_length({quoted(field.name)}) > 0)"
+        if field.mode == "REPEATED"
+        else f", count({quoted(field.name)})"
+        for field in schema
+    )
+    count, *values = bigquery.values(f"select count(*){filled} from {rows}", source)[0]
+    columns = (Column(field.name, field.field_type, value) for field, value in zip(schema, values, strict=True))
+    return Profile(count, count, tuple(columns))
+
+
+def key_columns(key: RowKey) -> list[str]:
+    """SQL of each part of the key."""
+    if key.format == "aurora_snapshot":
+        return [quoted(name) for name in key.columns]
+    return [typed_key(name, lambda path: f"json_value({ITEM}, {literal(path)})") for name in key.columns]
 
 
 def _name(export: Export, table: ExportedTable, stored: Mapping[str, StoredFile]) -> str:
@@ -131,11 +185,7 @@ def _load(
 
 def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake, aside: str) -> int:
     """One query, one scan; returns the number of rows."""
-    if export.format == "aurora_snapshot":
-        columns = [quoted(name) for name in table.key]
-    else:
-        columns = [typed_key(name, lambda path: f"json_value({ITEM}, {literal(path)})") for name in table.key]
-    key = {f"key_{number}": column for number, column in enumerate(columns)}
+    key = {f"key_{number}": column for number, column in enumerate(key_columns(RowKey(export.format, table.key)))}
     missing = " or ".join(f"{name} is null" for name in key)
     no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if export.format == "dynamodb_full" else "false"
     keys = ", ".join(f"{column} as {name}" for name, column in key.items())
@@ -153,8 +203,10 @@ def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake
     return count
 
 
-def _parquet_schema(table: ExportedTable, lake: Lake, stored: Mapping[str, StoredFile]) -> tuple["pa.Schema", int]:
-    """The columns that all parts have alike, and the rows of all parts, from their footers."""
+def _parquet_schema(
+    table: ExportedTable, lake: Lake, stored: Mapping[str, StoredFile]
+) -> tuple["pa.Schema", list[int]]:
+    """The columns that all parts have alike, and the rows of each part, from their footers."""
     with ThreadPoolExecutor(max_workers=_FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(lake, file.key, stored[file.key].size), table.files))
     schemas = [footer_of_part.schema.to_arrow_schema().remove_metadata() for footer_of_part in footers]
@@ -163,7 +215,7 @@ def _parquet_schema(table: ExportedTable, lake: Lake, stored: Mapping[str, Store
             raise verification.unreadable_part(
                 lake.location(file.key), "its columns differ from those of the table's first part"
             )
-    return schemas[0], sum(footer_of_part.num_rows for footer_of_part in footers)
+    return schemas[0], [footer_of_part.num_rows for footer_of_part in footers]
 
 
 def _footer(lake: Lake, key: str, size: int) -> "FileMetaData":

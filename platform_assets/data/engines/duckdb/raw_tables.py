@@ -3,7 +3,8 @@
 Belongs here: the folder of a loaded export, idempotence by export id, and the order verify – all, then publish – all. Does
 not belong here: how a table is verified and decoded (`staging`), and which exports there are (`raw.discover`).
 
-On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet` and `_export.json`; the folder appears by one rename.
+On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet`, `_export.json` and `_profile.json`; the folder appears by
+one rename. What an export holds stands beside its record, as older code refuses a record that says more than it knows.
 """
 
 import json
@@ -16,7 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from platform_assets.data.engines.duckdb.staging import stage
+from platform_assets.data.engines.duckdb.staging import keys_gone, profile_of, stage
+from platform_assets.data.engines.profiles import KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError
 from platform_assets.data.exports.lake import Lake
@@ -24,10 +26,11 @@ from platform_assets.foundation.storage import entries, flush, only_one, permitt
 
 _ASIDE = ".aside"
 _MARK = "_export.json"
+_PROFILE = "_profile.json"
 
 
 class FolderTables:
-    """Raw tables as Parquet below a folder; implements `RawTables`."""
+    """Raw tables as Parquet below a folder; implements `RawTables` and `RawProfiles`."""
 
     kinds = frozenset({"parquet"})
 
@@ -68,22 +71,43 @@ class FolderTables:
         """See `RawTables.record`: each export's own folder holds its record."""
         return self.location(source, table)
 
+    def recorded(self, source: str, table: str) -> dict[str, Profile]:
+        """See `RawProfiles.recorded`."""
+        folders = sorted(path.parent for path in (self._root / source / table).glob(f"*/{_PROFILE}"))
+        return {folder.name: _read_profile(folder) for folder in folders}
+
+    def profile(self, raw: RawTable, key: RowKey) -> Profile:
+        """See `RawProfiles.profile`."""
+        with _readable(raw):
+            return profile_of(Path(raw.location), key.format)
+
+    def keys_gone(self, before: RawTable, now: RawTable, key: RowKey) -> KeysGone:
+        """See `RawProfiles.keys_gone`."""
+        with _readable(before, now):
+            return keys_gone(Path(before.location), Path(now.location), key)
+
+    def removal(self, raw: RawTable) -> str:
+        """See `RawProfiles.removal`."""
+        return f"delete {raw.location}"
+
     def _loaded_before(self, export: Export, table: str) -> RawTable | None:
         require_table(export, table)
         folder = self._root / export.source / table / export.export_id
         if not folder.exists():
             return None
         before = _read_mark(folder)
-        require_same(export, before, f"delete {folder}")
+        require_same(export, before, self.removal(before))
         return before
 
     def _stage_aside(self, export: Export, table: str, folder: Path) -> tuple[Path, RawTable]:
         folder.mkdir(parents=True)
-        rows = stage(export, export.tables[table], Lake(export.lake), folder)
-        raw = RawTable.of(export, table, rows, str(self._root / export.source / table / export.export_id), new=True)
+        profile = stage(export, export.tables[table], Lake(export.lake), folder)
+        location = str(self._root / export.source / table / export.export_id)
+        raw = RawTable.of(export, table, profile.rows, location, new=True)
         mark = asdict(raw) | {"exported_at": raw.exported_at.isoformat(), "format": export.format}
         del mark["location"], mark["new"]
         (folder / _MARK).write_text(json.dumps(mark, indent=2) + "\n", encoding="utf-8")
+        (folder / _PROFILE).write_text(profile_text(profile) + "\n", encoding="utf-8")
         for path in [*folder.iterdir(), folder]:
             flush(path)
         return folder, raw
@@ -115,6 +139,30 @@ def _read_mark(folder: Path) -> RawTable:
             f"{folder / _MARK}: not a readable record of a loaded export ({type(error).__name__}). "
             f"Delete {folder} to load the export anew."
         ) from error
+
+
+def _read_profile(folder: Path) -> Profile:
+    try:
+        return Profile.from_json(json.loads((folder / _PROFILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ExportError(
+            f"{folder / _PROFILE}: not a readable record of what the export holds ({type(error).__name__}). Delete {folder} to "
+            "load the export anew."
+        ) from error
+
+
+@contextmanager
+def _readable(*tables: RawTable) -> Iterator[None]:
+    """Says which raw tables were being read when DuckDB could not read them, without what it may quote of a row."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        folders = " or ".join(raw.location for raw in tables)
+        raise ExportError(
+            f"{folders}: the raw table cannot be read ({type(error).__name__}). Delete the folder to load the export anew."
+        ) from None
 
 
 def _remove(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """One table of one export, verified by DuckDB and written aside as raw Parquet; nothing here publishes.
 
-Belongs here: DuckDB's statements that decode an export and count what is wrong with it. Does not belong here: manifests,
-what must hold (`verification`), and when a raw table becomes visible (`raw_tables`).
+Belongs here: DuckDB's statements that decode an export, count what is wrong with it and say what it holds. Does not belong
+here: manifests, what must hold (`verification`), and when a raw table becomes visible (`raw_tables`).
 
 Rows never pass through Python: DuckDB decodes and streams to Parquet, Python reads bytes for checksums alone.
 """
@@ -10,18 +10,31 @@ Rows never pass through Python: DuckDB decodes and streams to Parquet, Python re
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platform_assets.data.engines.profiles import (
+    DEPTH,
+    FEW,
+    Column,
+    KeysGone,
+    Profile,
+    RowKey,
+    attributes,
+    least_items,
+    parts_of,
+)
 from platform_assets.data.exports import verification
 from platform_assets.data.exports.dynamodb import typed_key
 from platform_assets.data.exports.empty_tables import quoted, typed_nulls, untyped
-from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError
+from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError, ExportFormat
 from platform_assets.data.exports.lake import Lake
 
 if TYPE_CHECKING:
     import duckdb
 
+_PROVENANCE = ("_export_id", "_exported_at")
 _JOINED = "part-00000.parquet"
 # The item's text as AWS wrote it: `json -> 'Item'` rewrites escapes and rounds bare numbers.
 # The pattern, three times slower, is for lines with spaces. What is no item is not valid JSON after this.
@@ -31,10 +44,10 @@ _ITEM = r"""case
 end"""
 
 
-def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int:
+def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> Profile:
     """Verifies everything declared of the table and writes `part-NNNNN.parquet` into the empty `folder`.
 
-    Returns the number of rows. Raises ExportError when a data file is absent, truncated, changed or unreadable, when a
+    Returns what it holds. Raises ExportError when a data file is absent, truncated, changed or unreadable, when a
     count or the columns differ from the manifest's, or when two rows share the declared key.
     """
     import duckdb
@@ -51,9 +64,51 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> int
             rows = _stage_parts(engine, export, table, lake, folder)
         verification.check_rows(export, table, lake, rows)
         _check_key(engine, export, table, lake, folder)
+        profile = _profile(engine, _staged(folder), export.format)
+        if export.format == "aurora_snapshot":
+            profile = _as_exported(engine, profile, table, lake)
     if spill.exists():
         shutil.rmtree(spill)
-    return rows
+    return profile
+
+
+def profile_of(folder: Path, export_format: ExportFormat) -> Profile:
+    """What the raw table of an export holds that was staged into `folder`, as its rows tell."""
+    import duckdb
+
+    with duckdb.connect() as engine:
+        engine.execute("set timezone = 'UTC'")
+        return _profile(engine, _staged(folder), export_format)
+
+
+def keys_gone(before: Path, now: Path, key: RowKey) -> KeysGone:
+    """The keys in the folder `before` that the folder `now` does not hold."""
+    import duckdb
+
+    with duckdb.connect() as engine:
+        engine.execute("set timezone = 'UTC'")
+        sources = [_staged(folder) for folder in (before, now)]
+        types = [
+            dict(engine.execute(f"select column_name, column_type from (describe select * from {source})").fetchall())
+            for source in sources
+        ]
+        columns = _key_columns(key)
+        names = [f"key_{number}" for number in range(len(columns))]
+        # A key whose type changed is compared as text.
+        same = key.format == "dynamodb_full" or all(types[0].get(name) == types[1].get(name) for name in key.columns)
+        aliased = ", ".join(
+            f"{column if same else f'{column}::varchar'} as {name}" for column, name in zip(columns, names, strict=True)
+        )
+        instants = [name for name, kind in types[0].items() if kind.startswith("TIMESTAMP") and name not in _PROVENANCE]
+        months = "".join(
+            f", strftime(min({quoted(name)}), '%Y-%m'), strftime(max({quoted(name)}), '%Y-%m')" for name in instants
+        )
+        gone, *bounds = engine.execute(
+            f"select count(*){months} from (select *, {aliased} from {sources[0]}) as earlier "
+            f"anti join (select {aliased} from {sources[1]}) as later using ({', '.join(names)})"
+        ).fetchall()[0]
+    pairs = zip(instants, zip(bounds[::2], bounds[1::2], strict=True), strict=True)
+    return KeysGone(gone, {name: pair for name, pair in pairs if gone >= FEW and None not in pair})
 
 
 def _stage_items(
@@ -122,12 +177,8 @@ def _check_key(
     engine: "duckdb.DuckDBPyConnection", export: Export, table: ExportedTable, lake: Lake, folder: Path
 ) -> None:
     """Every row has the whole key, and no other row has the same."""
-    parts = [str(path) for path in sorted(folder.glob("part-*.parquet"))]
-    staged = _parquet(parts)
-    if export.format == "aurora_snapshot":
-        key = [quoted(name) for name in table.key]
-    else:
-        key = [typed_key(name, lambda path: f'json_extract_string("Item", {_text(path)})') for name in table.key]
+    parts, staged = _parts(folder), _staged(folder)
+    key = _key_columns(RowKey(export.format, table.key))
     aliased = ", ".join(f"{column} as key_{number}" for number, column in enumerate(key))
     missing = " or ".join(f"{column} is null" for column in key)
     absent = engine.execute(f"select count(*) from {staged} where {missing}").fetchall()[0][0]
@@ -147,6 +198,62 @@ def _check_key(
     named = [location for location, path in zip(locations, paths, strict=True) if path in holding]
     more = [f"and {len(named) - 3} more files"] if len(named) > 3 else []
     verification.check_unique(", ".join(named[:3] + more), table, count)
+
+
+def _key_columns(key: RowKey) -> list[str]:
+    if key.format == "aurora_snapshot":
+        return [quoted(name) for name in key.columns]
+    return [typed_key(name, lambda path: f'json_extract_string("Item", {_text(path)})') for name in key.columns]
+
+
+def _profile(engine: "duckdb.DuckDBPyConnection", staged: str, export_format: ExportFormat) -> Profile:
+    if export_format == "dynamodb_full":
+        rows = engine.execute(f"select count(*) from {staged}").fetchall()[0][0]
+        return Profile(rows, rows, _attributes(engine, staged, rows))
+    described = engine.execute(f"select column_name, column_type from (describe select * from {staged})").fetchall()
+    kinds = {name: kind for name, kind in described if name not in _PROVENANCE}
+    counts = "".join(f", count({quoted(name)})" for name in kinds)
+    rows, *filled = engine.execute(f"select count(*){counts} from {staged}").fetchall()[0]
+    columns = (Column(name, kind, count) for (name, kind), count in zip(kinds.items(), filled, strict=True))
+    return Profile(rows, rows, tuple(columns))
+
+
+def _attributes(engine: "duckdb.DuckDBPyConnection", staged: str, rows: int) -> tuple[Column, ...]:
+    """The attributes of items and of maps in them, a level a query; only maps are passed on to the next."""
+    counts: list[tuple[list[str], str, int]] = []
+    maps = f'(select "Item"::json as map, []::varchar[] as path from {staged})'
+    for _ in range(DEPTH):
+        pointer = "'/' || replace(replace(name, '~', '~0'), '/', '~1')"
+        entries = (
+            f"(select list_append(path, name) as path, map -> ({pointer}) as value "
+            f"from (select map, path, unnest(json_keys(map)) as name from {maps}))"
+        )
+        level = engine.execute(
+            f"select path, json_keys(value)[1], count(*) from {entries} group by all having count(*) >= {least_items(rows)}"
+        ).fetchall()
+        counts += level
+        if not any(kind == "M" for _, kind, _ in level):
+            break
+        maps = f"(select value -> '/M' as map, path from {entries} where json_keys(value)[1] = 'M')"
+    return attributes(counts)
+
+
+def _as_exported(engine: "duckdb.DuckDBPyConnection", profile: Profile, table: ExportedTable, lake: Lake) -> Profile:
+    """With what only the export itself tells: its types and parts."""
+    source_types, rows = dict(table.columns), []
+    for file in table.files:
+        footer = f"select num_rows from parquet_file_metadata({_text(lake.location(file.key))})"
+        rows.append(engine.execute(footer).fetchall()[0][0])
+    columns = (replace(column, source_type=source_types.get(column.name, "")) for column in profile.columns)
+    return replace(profile, columns=tuple(columns), files=parts_of(table.files, rows))
+
+
+def _parts(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.glob("part-*.parquet"))]
+
+
+def _staged(folder: Path) -> str:
+    return _parquet(_parts(folder))
 
 
 def _unreadable_part(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake) -> tuple[str, str] | None:

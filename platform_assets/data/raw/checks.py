@@ -1,0 +1,77 @@
+"""The Dagster face of comparing exports: checks on each raw table, and its columns as metadata.
+
+Belongs here: names, severities and metadata. Does not belong here: what is compared (`history`), and what is a difference
+(`drift`). The checks block nothing: marts of other tables go on, and those of this one ask for themselves (`marts.gate`).
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import dagster as dg
+
+from platform_assets.data.engines.profiles import Profile
+from platform_assets.data.raw.drift import Finding, Subject
+from platform_assets.data.raw.history import Judged, TableHistory
+
+CHECKS: Mapping[str, tuple[Subject, str]] = {
+    "no_column_is_lost": ("columns", "What had values in the export before has values in the newest"),
+    "types_stay": ("types", "Columns and attributes have the types of the export before"),
+    "rows_and_keys_stay": ("rows", "The newest export holds the keys of the export before, and about as many rows"),
+    "nulls_stay": ("nulls", "No column is null much more often than in the export before"),
+}
+
+
+def check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """The checks of a raw table."""
+    return [dg.AssetCheckSpec(name, asset=key, description=description) for name, (_, description) in CHECKS.items()]
+
+
+def check_results(
+    key: dg.AssetKey, history: TableHistory, wanted: Collection[dg.AssetCheckKey]
+) -> Iterator[dg.AssetCheckResult]:
+    """What those of a raw table's checks that are wanted say of its newest export."""
+    for name, (subject, _) in CHECKS.items():
+        if dg.AssetCheckKey(key, name) not in wanted:
+            continue
+        if history.newest is None:
+            yield dg.AssetCheckResult(
+                asset_key=key, check_name=name, passed=True, description="There is no earlier export to compare with."
+            )
+        else:
+            yield _result(
+                key, name, history.newest, [each for each in history.newest.findings if each.subject == subject]
+            )
+
+
+def column_schema(profile: Profile) -> dg.TableSchema:
+    """The columns of an export: types, and in how many rows they have a value."""
+    types: dict[str, list[str]] = {}
+    filled: dict[str, int] = {}
+    for column in profile.columns:
+        types.setdefault(column.name, []).append(column.source_type or column.type)
+        filled[column.name] = filled.get(column.name, 0) + column.filled * (column.type != "NULL")
+    return dg.TableSchema(
+        [
+            dg.TableColumn(name, ", ".join(kinds), f"A value in {filled[name]:,} of {profile.rows:,} rows.")
+            for name, kinds in types.items()
+        ]
+    )
+
+
+def _result(key: dg.AssetKey, name: str, judged: Judged, findings: list[Finding]) -> dg.AssetCheckResult:
+    metadata: dict[str, str] = {"export": judged.export.export_id, "compared_with": judged.before.export_id}
+    if name == "no_column_is_lost" and judged.new_columns:
+        metadata["new_columns"] = ", ".join(judged.new_columns)
+    said = "; ".join(finding.sentence for finding in findings)
+    stops = judged.accepted is None and any(finding.stops for finding in findings)
+    if findings and judged.accepted is not None:
+        metadata |= {"accepted": judged.accepted, "accepted_differences": said}
+    differs = bool(findings) and judged.accepted is None
+    description = f"{said}. {judged.remedy if stops else ''}".strip() if differs else None
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=not differs,
+        severity=dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata=metadata,
+    )
