@@ -17,6 +17,8 @@ from platform_assets.data.exports.spec import Accepted, Expectations, ExportSour
 from platform_assets.data.raw.discover import load_source
 from platform_assets.data.raw.history import Histories, TableHistory
 from tests.data.exports.breaking import AT, FILMS, SHOP, write_films, write_shop
+from tests.support.older_code import older_tree
+from tests.support.processes import run_python
 
 ORDERS = SHOP.model_copy(update={"tables": SHOP.tables[1:]})
 DAYS = [AT + timedelta(days=day) for day in range(5)]
@@ -276,10 +278,12 @@ def test_a_table_that_lost_all_its_rows_stops_marts(shop: World) -> None:
 
 
 def test_an_attribute_that_some_items_lack_is_normal(films: World) -> None:
-    write_films(films.lake, [film(number, rare={"S": "x"} if number < 3 else None) for number in range(100)], DAYS[0])
-    some = [film(number, title=None if number % 10 == 0 else {"S": "A film"}) for number in range(100)]
+    rare = [film(number, rare={"S": "x"} if number < 12 else None) for number in range(300)]
+    write_films(films.lake, rare, DAYS[0])
+    some = [film(number, title=None if number % 10 == 0 else {"S": "A film"}) for number in range(300)]
     write_films(films.lake, some, DAYS[1])
     assert sentences(films.history()) == []
+    assert stops(films.history(expectations=Expectations(filled=0.01)))
 
 
 @pytest.mark.parametrize(
@@ -356,3 +360,20 @@ def test_what_an_export_holds_is_recorded_when_it_is_loaded(shop: World) -> None
         shop.raw.loaded([("shop", "orders")])["shop", "orders"][0], RowKey("aurora_snapshot", ())
     )
     assert [replace(column, source_type="") for column in profile.columns] == list(read_now.columns)
+
+
+OLDER = """
+import sys
+from pathlib import Path
+from platform_assets.exports.folder_tables import FolderTables
+print([export.rows for export in FolderTables(Path(sys.argv[1])).loaded("shop", ["orders"])["orders"]])
+"""
+
+
+def test_older_code_reads_what_is_loaded_today(shop: World, tmp_path: Path) -> None:
+    write(shop, 0, orders())
+    write(shop, 1, orders().drop(["channel"]))
+    shop.history()
+    tree = older_tree(tmp_path / "older")
+    done = run_python("-c", OLDER, shop.folder / "raw", folder=tree, variables={"PYTHONPATH": str(tree)})
+    assert (done.returncode, done.stdout) == (0, "[60, 60]\n"), done.stderr
