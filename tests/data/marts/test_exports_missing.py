@@ -13,7 +13,7 @@ from platform_assets.data.marts.assets import transform_assets
 from platform_assets.data.marts.build import RawTableEmpty, build, waiting
 from platform_assets.environment import Environment
 from platform_assets.operations.diagnosis import diagnose
-from tests.data.marts.conftest import World, transform_of
+from tests.data.marts.conftest import SOURCES, World, transform_of
 from tests.data.marts.raw import MOVIES_EXPORTED_AT, SHOP_EXPORTED_AT
 from tests.support.running import failures_of, materialized
 
@@ -38,7 +38,7 @@ def late(world: World, tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 @pytest.fixture(scope="module")
 def refreshed(late: Environment) -> dg.ExecuteInProcessResult:
-    return dg.materialize([transform_assets(late)], raise_on_error=False)
+    return dg.materialize([transform_assets(late, SOURCES)], raise_on_error=False)
 
 
 def test_marts_without_exports_fail_with_a_sentence_and_all_others_are_published(
