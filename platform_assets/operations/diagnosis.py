@@ -107,9 +107,13 @@ def _exports(environment: Environment) -> Iterator[Readiness]:
 
 
 def _marts(environment: Environment) -> Iterator[Readiness]:
-    from platform_assets.data.catalog.pointer import MartStore
+    from platform_assets.data.catalog.pointer import MartDamaged, MartStore
 
-    pointer = MartStore(environment.marts).pointer()
+    try:
+        pointer = MartStore(environment.marts).pointer()
+    except MartDamaged as error:
+        yield Readiness("marts", False, str(error), "put back a copy of the file, or remove it and run refresh_marts")
+        return
     if not pointer.tables:
         yield Readiness("marts", False, "none published", "materialise the job refresh_marts")
     for name in sorted({*pointer.tables, *pointer.refused}):

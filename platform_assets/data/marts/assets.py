@@ -66,6 +66,7 @@ def model_key(model: Model) -> dg.AssetKey:
 def _run(
     context: dg.AssetExecutionContext, graph: ProjectGraph, catalog: Catalog, environment: Environment
 ) -> Iterator[Any]:
+    from platform_assets.data.catalog.pointer import MartDamaged
     from platform_assets.data.exports.export import ExportError
     from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed, build
     from platform_assets.data.marts.dbt import DbtError
@@ -90,7 +91,7 @@ def _run(
     except TransformFailed as error:
         yield from selected(list(error.checks.values()))
         raise dg.Failure(str(error), allow_retries=False) from error
-    except (DbtError, ExportError, RawTableEmpty) as error:
+    except (DbtError, ExportError, MartDamaged, RawTableEmpty) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for outcome in outcomes.values():
         yield dg.MaterializeResult(

@@ -133,6 +133,7 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
         TransformFailed: a model or a test of severity `error` failed; no mart was published, those concerned are refused to
             readers.
         RawTableEmpty: a raw table was never loaded.
+        RawTableDamaged: a file of a raw table is not what was loaded; dbt was not started.
         DbtError: dbt could not run at all.
     """
     wanted = set(selection)
@@ -200,6 +201,7 @@ def _make(
     publish: bool,
 ) -> dict[str, ModelOutcome]:
     names = [model.name for model in models]
+    transform.raw.require_whole(exports)
     with transform.versions.building():
         results = run_build(transform.project, transform.graph.closure(names))
         _audit(transform, models, results, publish)
@@ -282,7 +284,7 @@ def _record(artifacts: ArtifactStore, recipe: Recipe, outcome: ModelOutcome) -> 
         return record
 
     artifact = artifacts.get_or_build(recipe, write)
-    reason = "its published files were missing" if artifact.hit else artifact.reason
+    reason = "its published files were gone or damaged" if artifact.hit else artifact.reason
     return replace(outcome, reason=reason)
 
 

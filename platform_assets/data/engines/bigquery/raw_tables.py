@@ -9,7 +9,7 @@ each slice, written in the slice's own transaction.
 """
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -83,6 +83,9 @@ class BigQueryTables:
                 location = self.location(source, table)
                 loaded[source, table].append(RawTable(source, table, export_id, at, content_hash, count, location))
         return {table: in_order(exports) for table, exports in loaded.items()}
+
+    def require_whole(self, loaded: Mapping[tuple[str, str], Iterable[RawTable]]) -> None:
+        """See `RawTables.require_whole`: BigQuery answers for what it keeps."""
 
     def location(self, source: str, table: str) -> str:
         """See `RawTables.location`."""
