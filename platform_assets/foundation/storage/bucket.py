@@ -36,6 +36,8 @@ class Bucket(Files):
     A bucket that does not exist reads as an empty one; whoever writes or lists is told.
     """
 
+    lie_here = False
+
     def __init__(self, root: str) -> None:
         self._bucket, _, prefix = root.partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
