@@ -6,7 +6,7 @@ Does not belong here: what the files mean.
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -111,12 +111,17 @@ class Lake:
         """The last `length` bytes of a file of `size` bytes, or all of a shorter one."""
         return cast(bytes, self._fs.cat_file(self._path(key), start=max(0, size - length), end=size))
 
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The file's bytes, a piece at a time."""
+        with self._fs.open(self._path(key), "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+
     def md5(self, key: str) -> str:
         """The file's MD5, base64 as AWS writes it."""
         digest = hashlib.md5(usedforsecurity=False)
-        with self._fs.open(self._path(key), "rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+        for chunk in self.chunks(key):
+            digest.update(chunk)
         return base64.b64encode(digest.digest()).decode()
 
     def _names(self, key: str, kind: str) -> list[str]:

@@ -8,7 +8,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-SUMS = "SHA256SUMS"
+# The underscore keeps readers of whole folders, such as Arrow and Spark, from it.
+SUMS = "_SHA256SUMS"
 
 
 def write_sums(folder: Path) -> Path:

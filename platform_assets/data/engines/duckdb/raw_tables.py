@@ -22,6 +22,7 @@ from platform_assets.data.engines.duckdb.staging import stage
 from platform_assets.data.engines.raw_tables import RawTable, RawTableDamaged, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError
 from platform_assets.data.exports.lake import Lake
+from platform_assets.environment import Limits
 from platform_assets.foundation.storage import flush, only_one
 
 _ASIDE = ".aside"
@@ -34,8 +35,9 @@ class FolderTables:
 
     kinds = frozenset({"parquet"})
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, limits: Limits | None = None) -> None:
         self._root = Path(root)
+        self._limits = limits or Limits()
 
     def load(self, wanted: Iterable[tuple[Export, str]]) -> list[RawTable]:
         """See `RawTables.load`; a table is verified by writing it aside, and published by one rename."""
@@ -95,7 +97,7 @@ class FolderTables:
 
     def _stage_aside(self, export: Export, table: str, folder: Path) -> tuple[Path, RawTable]:
         folder.mkdir(parents=True)
-        rows = stage(export, export.tables[table], Lake(export.lake), folder)
+        rows = stage(export, export.tables[table], Lake(export.lake), folder, self._limits)
         raw = RawTable.of(export, table, rows, str(self._root / export.source / table / export.export_id), new=True)
         mark = asdict(raw) | {"exported_at": raw.exported_at.isoformat(), "format": export.format}
         del mark["location"], mark["new"]
