@@ -168,7 +168,7 @@ class Limits:
     columns: Annotated[PositiveInt, Variable("PLATFORM_MAX_COLUMNS", _COUNT,
         "columns that a table of an export, or a teacher file, may have (default: 5000)")] = 5_000
     teacher_rows: Annotated[PositiveInt, Variable("PLATFORM_MAX_TEACHER_ROWS", _COUNT,
-        "rows that a teacher file may have; it is worked on in memory (default: 20000000)")] = 20_000_000
+        "rows that a teacher file may have; it is worked on in memory (default: 10000000)")] = 10_000_000
     teacher_bytes: Annotated[PositiveInt, Variable("PLATFORM_MAX_TEACHER_BYTES", _COUNT,
         "bytes of text that the three columns of a teacher file may hold (default: 2147483648, 2 GiB)")] = 2 * 1024**3
     # fmt: on
