@@ -23,7 +23,7 @@ from tests.support.answering import Reply, Request, answering, json_reply
 
 KILLED = {"exitCode": 137, "reason": "OOMKilled", "startedAt": None, "finishedAt": None}
 # Statuses as kubelets report them; of the messages, what differs from release to release.
-OVER = {
+OVER: dict[str, dict[str, Any]] = {
     "killed for memory": {"phase": "Failed", "containerStatuses": [{"state": {"terminated": KILLED}}]},
     "killed for memory, and restarted": {
         "phase": "Running",
@@ -45,7 +45,7 @@ OVER = {
         "message": 'Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ',
     },
 }
-TAKEN_AWAY = {
+TAKEN_AWAY: dict[str, dict[str, Any]] = {
     "a node short of memory": {
         "phase": "Failed",
         "reason": "Evicted",
