@@ -157,6 +157,24 @@ class Cloud:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How much of a file from elsewhere is taken in: more is refused before it fills memory or disk."""
+
+    # fmt: off
+    file_bytes: Annotated[PositiveInt, Variable("PLATFORM_MAX_FILE_BYTES", _COUNT,
+        "bytes that one data file of an export may hold once decompressed (default: 274877906944, 256 GiB)")] = 256 * 1024**3
+    file_rows: Annotated[PositiveInt, Variable("PLATFORM_MAX_FILE_ROWS", _COUNT,
+        "rows that one data file of an export may hold (default: 1000000000)")] = 1_000_000_000
+    columns: Annotated[PositiveInt, Variable("PLATFORM_MAX_COLUMNS", _COUNT,
+        "columns that a table of an export, or a teacher file, may have (default: 5000)")] = 5_000
+    teacher_rows: Annotated[PositiveInt, Variable("PLATFORM_MAX_TEACHER_ROWS", _COUNT,
+        "rows that a teacher file may have; it is worked on in memory (default: 10000000)")] = 10_000_000
+    teacher_bytes: Annotated[PositiveInt, Variable("PLATFORM_MAX_TEACHER_BYTES", _COUNT,
+        "bytes of text that the three columns of a teacher file may hold (default: 2147483648, 2 GiB)")] = 2 * 1024**3
+    # fmt: on
+
+
+@dataclass(frozen=True)
 class Environment:
     """Everything that differs between two places the platform runs in.
 
@@ -191,6 +209,7 @@ class Environment:
         "where the platform runs: `local` (DuckDB and a folder, the default), `gcp` (BigQuery and GCS), or "
         "`emulated` (as gcp, on emulators of both)")] = "local"
     cloud: Cloud | None = None
+    limits: Limits = Limits()
     executor: Annotated[Literal["in_process", "kubernetes"], Variable("PLATFORM_EXECUTOR", "in_process or kubernetes",
         "how a run's steps are executed: `in_process` (default), or `kubernetes`, a pod each")] = "in_process"
     profiles: Annotated[_Path, Variable("PLATFORM_PROFILES", "a path",
@@ -273,7 +292,7 @@ def cloud_environment(name: str, cloud: Cloud, data: Path, **overrides: object) 
 
 _FIELDS = {
     variable.name: (owner, field, hint, variable)
-    for owner in (Environment, Cloud)
+    for owner in (Environment, Cloud, Limits)
     for field, hint in get_type_hints(owner, include_extras=True).items()
     for variable in getattr(hint, "__metadata__", ())
     if isinstance(variable, Variable)
@@ -320,7 +339,7 @@ def environment_from_variables(variables: Mapping[str, str] | None = None) -> En
     if where in _NEEDED:
         project, stage = texts["PLATFORM_PROJECT"].replace(":", "-"), texts.get("PLATFORM_STAGE", "dev")
         texts.setdefault("PLATFORM_BUCKET", f"{project}-audiences-{stage}")
-    fields: dict[type, dict[str, Any]] = {Environment: {}, Cloud: {}}
+    fields: dict[type, dict[str, Any]] = {Environment: {}, Cloud: {}, Limits: {}}
     for name, text in texts.items():
         owner, field, hint, variable = _FIELDS[name]
         if owner is Cloud and where == "local":
@@ -329,7 +348,7 @@ def environment_from_variables(variables: Mapping[str, str] | None = None) -> En
             fields[owner][field] = TypeAdapter(hint).validate_python(text)
         except ValidationError as error:
             raise EnvironmentVariableError(f"{name}={text}: takes {variable.takes}") from error
-    own = {"data": REPOSITORY / ".data", **fields[Environment]}
+    own = {"data": REPOSITORY / ".data", "limits": Limits(**fields[Limits]), **fields[Environment]}
     if where == "local":
         return local_environment(**own)
     return cloud_environment(cloud=Cloud(**fields[Cloud]), **own)

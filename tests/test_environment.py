@@ -13,6 +13,7 @@ from platform_assets.environment import (
     Cloud,
     Environment,
     EnvironmentVariableError,
+    Limits,
     Scope,
     environment_from_variables,
     local_environment,
@@ -36,6 +37,11 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "PLATFORM_METRICS_PORT": ("9465", "metrics_port", 9465),
     "PLATFORM_TENSORBOARD_URL": ("http://localhost:6006", "tensorboard_url", "http://localhost:6006"),
     "PLATFORM_STRICT": ("1", "strict", True),
+    "PLATFORM_MAX_FILE_BYTES": ("1000", "limits", Limits(file_bytes=1000)),
+    "PLATFORM_MAX_FILE_ROWS": ("1000", "limits", Limits(file_rows=1000)),
+    "PLATFORM_MAX_COLUMNS": ("10", "limits", Limits(columns=10)),
+    "PLATFORM_MAX_TEACHER_ROWS": ("1000", "limits", Limits(teacher_rows=1000)),
+    "PLATFORM_MAX_TEACHER_BYTES": ("1000", "limits", Limits(teacher_bytes=1000)),
 }
 
 UNUSABLE = [
@@ -55,6 +61,8 @@ UNUSABLE = [
     ("PLATFORM_SCOPE", "entity:customer", "campaign:<name>"),
     ("PLATFORM_STRICT", "yes", "0 or 1"),
     ("PLATFORM_STRICT", "true", "0 or 1"),
+    ("PLATFORM_MAX_FILE_BYTES", "64 GiB", "a whole number above 0"),
+    ("PLATFORM_MAX_TEACHER_ROWS", "0", "a whole number above 0"),
 ]
 
 

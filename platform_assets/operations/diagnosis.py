@@ -116,10 +116,14 @@ def _exports(environment: Environment) -> Iterator[Readiness]:
 
 
 def _marts(environment: Environment) -> Iterator[Readiness]:
-    from platform_assets.data.catalog.pointer import MartStore
+    from platform_assets.data.catalog.pointer import MartDamaged, MartStore
     from platform_assets.data.catalog.standing import Standing
 
-    pointer = MartStore(environment.marts).pointer()
+    try:
+        pointer = MartStore(environment.marts).pointer()
+    except MartDamaged as error:
+        yield Readiness("marts", False, str(error), "put back a copy of the file, or remove it and run refresh_marts")
+        return
     standing = Standing(environment.marts).all(pointer.tables.values())
     if not pointer.tables:
         yield Readiness("marts", False, "none published", "materialise the job refresh_marts")
@@ -135,7 +139,7 @@ def _marts(environment: Environment) -> Iterator[Readiness]:
 
 def _campaigns(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.campaigns.declaration.parsing import read_campaigns
-    from platform_assets.campaigns.registry.promoted import PromotedModels
+    from platform_assets.campaigns.registry.promoted import PromotedModels, RegistryDamaged
     from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
     from platform_assets.foundation.execution.profiles import ProfileError, read_profiles
 
@@ -150,7 +154,11 @@ def _campaigns(environment: Environment) -> Iterator[Readiness]:
         return
     promoted = PromotedModels(environment.artifacts)
     for file in read_campaigns(environment.campaigns, catalog, profiles):
-        good_from = [promotion.score_at for promotion in promoted.all(file.name)]
+        try:
+            good_from = [promotion.score_at for promotion in promoted.all(file.name)]
+        except RegistryDamaged as error:
+            yield Readiness(f"campaign {file.name}", False, str(error), "put back a copy of the file")
+            continue
         state = f"promoted model good from {good_from[-1]}" if good_from else "no promoted model yet"
         yield Readiness(
             f"campaign {file.name}",

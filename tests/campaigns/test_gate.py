@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from platform_assets.campaigns.promotion.gate import DECISION_FILE, NotPromoted
+from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import NothingPromoted
 from platform_assets.data.features.registry import GROUPS
+from platform_assets.foundation.artifacts import ArtifactCorrupt
 from tests.campaigns.conftest import AGAIN, Trained
 from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, campaign, fans, labelled
 
@@ -72,6 +74,26 @@ def test_the_champion_asked_again_gets_its_decision_and_no_second_entry(own_shop
     again = own_shop.train("again", AGAIN, PAST)
     assert again.decision.ref == trained.decision.ref
     assert register(own_shop) == before
+
+
+def test_a_damaged_champion_is_made_again_to_the_same_bytes_and_stays_the_champion(
+    own_shop: Workshop, trained: Trained
+) -> None:
+    before, store = register(own_shop), own_shop.folder / "artifacts"
+    ensemble, training = (store / "content" / one.ref.content_hash for one in (trained.ensemble, trained.training))
+    for file in (ensemble / "bundle" / "bundle.json", training / "training_set.parquet"):
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (store / "recipes" / f"{trained.decision.ref.fingerprint}.json").write_bytes(b"")
+    [promotion] = own_shop.promoted.all("again")
+    with pytest.raises(ArtifactCorrupt, match=r"again/ensemble: .* materialise again/ensemble to make it again"):
+        load_bundle(own_shop.store.open(promotion.ensemble))
+    again = own_shop.train("again", AGAIN, PAST)
+    made = (again.training, again.ensemble, again.decision)
+    assert [one.ref for one in made] == [one.ref for one in (trained.training, trained.ensemble, trained.decision)]
+    assert [one.hit for one in made] == [False] * 3
+    assert register(own_shop) == before
+    assert load_bundle(own_shop.store.open(promotion.ensemble)).feature_names
 
 
 def test_a_good_challenger_of_that_date_takes_its_place_and_may_lose_it(own_shop: Workshop, trained: Trained) -> None:

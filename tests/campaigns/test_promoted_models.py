@@ -6,9 +6,10 @@ from datetime import date
 
 import pytest
 
-from platform_assets.campaigns.registry.promoted import PromotedModels, Promotion
+from platform_assets.campaigns.registry.promoted import KeptBody, PromotedModels, Promotion, RegistryDamaged
 from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.artifacts import ArtifactRef
+from platform_assets.foundation.storage import files_at
 from tests.foundation.storage.roots import root
 
 __all__ = ["root"]
@@ -45,3 +46,22 @@ def test_processes_that_promote_at_once_lose_no_model(root: str) -> None:
     assert [process.wait() for process in promoting] == [0] * len(promoting)
     expected = [promotion(date(year, month, 1)) for year in years for month in range(1, 13)]
     assert PromotedModels(root).all("again") == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"[{", b"{}", b"[{}]", b"null", b"\xff"])
+def test_a_damaged_list_is_named_and_never_taken_for_an_empty_one(content: bytes, root: str) -> None:
+    promoted, day = PromotedModels(root), date(1998, 5, 1)
+    for name in ("promoted/again.json", "bodies/customer.json"):
+        files_at(root).write(name, content)
+    body = KeptBody("1998-05-01", ArtifactRef("body", "f", "c"))
+    asks = {
+        "promoted/again": (lambda: promoted.champion("again", day), lambda: promoted.promote("again", promotion(day))),
+        "bodies/customer": (lambda: promoted.body("customer", day), lambda: promoted.keep_body("customer", body)),
+    }
+    for name, each in asks.items():
+        for ask in each:
+            with pytest.raises(RegistryDamaged, match=rf"{root}/{name}\.json, which .* is damaged\. Put back"):
+                ask()
+        stored = files_at(root).read(f"{name}.json")
+        assert stored is not None
+        assert stored.content == content

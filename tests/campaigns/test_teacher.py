@@ -22,9 +22,11 @@ from platform_assets.campaigns.training_sets.teacher import (
     opened_teacher,
 )
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.environment import Limits
 from platform_assets.foundation.artifacts import ArtifactStore
 from tests.campaigns.worlds import Workshop, at, fans, labelled, viewers, write_teacher
 from tests.data.features.conftest import CATALOG, INSTANT, SCHEMAS, START, WATERMARK, publish, rating, with_lag
+from tests.support.processes import run_python
 
 Rows = list[dict[str, object]]
 ROWS: Rows = [
@@ -40,10 +42,12 @@ def teachers(tmp_path: Path) -> Path:
     return tmp_path / "teachers"
 
 
-def read_teacher(spec: CampaignSpec, warehouse: DuckDBWarehouse, teachers: Path) -> TeacherRows:
+def read_teacher(
+    spec: CampaignSpec, warehouse: DuckDBWarehouse, teachers: Path, limits: Limits | None = None
+) -> TeacherRows:
     """With a store of its own, so that nothing is found."""
-    root = teachers.parent / uuid4().hex
-    return kept_teacher(spec, Workspace(warehouse, ArtifactStore(root), teachers, PromotedModels(root)))
+    root, limits = teachers.parent / uuid4().hex, limits or Limits()
+    return kept_teacher(spec, Workspace(warehouse, ArtifactStore(root), teachers, PromotedModels(root), limits))
 
 
 def read(world: Workshop, teachers: Path, rows: Rows = ROWS, **label: object) -> TeacherRows:
@@ -284,3 +288,76 @@ def test_people_named_by_text_are_read_as_text(tmp_path: Path, teachers: Path) -
         teachers, [{"viewer_id": n, "as_of": at(9).isoformat(), "label": int(n == "x")} for n in ("007", "x")]
     )
     assert read_teacher(fans(), warehouse, teachers).table["viewer_id"].to_pylist() == ["007", "x"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(teacher_rows=2), r"fans\.csv: has 3 rows; 2 are allowed\..* raise PLATFORM_MAX_TEACHER_ROWS"),
+        (
+            Limits(columns=2),
+            r"fans\.csv: has 3 columns; 2 are allowed\. It needs viewer_id, .* raise PLATFORM_MAX_COLUMNS",
+        ),
+        (Limits(teacher_bytes=60), r"fans\.csv: holds 71 bytes of text in viewer_id, as_of, label; 60 are allowed\."),
+    ],
+    ids=["rows", "columns", "text"],
+)
+def test_a_file_larger_than_allowed_is_refused_by_what_there_is_too_much_of(
+    limits: Limits, said: str, shared_cinema: Workshop, teachers: Path
+) -> None:
+    write_teacher(teachers, ROWS)
+    with pytest.raises(TeacherError, match=said):
+        read_teacher(fans(), shared_cinema.warehouse, teachers, limits)
+    allowed = Limits(teacher_rows=3, columns=3, teacher_bytes=71)
+    assert read_teacher(fans(), shared_cinema.warehouse, teachers, allowed).table.num_rows == 3
+
+
+def test_a_text_repeated_by_a_dictionary_counts_as_often_as_it_is_repeated(
+    shared_cinema: Workshop, teachers: Path
+) -> None:
+    teachers.mkdir()
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 5_000, pa.int32()), pa.array(["x" * 1_000_000]))
+    table = pa.table({"viewer_id": [1] * 5_000, "as_of": text, "label": [1] * 5_000})
+    pq.write_table(table, teachers / "fans.parquet")
+    assert (teachers / "fans.parquet").stat().st_size < 100_000
+    with pytest.raises(TeacherError, match="holds 5000000000 bytes of text in as_of; 2147483648 are allowed"):
+        read_teacher(fans({"teacher": "fans.parquet"}), shared_cinema.warehouse, teachers)
+
+
+def test_a_column_of_lists_is_refused_by_its_name(shared_cinema: Workshop, teachers: Path) -> None:
+    with pytest.raises(TeacherError, match=r"as_of is a list<.*>; it takes one value a row"):
+        read_columns(shared_cinema, teachers, pa.array([["1998-01-15"], []]))
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from tests.campaigns.test_teacher import TeacherError, read_teacher
+from tests.campaigns.worlds import cinema, fans
+
+folder = Path(sys.argv[1])
+warehouse = cinema(folder / "world", 5)
+warehouse.value(warehouse.table("viewers").count())
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read_teacher(fans({"teacher": "fans.parquet"}), warehouse, folder / "teachers")
+except TeacherError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_small_file_of_many_rows_takes_little_memory(teachers: Path) -> None:
+    rows = 2_000_000
+    as_of = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000, pa.int32()), pa.array(["1998-01-15T12:00:00Z"]))
+    few = pa.table({"viewer_id": [1] * 1_000, "as_of": as_of, "label": [1] * 1_000})
+    teachers.mkdir()
+    pq.write_table(pa.concat_tables([few] * (rows // 1_000)).combine_chunks(), teachers / "fans.parquet")
+    assert (teachers / "fans.parquet").stat().st_size < 50_000
+    done = run_python("-c", PEAK, teachers.parent)
+    assert done.returncode == 0, done.stderr
+    said, mebibytes = done.stdout.splitlines()
+    assert said.endswith(
+        f"{rows - 1} rows repeat a (viewer_id, as_of) that stands in the file already; keep one of each"
+    )
+    assert int(mebibytes) < 150

@@ -6,10 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 
+from platform_assets.data.catalog.pointer import MartStore
+from platform_assets.data.engines.duckdb.checksums import SUMS
+from platform_assets.data.engines.duckdb.raw_tables import FolderTables
+from platform_assets.data.exports.aurora import read_aurora_export
+from platform_assets.data.exports.lake import Lake
 from platform_assets.environment import PACKAGE, REPOSITORY
+from platform_assets.foundation.artifacts import ArtifactStore
+from tests.data.engines.writing import publish_from
+from tests.data.exports.breaking import SHOP, load_one, write_shop
+from tests.data.small_catalog import CUSTOMERS, WATERMARKS
+from tests.foundation.artifacts.actors import RECIPE, writes
 from tests.support.older_code import older_tree
 from tests.support.processes import run_python
 
@@ -63,3 +74,39 @@ def test_what_manifests_and_declarations_name_can_be_imported(
     files = [Path(file) for file in json.loads(done.stdout) if file]
     assert files
     assert all(file.is_relative_to(tree) for file in files)
+
+
+# What today's code writes is read by the names that that commit had for it.
+READS = """
+import json, sys
+from pathlib import Path
+from platform_assets.artifacts import ArtifactRef, ArtifactStore
+from platform_assets.exports.folder_tables import FolderTables
+from platform_assets.warehouse.duckdb_versions import mart_file
+from platform_assets.warehouse.published import MartStore
+
+folder, ref = Path(sys.argv[1]), ArtifactRef.from_json(json.loads(sys.argv[2]))
+artifact = ArtifactStore(folder / "artifacts").open(ref)
+[mart] = MartStore(folder / "marts").read().values()
+[raw] = FolderTables(folder / "raw").loaded("shop", ["orders"])["orders"]
+print(json.dumps([Path(artifact.path("nested/data.txt")).read_text(), mart_file(folder / "marts", mart).is_file(), raw.rows]))
+"""
+
+
+def test_older_code_reads_artifacts_marts_and_raw_tables_with_their_checksums(tmp_path: Path) -> None:
+    artifact = ArtifactStore(tmp_path / "artifacts").get_or_build(RECIPE, writes("one"))
+    database, marts = tmp_path / "dbt.duckdb", MartStore(tmp_path / "marts")
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("create schema marts")
+        connection.execute("create table marts.customers as select 1::bigint as customer_id")
+    publish_from(marts, database, [CUSTOMERS], WATERMARKS)
+    lake = tmp_path / "lake"
+    export = read_aurora_export(Lake(lake), SHOP, "shop", write_shop(lake).name)
+    load_one(export, "orders", FolderTables(tmp_path / "raw"))
+    assert len(list(tmp_path.rglob(SUMS))) == 2
+
+    tree = older_tree(tmp_path / "older")
+    arguments = (tmp_path, json.dumps(artifact.ref.to_json()))
+    done = run_python("-c", READS, *arguments, folder=tree, variables={"PYTHONPATH": str(tree)})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["one", True, 20]

@@ -193,6 +193,16 @@ def test_the_doctor_names_broken_files_and_exports(campaigns: Environment) -> No
     assert "ok exports of movies: 3 complete" in looked.stdout
 
 
+def test_the_doctor_names_damaged_pointers_and_looks_at_the_rest(environment: Environment) -> None:
+    for name in ("marts/current.json", "artifacts/promoted/winback.json"):
+        (environment.data / name).parent.mkdir(parents=True)
+        (environment.data / name).write_bytes(b"")
+    looked = on(environment)("doctor")
+    assert f"!! marts: {environment.data}/marts/current.json, which" in looked.stdout
+    assert f"!! campaign winback: {environment.data}/artifacts/promoted/winback.json, which" in looked.stdout
+    assert "ok campaign repeat_buyers: no promoted model yet" in looked.stdout
+
+
 def test_the_doctor_says_why_a_mart_that_was_never_published_is_refused(environment: Environment) -> None:
     MartStore(environment.marts).refuse(["orders"], "its last build failed dbt test unique_orders_order_id")
     looked = on(environment)("doctor")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from platform_assets.campaigns.registry.promoted import PromotedModels, Promotio
 from platform_assets.campaigns.training.ensemble_artifact import OOF_FILE
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, require_training_set
 from platform_assets.data.catalog.business_day import instant_of
-from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
+from platform_assets.foundation.artifacts import Artifact, ArtifactMissing, ArtifactStore, Recipe, code_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +47,12 @@ def decide_promotion(
     score_at = training.metadata["score_at"]
     champion = promoted.champion(name, date.fromisoformat(score_at))
     if champion is not None and champion.ensemble.content_hash == ensemble.ref.content_hash:
-        # Asked again about the champion itself: the decision that let it through still stands.
-        return store.open(champion.decision)
+        try:
+            # Asked again about the champion itself: the decision that let it through still stands.
+            return store.open(champion.decision)
+        except ArtifactMissing:
+            # It was damaged: decided again as it was then, against the champion before.
+            champion = promoted.champion(name, date.fromisoformat(score_at) - timedelta(days=1))
     recipe = Recipe(
         key=f"{name}/promoted_model",
         code=code_of("platform_assets.campaigns.promotion.gate"),

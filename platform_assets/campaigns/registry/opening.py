@@ -19,4 +19,5 @@ def open_workspace(environment: Environment, catalog: Catalog, reader: str) -> W
         ArtifactStore(environment.artifacts),
         environment.teachers,
         PromotedModels(environment.artifacts),
+        environment.limits,
     )

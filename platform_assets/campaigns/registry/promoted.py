@@ -12,12 +12,16 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from platform_assets.foundation.artifacts import ArtifactRef
 from platform_assets.foundation.storage import files_at
 
 FOLDER, BODIES = "promoted", "bodies"
+
+
+class RegistryDamaged(ValueError):
+    """A file that says which models are promoted, or which bodies are kept, is not readable; nothing was changed."""
 
 
 class NothingPromoted(LookupError):
@@ -107,18 +111,24 @@ class PromotedModels:
 
     def _records(self, kind: type[_Record], name: str) -> list[_Record]:
         stored = self._files.read(name)
-        return _read(kind, stored.content if stored else None)
+        return self._read(kind, name, stored.content if stored else None)
 
     def _add(self, name: str, record: Promotion | KeptBody, date_of: Callable[[Any], str]) -> None:
         """`record` among those of a file, the oldest first; another one of its date gives way."""
 
         def add(stored: bytes | None) -> bytes:
-            others = [other for other in _read(type(record), stored) if date_of(other) != date_of(record)]
+            others = [other for other in self._read(type(record), name, stored) if date_of(other) != date_of(record)]
             records = [asdict(one) for one in sorted([*others, record], key=date_of)]
             return json.dumps(records, indent=1, sort_keys=True).encode()
 
         self._files.update(name, add)
 
-
-def _read(kind: type[_Record], content: bytes | None) -> list[_Record]:
-    return [TypeAdapter(kind).validate_python(record) for record in json.loads(content or b"[]")]
+    def _read(self, kind: type[_Record], name: str, content: bytes | None) -> list[_Record]:
+        """The records of a file, none when there is no file: an empty one is damaged."""
+        try:
+            return [] if content is None else TypeAdapter(list[kind]).validate_json(content)  # type: ignore[valid-type]
+        except ValidationError as error:
+            raise RegistryDamaged(
+                f"{self._files.location(name)}, which says what is promoted or kept there, is damaged. "
+                f"Put back a copy of it; or remove it and train for its dates again, which finds what was made and promotes it"
+            ) from error

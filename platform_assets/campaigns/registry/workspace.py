@@ -4,14 +4,14 @@ Belongs here: the marts, the store, teacher files and promoted models of one pla
 asked (`declaration.question`), and which engine it is (`opening`): results depend on this module.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.promoted import PromotedModels
 from platform_assets.data.engines.reading import Warehouse
-from platform_assets.environment import Place
+from platform_assets.environment import Limits, Place
 from platform_assets.foundation.artifacts import ArtifactStore
 
 
@@ -23,12 +23,14 @@ class Workspace:
         warehouse: the marts as published at its first use.
         teachers: folder or gs:// URL with teacher files.
         promoted: the models that may be asked for what earlier campaigns know.
+        limits: how large a teacher file may be.
     """
 
     warehouse: Warehouse
     store: ArtifactStore
     teachers: Place
     promoted: PromotedModels
+    limits: Limits = field(default_factory=Limits)
 
     def question(self, name: str, spec: CampaignSpec, as_of: date) -> Question:
         """A campaign as of a date."""

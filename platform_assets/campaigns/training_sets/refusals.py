@@ -1,5 +1,6 @@
 """What data, not code, can be wrong with when a campaign is to be answered: told in a sentence, and not tried again."""
 
+from platform_assets.campaigns.registry.promoted import RegistryDamaged
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, NotCovered
 from platform_assets.campaigns.training_sets.inspection import LeakFound
 from platform_assets.campaigns.training_sets.teacher import TeacherError
@@ -9,5 +10,6 @@ from platform_assets.data.features.tables import AsOfNotCovered
 from platform_assets.data.quality import AuditFailed
 
 REFUSALS: tuple[type[Exception], ...] = (
-    AsOfNotCovered, AuditFailed, ImmatureLabel, LeakFound, MartMissing, MartRefused, NotCovered, TeacherError, TooFewPositives,
+    AsOfNotCovered, AuditFailed, ImmatureLabel, LeakFound, MartMissing, MartRefused, NotCovered, RegistryDamaged,
+    TeacherError, TooFewPositives,
 )  # fmt: skip

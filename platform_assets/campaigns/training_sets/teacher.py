@@ -17,9 +17,10 @@ from platform_assets.campaigns.declaration.conditions import did_you_mean
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
+from platform_assets.campaigns.training_sets.teacher_size import TeacherTooLarge, require_within
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.windows import Events
-from platform_assets.environment import Place
+from platform_assets.environment import Limits, Place
 from platform_assets.foundation.artifacts import Recipe, code_of
 from platform_assets.foundation.storage import files_at
 
@@ -62,7 +63,8 @@ class TeacherFile:
     @property
     def content_hash(self) -> str:
         """sha256 of its bytes."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -90,10 +92,10 @@ def opened_teacher(spec: CampaignSpec, teachers: Place) -> Iterator[TeacherFile]
         yield TeacherFile(files.location(name), path)
 
 
-def _checked(file: TeacherFile, spec: CampaignSpec, warehouse: Warehouse) -> TeacherRows:
+def _checked(file: TeacherFile, spec: CampaignSpec, warehouse: Warehouse, limits: Limits) -> TeacherRows:
     assert isinstance(spec.label, TeacherLabel)
     key = warehouse.catalog.entities[spec.entity].key
-    table = _typed(file, key, warehouse)
+    table = _typed(file, key, warehouse, limits)
     _refuse_duplicates(file, key, table)
     _refuse_unknown(file, key, table, spec, warehouse)
     named = table.select([key])
@@ -135,7 +137,7 @@ def kept_teacher(spec: CampaignSpec, work: Workspace) -> TeacherRows:
         )
 
         def build(folder: Path) -> dict[str, int]:
-            teacher = _checked(file, spec, warehouse)
+            teacher = _checked(file, spec, warehouse, work.limits)
             pq.write_table(teacher.table, folder / FILE)
             return {"set_aside": teacher.set_aside}
 
@@ -143,13 +145,15 @@ def kept_teacher(spec: CampaignSpec, work: Workspace) -> TeacherRows:
     return TeacherRows(pq.ParquetFile(stored.path(FILE)).read(), stored.metadata["set_aside"], file_hash)
 
 
-def _typed(file: TeacherFile, key: str, warehouse: Warehouse) -> "pa.Table":
+def _typed(file: TeacherFile, key: str, warehouse: Warehouse, limits: Limits) -> "pa.Table":
     """The file's three columns in their types; text that is none is refused with its row."""
     import duckdb
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     reader = "read_csv(?, all_varchar=true, header=true)" if file.path.suffix == ".csv" else "read_parquet(?)"
     try:
-        raw = _query(f"select * from {reader}", params=[str(file.path)])  # noqa: S608 - one of two constants
+        raw = _query(f"select * from {reader} limit 0", params=[str(file.path)])  # noqa: S608 - one of two constants
     except duckdb.Error as error:
         raise TeacherError(f"{file}: cannot be read as {file.path.suffix[1:]}: {str(error).splitlines()[0]}") from error
     wanted = [key, "as_of", "label"]
@@ -162,24 +166,37 @@ def _typed(file: TeacherFile, key: str, warehouse: Warehouse) -> "pa.Table":
     by_text = warehouse.table(entity.mart).schema()[key].is_string()
     person = f'cast("{key}" as varchar)' if by_text else _whole(key, raw.schema)
     as_of, zoneless = _instant(raw.schema, entity.timezone)
-    read = _query(
-        f'select {person} as "{key}", {as_of} as as_of, {_whole("label", raw.schema)} as label, {zoneless} as zoneless from teacher_raw',  # noqa: S608
-        teacher_raw=raw,
-    )
-    bare = [row for row, value in enumerate(read["zoneless"].to_pylist()) if value]
-    if bare:
+    try:
+        require_within(reader, str(file.path), raw.schema, wanted, limits)
+        read = _query(
+            f'select {person} as "{key}", {as_of} as as_of, {_whole("label", raw.schema)} as label, {zoneless} as zoneless from {reader}',  # noqa: S608
+            params=[str(file.path)],
+        )
+    except TeacherTooLarge as error:
+        raise TeacherError(f"{file}: {error}") from error
+    except duckdb.Error as error:
+        raise TeacherError(f"{file}: cannot be read as {file.path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+    first, count = _where(read["zoneless"])
+    if count:
         raise TeacherError(
-            f"{file}:{bare[0] + 2}: as_of has no time zone in {len(bare)} rows; write 1998-01-31T12:00:00Z, or a date alone"
+            f"{file}:{first + 2}: as_of has no time zone in {count} rows; write 1998-01-31T12:00:00Z, or a date alone"
         )
     typed = read.select(wanted)
     for name in wanted:
-        bad = [row for row, value in enumerate(typed[name].to_pylist()) if value is None]
-        if bad:
-            raise TeacherError(f"{file}:{bad[0] + 2}: {name} is empty or unreadable in {len(bad)} rows")
-    strange = [row for row, value in enumerate(typed["label"].to_pylist()) if value not in (0, 1)]
-    if strange:
-        raise TeacherError(f"{file}:{strange[0] + 2}: label is neither 0 nor 1 in {len(strange)} rows")
+        first, count = _where(typed[name].is_null())
+        if count:
+            raise TeacherError(f"{file}:{first + 2}: {name} is empty or unreadable in {count} rows")
+    first, count = _where(pc.invert(pc.is_in(typed["label"], pa.array([0, 1], typed["label"].type))))
+    if count:
+        raise TeacherError(f"{file}:{first + 2}: label is neither 0 nor 1 in {count} rows")
     return typed
+
+
+def _where(mask: "pa.ChunkedArray") -> tuple[int, int]:
+    """The first row of which a mask is true, and how many there are."""
+    import pyarrow.compute as pc
+
+    return pc.index(mask, True).as_py(), pc.sum(mask).as_py() or 0
 
 
 def _query(sql: str, params: Sequence[Any] = (), **tables: "pa.Table") -> "pa.Table":
@@ -263,7 +280,7 @@ def _known_rows(
 
 
 def _refuse_one_class(file: TeacherFile, table: "pa.Table") -> None:
-    labels = set(table["label"].to_pylist())
+    labels = set(table["label"].unique().to_pylist())
     if labels == {1}:
         raise TeacherError(
             f"{file}: label is 1 in every row; add negatives, or say `negatives: sample_population` under `label`"
@@ -283,7 +300,7 @@ def _with_sampled_negatives(
 
     entity = warehouse.catalog.entities[spec.entity]
     key, mart = entity.key, warehouse.catalog.marts[entity.population]
-    if 0 in table["label"].to_pylist():
+    if 0 in table["label"].unique().to_pylist():
         raise TeacherError(f"{file}: holds negatives of its own; leave out `negatives: sample_population`")
     assert mart.entity_key is not None
     assert mart.event_time is not None

@@ -161,17 +161,17 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """dbt's manifest.
 
     Raises:
-        ManifestMissing: there is no such file; says which command makes it.
+        ManifestMissing: there is no such file, or it is damaged; says which command makes it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+        return cast(dict[str, Any], json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError) as error:
         project = path.parent.parent
+        gone = isinstance(error, FileNotFoundError)
+        why = "is not there: dbt has not parsed its project yet" if gone else "is damaged: it is not readable JSON"
         raise ManifestMissing(
-            f"{path} is not there: dbt has not parsed its project yet. "
-            f"Run `dbt parse --project-dir {project.name} --profiles-dir {project.name}` in {project.parent}"
+            f"{path} {why}. Run `dbt parse --project-dir {project.name} --profiles-dir {project.name}` in {project.parent}"
         ) from error
-    return cast(dict[str, Any], json.loads(text))
 
 
 def is_mart(node: Mapping[str, Any]) -> bool:

@@ -26,6 +26,10 @@ class MartRefused(RuntimeError):
     """A mart's newest build failed its audit; what was published before it must not be read as current."""
 
 
+class MartDamaged(MartRefused):
+    """A published mart, or the pointer to the published marts, is not what was written."""
+
+
 @dataclass(frozen=True)
 class PublishedTable:
     """One immutable version of a mart.
@@ -96,7 +100,11 @@ class MartStore:
         self._files = files_at(root)
 
     def pointer(self) -> Pointer:
-        """The whole pointer as of now."""
+        """The whole pointer as of now.
+
+        Raises:
+            MartDamaged: `current.json` is not readable; every other method raises it too, and leaves the file as it is.
+        """
         stored = self._files.read(POINTER)
         return self._parsed(None if stored is None else stored.content)
 
@@ -139,11 +147,18 @@ class MartStore:
     def _parsed(self, content: bytes | None) -> Pointer:
         if content is None:
             return Pointer({}, {})
-        record = json.loads(content)
-        if record["format"] != _FORMAT:
-            raise ValueError(
-                f"{self._files.location(POINTER)} has format {record['format']} where this version reads {_FORMAT}; "
-                f"remove it and materialise the marts again"
-            )
-        tables = {name: PublishedTable.from_json(table) for name, table in record["tables"].items()}
-        return Pointer(tables, record["refused"])
+        where = self._files.location(POINTER)
+        try:
+            record = json.loads(content)
+            form = record["format"]
+            if form == _FORMAT:
+                tables = {name: PublishedTable.from_json(table) for name, table in record["tables"].items()}
+                return Pointer(tables, {name: str(reason) for name, reason in record["refused"].items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MartDamaged(
+                f"{where}, which says what marts are published, is damaged ({type(error).__name__}). Put back a copy of it, or "
+                f"remove it and run the job refresh_marts, which publishes again what is written"
+            ) from error
+        raise ValueError(
+            f"{where} has format {form} where this version reads {_FORMAT}; remove it and materialise the marts again"
+        )

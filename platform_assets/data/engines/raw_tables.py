@@ -6,12 +6,16 @@ loaded exports. Does not belong here: an engine.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 from platform_assets.data.exports.export import Export, ExportError
+
+
+class RawTableDamaged(ExportError):
+    """A file of a loaded table is not what was loaded."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ class RawTables(Protocol):
 
     def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
         """What is loaded of each (source, table), oldest export first."""
+        ...
+
+    def require_whole(self, loaded: Mapping[tuple[str, str], Iterable[RawTable]]) -> None:
+        """Return when these loaded tables are what was loaded. Where a service keeps them, that is its responsibility.
+
+        Raises:
+            RawTableDamaged: they are not; what is damaged is loaded again with the next load of its export.
+        """
         ...
 
     def location(self, source: str, table: str) -> str:

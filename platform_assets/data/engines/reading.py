@@ -38,7 +38,10 @@ class Warehouse(ABC):
 
     @abstractmethod
     def table(self, mart: str) -> "ibis.Table":
-        """An Ibis table over a mart's published version. Raises as `published` does."""
+        """An Ibis table over a mart's published version.
+
+        Raises as `published` does, and MartDamaged when an engine that keeps files finds another one than it wrote.
+        """
 
     @abstractmethod
     def memtable(self, table: "pa.Table") -> "ibis.Table":

@@ -142,12 +142,17 @@ class Lake:
         with self._asking("read", key):
             return cast(bytes, self._fs.cat_file(self._path(key), start=max(0, size - length), end=size))
 
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The file's bytes, a piece at a time."""
+        with self._asking("read", key), self._fs.open(self._path(key), "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+
     def md5(self, key: str) -> str:
         """The file's MD5, base64 as AWS writes it."""
         digest = hashlib.md5(usedforsecurity=False)
-        with self._asking("read", key), self._fs.open(self._path(key), "rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+        for chunk in self.chunks(key):
+            digest.update(chunk)
         return base64.b64encode(digest.digest()).decode()
 
     def _names(self, key: str, kind: str) -> list[str]:

@@ -26,7 +26,7 @@ def parse_json(text: bytes, where: str) -> dict[str, Any]:
 def entry(document: dict[str, Any], key: str, kind: type[T], where: str) -> T:
     """The value of a manifest's key, of the kind asked for; else an ExportError naming file and key."""
     value = document.get(key)
-    if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or cast(int, value) < 0)):
+    if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or not 0 <= cast(int, value) < 2**63)):
         raise ExportError(
             f"{where}: key {key!r} is {json.dumps(value)[:80]}, not a valid {kind.__name__}. "
             f"The manifest is damaged, or of a version this platform does not know: copy the export again."

@@ -4,10 +4,17 @@ Belongs here: comparing what was found with what is declared. Does not belong he
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError
 from platform_assets.data.exports.lake import Lake
+from platform_assets.environment import Limits
+
+# Deflate makes no more of a byte than this (zlib.net/zlib_tech.html).
+_LARGEST_RATIO = 1032
+# To tell a truncated file from a changed one, no more than this is decompressed.
+_LOOKED_AT = 4 * 1024**3
+_PIECE = 1024**2
 
 
 def check_files(export: Export, table: ExportedTable, lake: Lake, present: Callable[[str], bool]) -> None:
@@ -38,6 +45,51 @@ def check_md5(lake: Lake, file: DataFile, md5: str) -> None:
         f"{lake.location(file.key)}: the file is {how}: its MD5 is {md5}, but key 'md5Checksum' of its manifest "
         f"line is {file.md5}. Copy the export again."
     )
+
+
+def check_decompressed(lake: Lake, file: DataFile, size: int, limits: Limits) -> None:
+    """A gzipped data file of `size` bytes, of so many rows by its manifest, is within the limits; decompressed only if need be."""
+    check_rows_of_file(lake, file, file.rows or 0, limits)
+    if size * _LARGEST_RATIO <= limits.file_bytes:
+        return
+    seen = 0
+    try:
+        for piece in _decompressed(lake, file.key):
+            seen += len(piece)
+            if seen > limits.file_bytes:
+                raise ExportError(
+                    f"{lake.location(file.key)}: the file of {size} bytes holds more than {limits.file_bytes} bytes when it is "
+                    f"decompressed. If that is right, raise PLATFORM_MAX_FILE_BYTES; else copy the export again."
+                )
+    except (EOFError, zlib.error) as error:
+        raise unreadable_items(lake.location(file.key), "it is truncated or no gzip") from error
+
+
+def check_rows_of_file(lake: Lake, file: DataFile, rows: int, limits: Limits) -> None:
+    """A data file has no more rows than one may have."""
+    if rows > limits.file_rows:
+        raise ExportError(
+            f"{lake.location(file.key)}: the file says that it holds {rows} rows; {limits.file_rows} may be in one. If that is "
+            f"right, raise PLATFORM_MAX_FILE_ROWS; else copy the export again."
+        )
+
+
+def check_bytes_of_part(lake: Lake, file: DataFile, size: int, limits: Limits) -> None:
+    """A Parquet part holds no more bytes, decompressed, than one may hold."""
+    if size > limits.file_bytes:
+        raise ExportError(
+            f"{lake.location(file.key)}: the file says that it holds {size} bytes when it is decompressed; {limits.file_bytes} may "
+            f"be in one. If that is right, raise PLATFORM_MAX_FILE_BYTES; else copy the export again."
+        )
+
+
+def check_width(export: Export, table: ExportedTable, lake: Lake, columns: int, limits: Limits) -> None:
+    """A table has no more columns than one may have."""
+    if columns > limits.columns:
+        raise ExportError(
+            f"{lake.location(export.folder)}: {table.export_table} has {columns} columns; {limits.columns} are allowed. If that is "
+            f"right, raise PLATFORM_MAX_COLUMNS; else copy the export again."
+        )
 
 
 def check_rows(export: Export, table: ExportedTable, lake: Lake, rows: int) -> None:
@@ -103,10 +155,34 @@ def unreadable_items(where: str, reason: str) -> ExportError:
 
 
 def _is_truncated(lake: Lake, key: str) -> bool:
-    """Whether a gzip stream ends before its end mark, so that the message can say so."""
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    """Whether a gzip stream ends before its end mark, so that the message can say so; of a huge one that is not found out."""
+    seen = 0
     try:
-        decoder.decompress(lake.read(key))
+        for piece in _decompressed(lake, key):
+            seen += len(piece)
+            if seen > _LOOKED_AT:
+                return False
+    except EOFError:
+        return True
     except zlib.error:
         return False
-    return not decoder.eof
+    return False
+
+
+def _decompressed(lake: Lake, key: str) -> Iterator[bytes]:
+    """The content of a gzipped file, in pieces of 1 MiB and less however small what they come from.
+
+    Raises:
+        EOFError: it ends before its end mark.
+    """
+    decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    for chunk in lake.chunks(key):
+        rest = chunk
+        while rest:
+            if decoder.eof:
+                # A gzip file may be several streams, one after the other.
+                decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            yield decoder.decompress(rest, _PIECE)
+            rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+    if not decoder.eof:
+        raise EOFError(key)

@@ -74,6 +74,7 @@ def _run(
     environment: Environment,
     sources: Mapping[str, ExportSourceSpec],
 ) -> Iterator[Any]:
+    from platform_assets.data.catalog.pointer import MartDamaged
     from platform_assets.data.exports.export import ExportError
     from platform_assets.data.marts.build import CheckOutcome, RawTableEmpty, TransformFailed, waiting
     from platform_assets.data.marts.dbt import DbtError
@@ -109,7 +110,7 @@ def _run(
     except TransformFailed as error:
         yield from selected(list(error.checks.values()))
         raise dg.Failure("\n".join([str(error), *_held_up(held_up)]), allow_retries=False) from error
-    except (DbtError, ExportError, RawTableEmpty) as error:
+    except (DbtError, ExportError, MartDamaged, RawTableEmpty) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for outcome in outcomes.values():
         yield dg.MaterializeResult(

@@ -136,6 +136,7 @@ def build(transform: Transform, selection: Iterable[str], publish: bool = True) 
         TransformFailed: a model or a test of severity `error` failed; no mart was published, those concerned are refused to
             readers.
         RawTableEmpty: nothing is loaded of a raw table that one of them reads; see `waiting`.
+        RawTableDamaged: a file of a raw table is not what was loaded; dbt was not started.
         DbtError: dbt could not run at all.
     """
     wanted = set(selection)
@@ -236,6 +237,7 @@ def _make(
     publish: bool,
 ) -> dict[str, ModelOutcome]:
     names = [model.name for model in models]
+    transform.raw.require_whole(exports)
     with transform.versions.building():
         results = run_build(transform.project, transform.graph.closure(names))
         _audit(transform, models, results, publish)
@@ -318,7 +320,7 @@ def _record(artifacts: ArtifactStore, recipe: Recipe, outcome: ModelOutcome) -> 
         return record
 
     artifact = artifacts.get_or_build(recipe, write)
-    reason = "its published files were missing" if artifact.hit else artifact.reason
+    reason = "its published files were gone or damaged" if artifact.hit else artifact.reason
     return replace(outcome, reason=reason)
 
 

@@ -62,7 +62,10 @@ class Verdicts:
         if stored is None:
             return None
         try:
-            return Verdict(**json.loads(stored.content))
+            verdict = Verdict(**json.loads(stored.content))
+            if verdict.state not in ("passed", "refused"):
+                raise ValueError(f"state {verdict.state!r}")
+            return verdict
         except (ValueError, TypeError) as error:
             place = self._files.location(_name(table, slot))
             raise Refused(

@@ -6,4 +6,10 @@ an artifact travels between steps. Does not belong here: what the artifacts mean
 
 from platform_assets.foundation.artifacts.code import code_of
 from platform_assets.foundation.artifacts.recipe import ArtifactRef, Recipe
-from platform_assets.foundation.artifacts.store import Artifact, ArtifactCorrupt, ArtifactMissing, ArtifactStore
+from platform_assets.foundation.artifacts.store import (
+    Artifact,
+    ArtifactCorrupt,
+    ArtifactDiffers,
+    ArtifactMissing,
+    ArtifactStore,
+)

@@ -26,13 +26,20 @@ class ArtifactRefIOManager(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> ArtifactRef:
         stored = files_at(self.root).read(self._name(context))
+        what = context.asset_key.to_user_string() if context.has_asset_key else context.name
+        partition = f" partition {context.asset_partition_key}" if context.has_asset_partitions else ""
         if stored is None:
-            what = context.asset_key.to_user_string() if context.has_asset_key else context.name
-            partition = f" partition {context.asset_partition_key}" if context.has_asset_partitions else ""
             raise dg.Failure(
                 f"{what}{partition} has not been materialised yet; materialise it first", allow_retries=False
             )
-        return ArtifactRef.from_json(json.loads(stored.content))
+        try:
+            return ArtifactRef.from_json(json.loads(stored.content))
+        except (ValueError, KeyError, TypeError) as error:
+            where = files_at(self.root).location(self._name(context))
+            raise dg.Failure(
+                f"{where}, which names the newest {what}{partition}, is damaged; materialise {what}{partition} again",
+                allow_retries=False,
+            ) from error
 
     @staticmethod
     def _name(context: dg.OutputContext | dg.InputContext) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster_k8s import K8sRunLauncher
 from kubernetes.client import V1JobStatus
+from kubernetes.client.rest import ApiException
 
 from platform_assets.foundation.dagster_internals.core import (
     ErrorSource,
@@ -32,6 +33,8 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
     account_for_steps_with,
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
+from platform_assets.foundation.execution.pod_ends import over_its_limit
+from platform_assets.foundation.execution.profiles import PROFILE_TAG
 from platform_assets.foundation.execution.run_tags import PRIORITY_TAG, SCOPE_VARIABLE
 
 if TYPE_CHECKING:
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _LAUNCHED = DagsterEventType.STEP_WORKER_STARTING
 LOST_PODS_FORGIVEN = 20
+OVER_ITS_LIMIT_FORGIVEN = 1
+# Tells, in a run's log, an attempt that ended so from one whose pod was lost.
+_OVER = "asked for more than its resource profile gives"
 STEP_SERVICE_ACCOUNT = "platform-step"
 HEALTH_INTERVAL_SECONDS = 5
 _ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
@@ -80,14 +86,42 @@ class PodStepHandler(K8sStepHandler):
         why = _why_over(status)
         if why is None or self._has_ended(step, step_handler_context):
             return CheckStepHealthResult.healthy()
-        self.lost.add(step)
-        return CheckStepHealthResult.unhealthy(f"The pod of {step} is lost: {why} (Job {job}).")
+        try:
+            over = over_its_limit(self._api_client.get_pods_in_job(job, self._launcher.job_namespace))
+        except UNREACHABLE as error:
+            log.warning("%s: the Kubernetes API server does not say how its pod ended: %s", step, error)
+            return CheckStepHealthResult.healthy()
+        except ApiException as refused:
+            log.warning("%s: the Kubernetes API server does not tell how its pod ended: %s", step, refused)
+            over = None
+        if over is None:
+            self.lost.add(step)
+            return CheckStepHealthResult.unhealthy(f"The pod of {step} is lost: {why} (Job {job}).")
+        told = f"The pod of {step} {_OVER}: {over} (Job {job})."
+        if self._was_over(step, step_handler_context) < OVER_ITS_LIMIT_FORGIVEN:
+            self.lost.add(step)
+            return CheckStepHealthResult.unhealthy(f"{told} It is tried once more.")
+        self.lost.discard(step)
+        profile = (step_handler_context.step_tags.get(step) or {}).get(PROFILE_TAG, "none")
+        return CheckStepHealthResult.unhealthy(
+            f"{told} So it was before, and so it would be again. Its resource profile is {profile}: name a larger one "
+            f"under `advanced.resources` in the campaign's file, or raise it in the file that PLATFORM_PROFILES names."
+        )
 
     def _attempts(self, context: StepHandlerContext) -> int:
         """How often the step was tried before."""
         known = context.execute_step_args.known_state
         assert known is not None
         return known.get_retry_state().get_attempt_count(self._get_step_key(context))
+
+    def _was_over(self, step: str, context: StepHandlerContext) -> int:
+        """How many attempts at the step ended because it used more than it may."""
+        again = context.instance.get_records_for_run(
+            context.dagster_run.run_id, of_type=DagsterEventType.STEP_UP_FOR_RETRY
+        ).records
+        events = [record.event_log_entry.dagster_event for record in again]
+        errors = [event.step_retry_data.error for event in events if event is not None and event.step_key == step]
+        return sum(error is not None and _OVER in error.message for error in errors)
 
     def _has_ended(self, step: str, context: StepHandlerContext) -> bool:
         """Whether the log says how this attempt ended: then the executor is about to read it, and nothing was lost."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 ASIDE = ".aside"
 
@@ -36,7 +37,12 @@ class Files(ABC):
 
     A reader sees a file as it was before a write or after it, never between. What was written is still there after a
     power cut, unless the writer waived that by `durable=False`: on a disk it is most of what a small write costs.
+
+    Attributes:
+        lie_here: whether files are read where they lie, so that looking at one again costs no transfer.
     """
+
+    lie_here: ClassVar[bool]
 
     @abstractmethod
     def read(self, name: str) -> Stored | None:

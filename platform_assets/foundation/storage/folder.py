@@ -25,6 +25,8 @@ from platform_assets.foundation.storage.refusal import permitted
 class Folder(Files):
     """A version is the hash of the content: a file that came back to what it was is the same version again."""
 
+    lie_here = True
+
     def __init__(self, root: Path) -> None:
         self._root = root
 

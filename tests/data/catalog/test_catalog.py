@@ -161,3 +161,12 @@ def test_a_declaration_that_cannot_be_worked_with_is_refused_by_name(case: str) 
 def test_a_missing_manifest_names_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(ManifestMissing, match="dbt parse --project-dir dbt_project --profiles-dir dbt_project"):
         Catalog.from_manifest(tmp_path / "dbt_project" / "target" / "manifest.json")
+
+
+def test_a_damaged_manifest_is_named_with_the_command_that_makes_it_again(tmp_path: Path) -> None:
+    manifest = tmp_path / "dbt_project" / "target" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    for content in (b"", b'{"nodes": {', b"\xff"):
+        manifest.write_bytes(content)
+        with pytest.raises(ManifestMissing, match=rf"{manifest} is damaged: it is not readable JSON\. Run `dbt parse"):
+            Catalog.from_manifest(manifest)

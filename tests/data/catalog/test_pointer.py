@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.data.catalog.pointer import MartMissing, MartRefused, MartStore
+from platform_assets.data.catalog.pointer import POINTER, MartDamaged, MartMissing, MartRefused, MartStore
 from platform_assets.data.engines.duckdb.versions import mart_file
 from tests.data.engines.writing import publish_from, write_versions
 from tests.data.small_catalog import CUSTOMERS, FIRST, ORDERS, WATERMARK, WATERMARKS
@@ -148,3 +148,24 @@ def test_killed_between_writing_and_the_switch_then_rerun_equals_undisturbed(
     ]
     assert facts[0] == facts[1]
     assert not list(Path(marts.root).rglob(".aside*"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 40, b"{", b"[]", b"5", b"{}", b'{"format": 1}', b'{"format": 1, "tables": {"orders": {}}, "refused": {}}',
+     b'{"format": 1, "tables": {}, "refused": []}', b"\xff\xfe"],
+)  # fmt: skip
+def test_a_damaged_pointer_names_its_file_and_what_to_do_and_is_left_alone(
+    content: bytes, marts: MartStore, database: Callable[..., Path]
+) -> None:
+    tables, file = publish_from(marts, database(), [CUSTOMERS, ORDERS], WATERMARKS), Path(marts.root) / POINTER
+    before = marts.read()
+    file.write_bytes(content)
+    asks = (marts.read, lambda: marts.publish(tables), lambda: marts.refuse(["orders"], "x"), marts.refusals)
+    for ask in asks:
+        with pytest.raises(MartDamaged, match=rf"{file}, which .* is damaged .* run the job refresh_marts"):
+            ask()
+    assert file.read_bytes() == content
+    file.unlink()
+    publish_from(marts, database(), [CUSTOMERS, ORDERS], WATERMARKS)
+    assert marts.read() == before

@@ -1,5 +1,7 @@
 """Reading published marts: tables, watermarks, and versions as of an instant."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,8 +10,11 @@ import pyarrow as pa
 import pytest
 
 from platform_assets.data.catalog.catalog import CatalogError
-from platform_assets.data.catalog.pointer import MartRefused, MartStore
+from platform_assets.data.catalog.pointer import MartDamaged, MartRefused, MartStore
+from platform_assets.data.engines.duckdb import checksums, versions
+from platform_assets.data.engines.duckdb.checksums import SUMS
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.data.engines.duckdb.versions import PART, DuckDBVersions, mart_file
 from tests.data.engines.writing import publish_from
 from tests.data.small_catalog import CATALOG, CUSTOMERS, FIRST, ORDERS, WATERMARKS, Order
 
@@ -98,3 +103,97 @@ def test_an_entity_mart_has_one_version_at_any_instant(warehouse: Open) -> None:
 def test_an_instant_without_time_zone_is_refused(warehouse: Open) -> None:
     with pytest.raises(ValueError, match="time zone"):
         warehouse().version_before("orders", datetime(1998, 2, 1))
+
+
+def flip(file: Path) -> None:
+    """Change a byte in the middle of a file, as a disk does: its length stays."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    file.write_bytes(content)
+
+
+def part_of(marts: MartStore, mart: str) -> Path:
+    return mart_file(Path(marts.root), marts.read()[mart])
+
+
+def test_a_mart_with_a_flipped_byte_is_refused_by_its_file_and_healed_by_the_next_build(
+    marts: MartStore, warehouse: Open, database: Callable[..., Path]
+) -> None:
+    before, part = warehouse().published("orders"), part_of(marts, "orders")
+    flip(part)
+    opened = DuckDBWarehouse(CATALOG, marts)
+    assert opened.to_arrow(opened.table("customers").count()).as_py() == 2
+    with pytest.raises(MartDamaged, match=rf"mart orders: {part} is .*not what was written; materialise marts/orders"):
+        opened.table("orders")
+    assert not DuckDBVersions(Path(marts.root), Path()).is_written(before)
+    publish_from(marts, database(), [ORDERS], WATERMARKS)
+    assert marts.require("orders") == before
+    healed = DuckDBWarehouse(CATALOG, marts)
+    assert healed.to_arrow(healed.table("orders"))["order_id"].to_pylist() == [1, 2, 3]
+    assert not list(Path(marts.root).rglob(".aside*"))
+
+
+@pytest.mark.parametrize("lost", [PART, SUMS])
+def test_a_file_of_a_mart_that_is_gone_or_empty_is_made_good(
+    lost: str, marts: MartStore, warehouse: Open, database: Callable[..., Path]
+) -> None:
+    warehouse()
+    folder = part_of(marts, "orders").parent
+    (folder / lost).write_bytes(b"")
+    with pytest.raises(MartDamaged):
+        DuckDBWarehouse(CATALOG, marts).table("orders")
+    if lost == PART:
+        (folder / PART).unlink()
+        with pytest.raises(MartDamaged, match="is gone or"):
+            DuckDBWarehouse(CATALOG, marts).table("orders")
+    publish_from(marts, database(), [ORDERS], WATERMARKS)
+    healed = DuckDBWarehouse(CATALOG, marts)
+    assert healed.value(healed.table("orders").count()) == 3
+
+
+def test_a_version_of_earlier_code_is_read_as_it_is_and_gets_its_checksum_when_it_is_built(
+    marts: MartStore, warehouse: Open, database: Callable[..., Path]
+) -> None:
+    warehouse()
+    part = part_of(marts, "orders")
+    (part.parent / SUMS).unlink()
+    assert DuckDBVersions(Path(marts.root), Path()).is_written(marts.require("orders"))
+    flip(part)
+    publish_from(marts, database(), [ORDERS], WATERMARKS)
+    opened = DuckDBWarehouse(CATALOG, marts)
+    assert opened.to_arrow(opened.table("orders"))["order_id"].to_pylist() == [1, 2, 3]
+    subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=part.parent, check=True)
+
+
+@pytest.mark.parametrize("survived", [0, 1])
+def test_a_kill_while_a_damaged_version_is_replaced_is_made_good_by_the_next_build(
+    survived: int, marts: MartStore, warehouse: Open, database: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the part is replaced, or between it and its checksum: refused until it is built again, not for ever."""
+    before, folder = warehouse().published("orders"), part_of(marts, "orders").parent
+    (folder / PART).write_bytes(b"damaged")
+    # A checksum of other bytes, as a version has that another engine process wrote in another order of pages.
+    (folder / SUMS).write_text(f"{'0' * 64}  {PART}\n")
+    child = os.fork()
+    if child == 0:
+        replaced, replace = iter(range(9)), os.replace
+        monkeypatch.setattr(
+            versions.os, "replace", lambda *two: replace(*two) if next(replaced) < survived else os._exit(9)
+        )
+        publish_from(marts, database(), [ORDERS], WATERMARKS)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    with pytest.raises(MartDamaged):
+        DuckDBWarehouse(CATALOG, marts).table("orders")
+    publish_from(marts, database(), [ORDERS], WATERMARKS)
+    assert DuckDBVersions(Path(marts.root), Path()).is_written(before)
+    assert sorted(path.name for path in folder.parent.rglob("*")) == sorted([before.version, PART, SUMS])
+
+
+def test_a_version_is_read_for_its_checksum_once_a_process(
+    marts: MartStore, warehouse: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse()
+    DuckDBWarehouse(CATALOG, marts).table("orders")
+    monkeypatch.setattr(checksums.hashlib, "file_digest", lambda *_: pytest.fail("it was read again"))
+    DuckDBWarehouse(CATALOG, marts).table("orders")

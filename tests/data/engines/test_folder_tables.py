@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_assets.data.engines.duckdb import raw_tables as folder_tables
+from platform_assets.data.engines.duckdb.checksums import SUMS
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
-from platform_assets.data.engines.raw_tables import RawTable
+from platform_assets.data.engines.raw_tables import RawTable, RawTableDamaged
 from platform_assets.data.exports.aurora import read_aurora_export
 from platform_assets.data.exports.dynamodb import read_dynamodb_export
 from platform_assets.data.exports.export import Export, ExportError
@@ -199,3 +200,32 @@ def test_a_damaged_record_of_a_loaded_export_is_refused(lake: Path, raw: Path) -
     (Path(loaded.location) / "_export.json").write_text("{}")
     with pytest.raises(ExportError, match=r"_export\.json: not a readable record"):
         load_one(export, "orders", FolderTables(raw))
+
+
+def test_a_damaged_part_of_a_loaded_table_is_named_and_loaded_again_with_its_export(lake: Path, raw: Path) -> None:
+    export, tables = shop_export(lake, write_shop(lake)), FolderTables(raw)
+    loaded = load_one(export, "orders", tables)
+    undamaged = rows(loaded, "sum(amount)")
+    file = next(Path(loaded.location).glob("*.parquet"))
+    tables.require_whole({("shop", "orders"): [loaded]})
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    file.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(
+            RawTableDamaged, match=rf"{file}: gone, or not what was loaded .* Materialise raw/shop/orders"
+        ):
+            tables.require_whole({("shop", "orders"): [loaded]})
+    assert all_loaded(raw, "orders") == [loaded]
+    again = load_one(export, "orders", tables)
+    assert (again.new, again) == (True, loaded)
+    assert rows(again, "sum(amount)") == undamaged
+    tables.require_whole({("shop", "orders"): [again]})
+    assert [path.read_bytes() for path in (raw / ".damaged").rglob("*.parquet")] == [bytes(content)]
+    assert not load_one(export, "orders", tables).new
+
+
+def test_a_table_that_earlier_code_loaded_is_taken_as_it_is(lake: Path, raw: Path) -> None:
+    loaded = load_one(shop_export(lake, write_shop(lake)), "orders", FolderTables(raw))
+    (Path(loaded.location) / SUMS).unlink()
+    FolderTables(raw).require_whole({("shop", "orders"): [loaded]})

@@ -13,7 +13,10 @@ import duckdb
 import pytest
 
 from platform_assets.data.catalog.pointer import MartRefused, MartStore
+from platform_assets.data.engines.duckdb.checksums import write_sums
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.data.engines.duckdb.versions import mart_file
+from platform_assets.data.engines.raw_tables import RawTableDamaged
 from platform_assets.data.marts.build import RawTableEmpty, TransformFailed, build
 from platform_assets.data.marts.dbt import DbtError, project_hash
 from platform_assets.environment import Environment
@@ -177,6 +180,52 @@ def test_a_new_export_remakes_what_reads_it_and_nothing_else(
     assert "films" in asked[0]
     assert "ratings" in asked[0]
     assert not {"customers", "orders", "stg_shop__orders", "viewers"} & set(asked[0])
+
+
+@pytest.fixture
+def asked_of_dbt(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What each build asks dbt for; it is not started."""
+    asked: list[list[str]] = []
+
+    def stop(_: object, models: list[str]) -> None:
+        asked.append(models)
+        raise DbtError("not now")
+
+    monkeypatch.setattr("platform_assets.data.marts.build.run_build", stop)
+    return asked
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    file.write_bytes(content)
+
+
+def test_a_damaged_mart_is_built_again_and_no_other(world: World, asked_of_dbt: list[list[str]]) -> None:
+    part = mart_file(Path(world.environment.marts), world.transform.marts.require("customers"))
+    content = part.read_bytes()
+    flip(part)
+    try:
+        with pytest.raises(DbtError):
+            build(world.transform, MARTS)
+    finally:
+        part.write_bytes(content)
+    assert asked_of_dbt == [world.transform.graph.closure(["customers"])]
+    assert all(outcome.hit for outcome in build(world.transform, MARTS).values())
+
+
+def test_a_damaged_raw_table_stops_a_build_before_dbt_reads_it(
+    world: World, extra_exports: Callable[..., Path], asked_of_dbt: list[list[str]]
+) -> None:
+    folder = extra_exports("movies", "films", [film(10, ["Sci-Fi"])], datetime(1998, 5, 1, tzinfo=UTC))
+    write_sums(folder)
+    before = world.transform.marts.read()
+    [file] = folder.glob("*.parquet")
+    flip(file)
+    with pytest.raises(RawTableDamaged, match=rf"{file}: gone, or not .* raw table movies\.films"):
+        build(world.transform, MARTS)
+    assert asked_of_dbt == []
+    assert world.transform.marts.read() == before
 
 
 def test_a_change_anywhere_in_the_project_is_seen(world: World, tmp_path: Path) -> None:

@@ -33,9 +33,13 @@ def test_a_reference_older_than_the_last_verdict_is_refused(tmp_path: Path) -> N
         Verdicts(tmp_path).require(TABLE, SLOT, "f0")
 
 
-def test_an_unreadable_verdict_refuses(root: str) -> None:
+FLIPPED = b'{"at": "1998-01-01", "fingerprint": "f2", "reason": "", "state": "refuSed"}'
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", FLIPPED])
+def test_an_unreadable_verdict_refuses(content: bytes, root: str) -> None:
     Verdicts(root).passed(TABLE, SLOT, "f2")
-    files_at(root).write(f"{TABLE}/{SLOT}.json", b"{")
+    files_at(root).write(f"{TABLE}/{SLOT}.json", content)
     with pytest.raises(Refused, match=f"its verdict {root}/{TABLE}/{SLOT}.json is not readable"):
         Verdicts(root).require(TABLE, SLOT)
 

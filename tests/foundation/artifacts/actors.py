@@ -4,9 +4,11 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from platform_assets.foundation.artifacts import ArtifactStore, Recipe
 from platform_assets.foundation.storage import Files
+from platform_assets.foundation.storage.folder import Folder
 from tests.foundation.storage.actors import await_word, main, tell
 
 RECIPE = Recipe("models/gbdt", {"m": "1"}, {"rate": 0.1}, {"training_set": "aa"})
@@ -55,6 +57,24 @@ def die_before_the_record(root: str) -> None:
 
     Files.create = killed  # type: ignore[method-assign]  # a crash inside the store
     ArtifactStore(root, lease_seconds=0.5).get_or_build(RECIPE, writes("one"))
+
+
+def die_while_setting_aside(root: str, step: str) -> None:
+    """Ask for RECIPE, which is damaged, and be killed at the step-th change that the folder would see."""
+    steps = iter(range(9))
+
+    def counted(change: Callable[..., Any]) -> Callable[..., Any]:
+        def may_be_killed(*arguments: Any, **options: Any) -> Any:
+            if next(steps) == int(step):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return change(*arguments, **options)
+
+        return may_be_killed
+
+    # Copy of the content, copy of the record, removal of the record, lease of the next build.
+    for name in ("put_files", "write", "delete", "swap"):
+        setattr(Folder, name, counted(getattr(Folder, name)))
+    ArtifactStore(root, lease_seconds=0.2).get_or_build(RECIPE, writes("one"))
 
 
 if __name__ == "__main__":

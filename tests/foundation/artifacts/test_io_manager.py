@@ -45,6 +45,18 @@ def test_a_reference_never_written_is_told_with_what_to_do(root: str) -> None:
     assert "shop/made partition 1998-05-01 has not been materialised yet; materialise it first" in told
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"key": 1}', b"\xff"])
+def test_a_damaged_reference_is_told_by_its_file_and_healed_by_its_step(content: bytes, root: str) -> None:
+    assert materialised(root, made).success
+    name = "assets/shop/made/1998-05-01.json"
+    files_at(root).write(name, content)
+    [failure] = materialised(root, used, raise_on_error=False).get_step_failure_events()
+    told = f"{root}/{name}, which names the newest shop/made partition 1998-05-01, is damaged; materialise shop/made"
+    assert told in str(failure.step_failure_data.error)
+    assert materialised(root, made).success
+    assert materialised(root, used).success
+
+
 def test_what_is_no_reference_is_refused(root: str) -> None:
     @dg.asset
     def bulk() -> dict[str, int]:

@@ -10,7 +10,7 @@ each slice, and `<stage>_raw._profiles` another one that says what it holds, bot
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -90,6 +90,9 @@ class BigQueryTables:
                 location = self.location(source, table)
                 loaded[source, table].append(RawTable(source, table, export_id, at, content_hash, count, location))
         return {table: in_order(exports) for table, exports in loaded.items()}
+
+    def require_whole(self, loaded: Mapping[tuple[str, str], Iterable[RawTable]]) -> None:
+        """See `RawTables.require_whole`: BigQuery answers for what it keeps."""
 
     def location(self, source: str, table: str) -> str:
         """See `RawTables.location`."""

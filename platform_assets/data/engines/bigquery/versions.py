@@ -5,6 +5,8 @@ clustering, descriptions, policy tags, labels), then filled by one copy job, whi
 complete: a table without the mark is somebody's crash and is made again. The view `<stage>_marts.<mart>` follows the
 pointer, for people who write SQL.
 
+That stored tables stay what they were is the service's responsibility: there are no checksums of ours here.
+
 Belongs here: copies, the sums a version's hash is made of, views. Does not belong here: when to publish (`marts`).
 """
 

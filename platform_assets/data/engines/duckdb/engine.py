@@ -21,7 +21,7 @@ class DuckDBEngine(Engine):
     def __init__(self, environment: Environment) -> None:
         database, raw = environment.dbt_database, environment.raw
         self._marts = MartStore(environment.marts)
-        self.raw = self.profiles = FolderTables(raw)
+        self.raw = self.profiles = FolderTables(raw, environment.limits)
         self.versions = DuckDBVersions(environment.data / "marts", database)
         self.dbt = DbtProject(
             folder=environment.dbt_project,

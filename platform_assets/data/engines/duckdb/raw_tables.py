@@ -3,30 +3,34 @@
 Belongs here: the folder of a loaded export, idempotence by export id, and the order verify – all, then publish – all. Does
 not belong here: how a table is verified and decoded (`staging`), and which exports there are (`raw.discover`).
 
-On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet`, `_export.json` and `_profile.json`; the folder appears by
-one rename. What an export holds stands beside its record, as older code refuses a record that says more than it knows.
+On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet`, their checksums, `_export.json` and `_profile.json`; the
+folder appears by one rename. What an export holds stands beside its record, as older code refuses a record that says more than
+it knows. A damaged one, once found, holds `_damaged` as well, and is moved to `<raw>/.damaged` when its export is loaded again.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from platform_assets.data.engines.duckdb.checksums import damaged, write_sums
 from platform_assets.data.engines.duckdb.staging import keys_gone, profile_of, stage
 from platform_assets.data.engines.profiles import KeysGone, Profile, RowKey, profile_text
-from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
+from platform_assets.data.engines.raw_tables import RawTable, RawTableDamaged, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError
 from platform_assets.data.exports.lake import Lake
+from platform_assets.environment import Limits
 from platform_assets.foundation.storage import entries, flush, only_one, permitted
 
 _ASIDE = ".aside"
 _MARK = "_export.json"
 _PROFILE = "_profile.json"
+_DAMAGED = "_damaged"
 
 
 class FolderTables:
@@ -34,8 +38,9 @@ class FolderTables:
 
     kinds = frozenset({"parquet"})
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, limits: Limits | None = None) -> None:
         self._root = Path(root)
+        self._limits = limits or Limits()
 
     def load(self, wanted: Iterable[tuple[Export, str]]) -> list[RawTable]:
         """See `RawTables.load`; a table is verified by writing it aside, and published by one rename."""
@@ -51,6 +56,7 @@ class FolderTables:
             for folder, raw in staged.values():
                 target = Path(raw.location)
                 target.parent.mkdir(parents=True, exist_ok=True)
+                self._set_aside(target)
                 os.replace(folder, target)
                 flush(target.parent)
             return [before or staged[number][1] for number, before in enumerate(done)]
@@ -62,6 +68,18 @@ class FolderTables:
             table: in_order(_read_mark(folder) for folder in exports if folder.is_dir())
             for table, exports in folders.items()
         }
+
+    def require_whole(self, loaded: Mapping[tuple[str, str], Iterable[RawTable]]) -> None:
+        """See `RawTables.require_whole`."""
+        for (source, table), exports in sorted(loaded.items()):
+            for folder in (Path(raw.location) for raw in exports):
+                if files := damaged(folder):
+                    (folder / _DAMAGED).touch()
+                    raise RawTableDamaged(
+                        f"{files[0]}: gone, or not what was loaded into raw table {source}.{table}. Materialise "
+                        f"raw/{source}/{table}, which loads export {folder.name} again; when that export is gone, put back a "
+                        f"copy of the file, or delete {folder} to go without it."
+                    )
 
     def location(self, source: str, table: str) -> str:
         """See `RawTables.location`."""
@@ -93,7 +111,7 @@ class FolderTables:
     def _loaded_before(self, export: Export, table: str) -> RawTable | None:
         require_table(export, table)
         folder = self._root / export.source / table / export.export_id
-        if not folder.exists():
+        if not folder.exists() or ((folder / _DAMAGED).exists() and damaged(folder)):
             return None
         before = _read_mark(folder)
         require_same(export, before, self.removal(before))
@@ -101,16 +119,25 @@ class FolderTables:
 
     def _stage_aside(self, export: Export, table: str, folder: Path) -> tuple[Path, RawTable]:
         folder.mkdir(parents=True)
-        profile = stage(export, export.tables[table], Lake(export.lake), folder)
+        profile = stage(export, export.tables[table], Lake(export.lake), folder, self._limits)
         location = str(self._root / export.source / table / export.export_id)
         raw = RawTable.of(export, table, profile.rows, location, new=True)
         mark = asdict(raw) | {"exported_at": raw.exported_at.isoformat(), "format": export.format}
         del mark["location"], mark["new"]
         (folder / _MARK).write_text(json.dumps(mark, indent=2) + "\n", encoding="utf-8")
         (folder / _PROFILE).write_text(profile_text(profile) + "\n", encoding="utf-8")
+        write_sums(folder)
         for path in [*folder.iterdir(), folder]:
             flush(path)
         return folder, raw
+
+    def _set_aside(self, folder: Path) -> None:
+        """Keep a damaged folder for a look, out of the way of what is loaded in its place."""
+        if folder.exists():
+            kept = self._root / ".damaged" / folder.relative_to(self._root)
+            _remove(kept)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(folder, kept)
 
     @contextmanager
     def _only_loader(self, source: str) -> Iterator[Path]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.data.catalog.catalog import Catalog
-from platform_assets.data.catalog.pointer import MartStore
-from platform_assets.data.engines.duckdb.versions import mart_file
+from platform_assets.data.catalog.pointer import MartDamaged, MartStore
+from platform_assets.data.engines.duckdb.versions import is_whole, mart_file
 from platform_assets.data.engines.reading import Warehouse
 
 if TYPE_CHECKING:
@@ -32,8 +32,12 @@ class DuckDBWarehouse(Warehouse):
         published = self.published(mart)
         if mart not in self._views:
             name = f"{mart}__{published.version}"
-            file = str(mart_file(Path(self.marts.root), published))
-            self._backend.read_parquet(file, table_name=name, hive_partitioning=False)
+            file = mart_file(Path(self.marts.root), published)
+            if not is_whole(file):
+                raise MartDamaged(
+                    f"mart {mart}: {file} is gone or not what was written; materialise marts/{mart} again, which writes it anew"
+                )
+            self._backend.read_parquet(str(file), table_name=name, hive_partitioning=False)
             self._views[mart] = name
         return self._backend.table(self._views[mart])
 

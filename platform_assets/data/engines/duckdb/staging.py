@@ -30,6 +30,7 @@ from platform_assets.data.exports.dynamodb import typed_key
 from platform_assets.data.exports.empty_tables import quoted, typed_nulls, untyped
 from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError, ExportFormat
 from platform_assets.data.exports.lake import Lake
+from platform_assets.environment import Limits
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,15 +45,20 @@ _ITEM = r"""case
 end"""
 
 
-def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> Profile:
+def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path, limits: Limits) -> Profile:
     """Verifies everything declared of the table and writes `part-NNNNN.parquet` into the empty `folder`.
 
     Returns what it holds. Raises ExportError when a data file is absent, truncated, changed or unreadable, when a
-    count or the columns differ from the manifest's, or when two rows share the declared key.
+    count or the columns differ from the manifest's, when two rows share the declared key, or when a file holds more than
+    `limits` allow; that is found out before it is read.
     """
     import duckdb
 
     verification.check_files(export, table, lake, lake.exists)
+    if export.format == "dynamodb_full":
+        stored = lake.stored(file.key for file in table.files)
+        for file in table.files:
+            verification.check_decompressed(lake, file, stored[file.key].size, limits)
     spill = folder / "spill"
     with duckdb.connect() as engine:
         engine.execute("set timezone = 'UTC'")
@@ -61,7 +67,8 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path) -> Pro
         if export.format == "dynamodb_full":
             rows = _stage_items(engine, export, table, lake, folder)
         else:
-            rows = _stage_parts(engine, export, table, lake, folder)
+            _check_footers(engine, table, lake, limits)
+            rows = _stage_parts(engine, export, table, lake, folder, limits)
         verification.check_rows(export, table, lake, rows)
         _check_key(engine, export, table, lake, folder)
         profile = _profile(engine, _staged(folder), export.format)
@@ -122,6 +129,8 @@ def _stage_items(
         if file.md5 is not None:
             verification.check_md5(lake, file, lake.md5(file.key))
         source = f"read_ndjson_objects({_text(location)}, compression = 'gzip')"
+        if file.rows is not None:
+            source += f" limit {file.rows + 1}"
         rows = f'select {_ITEM} as "Item", {_provenance(export)} from {source}'
         target = folder / f"part-{number:05d}.parquet"
         with engine.cursor() as cursor:
@@ -136,8 +145,8 @@ def _stage_items(
         verification.check_items(location, unread, count)
         if file.rows is not None and count != file.rows:
             raise ExportError(
-                f"{location}: key 'itemCount' of its manifest line is {file.rows}, but the file holds {count} items. "
-                "Copy the export again."
+                f"{location}: key 'itemCount' of its manifest line is {file.rows}, but the file holds "
+                f"{count if count < file.rows else 'more'} items. Copy the export again."
             )
         return count
 
@@ -148,7 +157,12 @@ def _stage_items(
 
 
 def _stage_parts(
-    engine: "duckdb.DuckDBPyConnection", export: Export, table: ExportedTable, lake: Lake, folder: Path
+    engine: "duckdb.DuckDBPyConnection",
+    export: Export,
+    table: ExportedTable,
+    lake: Lake,
+    folder: Path,
+    limits: Limits,
 ) -> int:
     """Aurora's Parquet parts, joined into one; a table of no parts gets its columns from the manifest."""
     import duckdb
@@ -162,6 +176,7 @@ def _stage_parts(
     source = _parquet([lake.location(file.key) for file in table.files])
     try:
         columns = [row[0] for row in engine.execute(f"describe select * from {source}").fetchall()]
+        verification.check_width(export, table, lake, len(columns), limits)
         verification.check_columns(export, table, lake, columns)
         return _copy(engine, f"select *, {_provenance(export)} from {source}", folder / _JOINED)
     except duckdb.Error as error:
@@ -171,6 +186,25 @@ def _stage_parts(
             _first_line(error),
         )
         raise verification.unreadable_part(where, reason) from error
+
+
+def _check_footers(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake, limits: Limits) -> None:
+    """What Parquet parts say of themselves is within the limits. A part without a readable footer is told when it is read."""
+    import duckdb
+
+    files = {lake.location(file.key): file for file in table.files}
+    parts = f"[{', '.join(map(_text, files))}]"
+    stated = {
+        verification.check_rows_of_file: f"select file_name, num_rows from parquet_file_metadata({parts})",
+        verification.check_bytes_of_part: f"select file_name, sum(total_uncompressed_size) from parquet_metadata({parts}) group by 1",
+    }
+    for check, statement in stated.items():
+        try:
+            amounts = engine.execute(statement).fetchall() if files else []
+        except duckdb.Error:
+            return
+        for name, amount in amounts:
+            check(lake, files[name], int(amount), limits)
 
 
 def _check_key(

@@ -3,6 +3,10 @@
 Belongs here: the copy, the sums its hash is made of, and the atomic appearance of a version folder. Does not belong here:
 when to publish (`marts`), or reading what was published (`reading`). dbt's database admits one process at a time, so it is
 opened read-only for the copy and closed at once.
+
+On disk: `<marts>/<mart>/<version>/part-0.parquet` and its checksum beside it. The folder appears by one rename. In a folder that
+is there, the part is replaced before its checksum: a kill between the two leaves a part that counts as damaged, which the next
+build makes good.
 """
 
 import json
@@ -17,6 +21,7 @@ from uuid import uuid4
 
 from platform_assets.data.catalog.catalog import Mart
 from platform_assets.data.catalog.pointer import PublishedTable
+from platform_assets.data.engines.duckdb.checksums import SUMS, damaged, has_sums, write_sums
 from platform_assets.data.engines.versions import version_of
 from platform_assets.foundation.storage import flush, only_one
 
@@ -42,7 +47,8 @@ class DuckDBVersions:
     def write(self, marts: Iterable[Mart], watermarks: Mapping[str, datetime]) -> list[PublishedTable]:
         """Write a version of each mart without publishing any.
 
-        Rows are sorted by event time (then key). A version that is there already is left as it is.
+        Rows are sorted by event time (then key). A version that is there already, whole, is left as it is; one that is damaged or
+        has no checksum, as earlier code wrote them, is written anew.
 
         Args:
             marts: the marts to copy; each is the table `<schema>.<mart name>`.
@@ -61,8 +67,8 @@ class DuckDBVersions:
             ]
 
     def is_written(self, table: PublishedTable) -> bool:
-        """Whether the version is there, whole."""
-        return mart_file(self.marts, table).is_file()
+        """Whether the version is there and is what was written; one without a checksum is taken for whole."""
+        return is_whole(mart_file(self.marts, table))
 
     def where(self, table: PublishedTable) -> str:
         """Where a person finds the version."""
@@ -77,6 +83,11 @@ def mart_file(marts: Path, table: PublishedTable) -> Path:
     return Path(marts) / table.location / PART
 
 
+def is_whole(part: Path) -> bool:
+    """Whether a version's file is there and is what was written."""
+    return part.is_file() and not damaged(part.parent)
+
+
 def _write_version(
     root: Path, connection: "DuckDBPyConnection", mart: Mart, relation: str, watermark: datetime
 ) -> PublishedTable:
@@ -85,7 +96,7 @@ def _write_version(
     # The writers' lock is held, so whatever lies aside belongs to a process that is gone.
     for aside in (root / mart.name).glob(f"{_ASIDE}*"):
         shutil.rmtree(aside)
-    if not file.is_file():
+    if not (is_whole(file) and has_sums(file.parent)):
         _copy(connection, mart, relation, file.parent)
     return table
 
@@ -116,10 +127,16 @@ def _copy(connection: "DuckDBPyConnection", mart: Mart, relation: str, folder: P
     target = str(part).replace("'", "''")
     rows = f"select * from {relation} order by {order}"  # noqa: S608
     connection.execute(f"copy ({rows}) to '{target}' (format parquet, compression zstd)")
-    flush(part)
+    for written in (part, write_sums(aside)):
+        flush(written)
     if folder.exists():
-        shutil.rmtree(folder)
-    os.rename(aside, folder)
+        # File by file, for readers may hold the version.
+        for name in (PART, SUMS):
+            os.replace(aside / name, folder / name)
+            flush(folder)
+        aside.rmdir()
+    else:
+        os.rename(aside, folder)
     flush(folder.parent)
 
 
