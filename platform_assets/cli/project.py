@@ -67,7 +67,11 @@ def _doubts(
 
     if environment.cloud is not None:
         return {}
-    published = MartStore(environment.marts).read()
+    try:
+        published = MartStore(environment.marts).read()
+    except ValueError as error:  # a damaged pointer
+        click.echo(f"{DOUBTFUL} no dates were checked: {error}")
+        return {}
     return {name: doubts_of(spec, catalog, published) for name, spec in campaigns.items()}
 
 

@@ -97,16 +97,14 @@ def read_sources(folder: Path) -> dict[str, ExportSourceSpec]:
 
 def unread_files(environment: Environment) -> list[Path]:
     """Files where declarations are looked for that nothing reads, hidden ones apart: in the folders of sources and campaigns,
-    and YAML beside them where both lie in a folder `defs`."""
+    and YAML beside these where they lie side by side in a folder `defs`."""
     folders = (environment.sources, environment.campaigns)
     read = {path for folder in folders for path in declared_in(folder)}
     unread = {path for folder in folders for path in _files_in(folder) if path not in read}
-    for around in {folder.parent for folder in folders if folder.parent.name == "defs"}:
-        unread |= {
-            path
-            for path in _files_in(around)
-            if is_yaml(path) and not any(path.is_relative_to(folder) for folder in folders)
-        }
+    around = environment.sources.parent
+    if around == environment.campaigns.parent and around.name == "defs":
+        beside = (path for path in _files_in(around) if not any(path.is_relative_to(folder) for folder in folders))
+        unread |= {path for path in beside if is_yaml(path)}
     return sorted(unread)
 
 

@@ -71,7 +71,7 @@ def test_a_condition_on_people_looks_only_at_what_happened_before(
         ("count(order) > 1", 'customer has no events called order; did you mean "orders"?'),
         ("cout(orders) > 1", 'there is no function cout; did you mean "count"?'),
         ("sum(orders.amont) > 1", 'orders has no column amont; did you mean "amount"?'),
-        ("sum(orders) > 1", "write sum(mart.column)"),
+        ("sum(orders) > 1", "write sum(orders.quantity)"),
         ("count(orders, 0) > 1", "a number of days from 1"),
         ("count(orders, 'x') > 1", "a number of days from 1"),
         ("count(orders)", "is not a condition"),

@@ -39,6 +39,8 @@ _HINTS = {
     "mapping values are not allowed here": "a second `:` in a line, or a key that is indented wrongly; put text with : into quotes",
     "but found another document": "holds two documents (`---`); keep one",
     "could not find expected ':'": "a key without its `:`",
+    "expected <block end>": "a line that is indented unlike those around it",
+    "end of stream": "ends within a quote that is not closed",
     "<stream end>": "ends within a [, { or quote that is not closed",
 }
 
@@ -70,8 +72,8 @@ class Document:
         key = ".".join(map(str, keys or self.top[-1:]))
         return f"{self.path}:{line}: {key}: {message}" if key else f"{self.path}:{line}: {message}"
 
-    def as_model(self, model: type[BaseModel], value: Any) -> Any:
-        """`value`, which stands at `top`, as `model`.
+    def as_model(self, model: type[BaseModel], value: Any, below: tuple[str, ...] = ()) -> Any:
+        """`value`, which stands `below` what this speaks of, as `model`.
 
         Raises:
             DeclarationError: naming every field that is wrong.
@@ -79,7 +81,7 @@ class Document:
         try:
             return model.model_validate(value, context=FROM_FILE)
         except ValidationError as error:
-            wrong = [self.at(keys, words) for keys, words in lines_of(error, model, value)]
+            wrong = [self.at([*below, *keys], words) for keys, words in lines_of(error, model, value)]
             raise DeclarationError("\n".join(wrong)) from error
 
 

@@ -65,10 +65,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def lines_of(error: ValidationError, model: type[BaseModel], value: Any) -> Iterator[tuple[list[str | int], str]]:
     """(keys, sentence) of each problem with `value`, the first that a key has, and of so many that a person reads them."""
+    stated = [(tuple(_keys(problem, value)), problem) for problem in error.errors()]
     problems: dict[tuple[str | int, ...], str] = {}
-    for problem in error.errors():
-        keys = tuple(_keys(problem, value))
-        problems.setdefault(keys, _words(problem, model))
+    for keys, problem in stated:
+        # Of a word or something larger, what is wrong with the larger.
+        deeper = any(len(other) > len(keys) and other[: len(keys)] == keys for other, _ in stated)
+        if problem["type"] != "literal_error" or not deeper:
+            problems.setdefault(keys, _words(problem, model))
     for number, (keys, words) in enumerate(problems.items()):
         if number == SHOWN_PROBLEMS:
             yield list(keys), f"and {len(problems) - number} more from here on"
@@ -97,11 +100,11 @@ def _words(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     if kind == "missing":
         return "is missing"
     if given is None and kind.endswith("_type"):
-        return "is empty; write a value, or leave the key out"
+        return "is empty; write a value"
     if kind in ("literal_error", "enum"):
         return f"{shown(given)} is not one of {details['expected']}"
     if kind == "string_type" and isinstance(given, bool | int | float):
-        return f"{shown(given)} is no text; put it into quotes"
+        return f"{shown(given)} is no text; a text that looks like one stands in quotes"
     if kind in ("model_type", "model_attributes_type"):
         fields = _fields(location, model)
         return f"{shown(given)} is not what goes here; it takes keys{': ' if fields else ''}{', '.join(fields)}"

@@ -6,7 +6,6 @@ job-level settings do not reach step pods (dagster-io/dagster#22865), and runs t
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,7 +109,7 @@ def read_profiles(path: Path) -> dict[str, Profile]:
                 f"{path}: holds no resource profiles; it takes <name>: {{cpu, memory, disk, pool, …}}"
             )
         profiles: dict[str, Profile] = {
-            name: replace(document, top=(name,)).as_model(Profile, value) for name, value in document.value.items()
+            name: document.as_model(Profile, value, (name,)) for name, value in document.value.items()
         }
     except DeclarationError as error:
         raise ProfileError(str(error)) from error
