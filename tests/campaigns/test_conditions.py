@@ -57,6 +57,9 @@ def holding(warehouse: DuckDBWarehouse, text: str) -> set[int]:
         ("min(orders.amount, 30) is null", {2}),
         ("min(orders.amount, 30) > 0", {1, 3}),
         ("count(orders) != 2", {2}),
+        ("sum(orders.amount, 30) between 1 and 35", {1, 3}),
+        ("mean(orders.amount, 30) = 30 or avg(orders.amount, 30) < 2", {1, 3}),
+        ("MAX(orders.quantity, 300) = 5", {2}),
     ],
 )
 def test_a_condition_on_people_looks_only_at_what_happened_before(

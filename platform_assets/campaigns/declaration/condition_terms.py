@@ -7,6 +7,7 @@ Belongs here: reading one node of sqlglot's tree, or one column's declaration. D
 import re
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from platform_assets.data.catalog.catalog import Mart
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 MEASURES = ("sum", "mean", "min", "max")
 AGGREGATES = ("count", "days_since", *MEASURES)
+_SPELLED = {"avg": "mean"}
+_OWN = "aggregate_"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -45,15 +48,32 @@ class Aggregate:
         return "__".join(str(part) for part in (self.function, self.mart, self.column, self.days) if part is not None)
 
 
+def trees_of(text: str) -> "list[exp.Expr]":
+    """What a text holds, as sqlglot reads SQL; our aggregates as functions that it does not know, since its own take no days.
+
+    Raises:
+        SqlglotError: it is no SQL.
+    """
+    from sqlglot.dialects.dialect import Dialect
+    from sqlglot.tokens import Token, TokenType
+
+    dialect = Dialect.get_or_raise("duckdb")
+    tokens = dialect.tokenize(text)
+    for number, (token, after) in enumerate(pairwise(tokens)):
+        name = _SPELLED.get(token.text.lower(), token.text.lower())
+        if name in AGGREGATES and after.token_type == TokenType.L_PAREN:
+            tokens[number] = Token(token.token_type, _OWN + name, token.line, token.col, token.start, token.end, [])
+    return [tree for tree in dialect.parser().parse(tokens, text) if tree is not None]
+
+
 def call_of(node: "exp.Expr") -> tuple[str, list["exp.Expr"]] | None:
     """(name, arguments) of a function call, whichever class sqlglot gave it."""
     from sqlglot import exp
 
     if isinstance(node, exp.Anonymous):
-        return str(node.this).lower(), list(node.expressions)
-    names: dict[type, str] = {exp.Count: "count", exp.Sum: "sum", exp.Min: "min", exp.Max: "max", exp.Avg: "mean"}
+        return str(node.this).lower().removeprefix(_OWN), list(node.expressions)
     if isinstance(node, exp.Func):
-        return names.get(type(node), node.sql_name().lower()), list(node.iter_expressions())
+        return node.sql_name().lower(), list(node.iter_expressions())
     return None
 
 

@@ -35,6 +35,7 @@ from platform_assets.campaigns.declaration.condition_terms import (
     is_unquoted_day,
     numbers_of,
     shown_column,
+    trees_of,
     written_day,
 )
 from platform_assets.campaigns.declaration.condition_values import compiled
@@ -98,13 +99,17 @@ def parse_person_condition(text: str, catalog: Catalog, entity: str) -> Predicat
 
 
 def _parse(text: str, checker: "_Checker", timezone: str) -> Predicate:
-    import sqlglot
     from sqlglot.errors import SqlglotError
 
     try:
-        tree = sqlglot.parse_one(text, dialect="duckdb")
+        trees = trees_of(text)
     except (SqlglotError, RecursionError) as error:
-        raise PredicateError(f"cannot read {text!r} as a condition: {_where(text, error, checker)}") from error
+        raise PredicateError(f"cannot read {text!r} as a condition: {_where(text, error)}") from error
+    if not trees:
+        raise PredicateError(f"cannot read {text!r} as a condition: it is empty; write one, e.g. {checker.example()}")
+    if len(trees) > 1:
+        raise PredicateError(f"{text!r} is not a condition but several; join them by and or or")
+    [tree] = trees
     if _depth(tree) > MAX_DEPTH:
         raise PredicateError("is nested too deeply; state it with fewer brackets")
     if not checker.condition(tree):
@@ -114,10 +119,8 @@ def _parse(text: str, checker: "_Checker", timezone: str) -> Predicate:
     return Predicate(text, tree, columns, aggregates, timezone)
 
 
-def _where(text: str, error: Exception, checker: "_Checker") -> str:
+def _where(text: str, error: Exception) -> str:
     """What in a text the parser stumbles over, in words of this grammar."""
-    if not text.strip():
-        return f"it is empty; write one, e.g. {checker.example()}"
     if _DURATION.search(text):
         return _days_hint(text)
     problems = getattr(error, "errors", None) or [{}]
@@ -173,8 +176,11 @@ class _Checker:
         if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
             self._kind_of(node.this)
             return True
-        if (call := call_of(node)) and call[0] == "contains":
+        call = call_of(node)
+        if call and call[0] == "contains":
             return self._contains(node, call[1])
+        if isinstance(node, exp.Anonymous) and call and call[0] not in AGGREGATES:
+            self._aggregate(node, *call)
         return False
 
     def example(self, node: "exp.Expr | None" = None) -> str:
@@ -365,9 +371,11 @@ def _other_kind(literal: "exp.Expr | None", stated: set[str]) -> str:
 
 def _written(node: "exp.Expr") -> str:
     """A node as a campaign file writes it."""
+    from sqlglot import exp
+
     if day := written_day(node):
         return day if is_unquoted_day(node) else f"'{day}'"
-    if call := call_of(node):
+    if isinstance(node, exp.Anonymous) and (call := call_of(node)):
         return f"{call[0]}({', '.join(_written(argument) for argument in call[1])})"
     return str(node.sql("duckdb"))
 

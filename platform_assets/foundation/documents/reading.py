@@ -35,13 +35,15 @@ _RESOLVED = {
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _HINTS = {
+    "<stream end>": "ends within a [, { or quote that is not closed",
     "cannot start any token": "a character (a tab, @ or `) that cannot begin a word here; indent by spaces, put text into quotes",
     "mapping values are not allowed here": "a second `:` in a line, or a key that is indented wrongly; put text with : into quotes",
     "but found another document": "holds two documents (`---`); keep one",
     "could not find expected ':'": "a key without its `:`",
     "expected <block end>": "a line that is indented unlike those around it",
+    "expected the node content": "a value is missing, or begins with a sign that has to stand in quotes",
+    "expected ',' or": "a comma or a closing bracket is missing",
     "end of stream": "ends within a quote that is not closed",
-    "<stream end>": "ends within a [, { or quote that is not closed",
 }
 
 

@@ -113,7 +113,12 @@ def _words(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"{shown(given)} is not a list; write {words}"
     if kind in _KINDS:
         return f"{shown(given)} is not {_KINDS[kind]}"
-    message = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    if kind == "too_short":
+        return "is empty; name at least one"
+    message = str(problem["msg"])
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    message = message.removeprefix("Input ")
     return message[0].lower() + message[1:]
 
 
