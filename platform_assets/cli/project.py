@@ -29,10 +29,13 @@ def check() -> None:
         sources = read_source_files(environment.sources)
         campaigns = read_campaigns(environment.campaigns, catalog, profiles_of(environment))
         unread = unread_files(environment)
+    for folder in (environment.sources, environment.campaigns):
+        if not folder.is_dir():
+            click.echo(f"{DOUBTFUL} {folder}: is not there; it holds no declarations")
     good = sum(file.error is None for file in sources)
     if good or not sources:
         click.echo(f"{GOOD} {good} sources")
-    errors = [file.error for file in (*sources, *campaigns) if file.error is not None]
+    errors = [error for error in (*(file.error for file in sources), *(file.error for file in campaigns)) if error]
     for source in sources:
         _say_what_is_wrong(source.error)
     doubts = _doubts(environment, catalog, {file.name: file.spec for file in campaigns if file.spec is not None})

@@ -40,7 +40,7 @@ class Declarations:
     sources: dict[str, ExportSourceSpec]
     campaigns: dict[str, CampaignSpec]
     broken: tuple[CampaignFile, ...]
-    broken_sources: tuple[SourceFile, ...] = ()
+    broken_sources: tuple[SourceFile, ...]
 
 
 def read_declarations(platform: Platform) -> Declarations:
@@ -58,9 +58,9 @@ def read_declarations(platform: Platform) -> Declarations:
             f"PLATFORM_SCOPE=campaign:{','.join(missing)}: {environment.campaigns} holds no such campaign"
         )
     sources = read_source_files(environment.sources) if environment.scope.shared else []
-    errors = [str(file.error) for file in (*sources, *files) if file.error is not None]
-    if errors and environment.strict:
-        raise DeclarationError("\n".join(errors))
+    errors = [file.error for file in sources] + [file.error for file in files]
+    if environment.strict and any(errors):
+        raise DeclarationError("\n".join(str(error) for error in errors if error))
     return Declarations(
         {file.name: file.spec for file in sources if file.spec is not None},
         {file.name: file.spec for file in files if file.spec is not None},
@@ -88,11 +88,6 @@ def _of_this_code(file: CampaignFile, environment: Environment) -> CampaignFile 
 def read_source_files(folder: Path) -> list[SourceFile]:
     """Every `<folder>/<source>/defs.yaml`, good and broken, by name."""
     return [read_declared(path, "source", _source) for path in declared_in(folder)]
-
-
-def read_sources(folder: Path) -> dict[str, ExportSourceSpec]:
-    """Every source whose file holds, by name."""
-    return {file.name: file.spec for file in read_source_files(folder) if file.spec is not None}
 
 
 def unread_files(environment: Environment) -> list[Path]:

@@ -184,6 +184,7 @@ class _Reading:
             for index, one in enumerate(node.value):
                 self.lines[(*at, index)] = one.start_mark.line + 1
             return [self._value(one, (*at, index)) for index, one in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node)
 
     def _mapping(self, node: yaml.MappingNode, at: tuple[str | int, ...]) -> dict[str, Any]:
