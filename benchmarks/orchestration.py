@@ -21,7 +21,7 @@ from platform_assets.campaigns.declaration.parsing import read_campaigns
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.opening import open_workspace
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.components.loading import read_sources
+from platform_assets.components.loading import read_source_files
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.environment import REPOSITORY, Environment, local_environment
 from samples.demo import QUESTIONS
@@ -38,8 +38,9 @@ def build_marts(environment: Environment) -> Catalog:
     from platform_assets.data.raw.discover import load_source
 
     catalog = Catalog.from_manifest(environment.dbt_manifest)
-    for source, declared in read_sources(environment.sources).items():
-        load_source(declared, source, environment.exports, open_engine(environment).raw)
+    for source in read_source_files(environment.sources):
+        assert source.spec is not None, source.error
+        load_source(source.spec, source.name, environment.exports, open_engine(environment).raw)
     graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
     build(open_transform(environment, graph, catalog), list(graph.models))
     return catalog

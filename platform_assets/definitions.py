@@ -13,7 +13,7 @@ import dagster as dg
 from platform_assets.campaigns.training.body_assets import body_assets
 from platform_assets.components.campaign import Campaign, scores_of
 from platform_assets.components.export_source import ExportSource
-from platform_assets.components.loading import Declarations, broken_campaign_definitions, read_declarations
+from platform_assets.components.loading import Declarations, broken_definitions, read_declarations
 from platform_assets.components.platform import Platform, platform_of
 from platform_assets.data.features.assets import feature_assets
 from platform_assets.data.marts.assets import transform_assets
@@ -58,7 +58,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         own,
         *(_shared(declarations, platform) if environment.scope.shared else ()),
         *(Campaign(name, spec).definitions(platform) for name, spec in campaigns),
-        broken_campaign_definitions(declarations.broken),
+        broken_definitions(declarations),
     )
 
 

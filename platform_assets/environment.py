@@ -204,7 +204,7 @@ class Environment:
         "definitions to load: `all` (default), `campaign:<name>[,<name>…]` for these and what all share, "
         "`shared` for that alone, `only:<name>` for that campaign and nothing shared; pods get it by themselves")] = Scope()
     strict: Annotated[_Switch, Variable("PLATFORM_STRICT", "0 or 1",
-        "1: a broken campaign file stops the load; 0 (default): it shows as a failed check")] = False
+        "1: a broken campaign or source file stops the load; 0 (default): it shows as a failed check")] = False
     name: Annotated[Literal["local", "emulated", "gcp"], Variable("PLATFORM_ENV", "local, emulated or gcp",
         "where the platform runs: `local` (DuckDB and a folder, the default), `gcp` (BigQuery and GCS), or "
         "`emulated` (as gcp, on emulators of both)")] = "local"

@@ -1,6 +1,7 @@
 """Commands for one campaign: started as a copy, looked at before it is trained, and tried on the past."""
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -21,15 +22,18 @@ def new(campaign: str, like: str) -> None:
     if Path(campaign).name != campaign:
         raise click.ClickException(f"{campaign!r} is not lower-case letters, digits and _, as a campaign's name is")
     target = environment.campaigns / campaign / FILE_NAME
-    if target.exists():
+    if os.path.lexists(target):
         raise click.ClickException(f"{target} exists already; choose another name or edit it")
-    text = (environment.campaigns / like / FILE_NAME).read_text(encoding="utf-8")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    there = target.parent.exists()
+    with Explained(OSError):
+        text = (environment.campaigns / like / FILE_NAME).read_text(encoding="utf-8")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
     copied = read_campaign(target, catalog, profiles_of(environment))
     if copied.error is not None:
         target.unlink()
-        target.parent.rmdir()
+        if not there:
+            target.parent.rmdir()
         raise click.ClickException(str(copied.error))
     click.echo(f"{target}\nEdit it, then: platform-assets check && platform-assets preview {campaign}")
 

@@ -2,38 +2,80 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from platform_assets.cli.surroundings import BAD, GOOD, Explained, catalog_of, environment_here, profiles_of
+from platform_assets.cli.surroundings import BAD, DOUBTFUL, GOOD, Explained, catalog_of, environment_here, profiles_of
+
+if TYPE_CHECKING:
+    from platform_assets.campaigns.declaration.spec import CampaignSpec
+    from platform_assets.data.catalog.catalog import Catalog
+    from platform_assets.environment import Environment
 
 
 @click.command()
 def check() -> None:
-    """Check every source and campaign file; exit 1 when one cannot be honoured."""
-    from platform_assets.campaigns.declaration.parsing import DeclarationError, read_campaigns
-    from platform_assets.components.loading import read_sources
+    """Check every source and campaign file, and what the published marts say of their dates; exit 1 when one cannot be honoured."""
+    from platform_assets.campaigns.declaration.parsing import FILE_NAME, DeclarationError, is_yaml, read_campaigns
+    from platform_assets.components.loading import read_source_files, unread_files
 
     environment = environment_here()
     catalog = catalog_of(environment)
-    broken = 0
-    try:
-        sources = read_sources(environment.sources)
-        click.echo(f"{GOOD} {len(sources)} sources")
-    except DeclarationError as error:
-        broken += 1
-        click.echo(f"{BAD} {error}")
-    for file in read_campaigns(environment.campaigns, catalog, profiles_of(environment)):
-        if file.error is None:
-            click.echo(f"{GOOD} {file.name}")
-        else:
-            broken += 1
-            click.echo("\n".join(f"{BAD} {line}" for line in str(file.error).splitlines()))
-    if broken:
-        click.echo(f"{broken} of the files above cannot be honoured", err=True)
+    with Explained(DeclarationError):
+        sources = read_source_files(environment.sources)
+        campaigns = read_campaigns(environment.campaigns, catalog, profiles_of(environment))
+        unread = unread_files(environment)
+    for folder in (environment.sources, environment.campaigns):
+        if not folder.is_dir():
+            click.echo(f"{DOUBTFUL} {folder}: is not there; it holds no declarations")
+    good = sum(file.error is None for file in sources)
+    if good or not sources:
+        click.echo(f"{GOOD} {good} sources")
+    errors = [error for error in (*(file.error for file in sources), *(file.error for file in campaigns)) if error]
+    for source in sources:
+        _say_what_is_wrong(source.error)
+    doubts = _doubts(environment, catalog, {file.name: file.spec for file in campaigns if file.spec is not None})
+    for campaign in campaigns:
+        if campaign.error is None:
+            click.echo(f"{GOOD} {campaign.name}")
+        _say_what_is_wrong(campaign.error)
+        for doubt in doubts.get(campaign.name, ()):
+            click.echo(f"{DOUBTFUL} {campaign.name}: {doubt}")
+    loose = [path for path in unread if is_yaml(path) and not any(str(path) in str(error) for error in errors)]
+    for path in unread:
+        if path in loose or not is_yaml(path):
+            place = f"a declaration is <name>/{FILE_NAME}"
+            click.echo(f"{BAD if path in loose else DOUBTFUL} {path}: nothing reads it; {place}")
+    if errors or loose:
+        click.echo(f"{len(errors) + len(loose)} of the files above cannot be honoured", err=True)
         sys.exit(1)
+
+
+def _say_what_is_wrong(error: Exception | None) -> None:
+    for line in str(error or "").splitlines():
+        click.echo(f"{BAD} {line}")
+
+
+def _doubts(
+    environment: "Environment", catalog: "Catalog", campaigns: "Mapping[str, CampaignSpec]"
+) -> dict[str, list[str]]:
+    """What the published marts say against campaigns, by name. A cloud is asked by `preview` and `doctor`: checks of files
+    run where there is none."""
+    from platform_assets.campaigns.training_sets.outlook import doubts_of
+    from platform_assets.data.catalog.pointer import MartStore
+
+    if environment.cloud is not None:
+        return {}
+    try:
+        published = MartStore(environment.marts).read()
+    except ValueError as error:  # a damaged pointer
+        click.echo(f"{DOUBTFUL} no dates were checked: {error}")
+        return {}
+    return {name: doubts_of(spec, catalog, published) for name, spec in campaigns.items()}
 
 
 @click.command()

@@ -3,6 +3,7 @@
 Belongs here: what commands of several groups need.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from platform_assets.foundation.execution.profiles import Profiles
 
 GOOD, BAD = click.style("ok", fg="green"), click.style("!!", fg="red")
+DOUBTFUL = click.style("??", fg="yellow")
 
 
 class Explained:
@@ -53,11 +55,11 @@ def profiles_of(environment: Environment) -> "Profiles":
 
 def campaign_of(environment: Environment, catalog: "Catalog", name: str) -> "CampaignSpec":
     """The campaign of that name; it is there and can be honoured, or the command ends."""
-    from platform_assets.campaigns.declaration.conditions import did_you_mean
     from platform_assets.campaigns.declaration.parsing import FILE_NAME, read_campaign
+    from platform_assets.foundation.documents.sentences import did_you_mean
 
     path = environment.campaigns / name / FILE_NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         known = [other.parent.name for other in environment.campaigns.glob(f"*/{FILE_NAME}")]
         raise click.ClickException(f"there is no campaign {name} in {environment.campaigns}{did_you_mean(name, known)}")
     file = read_campaign(path, catalog, profiles_of(environment))

@@ -1,19 +1,27 @@
-"""Finding the YAML files and turning each into definitions, on its own: one broken file does not hide the others."""
+"""Finding the YAML files and turning each into definitions, on its own: one broken file does not hide the others.
+
+A broken source leaves its raw tables as they were loaded before, for the marts and campaigns that stand on them.
+"""
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from platform_assets.campaigns.declaration.parsing import (
-    FILE_NAME,
     CampaignFile,
     DeclarationError,
+    DeclaredFile,
+    attributes_as,
+    declared_in,
+    is_yaml,
     parse_document,
     read_campaigns,
+    read_declared,
 )
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.components.platform import Platform
@@ -21,24 +29,25 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.environment import Environment
 
 SOURCE_TYPE = "platform_assets.components.ExportSource"
-BROKEN_GROUP = "broken_campaigns"
+BROKEN_GROUP, BROKEN_SOURCES_GROUP = "broken_campaigns", "broken_sources"
+SourceFile = DeclaredFile[ExportSourceSpec]
 
 
 @dataclass(frozen=True)
 class Declarations:
-    """What people declared: sources, campaigns that hold, and campaign files that do not."""
+    """What people declared: sources and campaigns that hold, and files that do not."""
 
     sources: dict[str, ExportSourceSpec]
     campaigns: dict[str, CampaignSpec]
     broken: tuple[CampaignFile, ...]
+    broken_sources: tuple[SourceFile, ...]
 
 
 def read_declarations(platform: Platform) -> Declarations:
-    """Every source and every campaign in scope.
+    """Every source, where the scope holds what all share, and every campaign in scope.
 
     Raises:
-        DeclarationError: a source file is broken (everything stands on sources), a campaign file in a strict
-            environment, or the scope names a campaign that is not there.
+        DeclarationError: a file is broken in a strict environment, or the scope names a campaign that is not there.
     """
     environment = platform.environment
     files = read_campaigns(environment.campaigns, platform.catalog, platform.profiles, environment.scope.admits)
@@ -48,11 +57,16 @@ def read_declarations(platform: Platform) -> Declarations:
         raise DeclarationError(
             f"PLATFORM_SCOPE=campaign:{','.join(missing)}: {environment.campaigns} holds no such campaign"
         )
-    broken = tuple(file for file in files if file.error is not None)
-    if broken and environment.strict:
-        raise DeclarationError("\n".join(str(file.error) for file in broken))
-    campaigns = {file.name: file.spec for file in files if file.spec is not None}
-    return Declarations(read_sources(environment.sources), campaigns, broken)
+    sources = read_source_files(environment.sources) if environment.scope.shared else []
+    errors = [file.error for file in sources] + [file.error for file in files]
+    if environment.strict and any(errors):
+        raise DeclarationError("\n".join(str(error) for error in errors if error))
+    return Declarations(
+        {file.name: file.spec for file in sources if file.spec is not None},
+        {file.name: file.spec for file in files if file.spec is not None},
+        tuple(file for file in files if file.error is not None),
+        tuple(file for file in sources if file.error is not None),
+    )
 
 
 def _of_this_code(file: CampaignFile, environment: Environment) -> CampaignFile | None:
@@ -71,37 +85,60 @@ def _of_this_code(file: CampaignFile, environment: Environment) -> CampaignFile 
     return CampaignFile(file.name, file.path, None, error)
 
 
-def read_sources(folder: Path) -> dict[str, ExportSourceSpec]:
-    """Every `<folder>/<source>/defs.yaml`, by name.
-
-    Raises:
-        DeclarationError: one of them cannot be honoured.
-    """
-    return {
-        path.parent.name: parse_document(path, SOURCE_TYPE).attributes_as(ExportSourceSpec)
-        for path in sorted(folder.glob(f"*/{FILE_NAME}"))
-    }
+def read_source_files(folder: Path) -> list[SourceFile]:
+    """Every `<folder>/<source>/defs.yaml`, good and broken, by name."""
+    return [read_declared(path, "source", _source) for path in declared_in(folder)]
 
 
-def broken_campaign_definitions(broken: Iterable[CampaignFile]) -> dg.Definitions:
+def unread_files(environment: Environment) -> list[Path]:
+    """Files where declarations are looked for that nothing reads, hidden ones apart: in the folders of sources and campaigns,
+    and YAML beside these where they lie side by side in a folder `defs`."""
+    folders = (environment.sources, environment.campaigns)
+    read = {path for folder in folders for path in declared_in(folder)}
+    unread = {path for folder in folders for path in _files_in(folder) if path not in read}
+    around = environment.sources.parent
+    if around == environment.campaigns.parent and around.name == "defs":
+        beside = (path for path in _files_in(around) if not any(path.is_relative_to(folder) for folder in folders))
+        unread |= {path for path in beside if is_yaml(path)}
+    return sorted(unread)
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
+        if not hidden and (path.is_symlink() or not path.is_dir()):
+            yield path
+
+
+def _source(path: Path) -> ExportSourceSpec:
+    return attributes_as(parse_document(path, SOURCE_TYPE), ExportSourceSpec)
+
+
+def broken_definitions(declarations: Declarations) -> dg.Definitions:
     """For each broken file an asset that fails with what is wrong, and a check that says the same."""
     taken: set[str] = set()
-    return dg.Definitions.merge(*(_broken(_name_for_dagster(file.name, taken), file) for file in broken))
+    return dg.Definitions.merge(
+        *(_broken([_name_for_dagster(file.name, taken)], "campaign", file) for file in declarations.broken),
+        *(
+            _broken(["sources", _name_for_dagster(file.name, taken)], "source", file)
+            for file in declarations.broken_sources
+        ),
+    )
 
 
-def _broken(name: str, file: CampaignFile) -> dg.Definitions:
-    key = dg.AssetKey([name, "definition"])
+def _broken(path: list[str], what: str, file: DeclaredFile[Any]) -> dg.Definitions:
+    key = dg.AssetKey([*path, "definition"])
 
     @dg.asset(
         key=key,
-        group_name=BROKEN_GROUP,
-        description=f"**Broken campaign file.**\n\n```\n{file.error}\n```",
+        group_name=BROKEN_GROUP if what == "campaign" else BROKEN_SOURCES_GROUP,
+        description=f"**Broken {what} file.**\n\n```\n{file.error}\n```",
         kinds={"yaml"},
     )
     def definition() -> None:
         raise dg.Failure(str(file.error), allow_retries=False)
 
-    @dg.asset_check(asset=key, name="file_is_valid", description="The campaign file can be honoured")
+    @dg.asset_check(asset=key, name="file_is_valid", description=f"The {what} file can be honoured")
     def file_is_valid() -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=False, description=str(file.error), metadata={"file": str(file.path)})
 

@@ -90,16 +90,14 @@ def _manifest(environment: Environment) -> Readiness:
 
 
 def _exports(environment: Environment) -> Iterator[Readiness]:
-    from platform_assets.campaigns.declaration.parsing import DeclarationError
-    from platform_assets.components.loading import read_sources
+    from platform_assets.components.loading import read_source_files
     from platform_assets.data.raw.discover import discover
 
-    try:
-        sources = read_sources(environment.sources)
-    except DeclarationError as error:
-        yield Readiness("sources", False, str(error), "correct the file")
-        return
-    for name, spec in sources.items():
+    for file in read_source_files(environment.sources):
+        name, spec = file.name, file.spec
+        if spec is None:
+            yield Readiness(f"source {name}", False, str(file.error), "correct the file")
+            continue
         exports = discover(spec, name, environment.exports)
         for aside in exports.set_aside:
             yield Readiness(

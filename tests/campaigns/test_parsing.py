@@ -1,16 +1,21 @@
 """What a person is told about a campaign file: file, line, key, and the nearest right word."""
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from platform_assets.campaigns.declaration.parsing import CampaignFile, read_campaign, read_campaigns
 from platform_assets.campaigns.declaration.spec import CampaignSpec, json_schema
+from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, training_dates
 from platform_assets.environment import PACKAGE
 from platform_assets.foundation.execution.profiles import read_profiles
-from tests.data.features.conftest import CATALOG
+from tests.data.features.conftest import CATALOG, WATERMARK
 from tests.support.declared import GOOD as MINIMAL
 
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
@@ -142,6 +147,100 @@ def test_one_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
     files = {file.name: file for file in read_campaigns(tmp_path, CATALOG, PROFILES)}
     assert [name for name, file in files.items() if file.error is None] == ["good"]
     assert set(files) == {"good", "bad", "worse"}
+
+
+# What only our own boundary says, of a fault that nobody foresaw.
+UNFORESEEN = "cannot be worked with"
+WORDS = st.sampled_from(
+    ["yes", "no", "null", "~", "latest", "auto", "all", "weekly", "10%", "0.1", "100%", "90d", "9999w", "1998-04-01", "9999-12-31", "1e999",
+     "-1", "0", "99999999999999999999", "x" * 700, "[]", "{}", "[[a]]", "7", "3.5", "order_windows", "orders", "ordered_at > 1998-01-01", "amount between 1 and 1e5", "amount = 1e999", "{a: {b: c}}", "'\\0'", '"\\0"', "count(orders) > 1", "sum(x, 30d)", "(" * 90,
+     "is not null", "2024-01-31", "&a x", "*a", "!!int 1", "team:", "class", "lightgbm", "{lightgbm: {learning_rate: .inf}}", "Europe/Berlin", "\u202e"]
+)  # fmt: skip
+# By top-level key, what may stand there with words of any kind in it.
+SHAPES = {
+    "label": ["{event: orders, within: 90d, where: 0}", "{event: orders, within: 0}", "{no_event: 0, within: 12w}", "{teacher: 0, within: 28d}", "0"],
+    "audience": ["{top: 0}", "{min_score: 0}", "{top: 10%, holdout: 0}", "{top: 5, exclude: [0, 0]}", "{top: 5, exclude: 0}"],
+    "train": ["{snapshots: 0, every: 0}", "{as_of: [0, 0]}", "{as_of: 0}"],
+    "schedule": ["{every: 0}", "{every: week, timezone: 0}", "0"],
+    "advanced": ["{models: {lightgbm: {learning_rate: 0}}}", "{models: {0: {family: lightgbm}}}", "{models: {0: 0}}", "{models: 0}", "{seed: 0, folds: 0}",
+                 "{resources: 0}", "{deadline: 0}", "{code: {commit: 0}}", "{feature_selection: {drop: [0], keep: 0}}", "{refit: 0}", "{0: 0}"],
+    "features": ["[order_windows, 0]", "0"],
+    **{key: ["0", "[0]", "{0: 0}"] for key in ["owner", "description", "entity", "population", "score_at", "value", "version"]},
+}  # fmt: skip
+CHANGES = st.dictionaries(
+    st.sampled_from(sorted(SHAPES)),
+    st.tuples(st.integers(0, 9), WORDS | st.text(max_size=6), WORDS),
+    min_size=1,
+    max_size=3,
+)
+
+
+def written(changes: dict[str, tuple[int, str, str]]) -> str:
+    """The minimal campaign with these keys replaced: the shape by its number, its zeros by words."""
+    lines = {line.split(":")[0].strip(): line for line in MINIMAL.splitlines()[2:]}
+    for key, (number, *words) in changes.items():
+        shape = SHAPES[key][number % len(SHAPES[key])]
+        first, _, second = shape.partition("0")
+        lines[key] = f"  {key}: {first}{words[0]}{second.replace('0', words[1])}"
+    return "\n".join([*MINIMAL.splitlines()[:2], *lines.values(), ""])
+
+
+@given(CHANGES)
+@settings(max_examples=300, deadline=None)
+def test_whatever_stands_in_a_campaign_file_is_a_campaign_or_a_refusal_that_names_the_file(
+    tmp_path_factory: pytest.TempPathFactory, changes: dict[str, tuple[int, str, str]]
+) -> None:
+    place = tmp_path_factory.getbasetemp() / "again" / "defs.yaml"
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(written(changes).encode("utf-8", "surrogatepass"))
+    file = read_campaign(place, CATALOG, PROFILES)
+    assert (file.spec is None) == (file.error is not None)
+    assert all(line.startswith(f"{place}:") for line in str(file.error or "").splitlines())
+    assert UNFORESEEN not in str(file.error)
+    if file.spec is not None:
+        assert CampaignSpec.model_validate(file.spec.resolved()).resolved() == file.spec.resolved()
+        with suppress(ImmatureLabel):
+            training_dates(file.spec, "UTC", WATERMARK, score_at=date(1998, 7, 1))
+
+
+def test_a_fault_that_nobody_foresaw_stays_with_its_file(tmp_path: Path) -> None:
+    read(tmp_path, MINIMAL, "good")
+    halves = replace(CATALOG, entities={**CATALOG.entities, "viewer": replace(CATALOG.entities["viewer"], mart="gone")})
+    read(tmp_path, MINIMAL.replace("entity: customer", "entity: viewer") + "  population: age > 3\n", "bad")
+    files = {file.name: file for file in read_campaigns(tmp_path, halves, PROFILES)}
+    assert files["good"].error is None
+    assert str(files["bad"].error).startswith(f"{files['bad'].path}: {UNFORESEEN}: KeyError: ")
+
+
+def test_what_is_no_file_breaks_that_campaign_alone(tmp_path: Path) -> None:
+    read(tmp_path, MINIMAL, "good")
+    (tmp_path / "folder" / "defs.yaml").mkdir(parents=True)
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop" / "defs.yaml").symlink_to("defs.yaml")
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "Defs.YML").write_text(MINIMAL)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "README.md").write_text("to come")
+    errors = {file.name: str(file.error) for file in read_campaigns(tmp_path, CATALOG, PROFILES)}
+    assert errors == {
+        "folder": f"{tmp_path}/folder/defs.yaml: is a folder, not a file",
+        "good": "None",
+        "late": f"{tmp_path}/late/Defs.YML: is not read; rename it to defs.yaml",
+        "loop": f"{tmp_path}/loop/defs.yaml: cannot be read: Too many levels of symbolic links",
+    }
+
+
+def test_a_file_of_before_has_the_settings_it_had(tmp_path: Path) -> None:
+    """What results are fingerprinted by: the resolved fields of a file that spells some values oddly."""
+    odd = (
+        MINIMAL.replace("top: 10%", "top: 1_000, holdout: 0%")
+        + "  advanced: {refit: yes, past_campaigns: off, seed: 0x1F}\n"
+    )
+    file = read(tmp_path, odd)
+    assert file.spec is not None, file.error
+    resolved = file.spec.resolved()
+    assert resolved["audience"] == {"top": 1000, "min_score": None, "exclude": [], "holdout": 0.0}
+    assert [resolved["advanced"][key] for key in ("refit", "past_campaigns", "seed")] == [True, False, 31]
 
 
 def test_the_schema_describes_every_field_for_editors() -> None:

@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from platform_assets.components.loading import read_sources
+from platform_assets.components.loading import read_source_files
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.definitions import build_definitions
@@ -32,7 +32,8 @@ class Looks:
     """The sensor, looked at again and again with the cursor of the last look."""
 
     def __init__(self, environment: Environment) -> None:
-        self.sensor = new_exports_sensor(read_sources(environment.sources), environment)
+        declared = {file.name: file.spec for file in read_source_files(environment.sources) if file.spec}
+        self.sensor = new_exports_sensor(declared, environment)
         self.cursor: str | None = None
 
     def look(self) -> list[dg.RunRequest]:

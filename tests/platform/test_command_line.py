@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from platform_assets.cli import main
-from platform_assets.data.catalog.pointer import MartStore
+from platform_assets.data.catalog.pointer import MartStore, PublishedTable
 from platform_assets.environment import PACKAGE, Environment
 from samples.movies import UNTIL
 from tests.support.declared import GOOD, with_campaigns, write_declaration
@@ -70,6 +71,86 @@ def test_check_is_strict_over_sources_too(campaigns: Environment) -> None:
     checked = on(campaigns)("check", PLATFORM_SOURCES_DIR=str(sources))
     assert checked.exit_code == 1
     assert f"!! {place}:" in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "code"),
+    [
+        ("campaigns/late/defs.yml", "!! {path}: is not read; rename it to defs.yaml", 1),
+        ("campaigns/late.yaml", "!! {path}: nothing reads it; a declaration is <name>/defs.yaml", 1),
+        ("campaigns/good/old/defs.yaml", "!! {path}: nothing reads it; a declaration is <name>/defs.yaml", 1),
+        ("campaigns/good/defs.yml", "!! {path}: nothing reads it; a declaration is <name>/defs.yaml", 1),
+        ("sources/shop/defs.yml", "!! {path}: is not read; rename it to defs.yaml", 1),
+        ("extra.yaml", "!! {path}: nothing reads it; a declaration is <name>/defs.yaml", 1),
+        ("campaigns/good/notes.md", "?? {path}: nothing reads it; a declaration is <name>/defs.yaml", 0),
+    ],
+)
+def test_check_names_every_file_that_nothing_reads(
+    environment: Environment, tmp_path: Path, place: str, said: str, code: int
+) -> None:
+    folder = tmp_path / "defs"
+    write_declaration(folder / "campaigns", "good", GOOD)
+    (folder / "sources").mkdir()
+    path = folder / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(GOOD)
+    looked_at = replace(environment, campaigns=folder / "campaigns", sources=folder / "sources")
+    checked = on(looked_at)("check")
+    assert said.format(path=path) in checked.stdout.splitlines()
+    assert checked.exit_code == code
+    assert "ok good" in checked.stdout
+    assert checked.stdout.count("!!") == code
+
+
+def test_check_names_one_broken_source_and_counts_the_others(environment: Environment, tmp_path: Path) -> None:
+    for name in ("shop", "movies"):
+        text = (PACKAGE / "defs" / "sources" / name / "defs.yaml").read_text(encoding="utf-8")
+        write_declaration(tmp_path / "sources", name, text.replace("aurora_snapshot", "&a aurora_snapshot"))
+    checked = on(replace(environment, sources=tmp_path / "sources"))("check")
+    assert checked.exit_code == 1
+    assert "ok 1 sources" in checked.stdout
+    assert f"!! {tmp_path / 'sources' / 'shop' / 'defs.yaml'}:5: anchors and aliases" in checked.stdout
+    assert "ok winback" in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ("  score_at: 2030-01-01\n", "score_at 2030-01-01: the exports cover everything before 1998-07-01"),
+        ("  train: {as_of: [1998-06-01]}\n", "train.as_of 1998-06-01: its label (horizon 90 days"),
+        ("  train: {snapshots: 2, every: 400d}\n", "label.within 90d: as of 1997-02-26 nobody is known, since the events of orders reach"),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_check_warns_of_dates_that_the_published_marts_cannot_answer(
+    campaigns: Environment, stated: str, said: str | None
+) -> None:
+    (campaigns.campaigns / "good" / "defs.yaml").write_text(GOOD + stated)
+    before = on(campaigns)("check")
+    assert "??" not in before.stdout
+    tables = [
+        replace(PUBLISHED, name=name, first_event=first)
+        for name, first in (("orders", datetime(1997, 6, 1, tzinfo=UTC)), ("customers", None))
+    ]
+    MartStore(campaigns.marts).publish(tables)
+    checked = on(campaigns)("check")
+    assert checked.exit_code == 0
+    doubts = [line for line in checked.stdout.splitlines() if line.startswith("??")]
+    assert len(doubts) == (said is not None)
+    assert not said or f"?? good: {said}" in doubts[0]
+
+
+PUBLISHED = PublishedTable(
+    name="",
+    version="1",
+    location="1",
+    rows=1,
+    watermark=datetime(1998, 7, 1, tzinfo=UTC),
+    first_event=None,
+    last_event=None,
+    days={},
+    content_hash="",
+)
 
 
 def test_check_exits_1_in_a_process_of_its_own(campaigns: Environment) -> None:

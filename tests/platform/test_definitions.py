@@ -189,6 +189,15 @@ def test_a_strict_load_stops_at_a_broken_file(one_broken: Environment) -> None:
 
 
 BROKEN_TEXTS = {
+    "an alias of itself": "type: platform_assets.components.Campaign\nattributes: &a {description: *a}\n",
+    "aliases of aliases": "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 24)),
+    "depth": "[" * 100_000,
+    "size": "# " + "x" * 200_000,
+    "a tag": GOOD.replace("10%", "!!int ten"),
+    "more digits than Python reads": GOOD.replace("10%", "9" * 5000),
+    "an owner that Dagster refuses": GOOD.replace("crm@example.com", "jürgen@example.com"),
+    "a model named as Dagster names something": GOOD + "  advanced: {models: {class: {family: lightgbm}}}\n",
+    "a lone surrogate": GOOD + '  value: "\\ud800"\n',
     "nothing": "",
     "a comment alone": "# to come\n",
     "a list": "- type: x\n",
@@ -221,7 +230,7 @@ def test_a_file_that_is_not_text_takes_nothing_down(environment: Environment) ->
     assert {"good/ensemble", "broken/definition"} <= keys(build_definitions(given))
 
 
-@pytest.mark.parametrize("name", ["café", "Winter Sale", "2024", "a-b", "x" * 80])
+@pytest.mark.parametrize("name", ["café", "Winter Sale", "2024", "a-b", "x" * 80, "class", "context"])
 def test_a_campaign_s_name_that_cannot_be_used_takes_nothing_down(environment: Environment, name: str) -> None:
     definitions = build_definitions(with_campaigns(environment, {"good": GOOD, name: GOOD}))
     dg.Definitions.validate_loadable(definitions)
@@ -239,12 +248,51 @@ def test_two_broken_names_that_look_alike_both_show(environment: Environment) ->
     assert len([key for key in keys(definitions) if key.endswith("/definition")]) == 3
 
 
-def test_a_broken_source_stops_the_load_with_its_file_and_line(environment: Environment) -> None:
+def with_a_broken_source(environment: Environment) -> Environment:
+    """The repository's sources, of which the shop's has a typo in its fifth line."""
     folder = environment.data / "sources"
-    text = (PACKAGE / "defs" / "sources" / "shop" / "defs.yaml").read_text(encoding="utf-8")
-    write_declaration(folder, "shop", text.replace("format: aurora", "format: aurrora"))
+    for name in ("shop", "movies"):
+        text = (PACKAGE / "defs" / "sources" / name / "defs.yaml").read_text(encoding="utf-8")
+        write_declaration(folder, name, text.replace("format: aurora", "format: aurrora"))
+    return replace(environment, sources=folder)
+
+
+def test_a_broken_source_is_told_and_leaves_other_sources_marts_and_campaigns_alone(environment: Environment) -> None:
+    given = with_a_broken_source(environment)
+    sentence = f"{given.sources / 'shop' / 'defs.yaml'}:5: format: 'aurrora_snapshot' is not one of"
+    with dg.DagsterInstance.ephemeral() as instance:
+        platform = Platform.of(given, instance)
+        graph = platform.definitions.resolve_asset_graph()
+        assert graph.executable_asset_keys >= {
+            dg.AssetKey(path.split("/"))
+            for path in ("raw/movies/ratings", "marts/orders", "winback/promoted_model", "scifi_fans/promoted_model")
+        }
+        assert not [key for key in graph.executable_asset_keys if key.path[:2] == ["raw", "shop"]]
+        broken = dg.AssetKey(["sources", "shop", "definition"])
+        assert graph.get(broken).group_name == "broken_sources"
+        assert sentence in failures_of(platform.materialize("sources/shop/definition"))["sources__shop__definition"]
+        assert broken in jobs_in(platform.definitions)["refresh_marts"].asset_layer.selected_asset_keys
+        (check,) = platform.check("sources/shop/definition").get_asset_check_evaluations()
+        assert not check.passed
+
+
+def test_a_strict_load_stops_at_a_broken_source_with_its_file_and_line(environment: Environment) -> None:
     with pytest.raises(DeclarationError, match=r"shop/defs\.yaml:5: format: "):
-        build_definitions(replace(environment, sources=folder))
+        build_definitions(replace(with_a_broken_source(environment), strict=True))
+
+
+def test_a_campaign_alone_needs_no_source_file(environment: Environment) -> None:
+    alone = replace(with_a_broken_source(environment), strict=True, scope=Scope(frozenset({"winback"}), shared=False))
+    assert "winback/promoted_model" in keys(build_definitions(alone))
+
+
+@pytest.mark.parametrize("name", ["my-shop", "Shop", "class"])
+def test_a_source_s_name_that_cannot_be_used_takes_nothing_down(environment: Environment, name: str) -> None:
+    given = with_a_broken_source(environment)
+    (given.sources / "shop").rename(given.sources / name)
+    loaded = build_definitions(given)
+    dg.Definitions.validate_loadable(loaded)
+    assert "raw/movies/ratings" in keys(loaded)
 
 
 @pytest.mark.parametrize(("component", "file"), [(Campaign, "campaigns/winback"), (ExportSource, "sources/shop")])

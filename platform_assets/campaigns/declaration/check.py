@@ -7,18 +7,19 @@ file) run where the data is read.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from platform_assets.campaigns.declaration.conditions import (
-    PredicateError,
-    did_you_mean,
-    parse_event_condition,
-    parse_person_condition,
-)
+from platform_assets.campaigns.declaration.condition_terms import PredicateError
+from platform_assets.campaigns.declaration.conditions import parse_event_condition, parse_person_condition
 from platform_assets.campaigns.declaration.families import FAMILY, families_of
 from platform_assets.campaigns.declaration.feature_choice import feature_names
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.features.registry import GROUPS
+from platform_assets.foundation.dagster_internals.core import DISALLOWED_NAMES
+from platform_assets.foundation.documents.sentences import did_you_mean
 from platform_assets.foundation.execution.profiles import Profiles
+
+# A model's name is that of an input of the ensemble's step.
+TAKEN_NAMES = DISALLOWED_NAMES | {"training_set"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def _label_problems(spec: CampaignSpec, catalog: Catalog) -> Iterator[Problem]:
         yield Problem(("label", field), f"{spec.entity} has no events called {name}{did_you_mean(name, events)}")
     elif spec.label.where is not None:
         try:
-            parse_event_condition(spec.label.where, catalog.marts[name])
+            parse_event_condition(spec.label.where, catalog.marts[name], catalog.entities[spec.entity].timezone)
         except PredicateError as error:
             yield Problem(("label", "where"), str(error))
 
@@ -103,6 +104,11 @@ def _model_problems(spec: CampaignSpec) -> Iterator[Problem]:
     for member, parameters in models.items():
         family = families_of(spec)[member]
         path: tuple[str, ...] = ("advanced", "models", member)
+        if member in TAKEN_NAMES:
+            yield Problem(
+                path, f"a model cannot be called {member}: that is a word of the platform's; add _model to it"
+            )
+            continue
         if family not in FAMILIES:
             where = (*path, FAMILY) if FAMILY in parameters else path
             yield Problem(where, f"there is no model family {family}{did_you_mean(family, FAMILIES)}")

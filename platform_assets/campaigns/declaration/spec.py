@@ -5,10 +5,8 @@ the feature groups or the model families is checked in `check.py`.
 """
 
 import difflib
-import re
 from collections.abc import Mapping
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,64 +15,29 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    PlainSerializer,
     Tag,
-    WithJsonSchema,
     model_validator,
 )
 
+from platform_assets.campaigns.declaration.values import (
+    Commit,
+    Day,
+    Duration,
+    Holdout,
+    Name,
+    Parameters,
+    Predicate,
+    ProfileName,
+    ScoreAt,
+    Size,
+    TeacherFile,
+)
 from platform_assets.environment import TimeZone
+from platform_assets.foundation.documents.sentences import Owner, shown
 
 COMPONENT_TYPE = "platform_assets.components.Campaign"
-
-_DURATION = re.compile(r"([1-9][0-9]{0,3})([dw])")
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
-
-
-def _parse_duration(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration; write days or weeks, such as 90d or 12w")
-    return timedelta(days=int(match[1]) * (7 if match[2] == "w" else 1))
-
-
-def _parse_share(value: Any) -> Any:
-    if isinstance(value, float | Decimal) and 0 < value < 1:
-        return float(value)
-    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
-    if match is None or not 0 <= float(match[1]) <= 100:
-        raise ValueError(f"{value!r} is not a share; write a percentage such as 10%")
-    return float(match[1]) / 100
-
-
-def _parse_size(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("an audience holds at least one person")
-        return value
-    share = _parse_share(value)
-    if share == 0:
-        raise ValueError("an audience holds more than 0% of the people")
-    return share
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_parse_duration),
-    PlainSerializer(lambda value: f"{value.days}d", return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,3}[dw]$", "examples": ["90d", "12w"]}),
-]
-_PERCENT_SCHEMA = {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,3})?%$", "examples": ["10%"]}
-Share = Annotated[float, BeforeValidator(_parse_share), WithJsonSchema(_PERCENT_SCHEMA)]
-Size = Annotated[
-    int | float,
-    BeforeValidator(_parse_size),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _PERCENT_SCHEMA]}),
-]
-Predicate = Annotated[str, Field(min_length=1, max_length=500)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+# Keeps every date that a campaign asks for one that calendars hold.
+LONGEST_REACH = timedelta(days=100 * 365)
 
 
 class _Strict(BaseModel):
@@ -124,8 +87,7 @@ class AbsenceLabel(_Strict):
 class TeacherLabel(_Strict):
     """Labels from a file of columns (entity key, as_of, label), each row at an as-of instant of its own."""
 
-    teacher: str = Field(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.(csv|parquet)$",
+    teacher: TeacherFile = Field(
         description="Teacher file (.csv or .parquet) below the teachers folder; as_of is a time with its zone or a date, label 0 or 1",
     )
     within: Duration = Field(
@@ -151,7 +113,7 @@ class RelativeTraining(_Strict):
 class AbsoluteTraining(_Strict):
     """Snapshots named one by one."""
 
-    as_of: tuple[date, ...] = Field(
+    as_of: tuple[Day, ...] = Field(
         min_length=1,
         max_length=48,
         description="As-of dates to train on; every label must be known at the scoring date",
@@ -186,7 +148,7 @@ class Audience(_Strict):
     exclude: tuple[Predicate, ...] = Field(
         (), description="Conditions on people; whoever meets one is scored but not eligible, and the row says why"
     )
-    holdout: Share = Field(
+    holdout: Holdout = Field(
         0.1, description="Share of the audience kept untreated for measurement, chosen by a hash of campaign and person"
     )
 
@@ -221,9 +183,8 @@ class FeatureSelection(_Strict):
 class Resources(_Strict):
     """What the pods of a campaign's steps may ask of the cluster; nothing where steps have no pods."""
 
-    profile: str = Field(
+    profile: ProfileName = Field(
         "cpu",
-        pattern=r"^[a-z][a-z0-9-]{0,62}$",
         description="Resource profile of its model folds; other steps, and folds with no use for a GPU, take the profile "
         "that this one names for them",
     )
@@ -236,23 +197,27 @@ class Resources(_Strict):
 class Code(_Strict):
     """Which code answers."""
 
-    commit: str = Field(
-        pattern=r"^[0-9a-f]{40}$",
+    commit: Commit = Field(
         description="Git commit, 40 hex digits: the campaign is defined by a code location of that commit alone",
     )
-
-
-Parameters = dict[str, bool | int | float | str]
 
 
 def _trees_and_a_network() -> "dict[str, Parameters]":
     return {"lightgbm": {}, "network": {}}
 
 
+def _auto_or_models(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, dict) and value):
+        return value
+    raise ValueError(f"{shown(value)} is neither `auto` nor models by name, such as {{lightgbm: {{}}}}")
+
+
 class Advanced(_Strict):
     """For those who know why."""
 
-    models: Literal["auto"] | Annotated[dict[Name, Parameters], Field(min_length=1)] = Field(
+    models: Annotated[
+        Literal["auto"] | Annotated[dict[Name, Parameters], Field(min_length=1)], BeforeValidator(_auto_or_models)
+    ] = Field(
         default_factory=_trees_and_a_network,
         description="`auto`: what is worth trying on such a table. Or models by name: parameters that differ from the defaults of "
         "the family of that name; under another name, `family` says which",
@@ -278,7 +243,7 @@ class Advanced(_Strict):
     resources: Resources = Field(
         default_factory=Resources, description="Resource profile of its pods: its name, or {profile, spot}"
     )
-    deadline: date | None = Field(
+    deadline: Day | None = Field(
         None, description="Day by which the answer is needed: the nearer, the sooner its runs and steps get their turn"
     )
     code: Code | None = Field(None, description="Pin to a commit (default: the code that is deployed)")
@@ -291,14 +256,26 @@ class Advanced(_Strict):
         return data
 
 
+def _all_or_groups(value: Any) -> Any:
+    if value == "all" or isinstance(value, list | tuple):
+        return value
+    raise ValueError(f"{shown(value)} is neither `all` nor a list of feature groups, such as [order_windows]")
+
+
+def _short_schedule(value: Any) -> Any:
+    words = {"daily": "day", "weekly": "week", "monthly": "month"}
+    if isinstance(value, str):
+        if value not in words:
+            raise ValueError(f"{shown(value)} is not daily, weekly, monthly or a mapping such as {{every: week}}")
+        return {"every": words[value]}
+    return value
+
+
 class CampaignSpec(_Strict):
     """One question about people, and what to do with the answer."""
 
     version: Literal[1] = Field(1, description="Version of this file format")
-    owner: str = Field(
-        pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$",
-        description="Who answers for it: an e-mail address or team:<name>",
-    )
+    owner: Owner = Field(description="Who answers for it: an e-mail address or team:<name>")
     description: str = Field(min_length=8, max_length=300, description="The question, in a sentence")
     entity: Name = Field(description="Whom it is about: an entity the marts declare, e.g. customer")
     label: Label = Field(description="What is predicted: an event, its absence, or a teacher file")
@@ -307,7 +284,7 @@ class CampaignSpec(_Strict):
         description="Who is asked about (default: everyone the entity's population holds): a condition on people as of the date, "
         "e.g. days_since(orders) > 90 and count(orders, 365) >= 2",
     )
-    score_at: Literal["latest"] | date = Field(
+    score_at: ScoreAt = Field(
         "latest",
         description="As-of date to train up to and score at: the sources' watermark in the business time zone, or a date",
     )
@@ -315,30 +292,34 @@ class CampaignSpec(_Strict):
         None,
         description="As-of dates to train on (default: 2 snapshots, one horizon apart; a teacher file brings its own)",
     )
-    features: Literal["all"] | tuple[Name, ...] = Field("all", description="Feature groups to use")
+    features: Annotated[Literal["all"] | tuple[Name, ...], BeforeValidator(_all_or_groups)] = Field(
+        "all", description="Feature groups to use"
+    )
     value: float | None = Field(
         None, gt=0, description="What a positive is worth, in money; without it expected value stays empty"
     )
     audience: Audience = Field(description="Whom to pick")
-    schedule: Schedule | None = Field(
+    schedule: Annotated[Schedule | None, BeforeValidator(_short_schedule)] = Field(
         None, description="When to train again: daily, weekly, monthly, or {every, timezone}"
     )
     advanced: Advanced = Field(
         default_factory=Advanced, description="Models, feature selection, folds, seed, resources, deadline, code"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short_forms(cls, data: Any) -> Any:
-        words = {"daily": "day", "weekly": "week", "monthly": "month"}
-        if isinstance(data, dict) and isinstance(data.get("schedule"), str) and data["schedule"] in words:
-            return {**data, "schedule": {"every": words[data["schedule"]]}}
-        return data
-
     @model_validator(mode="after")
     def _teacher_brings_its_dates(self) -> "CampaignSpec":
         if isinstance(self.label, TeacherLabel) and self.train is not None:
             raise ValueError("a teacher file brings its own as-of dates; leave out `train`")
+        return self
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> "CampaignSpec":
+        train = self.train if isinstance(self.train, RelativeTraining) else RelativeTraining(snapshots=2, every=None)
+        days = (self.horizon + (train.snapshots - 1) * (train.every or self.horizon)).days
+        if days > LONGEST_REACH.days:
+            raise ValueError(
+                f"its training dates reach {days:,} days back, and no export does; shorten `label.within` or `train`"
+            )
         return self
 
     @property

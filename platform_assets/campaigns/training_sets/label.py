@@ -70,5 +70,6 @@ def _counting(warehouse: Warehouse, spec: CampaignSpec, mart: Mart) -> "ir.Table
     assert isinstance(spec.label, EventLabel | AbsenceLabel)
     if spec.label.where is None:
         return events
-    condition = parse_event_condition(spec.label.where, mart)
+    timezone = warehouse.catalog.entities[spec.entity].timezone
+    condition = parse_event_condition(spec.label.where, mart, timezone)
     return events.filter(condition.to_ibis({column: events[column] for column in mart.columns}))

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from platform_assets.campaigns.declaration.conditions import Aggregate, Predicate, parse_person_condition
+from platform_assets.campaigns.declaration.condition_terms import Aggregate
+from platform_assets.campaigns.declaration.conditions import Predicate, parse_person_condition
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog, Entity
 from platform_assets.data.engines.reading import Warehouse

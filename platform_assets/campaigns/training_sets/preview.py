@@ -14,6 +14,7 @@ from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.population import everyone, exclusions, people_asked, with_conditions
 from platform_assets.campaigns.training_sets.training_set import (
     FEW_POSITIVES,
+    UNCERTAIN,
     join_features,
     labelled_rows,
     question_of,
@@ -130,7 +131,7 @@ def _warnings(spec: CampaignSpec, by_time: list[tuple[str, int, int]], asked: in
     warnings = []
     positives = sum(hits for _, _, hits in by_time)
     if positives < FEW_POSITIVES:
-        warnings.append(f"only {positives} positives; figures will be uncertain below {FEW_POSITIVES}")
+        warnings.append(UNCERTAIN.format(positives))
     if not isinstance(spec.label, TeacherLabel):
         thin = [when for when, rows, hits in by_time if min(hits, rows - hits) == 0]
         if thin:

@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.declaration.conditions import did_you_mean
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
@@ -22,6 +21,7 @@ from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.windows import Events
 from platform_assets.environment import Limits, Place
 from platform_assets.foundation.artifacts import Recipe, code_of
+from platform_assets.foundation.documents.sentences import did_you_mean
 from platform_assets.foundation.storage import files_at
 
 if TYPE_CHECKING:

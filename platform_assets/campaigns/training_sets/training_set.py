@@ -23,6 +23,7 @@ from platform_assets.campaigns.training_sets.label import event_labels, label_ma
 from platform_assets.campaigns.training_sets.population import marts_read, people_asked
 from platform_assets.campaigns.training_sets.teacher import kept_teacher
 from platform_assets.data.catalog.business_day import latest_as_of
+from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 FILE = "training_set.parquet"
 FEWEST_POSITIVES = 50
 FEW_POSITIVES = 200
+UNCERTAIN = f"only {{}} positives; figures will be uncertain below {FEW_POSITIVES}"
 
 
 class TooFewPositives(ValueError):
@@ -62,10 +64,15 @@ class LabelledRows:
 
 def marts_of(spec: CampaignSpec, warehouse: Warehouse) -> tuple[str, ...]:
     """Every mart a campaign reads, sorted: population, conditions, label, features."""
-    entity = warehouse.catalog.entities[spec.entity]
+    return marts_named(spec, warehouse.catalog)
+
+
+def marts_named(spec: CampaignSpec, catalog: Catalog) -> tuple[str, ...]:
+    """The same, by the catalog alone."""
+    entity = catalog.entities[spec.entity]
     texts = [text for text in (spec.population, *spec.audience.exclude) if text is not None]
-    conditions = [parse_person_condition(text, warehouse.catalog, spec.entity) for text in texts]
-    names = set(marts_read(warehouse.catalog, entity, conditions))
+    conditions = [parse_person_condition(text, catalog, spec.entity) for text in texts]
+    names = set(marts_read(catalog, entity, conditions))
     names |= {mart for group in chosen_groups(spec) for mart in GROUPS[spec.entity][group].marts}
     return tuple(sorted(names | {name for name in (label_mart(spec),) if name is not None}))
 
@@ -285,7 +292,7 @@ def _rules(key: str, spec: CampaignSpec, columns: Sequence[str], rows: int) -> l
         RowCount(at_least=2 * FEWEST_POSITIVES, severity="critical"),
         Allowed("label", (0, 1), severity="critical"),
         Allowed("fold", tuple(range(spec.advanced.folds)), severity="critical"),
-        ShareBounds("label", 1, minimum=min(1.0, FEW_POSITIVES / max(rows, 1)), maximum=1.0, severity="warning"),
+        ShareBounds("label", 1, minimum=min(1.0, FEW_POSITIVES / max(rows, 1)), rare=UNCERTAIN, severity="warning"),
     ]
 
 

@@ -3,15 +3,20 @@
 Belongs here: the fields, their meaning and what is refused in them. Does not belong here: reading any export.
 """
 
-import re
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from platform_assets.data.exports.export import ExportFormat
+from platform_assets.foundation.documents.sentences import Owner, Spelled
 
-_NAME = r"^[a-z][a-z0-9_]*$"
-_OWNER = re.compile(r"^(team:[A-Za-z0-9_.\-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
+_Name = Annotated[
+    str,
+    Spelled(
+        r"^[a-z][a-z0-9_]*$",
+        "is not a name; write lower-case letters, digits and _ that begin with a letter, such as orders",
+    ),
+]
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -61,7 +66,7 @@ class ExportTableSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=_NAME, description="Name of the raw table, in lower case: `orders`.")
+    name: _Name = Field(description="Name of the raw table, in lower case: `orders`.")
     export_table: str = Field(
         min_length=1,
         description="The table as the export names it: `schema.table` for Aurora (on MySQL the schema is the "
@@ -91,7 +96,7 @@ class ExportSourceSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     description: str = Field(min_length=1, description="What the source holds and which system it comes from.")
-    owner: str = Field(description="Who answers for the source: an e-mail address, or `team:name`.")
+    owner: Owner = Field(description="Who answers for the source: an e-mail address, or `team:name`.")
     format: ExportFormat = Field(
         description="How AWS wrote the exports: `aurora_snapshot` (snapshot export to S3, Parquet) or "
         "`dynamodb_full` (full table export to S3, DynamoDB JSON)."
@@ -112,13 +117,6 @@ class ExportSourceSpec(BaseModel):
         description="Exports whose difference from those before is meant: a column that was dropped, rows that were deleted. "
         "Marts are built from them, and exports after them are compared with them.",
     )
-
-    @field_validator("owner")
-    @classmethod
-    def _owner(cls, owner: str) -> str:
-        if not _OWNER.match(owner):
-            raise ValueError("write an e-mail address, or team: and a name")
-        return owner
 
     @field_validator("path")
     @classmethod

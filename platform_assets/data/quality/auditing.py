@@ -166,8 +166,9 @@ class _Judge:
         failing = max([self._failing(one.breaks for one, _ in failed if one.breaks), *counted])
         if failing:
             parts.append(f"{failing} of {self._rows} rows fail")
+        message = rule.sentence(failing, self._rows) or f"{rule.name}: {', '.join(parts)}"
         sample = next((self._sample(*pair) for pair in failed if pair[0].kind in SAMPLED), ())
-        return Check(rule.name, rule.severity, False, observed, f"{rule.name}: {', '.join(parts)}", failing, sample)
+        return Check(rule.name, rule.severity, False, observed, message, failing, sample)
 
     def validation(self, suite: str) -> dict[str, Any]:
         """All that was judged, as the result of a suite."""

@@ -54,6 +54,10 @@ class Rule:
         """What the rule promises, in words a person reads in a report; unique within an audit."""
         raise TypeError(f"{type(self).__name__} states no name")
 
+    def sentence(self, failing: int, rows: int) -> str:
+        """What a person is told in place of figures when `failing` of `rows` rows break the rule; "": the figures."""
+        return ""
+
     def expectations(self) -> Iterator[Expected]:
         """What Great Expectations is to judge."""
         raise TypeError(f"{type(self).__name__} states no expectation")
@@ -202,16 +206,26 @@ class Allowed(Rule):
 
 @dataclass(frozen=True)
 class ShareBounds(Rule):
-    """The share (0 … 1) of the rows with a value in which `column` equals `value` lies in bounds."""
+    """The share (0 … 1) of the rows with a value in which `column` equals `value` lies in bounds.
+
+    Attributes:
+        rare: what is said when the value is too rare; {} stands for how many rows have it.
+    """
 
     column: str
     value: str | int | bool
     minimum: float = 0.0
     maximum: float = 1.0
+    rare: str = ""
 
     @property
     def name(self) -> str:
+        if self.rare:
+            return f"{self.column} = {self.value} often enough"
         return f"share of {self.column} = {self.value} within {self.minimum:.1%} … {self.maximum:.1%}"
+
+    def sentence(self, failing: int, rows: int) -> str:
+        return self.rare.format(rows - failing)
 
     def expectations(self) -> Iterator[Expected]:
         own = {"column": self.column, "value_set": [self.value]}

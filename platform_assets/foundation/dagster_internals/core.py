@@ -11,6 +11,7 @@ from dagster._config import process_config, resolve_to_config_type
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as UnresolvedAssetJobDefinition,
 )
+from dagster._core.definitions.utils import DISALLOWED_NAMES as DISALLOWED_NAMES
 from dagster._core.events import StepRetryData as StepRetryData
 from dagster._core.execution.context.system import IStepContext as IStepContext
 from dagster._core.execution.plan.objects import ErrorSource as ErrorSource
@@ -30,7 +31,6 @@ from dagster._serdes import ConfigurableClass as ConfigurableClass
 from dagster._serdes import ConfigurableClassData as ConfigurableClassData
 from dagster._utils.concurrency import ConcurrencyKeyInfo as ConcurrencyKeyInfo
 from dagster._utils.error import SerializableErrorInfo as SerializableErrorInfo
-from dagster_shared.yaml_utils import parse_yaml_with_source_position as parse_yaml_with_source_position
 
 
 def checked_config(kind: type[ConfigurableClass], config: Mapping[str, Any], where: str) -> Mapping[str, Any]:

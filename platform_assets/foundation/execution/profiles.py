@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
+
+from platform_assets.foundation.documents.reading import DeclarationError, read_document
+from platform_assets.foundation.documents.sentences import Spelled
 
 K8S_TAG = "dagster-k8s/config"
 PROFILE_TAG = "platform/profile"
@@ -21,8 +23,15 @@ GPU = "nvidia.com/gpu"
 # Google's own taint on spot nodes, where a cluster's node pools bear it.
 SPOT_TAINTS = (SPOT_LABEL, "cloud.google.com/gke-spot")
 
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[KMGT]i)?$")]
-Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+Quantity = Annotated[
+    str, Spelled(r"^[0-9]+(\.[0-9]+)?(m|[KMGT]i)?$", "is not a Kubernetes quantity such as 500m, 2 or 8Gi")
+]
+Label = Annotated[
+    str,
+    Spelled(
+        r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "is not lower-case letters, digits and - alone, such as gpu-large"
+    ),
+]
 
 
 class ProfileError(ValueError):
@@ -94,12 +103,16 @@ def read_profiles(path: Path) -> dict[str, Profile]:
         ProfileError: the file is not there or holds something that no profile can be made of.
     """
     try:
-        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ProfileError(f"{path}: the resource profiles cannot be read: {error}") from error
-    if not isinstance(declared, dict) or not declared:
-        raise ProfileError(f"{path}: holds no resource profiles; it takes <name>: {{cpu, memory, disk, pool, …}}")
-    profiles = {str(name): _profile(path, str(name), value) for name, value in declared.items()}
+        document = read_document(path)
+        if not isinstance(document.value, dict) or not document.value:
+            raise DeclarationError(
+                f"{path}: holds no resource profiles; it takes <name>: {{cpu, memory, disk, pool, …}}"
+            )
+        profiles: dict[str, Profile] = {
+            name: document.as_model(Profile, value, (name,)) for name, value in document.value.items()
+        }
+    except DeclarationError as error:
+        raise ProfileError(str(error)) from error
     for name, profile in profiles.items():
         substitute = profile.without_gpu
         if substitute is not None and (substitute not in profiles or profiles[substitute].gpus):
@@ -107,16 +120,6 @@ def read_profiles(path: Path) -> dict[str, Profile]:
         if profile.gpus and substitute is None:
             raise ProfileError(f"{path}: {name}.without_gpu: is missing; name the profile of steps that need no GPU")
     return profiles
-
-
-def _profile(path: Path, name: str, value: Any) -> Profile:
-    try:
-        return Profile.model_validate(value)
-    except ValidationError as error:
-        problems = "\n".join(
-            f"{path}: {'.'.join(map(str, (name, *problem['loc'])))}: {problem['msg']}" for problem in error.errors()
-        )
-        raise ProfileError(problems) from error
 
 
 def _prefer_spot() -> dict[str, Any]:

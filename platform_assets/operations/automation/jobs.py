@@ -12,6 +12,7 @@ import dagster as dg
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.campaigns.training.body_assets import body_key
+from platform_assets.components.loading import BROKEN_SOURCES_GROUP
 from platform_assets.data.features.registry import GROUPS
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def campaign_job(name: str, spec: CampaignSpec) -> "UnresolvedAssetJobDefinition
 
 
 def refresh_job() -> "UnresolvedAssetJobDefinition":
-    """The job from exports to marts."""
-    marts = dg.AssetSelection.groups("raw", "staging", "marts")
+    """The job from exports to marts; a broken source file fails in it, and stops nothing else."""
+    marts = dg.AssetSelection.groups("raw", "staging", "marts", BROKEN_SOURCES_GROUP)
     return dg.define_asset_job(REFRESH_JOB, selection=marts, description="Load new exports and rebuild the marts")
 
 

@@ -47,12 +47,17 @@ def test_on_demand_keeps_off_spot_nodes_and_spot_only_prefers_them() -> None:
     ("text", "said"),
     [
         ("", "holds no resource profiles"),
-        ("small: [1]", "small: Input should be a valid"),
-        (f"small: {SMALL.replace('1Gi', 'lots', 1)}", "small.memory"),
+        ("small: [1]", "small: [1] is not what goes here; it takes keys: cpu, disk, gpus"),
+        (
+            f"small: {SMALL.replace('1Gi', 'lots', 1)}",
+            "small.memory: 'lots' is not a Kubernetes quantity such as 500m, 2 or 8Gi",
+        ),
         (f"small: {SMALL.replace('cpu:', 'cpus:', 1)}", "small.cpus"),
         (f"small: {SMALL.replace('}', ', gpus: 1}')}", "small.without_gpu: is missing"),
         (f"small: {SMALL.replace('}', ', gpus: 1, without_gpu: big}')}", "small.without_gpu: big is not a profile"),
-        ("small: [", "cannot be read"),
+        ("small: [", ":1: not readable as YAML: ends within a ["),
+        (f"small: &a {SMALL}\nlarge: *a", ":1: anchors and aliases (& and *) are not read here"),
+        (f"small: {SMALL}\nsmall: {SMALL}", ":2: small: stands here twice"),
     ],
 )
 def test_a_wrong_profiles_file_is_refused_with_file_and_key(tmp_path: Path, text: str, said: str) -> None:
