@@ -13,7 +13,7 @@ from platform_assets.audiences.audience.publication import publish_file
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.promoted import PromotedModels
 from platform_assets.campaigns.training_sets.teacher import opened_teacher
-from platform_assets.components.loading import read_sources
+from platform_assets.components.loading import read_source_files
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.catalog.standing import Standing
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
@@ -109,7 +109,8 @@ def in_bucket(environment: Environment) -> Environment:
 
 
 def look(environment: Environment, cursor: str | None = None) -> Any:
-    sensor = new_exports_sensor(read_sources(environment.sources), environment)
+    sources = {file.name: file.spec for file in read_source_files(environment.sources) if file.spec is not None}
+    sensor = new_exports_sensor(sources, environment)
     with dg.build_sensor_context(cursor=cursor) as context:
         return sensor.evaluate_tick(context)
 
