@@ -14,9 +14,11 @@ from platform_assets.campaigns.declaration.conditions import (
     parse_event_condition,
     parse_person_condition,
 )
+from platform_assets.components.loading import read_source_files
+from platform_assets.environment import PACKAGE
 from tests.campaigns.test_parsing import complaint, read
 from tests.data.features.conftest import CATALOG
-from tests.support.declared import GOOD
+from tests.support.declared import GOOD, write_declaration
 
 MORE = {"gift": "boolean", "channel": "varchar", "shipped_on": "date", "words": "varchar[]", "sizes": "bigint[]"}
 PEOPLE = {"is_employee": "boolean", "city": "varchar", "born": "date", "tags": "varchar[]"}
@@ -209,3 +211,29 @@ def test_a_field_that_follows_the_advice_is_taken(
     assert advice in said
     assert "^" not in said, "a person is shown no pattern"
     assert read(tmp_path, GOOD.replace(line, followed)).error is None
+
+
+SHOP_FILE = (PACKAGE / "defs" / "sources" / "shop" / "defs.yaml").read_text(encoding="utf-8")
+SOURCE_FIELDS = [
+    ("owner: team:shop-engineering", "owner: nobody", "team: and a name, such as team:crm", "owner: team:crm"),
+    ("format: aurora_snapshot", "format: aurora", "is not one of 'aurora_snapshot' or 'dynamodb_full'", "format: aurora_snapshot"),
+    ("path: shop", "path: /shop", "write a folder below the exports root, without leading or trailing /", "path: lake/shop"),
+    ("database: shop", "databse: shop", 'did you mean "database"?', "database: shop"),
+    ("name: orders", "name: Orders", "write lower-case letters, digits and _", "name: orders"),
+    ("name: orders", "name: customers", "name customers is given more than once", "name: orders"),
+    ("key: [order_id]", "key: order_id", 'write ["order_id"]', 'key: ["order_id"]'),
+    ("shop.orders", "orders", "is not of the form schema.table", "shop.orders"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "wrong", "advice", "followed"), SOURCE_FIELDS, ids=[row[1] for row in SOURCE_FIELDS])
+def test_a_source_that_follows_the_advice_is_taken(
+    tmp_path: Path, line: str, wrong: str, advice: str, followed: str
+) -> None:
+    place = write_declaration(tmp_path, "shop", SHOP_FILE.replace(line, wrong, 1))
+    (broken,) = read_source_files(tmp_path)
+    assert str(broken.error).startswith(f"{place}:")
+    assert advice in str(broken.error)
+    place.write_text(SHOP_FILE.replace(line, followed, 1))
+    (mended,) = read_source_files(tmp_path)
+    assert mended.error is None
