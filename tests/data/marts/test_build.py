@@ -9,11 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 
 from platform_assets.data.catalog.pointer import MartRefused, MartStore
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.data.marts.assets import transform_assets
 from platform_assets.data.marts.build import RawTableEmpty, TransformFailed, build
 from platform_assets.data.marts.dbt import DbtError, project_hash
 from platform_assets.environment import Environment
@@ -240,6 +242,30 @@ def test_a_failed_test_publishes_nothing_and_refuses_readers(world: World, extra
     build(world.transform, ["orders"])
     assert world.transform.marts.refusals() == {}
     assert world.transform.marts.read() == before
+
+
+@pytest.mark.slow
+def test_a_value_that_a_model_cannot_read_is_told_nowhere(world: World, extra_exports: Callable[..., Path]) -> None:
+    person = "4917012345678901234567"
+    unread = {**viewer(1), "age": {"N": person}}
+    bad_export = extra_exports("movies", "viewers", [unread], datetime(1998, 6, 1, tzinfo=UTC))
+    with dg.DagsterInstance.local_temp() as instance:
+        assets = [transform_assets(world.environment)]
+        viewers = dg.AssetSelection.assets(["marts", "viewers"])
+        run = dg.materialize(assets, selection=viewers, instance=instance, raise_on_error=False)
+        assert not run.success
+        events = "\n".join(str(entry) for entry in instance.all_logs(run.run_id))
+        logs = Path(instance.root_directory).rglob("*")
+        kept = [path for path in (*logs, *world.environment.dbt_database.parent.rglob("*")) if path.is_file()]
+        texts = {path.name: path.read_bytes() for path in kept if path.suffix not in (".duckdb", ".wal", ".db")}
+    shutil.rmtree(bad_export)
+    build(world.transform, ["viewers"])
+    assert "viewers: its last build failed: Runtime Error in model viewers" in events
+    assert "Conversion Error: Could not convert string … to INT64" in events
+    assert person not in events
+    assert {"dbt.log", "run_results.json"} <= set(texts)
+    assert "Could not convert string" in texts["dbt.log"].decode()
+    assert [name for name, text in texts.items() if person.encode() in text] == []
 
 
 @pytest.mark.slow

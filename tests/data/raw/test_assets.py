@@ -1,12 +1,29 @@
 """The Dagster face of a source."""
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
+from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.assets import export_assets
 from platform_assets.environment import local_environment
-from tests.data.exports.breaking import LATER, SHOP, edit_json, export_info, part, truncate, write_shop
+from tests.data.exports.breaking import (
+    FILMS,
+    LATER,
+    SHOP,
+    edit_json,
+    export_info,
+    part,
+    rewrite_data,
+    truncate,
+    write_films,
+    write_shop,
+)
 
 
 def materialize(data: Path, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -64,3 +81,66 @@ def test_assets_are_found_by_key_group_kind_and_owner(tmp_path: Path) -> None:
     assert {(spec.group_name, frozenset(spec.kinds), tuple(spec.owners)) for spec in specs.values()} == {
         ("raw", frozenset({"aurora", "parquet"}), ("team:shop",))
     }
+
+
+PERSON = "bob@example.com"
+
+
+def _texts_for_amounts(exports: Path) -> ExportSourceSpec:
+    export = write_shop(exports)
+    second = max(export.glob("shop/shop.orders/1/*.parquet"))
+    columns = pq.read_table(second)
+    texts = pa.array([PERSON] * len(columns))
+    pq.write_table(columns.set_column(columns.column_names.index("amount"), "amount", texts), second)
+    return SHOP
+
+
+def _no_parquet(exports: Path) -> ExportSourceSpec:
+    part(write_shop(exports)).write_text(PERSON * 10)
+    return SHOP
+
+
+def _no_items(exports: Path) -> ExportSourceSpec:
+    rewrite_data(write_films(exports, files=1), gzip.compress(f'{{"email": {{"S": "{PERSON}"}}}}\n'.encode() * 2))
+    return FILMS
+
+
+def _no_text(exports: Path) -> ExportSourceSpec:
+    rewrite_data(
+        write_films(exports, files=1), gzip.compress(b'{"Item": {"email": {"S": "' + PERSON.encode() + b'\xff"}}}\n')
+    )
+    return FILMS
+
+
+def _no_gzip(exports: Path) -> ExportSourceSpec:
+    rewrite_data(write_films(exports, files=1), f'{{"Item": {{"email": {{"S": "{PERSON}"}}}}}}\n'.encode())
+    return FILMS
+
+
+def _two_of_a_key(exports: Path) -> ExportSourceSpec:
+    write_films(exports, [{"film_id": {"S": PERSON}}] * 2)
+    return FILMS
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        (_texts_for_amounts, "its columns differ from those of the table's first part"),
+        (_no_parquet, "not readable as Parquet (Invalid Input Error: No magic bytes found at end of file"),
+        (_no_items, "2 of 2 lines are not an item of a full export"),
+        (_no_text, "not readable as gzipped DynamoDB JSON (Invalid Input Error: Malformed JSON in file"),
+        (_no_gzip, "not readable as gzipped DynamoDB JSON (IO Error: Input is not a GZIP stream"),
+        (_two_of_a_key, "1 values of the key (film_id) belong to more than one row"),
+    ],
+)
+def test_an_export_is_refused_without_a_word_of_its_cells(
+    tmp_path: Path, broken: Callable[[Path], ExportSourceSpec], sentence: str
+) -> None:
+    environment = local_environment(tmp_path)
+    spec = broken(Path(environment.exports))
+    assets = export_assets(spec, spec.path, environment)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize(assets, instance=instance, raise_on_error=False)
+        told = "\n".join(str(entry) for entry in instance.all_logs(run.run_id))
+    assert sentence in told
+    assert "bob" not in told

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.duckdb.versions import mart_file
-from platform_assets.data.engines.reading import Warehouse
+from platform_assets.data.engines.reading import QueryFailed, Warehouse
+from platform_assets.data.quality.unquoting import reason_of
 
 if TYPE_CHECKING:
     import ibis
@@ -43,7 +44,12 @@ class DuckDBWarehouse(Warehouse):
         return ibis.memtable(table)
 
     def to_arrow(self, expression: "ibis.Expr") -> "pa.Table":
-        return self._backend.to_pyarrow(expression)
+        import duckdb
+
+        try:
+            return self._backend.to_pyarrow(expression)
+        except duckdb.Error as error:
+            raise QueryFailed(f"DuckDB could not read the marts: {reason_of(error)}") from None
 
     def sql(self, expression: "ibis.Expr") -> str:
         return str(self._backend.compile(expression))

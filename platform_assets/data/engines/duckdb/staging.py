@@ -18,6 +18,7 @@ from platform_assets.data.exports.dynamodb import typed_key
 from platform_assets.data.exports.empty_tables import quoted, typed_nulls, untyped
 from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError
 from platform_assets.data.exports.lake import Lake
+from platform_assets.data.quality.unquoting import reason_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -76,7 +77,7 @@ def _stage_items(
                     f'select count(*) from read_parquet({_text(str(target))}) where not json_valid("Item")'
                 ).fetchall()[0][0]
             except duckdb.Error as error:
-                raise verification.unreadable_items(location, _first_line(error)) from error
+                raise verification.unreadable_items(location, reason_of(error)) from None
         verification.check_items(location, unread, count)
         if file.rows is not None and count != file.rows:
             raise ExportError(
@@ -101,8 +102,8 @@ def _stage_parts(
         empty = f"select {typed_nulls(export, table, lake)}, {_provenance(export)} limit 0"
         try:
             return _copy(engine, empty, folder / _JOINED)
-        except duckdb.Error as error:
-            raise untyped(export, table, lake) from error
+        except duckdb.Error:
+            raise untyped(export, table, lake) from None
     source = _parquet([lake.location(file.key) for file in table.files])
     try:
         columns = [row[0] for row in engine.execute(f"describe select * from {source}").fetchall()]
@@ -111,9 +112,9 @@ def _stage_parts(
     except duckdb.Error as error:
         where, reason = _unreadable_part(engine, table, lake) or (
             lake.location(export.folder),
-            _first_line(error),
+            reason_of(error),
         )
-        raise verification.unreadable_part(where, reason) from error
+        raise verification.unreadable_part(where, reason) from None
 
 
 def _check_key(
@@ -159,7 +160,7 @@ def _unreadable_part(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, 
             columns = engine.execute(f"describe select * from {source}").fetchall()
             engine.execute(f"select count(columns(*)) from {source}").fetchall()
         except duckdb.Error as error:
-            return location, _first_line(error)
+            return location, reason_of(error)
         first = first or columns
         if columns != first:
             return location, "its columns differ from those of the table's first part"
@@ -179,10 +180,6 @@ def _provenance(export: Export) -> str:
 def _parquet(paths: list[str], filename: bool = False) -> str:
     listed = ", ".join(_text(path) for path in paths)
     return f"read_parquet([{listed}], hive_partitioning = false, filename = {str(filename).lower()})"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
 
 
 def _text(value: str) -> str:
