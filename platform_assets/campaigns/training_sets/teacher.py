@@ -5,6 +5,7 @@ positives only. A file has three columns: the entity key, `as_of` and `label`.
 """
 
 import csv
+import glob
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -152,7 +153,7 @@ def _typed(file: TeacherFile, key: str, warehouse: Warehouse) -> "pa.Table":
 
     reader = "read_csv(?, all_varchar=true, header=true)" if file.path.suffix == ".csv" else "read_parquet(?)"
     try:
-        raw = _query(f"select * from {reader}", params=[str(file.path)])  # noqa: S608 - one of two constants
+        raw = _query(f"select * from {reader}", params=[glob.escape(str(file.path))])  # noqa: S608 - one of two constants
     except duckdb.Error as error:
         raise TeacherError(f"{file}: cannot be read as {file.path.suffix[1:]}: {reason_of(error)}") from None
     wanted = [key, "as_of", "label"]

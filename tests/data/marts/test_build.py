@@ -269,10 +269,13 @@ def test_a_value_that_a_model_cannot_read_is_told_nowhere(world: World, extra_ex
 
 
 @pytest.mark.slow
-def test_empty_raw_tables_build_empty_marts(world: World, tmp_path: Path) -> None:
-    write_empty_world(tmp_path / "raw")
-    transform = transform_of(replace(world.environment, data=tmp_path))
+def test_empty_raw_tables_build_empty_marts_in_a_folder_of_any_name(world: World, tmp_path: Path) -> None:
+    data = tmp_path / 'it\'s "100 %" {of} [a] *ü $HOME'
+    write_empty_world(data / "raw")
+    transform = transform_of(replace(world.environment, data=data))
     build(transform, world.transform.graph.models)
+    warehouse = DuckDBWarehouse(transform.catalog, transform.marts)
+    assert warehouse.value(warehouse.table("orders").count()) == 0
     assert {name: table.rows for name, table in transform.marts.read().items()} == dict.fromkeys(MARTS, 0)
 
 

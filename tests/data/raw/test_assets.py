@@ -83,6 +83,15 @@ def test_assets_are_found_by_key_group_kind_and_owner(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("spec", "write"), [(SHOP, write_shop), (FILMS, write_films)], ids=["aurora", "dynamodb"])
+def test_a_data_folder_may_have_any_name(
+    tmp_path: Path, spec: ExportSourceSpec, write: Callable[[Path], object]
+) -> None:
+    environment = local_environment(tmp_path / 'it\'s "100 %" {of} [a] *ü $HOME')
+    write(Path(environment.exports))
+    assert dg.materialize(export_assets(spec, spec.path, environment)).success
+
+
 PERSON = "bob@example.com"
 
 

@@ -8,6 +8,7 @@ import pytest
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.exports.export import ExportError
 from platform_assets.data.raw.discover import content_key, discover, load_source
+from samples.dynamodb_export import export_id, write_dynamodb_export
 from tests.data.exports.breaking import (
     AT,
     FILMS,
@@ -15,6 +16,7 @@ from tests.data.exports.breaking import (
     SHOP,
     edit_json,
     export_info,
+    film,
     shop_tables,
     truncate,
     write_films,
@@ -93,6 +95,20 @@ def test_a_newest_export_without_a_declared_table_is_refused(lake: Path, tables:
     write_shop(lake, LATER, {"shop.customers": shop_tables()["shop.customers"]})
     with pytest.raises(ExportError, match=r"the newest export, .*, does not hold table shop\.orders"):
         load_source(SHOP, "shop", str(lake), tables)
+
+
+def test_a_renamed_table_is_refused_with_the_name_that_the_export_has_for_it(lake: Path, tables: FolderTables) -> None:
+    write_shop(lake)
+    now = shop_tables()
+    write_shop(lake, LATER, {"shop.customers": now["shop.customers"], "shop.orders_v2": now["shop.orders"]})
+    with pytest.raises(ExportError) as renamed:
+        load_source(SHOP, "shop", str(lake), tables)
+    assert "does not hold table shop.orders, which 1 older ones do" in str(renamed.value)
+    assert "does not declare there is shop.orders_v2: if it was renamed, write its new name" in str(renamed.value)
+
+    write_dynamodb_export(lake, "Movies", export_id("Movies", AT), [film(1)], AT, prefix="films")
+    with pytest.raises(ExportError, match=r"no finished export of table Films\. .* there is Movies: if it was renamed"):
+        load_source(FILMS, "films", str(lake), tables)
 
 
 def test_a_table_added_to_the_source_is_loaded_from_the_exports_there(lake: Path, tables: FolderTables) -> None:

@@ -3,6 +3,7 @@
 Belongs here: DuckDB's reader. Does not belong here: writing marts (`versions`), or anything that opens dbt's database.
 """
 
+import glob
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +34,7 @@ class DuckDBWarehouse(Warehouse):
         published = self.published(mart)
         if mart not in self._views:
             name = f"{mart}__{published.version}"
-            file = str(mart_file(Path(self.marts.root), published))
+            file = glob.escape(str(mart_file(Path(self.marts.root), published)))
             self._backend.read_parquet(file, table_name=name, hive_partitioning=False)
             self._views[mart] = name
         return self._backend.table(self._views[mart])

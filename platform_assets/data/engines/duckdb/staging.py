@@ -7,6 +7,7 @@ Rows never pass through Python: DuckDB decodes and streams to Parquet, Python re
 """
 # ruff: noqa: S608 - statements are composed of columns and paths, each quoted by `quoted` or `_text`.
 
+import glob
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -67,14 +68,14 @@ def _stage_items(
         location = lake.location(file.key)
         if file.md5 is not None:
             verification.check_md5(lake, file, lake.md5(file.key))
-        source = f"read_ndjson_objects({_text(location)}, compression = 'gzip')"
+        source = f"read_ndjson_objects({_text(glob.escape(location))}, compression = 'gzip')"
         rows = f'select {_ITEM} as "Item", {_provenance(export)} from {source}'
         target = folder / f"part-{number:05d}.parquet"
         with engine.cursor() as cursor:
             try:
                 count = _copy(cursor, rows, target)
                 unread = cursor.execute(
-                    f'select count(*) from read_parquet({_text(str(target))}) where not json_valid("Item")'
+                    f'select count(*) from read_parquet({_text(glob.escape(str(target)))}) where not json_valid("Item")'
                 ).fetchall()[0][0]
             except duckdb.Error as error:
                 raise verification.unreadable_items(location, reason_of(error)) from None
@@ -178,7 +179,7 @@ def _provenance(export: Export) -> str:
 
 
 def _parquet(paths: list[str], filename: bool = False) -> str:
-    listed = ", ".join(_text(path) for path in paths)
+    listed = ", ".join(_text(glob.escape(path)) for path in paths)
     return f"read_parquet([{listed}], hive_partitioning = false, filename = {str(filename).lower()})"
 
 
