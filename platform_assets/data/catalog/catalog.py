@@ -166,10 +166,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        project = path.parent.parent
         raise ManifestMissing(
-            f"{path} is not there: dbt has not parsed its project yet. "
-            f"Run `dbt parse --project-dir {project.name} --profiles-dir {project.name}` in {project.parent}"
+            f"{path} is not there: dbt has not parsed its project yet. Run `platform-assets manifest`"
         ) from error
     return cast(dict[str, Any], json.loads(text))
 

@@ -83,8 +83,8 @@ def run_build(project: DbtProject, models: Sequence[str]) -> dict[str, NodeResul
     unknown = [model for model in models if model not in built]
     if unknown:
         raise DbtError(
-            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. Run `dbt parse "
-            f"--project-dir {project.folder.name} --profiles-dir {project.folder.name}` in {project.folder.parent}"
+            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. Run "
+            f"`platform-assets manifest`"
         )
     return results
 
@@ -115,6 +115,10 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[
     """
     from dagster_dbt import DbtCliResource
 
+    if not (project.folder / "dbt_project.yml").is_file():
+        raise DbtError(
+            f"{project.folder}: there is no dbt_project.yml; set PLATFORM_DBT_PROJECT to the folder of the dbt project"
+        )
     project.work.mkdir(parents=True, exist_ok=True)
     log = project.target / "dbt.log"
     logged = log.stat().st_size if log.exists() else 0

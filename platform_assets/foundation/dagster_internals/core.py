@@ -11,6 +11,7 @@ from dagster._config import process_config, resolve_to_config_type
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as UnresolvedAssetJobDefinition,
 )
+from dagster._core.errors import DagsterHomeNotSetError as DagsterHomeNotSetError
 from dagster._core.errors import DagsterUserCodeUnreachableError as DagsterUserCodeUnreachableError
 from dagster._core.events import StepRetryData as StepRetryData
 from dagster._core.execution.context.system import IStepContext as IStepContext
