@@ -67,6 +67,12 @@ def _place(text: str) -> Place:
     return text.rstrip("/") if "://" in text else _absolute(text)
 
 
+def _unlike_a_url(path: Path) -> Path:
+    if set("?#") & set(str(path)):
+        raise ValueError("dbt takes the path of its database apart as it does a URL")
+    return path
+
+
 def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -94,6 +100,7 @@ def _like(pattern: str) -> StringConstraints:
 
 TimeZone = Annotated[str, AfterValidator(_zone)]
 _Path = Annotated[Path, BeforeValidator(_absolute)]
+_DataPath = Annotated[Path, AfterValidator(_unlike_a_url), BeforeValidator(_absolute)]
 _Place = Annotated[Place, BeforeValidator(_place)]
 _Url = Annotated[str, _like(r"https?://[^/\s]+")]
 _Class = Annotated[str, _like("[a-z][a-z0-9_]*")]
@@ -183,7 +190,7 @@ class Environment:
     """
 
     # fmt: off
-    data: Annotated[_Path, Variable("PLATFORM_DATA", "a path",
+    data: Annotated[_DataPath, Variable("PLATFORM_DATA", "a path without ? and #, at which dbt would cut it off",
         "folder that holds everything the platform writes locally (default: .data in the repository)")]
     exports: Annotated[_Place, Variable("PLATFORM_EXPORTS", "a path",
         "folder or gs:// URL with the AWS exports as AWS wrote them (default: lake/exports in PLATFORM_DATA, or in the "

@@ -10,9 +10,10 @@ import click
 from platform_assets.cli.campaigns import backtest, new, preview
 from platform_assets.cli.deployment import doctor, janitor, pinned, prepare
 from platform_assets.cli.project import check, manifest, schema
+from platform_assets.cli.surroundings import Commands
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Campaign files and the state of the platform. Assets are run by `dagster`."""
 

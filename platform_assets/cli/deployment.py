@@ -70,8 +70,9 @@ def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, name
     import logging
     from datetime import UTC, datetime
 
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, DagsterInvariantViolationError
 
+    from platform_assets.foundation.dagster_internals.core import DagsterHomeNotSetError
     from platform_assets.operations.janitor.janitor import janitor_of_this_pod
     from platform_assets.operations.janitor.prometheus import Metrics
     from platform_assets.operations.janitor.retention import age_of
@@ -81,10 +82,12 @@ def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, name
     with Explained(ValueError):
         age = age_of(keep_runs)
     profiles = profiles_of(environment_here())
-    with DagsterInstance.get() as instance:
-        declare_pools(instance, {profile.pool for profile in profiles.values() if profile.gpus})
+    with Explained(DagsterHomeNotSetError, DagsterInvariantViolationError):
+        opened = DagsterInstance.get()
+    with opened as instance:
         with Explained(ValueError):
             sweeper = janitor_of_this_pod(instance, every, age, namespace)
+        declare_pools(instance, {profile.pool for profile in profiles.values() if profile.gpus})
         metrics = Metrics(instance, datetime.now(UTC))
         metrics.serve(bind, port)
         sweeper.run(metrics, once)

@@ -4,7 +4,7 @@ Belongs here: what commands of several groups need.
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,6 +31,21 @@ class Explained:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, self._expected):
             raise click.ClickException(str(error)) from error
+
+
+class Commands(click.Group):
+    """Commands of which each ends with a sentence where a file or folder cannot be used."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(
+                f"{error.filename}: {error.strerror}. Make it usable for this user, or name another place "
+                "(PLATFORM_DATA names the data folder)"
+            ) from error
 
 
 def environment_here() -> Environment:

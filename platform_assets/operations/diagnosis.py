@@ -1,6 +1,7 @@
 """What `platform-assets doctor` looks at: everything the platform stands on, and what to do when it is not there."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from importlib import metadata
@@ -10,6 +11,7 @@ from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Environment
 from platform_assets.foundation.storage import StorageRefused
 
+PARSE = "run `platform-assets manifest`"
 NEEDED_FREE_BYTES = 2 * 1024**3
 STEP_LIBRARIES = ("lightgbm", "torch", "great-expectations", "dbt-duckdb", "ibis-framework", "scikit-learn")
 CLOUD_LIBRARIES = ("dbt-bigquery", "dagster-gcp", "gcsfs", "google-cloud-bigquery-storage")
@@ -46,7 +48,7 @@ def _as_far_as_told(what: str, looks: Iterator[Readiness]) -> Iterator[Readiness
 
 def _places(environment: Environment) -> Iterator[Readiness]:
     folder = next(path for path in (environment.data, *environment.data.parents) if path.exists())
-    writable = os.access(folder, os.W_OK)
+    writable = folder.is_dir() and os.access(folder, os.W_OK)
     yield Readiness(
         "data folder", writable, str(environment.data), "make it writable, or set PLATFORM_DATA to a folder that is"
     )
@@ -58,12 +60,11 @@ def _places(environment: Environment) -> Iterator[Readiness]:
         "free at least 2 GiB, or set PLATFORM_DATA to another disk",
     )
     home = os.environ.get("DAGSTER_HOME", "")
-    yield Readiness(
-        "DAGSTER_HOME",
-        bool(home) and Path(home).is_dir(),
-        home or "not set",
-        "set it to a folder, or start with `make ui`, which does",
-    )
+    if home and not Path(home).is_dir():
+        yield Readiness("DAGSTER_HOME", False, f"{home} is not a folder", f"make it: mkdir -p {shlex.quote(home)}")
+    else:
+        remedy = "set it to a folder, or start with `make ui`, which does"
+        yield Readiness("DAGSTER_HOME", bool(home), home or "not set", remedy)
 
 
 def _libraries(environment: Environment) -> Iterator[Readiness]:
@@ -77,16 +78,14 @@ def _libraries(environment: Environment) -> Iterator[Readiness]:
 def _manifest(environment: Environment) -> Readiness:
     manifest = environment.dbt_manifest
     if not manifest.is_file():
-        return Readiness("dbt manifest", False, f"{manifest} is not there", "run `make manifest`")
+        return Readiness("dbt manifest", False, f"{manifest} is not there", PARSE)
     newest = max(
         path.stat().st_mtime
         for path in environment.dbt_project.rglob("*")
         if path.suffix in (".sql", ".yml") and "target" not in path.parts
     )
     stale = newest > manifest.stat().st_mtime
-    return Readiness(
-        "dbt manifest", not stale, "older than the project" if stale else "as new as the project", "run `make manifest`"
-    )
+    return Readiness("dbt manifest", not stale, "older than the project" if stale else "as new as the project", PARSE)
 
 
 def _exports(environment: Environment) -> Iterator[Readiness]:
@@ -138,14 +137,16 @@ def _marts(environment: Environment) -> Iterator[Readiness]:
 def _campaigns(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.campaigns.declaration.parsing import read_campaigns
     from platform_assets.campaigns.registry.promoted import PromotedModels, RegistryDamaged
-    from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
+    from platform_assets.data.catalog.catalog import Catalog, CatalogError
     from platform_assets.foundation.execution.profiles import ProfileError, read_profiles
 
+    if not environment.dbt_manifest.is_file():
+        return  # told already, with what to do
     try:
         catalog = Catalog.from_manifest(environment.dbt_manifest)
         profiles = read_profiles(environment.profiles)
-    except (CatalogError, ManifestMissing) as error:
-        yield Readiness("campaigns", False, str(error), "correct the model, then run `make manifest`")
+    except CatalogError as error:
+        yield Readiness("campaigns", False, str(error), f"correct the model, then {PARSE}")
         return
     except ProfileError as error:
         yield Readiness("resource profiles", False, str(error), "correct the file, or unset PLATFORM_PROFILES")

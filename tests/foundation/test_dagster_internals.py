@@ -24,7 +24,15 @@ from dagster_k8s import K8sRunLauncher
 
 from platform_assets.environment import PACKAGE
 from platform_assets.foundation.dagster_internals import core, on_kubernetes
-from platform_assets.foundation.execution import api_server, coordinator, launcher, pod_launcher, pods, run_tags
+from platform_assets.foundation.execution import (
+    api_server,
+    coordinator,
+    launcher,
+    local_launcher,
+    pod_launcher,
+    pods,
+    run_tags,
+)
 from tests.support.processes import run_python
 
 INTERNALS = PACKAGE / "foundation" / "dagster_internals"
@@ -32,6 +40,7 @@ INTERNALS = PACKAGE / "foundation" / "dagster_internals"
 OVERRIDDEN: dict[type, str] = {
     coordinator.StampingRunCoordinator: "submit_run",
     launcher.PlatformRunLauncher: "config_type from_config_value inst_data launch_run supports_resume_run terminate",
+    local_launcher.LocalRunLauncher: "check_run_worker_health supports_check_run_worker_health terminate",
     pod_launcher.PodRunLauncher: "check_run_worker_health from_config_value resume_run terminate",
     pods.PodStepHandler: "check_step_health launch_step",
     pods.ResumableExecution: "rebuild_from_events",
@@ -41,6 +50,8 @@ OVERRIDDEN: dict[type, str] = {
 # Methods and attributes of Dagster's that ours use though nobody promises them: (our module, who has them, their names).
 ATTRIBUTES: list[tuple[str, type, str]] = [
     ("coordinator", dg.QueuedRunCoordinator, "_instance"),
+    ("local_launcher", dg.DefaultRunLauncher, "_instance"),
+    ("local_launcher", dg.DagsterEvent, "pid"),
     ("pod_launcher", K8sRunLauncher, "_instance _api_client _get_resume_attempt_number get_container_context_for_run"),
     ("pods", K8sRunLauncher, "job_namespace load_incluster_config kubeconfig_file"),
     ("pods", on_kubernetes.K8sStepHandler, "_api_client _get_step_key _get_k8s_step_job_name"),
@@ -171,6 +182,17 @@ def test_tags_are_called_as_ours_are() -> None:
 
 def test_an_event_can_be_copied_with_another_type_and_content() -> None:
     assert {"event_type_value", "event_specific_data"} <= set(dg.DagsterEvent._fields), "pods._another_attempt does"
+
+
+def test_a_code_server_tells_in_a_run_s_tags_where_it_is() -> None:
+    source = inspect.getsource(dg.DefaultRunLauncher.launch_run_from_grpc_client)
+    assert "GRPC_INFO_TAG" in source, "local_launcher asks it for the machine"
+    assert '"host"' in source, "local_launcher asks it for the machine"
+
+
+def test_the_event_that_starts_a_run_is_of_the_process_that_executes_it() -> None:
+    assert "pid=os.getpid()" in inspect.getsource(dg.DagsterEvent.from_job), "local_launcher looks at that process"
+    assert "from_job" in inspect.getsource(dg.DagsterEvent.job_start)
 
 
 def test_a_lost_pod_is_told_in_the_words_that_the_janitor_looks_for() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.audiences.audience.choice import HOLDOUT, TREAT, select_audience
 from platform_assets.audiences.audience.reasons import FEATURES_LOOKED_AT, MOST_PEOPLE, reasons_in_words
+from platform_assets.audiences.audience.spreadsheet import write_csv
 from platform_assets.audiences.scoring.scoring import FILE as SCORES_FILE
 from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
@@ -52,7 +53,8 @@ MEANINGS = {
 def build_audience(question: Question, scores: Artifact, promotion: Promotion, work: Workspace) -> Artifact:
     """The audience: found, or chosen from the scores.
 
-    `audience.parquet` holds everyone scored, best first; `audience.csv` the people to act on. Columns: entity key,
+    `audience.parquet` holds everyone scored, best first, exactly; `audience.csv` the people to act on, as `spreadsheet`
+    shows them. Columns: entity key,
     as_of, horizon_days, score, rank, decile, expected_value, reasons, eligible, why_not, selected, arm, model_version
     (content hash of the ensemble) and config_hash (of the campaign's resolved specification). Reasons are given to the
     first 10,000 people of the audience.
@@ -81,7 +83,6 @@ def build_audience(question: Question, scores: Artifact, promotion: Promotion, w
 
     def build(folder: Path) -> dict[str, Any]:
         import pyarrow as pa
-        import pyarrow.csv
         import pyarrow.parquet as pq
 
         scored = pq.ParquetFile(scores.path(SCORES_FILE)).read()
@@ -97,7 +98,7 @@ def build_audience(question: Question, scores: Artifact, promotion: Promotion, w
             explained = explained.append_column(column, pa.repeat(pa.scalar(value), explained.num_rows))
         table = explained.select([entity.key, *MEANINGS])
         pq.write_table(table, folder / FILE, compression="zstd")
-        pa.csv.write_csv(table.filter(table["selected"]), folder / CSV_FILE)
+        write_csv(table.filter(table["selected"]), folder / CSV_FILE)
         return {"model": promotion.ensemble.content_hash, **_summary(table, question.as_of)}
 
     return work.store.get_or_build(recipe, build)

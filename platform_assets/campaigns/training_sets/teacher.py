@@ -4,11 +4,14 @@ Belongs here: reading them, refusing the ones that cannot be trusted, and sampli
 positives only. A file has three columns: the entity key, `as_of` and `label`.
 """
 
+import csv
+import glob
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
 from platform_assets.campaigns.training_sets.teacher_size import TeacherTooLarge, require_within
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.windows import Events
+from platform_assets.data.quality.unquoting import reason_of
 from platform_assets.environment import Limits, Place
 from platform_assets.foundation.artifacts import Recipe, code_of
 from platform_assets.foundation.documents.sentences import did_you_mean
@@ -152,30 +156,35 @@ def _typed(file: TeacherFile, key: str, warehouse: Warehouse, limits: Limits) ->
     import pyarrow.compute as pc
 
     reader = "read_csv(?, all_varchar=true, header=true)" if file.path.suffix == ".csv" else "read_parquet(?)"
+    path = glob.escape(str(file.path))
     try:
-        raw = _query(f"select * from {reader} limit 0", params=[str(file.path)])  # noqa: S608 - one of two constants
+        raw = _query(f"select * from {reader} limit 0", params=[path])  # noqa: S608 - one of two constants
     except duckdb.Error as error:
-        raise TeacherError(f"{file}: cannot be read as {file.path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+        raise TeacherError(f"{file}: cannot be read as {file.path.suffix[1:]}: {reason_of(error)}") from None
     wanted = [key, "as_of", "label"]
     for name in wanted:
         if name not in raw.column_names:
+            # Not the names that it has: where its first line is no header they are a person's.
+            there = ", ".join(other for other in wanted if other in raw.column_names) or "none of them"
+            close = get_close_matches(name, raw.column_names, n=1)
             raise TeacherError(
-                f"{file}: has no column {name}; it needs {', '.join(wanted)} and has {', '.join(raw.column_names)}"
+                f"{file}: has no column {name}{did_you_mean(name, close) if close else ''}; it needs {', '.join(wanted)} and has "
+                f"{there}{_unevenness(file)}"
             )
     entity = next(e for e in warehouse.catalog.entities.values() if e.key == key)
     by_text = warehouse.table(entity.mart).schema()[key].is_string()
     person = f'cast("{key}" as varchar)' if by_text else _whole(key, raw.schema)
     as_of, zoneless = _instant(raw.schema, entity.timezone)
     try:
-        require_within(reader, str(file.path), raw.schema, wanted, limits)
+        require_within(reader, path, raw.schema, wanted, limits)
         read = _query(
             f'select {person} as "{key}", {as_of} as as_of, {_whole("label", raw.schema)} as label, {zoneless} as zoneless from {reader}',  # noqa: S608
-            params=[str(file.path)],
+            params=[path],
         )
     except TeacherTooLarge as error:
         raise TeacherError(f"{file}: {error}") from error
     except duckdb.Error as error:
-        raise TeacherError(f"{file}: cannot be read as {file.path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+        raise TeacherError(f"{file}: its columns cannot be read: {reason_of(error)}{_unevenness(file)}") from None
     first, count = _where(read["zoneless"])
     if count:
         raise TeacherError(
@@ -197,6 +206,24 @@ def _where(mask: "pa.ChunkedArray") -> tuple[int, int]:
     import pyarrow.compute as pc
 
     return pc.index(mask, True).as_py(), pc.sum(mask).as_py() or 0
+
+
+def _unevenness(file: TeacherFile) -> str:
+    """Where the lines of a CSV stop having as many fields as the first, which makes another line look like the header."""
+    if file.path.suffix != ".csv":
+        return ""
+    with file.path.open(newline="", encoding="utf-8", errors="replace") as lines:
+        header = lines.readline()
+        delimiter = max(",;\t|", key=header.count)
+        fields = len(next(csv.reader([header], delimiter=delimiter), []))
+        rows = csv.reader(lines, delimiter=delimiter)
+        try:
+            uneven = next((row for row in rows if row and len(row) != fields), None)
+        except csv.Error as error:
+            return f"; line {rows.line_num + 1} is no CSV: {error}"
+    if uneven is None:
+        return ""
+    return f"; line {rows.line_num + 1} has {len(uneven)} fields where the first has {fields}: quote a field that holds a {delimiter!r}"
 
 
 def _query(sql: str, params: Sequence[Any] = (), **tables: "pa.Table") -> "pa.Table":

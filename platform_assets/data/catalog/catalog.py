@@ -166,12 +166,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         return cast(dict[str, Any], json.loads(path.read_bytes()))
     except (FileNotFoundError, ValueError) as error:
-        project = path.parent.parent
         gone = isinstance(error, FileNotFoundError)
         why = "is not there: dbt has not parsed its project yet" if gone else "is damaged: it is not readable JSON"
-        raise ManifestMissing(
-            f"{path} {why}. Run `dbt parse --project-dir {project.name} --profiles-dir {project.name}` in {project.parent}"
-        ) from error
+        raise ManifestMissing(f"{path} {why}. Run `platform-assets manifest`") from error
 
 
 def is_mart(node: Mapping[str, Any]) -> bool:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class QueryFailed(RuntimeError):
+    """The engine could not answer a query; says why, without values of the data."""
+
+
 class Warehouse(ABC):
     """One consistent view of the published marts.
 
@@ -49,7 +53,11 @@ class Warehouse(ABC):
 
     @abstractmethod
     def to_arrow(self, expression: "ibis.Expr") -> "pa.Table":
-        """Run an expression on the engine: the table, in the types of the expression's schema."""
+        """Run an expression on the engine: the table, in the types of the expression's schema.
+
+        Raises:
+            QueryFailed: the engine could not.
+        """
 
     @abstractmethod
     def sql(self, expression: "ibis.Expr") -> str:

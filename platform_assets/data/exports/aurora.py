@@ -61,11 +61,15 @@ def read_aurora_export(lake: Lake, spec: ExportSourceSpec, source: str, export_i
     exported_at = instant(info, "snapshotTime", where)
     statuses, texts = _table_statuses(lake, folder, export_id)
     tables = {}
+    undeclared = set(statuses)
     for declared in spec.tables:
-        if state := _status_of(statuses, spec, declared):
-            tables[declared.name] = _table(lake, spec, folder, declared, *state)
+        if target := _target_of(statuses, spec, declared):
+            tables[declared.name] = _table(lake, spec, folder, declared, *statuses[target])
+            undeclared.remove(target)
     content = sha256(*(hashlib.sha256(text).hexdigest() for text in (info_text, *texts)))
-    return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables)
+    # As they would be declared: schema.table on PostgreSQL, database.table on MySQL.
+    others = tuple(sorted(".".join(target.split(".")[-2:]) for target in undeclared))
+    return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables, others)
 
 
 def tables_of(lake: Lake, spec: ExportSourceSpec, export_id: str) -> frozenset[str]:
@@ -103,14 +107,12 @@ def _table_statuses(lake: Lake, folder: str, export_id: str) -> tuple[_Statuses,
     return statuses, texts
 
 
-def _status_of(
-    statuses: _Statuses, spec: ExportSourceSpec, declared: ExportTableSpec
-) -> tuple[dict[str, Any], str] | None:
-    """PostgreSQL targets are `database.schema.table`; on MySQL `database.table`."""
+def _target_of(statuses: _Statuses, spec: ExportSourceSpec, declared: ExportTableSpec) -> str | None:
+    """A declared table's key there. PostgreSQL targets are `database.schema.table`; on MySQL `database.table`."""
     targets = [f"{spec.database}.{declared.export_table}"]
     if declared.export_table.startswith(f"{spec.database}."):
         targets.append(declared.export_table)
-    return next((statuses[target] for target in targets if target in statuses), None)
+    return next((target for target in targets if target in statuses), None)
 
 
 def _table(

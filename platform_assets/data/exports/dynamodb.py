@@ -87,7 +87,8 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
     if declared is not None:
         tables[declared.name] = ExportedTable(declared.name, table_name, tuple(declared.key), tuple(files), rows=items)
     content = sha256(*(hashlib.sha256(text).hexdigest() for text in (summary_text, files_text)))
-    return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables)
+    others = () if declared else (table_name,)
+    return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables, others)
 
 
 def tables_of(lake: Lake, spec: ExportSourceSpec, export_id: str) -> frozenset[str]:

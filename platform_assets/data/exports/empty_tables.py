@@ -27,8 +27,8 @@ def empty_schema(export: Export, table: ExportedTable, lake: Lake) -> "pa.Schema
         try:
             nulls = typed_nulls(export, table, lake)
             return engine.sql(f"select {nulls} limit 0").to_arrow_table().schema
-        except duckdb.Error as error:
-            raise untyped(export, table, lake) from error
+        except duckdb.Error:
+            raise untyped(export, table, lake) from None
 
 
 def typed_nulls(export: Export, table: ExportedTable, lake: Lake) -> str:

@@ -56,6 +56,7 @@ class ExportedTable:
 class Export:
     """A finished export: where it lies, when the data was as it says, and the declared tables it holds.
 
+    undeclared: names, as the source declares them, of tables that it holds besides and that nothing declares.
     content_hash: sha256 over the manifests. exported_at: the instant (UTC) the data stands at; everything
     before it is covered. lake: the exports root that all file keys are relative to.
     """
@@ -68,6 +69,7 @@ class Export:
     lake: str
     folder: str
     tables: Mapping[str, ExportedTable] = field(default_factory=dict)
+    undeclared: tuple[str, ...] = ()
 
     def table_hash(self, name: str) -> str:
         """sha256 over the manifests' hash and one table's files: what idempotence compares."""

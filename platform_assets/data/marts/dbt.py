@@ -19,12 +19,14 @@ from typing import TextIO
 from uuid import uuid4
 
 from platform_assets.data.engines.dbt_project import DbtProject
+from platform_assets.data.quality.unquoting import without_values
 
 _NOT_PROJECT_CONTENT = frozenset({"target", "logs", "dbt_packages", ".user.yml", ".gitignore"})
 _FINISHED = (0, 1)
 _LINES_SHOWN = 15
-# BigQuery: "Bad int64 value: 12x", "Invalid timestamp: …", "Could not parse … as …".
-_NAMED_VALUE = re.compile(r"\b((?:Bad|Invalid|Could not (?:cast|parse))[^:;\n]*): [^;\n]*")
+# How each event of dbt.log begins: "12:00:01.123456 [error] [MainThread]: …".
+_EVENT = re.compile(r"^(?=\d\d:\d\d:\d\d\.\d+ \[)", re.MULTILINE)
+_WRONG = re.compile(r"error|bad|invalid|could not|fail", re.IGNORECASE)
 
 
 class DbtError(RuntimeError):
@@ -81,8 +83,8 @@ def run_build(project: DbtProject, models: Sequence[str]) -> dict[str, NodeResul
     unknown = [model for model in models if model not in built]
     if unknown:
         raise DbtError(
-            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. Run `dbt parse "
-            f"--project-dir {project.folder.name} --profiles-dir {project.folder.name}` in {project.folder.parent}"
+            f"dbt knows no model {', '.join(unknown)}: the manifest is older than the project. Run "
+            f"`platform-assets manifest`"
         )
     return results
 
@@ -106,19 +108,20 @@ def parse_project(project: DbtProject) -> Path:
     return manifest
 
 
-def without_values(message: str) -> str:
-    """An engine's message with everything that may be data blotted out: what is quoted, and values BigQuery names."""
-    return _NAMED_VALUE.sub(r"\1: …", re.sub(r"'[^'\n]*'", "'…'", message))
-
-
 def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[str]]:
     """Run dbt through `DbtCliResource`: its output streams to the step's log, and a terminated step ends it.
 
-    Returns its exit status and the lines it said.
+    Returns its exit status and the lines it said. What it leaves in its log and results is rid of values too.
     """
     from dagster_dbt import DbtCliResource
 
+    if not (project.folder / "dbt_project.yml").is_file():
+        raise DbtError(
+            f"{project.folder}: there is no dbt_project.yml; set PLATFORM_DBT_PROJECT to the folder of the dbt project"
+        )
     project.work.mkdir(parents=True, exist_ok=True)
+    log = project.target / "dbt.log"
+    logged = log.stat().st_size if log.exists() else 0
     said = _WithoutValues(sys.stdout)
     resource = DbtCliResource(
         project_dir=str(project.folder),
@@ -131,7 +134,23 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[
         running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
     with contextlib.redirect_stdout(said):
         running.wait()
-    return running.process.wait(), said.lines
+    status = running.process.wait()
+    _unquote_log(log, logged)
+    return status, said.lines
+
+
+def _unquote_log(log: Path, before: int) -> None:
+    """Rid what dbt has logged beyond so many bytes of values out of the data."""
+    if not log.exists():
+        return
+    with log.open("r+b") as file:
+        file.seek(before if before <= log.stat().st_size else 0)
+        start = file.tell()
+        events = _EVENT.split(file.read().decode(errors="replace"))
+        clean = "".join(without_values(event) if _WRONG.search(event) else event for event in events)
+        file.seek(start)
+        file.write(clean.encode())
+        file.truncate()
 
 
 @contextlib.contextmanager
@@ -167,15 +186,18 @@ def _last_words(project: DbtProject, said: Sequence[str]) -> str:
 
 
 def _read_results(path: Path) -> dict[str, NodeResult]:
-    nodes = json.loads(path.read_text(encoding="utf-8"))["results"]
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    for result in kept["results"]:
+        result["message"] = without_values(result["message"] or "")
+    path.write_text(json.dumps(kept), encoding="utf-8")
     return {
         result["unique_id"]: NodeResult(
             unique_id=result["unique_id"],
             status=result["status"],
             seconds=result["execution_time"],
             failures=result["failures"],
-            message=without_values(result["message"] or ""),
+            message=result["message"],
             compiled=result.get("compiled_code") or "",
         )
-        for result in nodes
+        for result in kept["results"]
     }

@@ -15,6 +15,7 @@ from platform_assets.data.exports.export import Export, ExportError, ExportInPro
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 
+_SHOWN = 10
 _LAYOUTS = {
     "aurora_snapshot": (aurora.export_ids, aurora.read_aurora_export, aurora.tables_of),
     "dynamodb_full": (dynamodb.export_ids, dynamodb.read_dynamodb_export, dynamodb.tables_of),
@@ -37,11 +38,16 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Discovered:
-    """The finished exports that hold a declared table, oldest first, those set aside, and a note on each one in progress."""
+    """The finished exports that hold a declared table, oldest first, those set aside, and a note on each one in progress.
+
+    Attributes:
+        undeclared: tables that finished exports hold and the source does not declare.
+    """
 
     complete: tuple[Export, ...]
     in_progress: tuple[str, ...]
     set_aside: tuple[SetAside, ...] = ()
+    undeclared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ def discover(spec: ExportSourceSpec, source: str, exports_root: str | Path) -> D
     lake = Lake(exports_root)
     list_ids, read, tables_of = _LAYOUTS[spec.format]
     complete, in_progress, set_aside = [], [], []
+    undeclared: set[str] = set()
     for export_id in list_ids(lake, spec):
         try:
             export = read(lake, spec, source, export_id)
@@ -99,10 +106,11 @@ def discover(spec: ExportSourceSpec, source: str, exports_root: str | Path) -> D
             if tables := tables_of(lake, spec, export_id):
                 set_aside.append(SetAside(export_id, tables, str(error)))
         else:
+            undeclared |= set(export.undeclared)
             if export.tables or spec.format == "aurora_snapshot":
                 complete.append(export)
     complete.sort(key=lambda export: (export.exported_at, export.export_id))
-    return Discovered(tuple(complete), tuple(in_progress), tuple(set_aside))
+    return Discovered(tuple(complete), tuple(in_progress), tuple(set_aside), tuple(sorted(undeclared)))
 
 
 def content_key(spec: ExportSourceSpec, source: str, exports_root: str | Path) -> str:
@@ -228,11 +236,23 @@ def _require_export(spec: ExportSourceSpec, exports: Discovered, exports_root: s
         )
         held = f" Finished exports hold: {other}." if other else ""
         raise ExportError(
-            f"{where}: there is no finished export of table {exported_name}.{waiting}{held} Wait for AWS to finish, "
+            f"{where}: there is no finished export of table {exported_name}.{waiting}{held}{_renamed(exports.undeclared)} Wait for AWS to finish, "
             "start an export, or correct `path` and `export_table` in the source's defs.yaml."
         )
     if spec.format == "aurora_snapshot" and name not in exports.complete[-1].tables:
+        newest = exports.complete[-1]
         raise ExportError(
-            f"{where}: the newest export, {exports.complete[-1].export_id}, does not hold table {exported_name}, which "
-            f"{len(holding)} older ones do. Export the table again, or remove the partial export."
+            f"{where}: the newest export, {newest.export_id}, does not hold table {exported_name}, which {len(holding)} older "
+            f"ones do.{_renamed(newest.undeclared)} Export the table again, or remove the partial export."
         )
+
+
+def _renamed(undeclared: Sequence[str]) -> str:
+    """What an export holds that no `export_table` names: among it the new name of a table that was renamed."""
+    if not undeclared:
+        return ""
+    more = f" and {len(undeclared) - _SHOWN} more" if len(undeclared) > _SHOWN else ""
+    return (
+        f" Of tables that the source does not declare there is {', '.join(undeclared[:_SHOWN])}{more}: if it was renamed, "
+        "write its new name into `export_table` in the source's defs.yaml."
+    )

@@ -12,6 +12,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as UnresolvedAssetJobDefinition,
 )
 from dagster._core.definitions.utils import DISALLOWED_NAMES as DISALLOWED_NAMES
+from dagster._core.errors import DagsterHomeNotSetError as DagsterHomeNotSetError
+from dagster._core.errors import DagsterUserCodeUnreachableError as DagsterUserCodeUnreachableError
 from dagster._core.events import StepRetryData as StepRetryData
 from dagster._core.execution.context.system import IStepContext as IStepContext
 from dagster._core.execution.plan.objects import ErrorSource as ErrorSource
@@ -27,6 +29,7 @@ from dagster._core.launcher import WorkerStatus as WorkerStatus
 from dagster._core.storage.dagster_run import FINISHED_STATUSES as FINISHED_STATUSES
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES as NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import BACKFILL_ID_TAG as BACKFILL_ID_TAG
+from dagster._core.storage.tags import GRPC_INFO_TAG as GRPC_INFO_TAG
 from dagster._serdes import ConfigurableClass as ConfigurableClass
 from dagster._serdes import ConfigurableClassData as ConfigurableClassData
 from dagster._utils.concurrency import ConcurrencyKeyInfo as ConcurrencyKeyInfo

@@ -20,6 +20,10 @@ RETENTION_EVERY = timedelta(hours=1)
 log = logging.getLogger("platform.janitor")
 
 
+class NoCluster(ValueError):
+    """The janitor was started where there is no Kubernetes."""
+
+
 @dataclass(frozen=True)
 class Janitor:
     """What the loop needs.
@@ -80,13 +84,19 @@ def janitor_of_this_pod(
         namespace: where runs' Jobs are; None: the run launcher's.
 
     Raises:
-        kubernetes.config.ConfigException: there is neither.
+        NoCluster: there is neither.
         ValueError: the instance's run launcher names no namespace and none was given.
     """
     import kubernetes.client
     import kubernetes.config
 
-    kubernetes.config.load_config()
+    try:
+        kubernetes.config.load_config()
+    except kubernetes.config.ConfigException as error:
+        raise NoCluster(
+            f"there is no Kubernetes to look after, neither a pod's service account nor a kubeconfig ({error}). The janitor "
+            "runs beside Dagster's daemon on Kubernetes; on one machine run monitoring does its work"
+        ) from error
     where = namespace or getattr(instance.run_launcher, "job_namespace", None)
     if not where:
         raise ValueError(

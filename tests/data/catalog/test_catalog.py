@@ -159,7 +159,7 @@ def test_a_declaration_that_cannot_be_worked_with_is_refused_by_name(case: str) 
 
 
 def test_a_missing_manifest_names_the_command_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(ManifestMissing, match="dbt parse --project-dir dbt_project --profiles-dir dbt_project"):
+    with pytest.raises(ManifestMissing, match="Run `platform-assets manifest`"):
         Catalog.from_manifest(tmp_path / "dbt_project" / "target" / "manifest.json")
 
 

@@ -1,11 +1,12 @@
 """What a query may cost, what is tried again, and what a reader without a policy-tag right is told."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from google.api_core.exceptions import Forbidden, GoogleAPICallError
+from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,15 @@ def bigquery_saying(*replies: Reply) -> Iterator[tuple[BigQuery, list[Request]]]
 def refusal(status: int, reason: str, message: str) -> Reply:
     error = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}], "status": "ERROR"}
     return json_reply(status, {"error": error})
+
+
+def test_a_query_that_cannot_read_a_value_does_not_tell_it() -> None:
+    said = refusal(400, "invalidQuery", "Bad int64 value: bob@example.com")
+    with bigquery_saying(said) as (bigquery, _), pytest.raises(BadRequest) as unread:
+        bigquery.run("select cast(email as int64) from viewers", "features/viewer/age")
+    told = "".join(traceback.format_exception(unread.value))
+    assert "Bad int64 value: …" in told
+    assert "bob" not in told
 
 
 def test_a_reader_without_the_policy_tag_right_is_told_which_columns() -> None:

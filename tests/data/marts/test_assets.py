@@ -90,7 +90,7 @@ def test_a_check_started_alone_runs_without_materialising_its_mart(world: World,
 
 
 def test_a_missing_manifest_names_the_command_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(ManifestMissing, match="dbt parse --project-dir"):
+    with pytest.raises(ManifestMissing, match="Run `platform-assets manifest`"):
         transform_assets(local_environment(tmp_path, dbt_project=tmp_path / "dbt_project"), SOURCES)
 
 

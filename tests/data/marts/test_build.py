@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -17,10 +18,11 @@ from platform_assets.data.engines.duckdb.checksums import write_sums
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.data.engines.duckdb.versions import mart_file
 from platform_assets.data.engines.raw_tables import RawTableDamaged
+from platform_assets.data.marts.assets import transform_assets
 from platform_assets.data.marts.build import RawTableEmpty, TransformFailed, build
 from platform_assets.data.marts.dbt import DbtError, project_hash
 from platform_assets.environment import Environment
-from tests.data.marts.conftest import World, transform_of
+from tests.data.marts.conftest import SOURCES, World, transform_of
 from tests.data.marts.raw import (
     MOVIES_EXPORTED_AT,
     SHOP_EXPORTED_AT,
@@ -292,10 +294,37 @@ def test_a_failed_test_publishes_nothing_and_refuses_readers(world: World, extra
 
 
 @pytest.mark.slow
-def test_empty_raw_tables_build_empty_marts(world: World, tmp_path: Path) -> None:
-    write_empty_world(tmp_path / "raw")
-    transform = transform_of(replace(world.environment, data=tmp_path))
+def test_a_value_that_a_model_cannot_read_is_told_nowhere(world: World, extra_exports: Callable[..., Path]) -> None:
+    person = "4917012345678901234567"
+    unread = {**viewer(1), "age": {"N": person}}
+    bad_export = extra_exports("movies", "viewers", [unread], datetime(1998, 6, 1, tzinfo=UTC))
+    with dg.DagsterInstance.local_temp() as instance:
+        assets = [transform_assets(world.environment, SOURCES)]
+        viewers = dg.AssetSelection.assets(["marts", "viewers"])
+        run = dg.materialize(assets, selection=viewers, instance=instance, raise_on_error=False)
+        assert not run.success
+        events = "\n".join(str(entry) for entry in instance.all_logs(run.run_id))
+        logs = Path(instance.root_directory).rglob("*")
+        kept = [path for path in (*logs, *world.environment.dbt_database.parent.rglob("*")) if path.is_file()]
+        texts = {path.name: path.read_bytes() for path in kept if path.suffix not in (".duckdb", ".wal", ".db")}
+    shutil.rmtree(bad_export)
+    build(world.transform, ["viewers"])
+    assert "viewers: its last build failed: Runtime Error in model viewers" in events
+    assert "Conversion Error: Could not convert string … to INT64" in events
+    assert person not in events
+    assert {"dbt.log", "run_results.json"} <= set(texts)
+    assert "Could not convert string" in texts["dbt.log"].decode()
+    assert [name for name, text in texts.items() if person.encode() in text] == []
+
+
+@pytest.mark.slow
+def test_empty_raw_tables_build_empty_marts_in_a_folder_of_any_name(world: World, tmp_path: Path) -> None:
+    data = tmp_path / 'it\'s "100 %" {of} [a] *ü $HOME'
+    write_empty_world(data / "raw")
+    transform = transform_of(replace(world.environment, data=data))
     build(transform, world.transform.graph.models)
+    warehouse = DuckDBWarehouse(transform.catalog, transform.marts)
+    assert warehouse.value(warehouse.table("orders").count()) == 0
     assert {name: table.rows for name, table in transform.marts.read().items()} == dict.fromkeys(MARTS, 0)
 
 

@@ -1,11 +1,15 @@
 """The Dagster face of a source."""
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
-from platform_assets.data.exports.spec import Accepted
+from platform_assets.data.exports.spec import Accepted, ExportSourceSpec
 from platform_assets.data.raw.assets import export_assets
 from platform_assets.environment import local_environment
 from samples.dynamodb_export import write_dynamodb_export
@@ -19,6 +23,7 @@ from tests.data.exports.breaking import (
     export_info,
     film,
     part,
+    rewrite_data,
     shop_tables,
     truncate,
     write_films,
@@ -192,3 +197,75 @@ def test_what_a_person_accepted_passes_and_says_why(tmp_path: Path) -> None:
         )
         again = alone.resolve_job_def("only").execute_in_process(instance=instance)
     assert [check.asset_check_key for check in again.get_asset_check_evaluations()] == [key]
+
+
+@pytest.mark.parametrize(("spec", "write"), [(SHOP, write_shop), (FILMS, write_films)], ids=["aurora", "dynamodb"])
+def test_a_data_folder_may_have_any_name(
+    tmp_path: Path, spec: ExportSourceSpec, write: Callable[[Path], object]
+) -> None:
+    environment = local_environment(tmp_path / 'it\'s "100 %" {of} [a] *ü $HOME')
+    write(Path(environment.exports))
+    assert dg.materialize(export_assets(spec, spec.path, environment)).success
+
+
+PERSON = "bob@example.com"
+
+
+def _texts_for_amounts(exports: Path) -> ExportSourceSpec:
+    export = write_shop(exports)
+    second = max(export.glob("shop/shop.orders/1/*.parquet"))
+    columns = pq.read_table(second)
+    texts = pa.array([PERSON] * len(columns))
+    pq.write_table(columns.set_column(columns.column_names.index("amount"), "amount", texts), second)
+    return SHOP
+
+
+def _no_parquet(exports: Path) -> ExportSourceSpec:
+    part(write_shop(exports)).write_text(PERSON * 10)
+    return SHOP
+
+
+def _no_items(exports: Path) -> ExportSourceSpec:
+    rewrite_data(write_films(exports, files=1), gzip.compress(f'{{"email": {{"S": "{PERSON}"}}}}\n'.encode() * 2))
+    return FILMS
+
+
+def _no_text(exports: Path) -> ExportSourceSpec:
+    rewrite_data(
+        write_films(exports, files=1), gzip.compress(b'{"Item": {"email": {"S": "' + PERSON.encode() + b'\xff"}}}\n')
+    )
+    return FILMS
+
+
+def _no_gzip(exports: Path) -> ExportSourceSpec:
+    rewrite_data(write_films(exports, files=1), f'{{"Item": {{"email": {{"S": "{PERSON}"}}}}}}\n'.encode())
+    return FILMS
+
+
+def _two_of_a_key(exports: Path) -> ExportSourceSpec:
+    write_films(exports, [{"film_id": {"S": PERSON}}] * 2)
+    return FILMS
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        (_texts_for_amounts, "its columns differ from those of the table's first part"),
+        (_no_parquet, "not readable as Parquet (Invalid Input Error: No magic bytes found at end of file"),
+        (_no_items, "2 of 2 lines are not an item of a full export"),
+        (_no_text, "not readable as gzipped DynamoDB JSON (Invalid Input Error: Malformed JSON in file"),
+        (_no_gzip, "not readable as gzipped DynamoDB JSON (IO Error: Input is not a GZIP stream"),
+        (_two_of_a_key, "1 values of the key (film_id) belong to more than one row"),
+    ],
+)
+def test_an_export_is_refused_without_a_word_of_its_cells(
+    tmp_path: Path, broken: Callable[[Path], ExportSourceSpec], sentence: str
+) -> None:
+    environment = local_environment(tmp_path)
+    spec = broken(Path(environment.exports))
+    assets = export_assets(spec, spec.path, environment)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize(assets, instance=instance, raise_on_error=False)
+        told = "\n".join(str(entry) for entry in instance.all_logs(run.run_id))
+    assert sentence in told
+    assert "bob" not in told

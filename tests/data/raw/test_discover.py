@@ -8,6 +8,7 @@ import fsspec
 
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.raw.discover import content_key, discover, load_source
+from samples.dynamodb_export import export_id, write_dynamodb_export
 from tests.data.exports.breaking import (
     AT,
     FILMS,
@@ -15,6 +16,7 @@ from tests.data.exports.breaking import (
     SHOP,
     edit_json,
     export_info,
+    film,
     shop_tables,
     truncate,
     write_films,
@@ -107,6 +109,19 @@ def test_a_newest_export_without_a_declared_table_is_set_aside_until_a_whole_one
     loaded = load_source(SHOP, "shop", str(lake), tables)
     assert [len(loaded.tables[name].exports) for name in ("customers", "orders")] == [4, 2]
     assert loaded.faults("orders") == []
+
+
+def test_a_renamed_table_is_refused_with_the_name_that_the_export_has_for_it(lake: Path, tables: FolderTables) -> None:
+    write_shop(lake)
+    now = shop_tables()
+    write_shop(lake, LATER, {"shop.customers": now["shop.customers"], "shop.orders_v2": now["shop.orders"]})
+    (fault,) = load_source(SHOP, "shop", str(lake), tables).faults("orders")
+    assert "does not hold table shop.orders, which 1 older ones do" in fault
+    assert "does not declare there is shop.orders_v2: if it was renamed, write its new name" in fault
+
+    write_dynamodb_export(lake, "Movies", export_id("Movies", AT), [film(1)], AT, prefix="films")
+    absent = load_source(FILMS, "films", str(lake), tables).absent["films"]
+    assert re.search(r"no finished export of table Films\. .* there is Movies: if it was renamed", absent)
 
 
 def test_a_table_added_to_the_source_is_loaded_from_the_exports_there(lake: Path, tables: FolderTables) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from platform_assets.data.quality.unquoting import without_values
 from platform_assets.environment import Cloud
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class BigQuery:
         Raises:
             ColumnsDenied: as `ask`.
         """
-        from google.api_core.exceptions import Forbidden
+        from google.api_core.exceptions import BadRequest, Forbidden
         from google.cloud.bigquery import QueryJobConfig
 
         config = QueryJobConfig(maximum_bytes_billed=self.cloud.max_bytes_billed, labels=self.labels(source))
@@ -153,6 +154,10 @@ class BigQuery:
                     f"what reads the columns"
                 ) from error
             raise
+        except BadRequest as error:
+            # Of this kind are errors that quote values; callers know them by their type.
+            error.message = without_values(error.message)
+            raise error from None
         return job
 
 

@@ -33,6 +33,7 @@ from platform_assets.data.exports.dynamodb import typed_key
 from platform_assets.data.exports.empty_tables import empty_schema
 from platform_assets.data.exports.export import Export, ExportedTable, ExportError, LoadRefused
 from platform_assets.data.exports.lake import Lake, StoredFile
+from platform_assets.data.quality.unquoting import reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -230,7 +231,7 @@ def _footer(lake: Lake, key: str, size: int) -> "FileMetaData":
     try:
         return pq.read_metadata(pa.BufferReader(tail))
     except (pa.ArrowException, OSError) as error:
-        raise verification.unreadable_part(lake.location(key), str(error).splitlines()[0]) from error
+        raise verification.unreadable_part(lake.location(key), reason_of(error)) from None
 
 
 def _schema(export: Export, table: ExportedTable, lake: Lake, arrow: "pa.Schema") -> tuple["SchemaField", ...]:

@@ -3,6 +3,8 @@
 Belongs here: where each part of it lies. Does not belong here: what the parts do.
 """
 
+import glob
+
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.dbt_project import DbtProject
@@ -26,7 +28,12 @@ class DuckDBEngine(Engine):
         self.dbt = DbtProject(
             folder=environment.dbt_project,
             work=database.parent,
-            variables={"PLATFORM_ENV": "local", "PLATFORM_RAW": str(raw), "PLATFORM_DBT_DATABASE": str(database)},
+            variables={
+                "PLATFORM_ENV": "local",
+                # Models take it into a literal that is a pattern of files.
+                "PLATFORM_RAW": glob.escape(str(raw)).replace("'", "''"),
+                "PLATFORM_DBT_DATABASE": str(database),
+            },
             settings={},
             distributions=("dbt-core", "dbt-duckdb", "duckdb"),
         )

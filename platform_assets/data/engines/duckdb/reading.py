@@ -3,6 +3,7 @@
 Belongs here: DuckDB's reader. Does not belong here: writing marts (`versions`), or anything that opens dbt's database.
 """
 
+import glob
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartDamaged, MartStore
 from platform_assets.data.engines.duckdb.versions import is_whole, mart_file
-from platform_assets.data.engines.reading import Warehouse
+from platform_assets.data.engines.reading import QueryFailed, Warehouse
+from platform_assets.data.quality.unquoting import reason_of
 
 if TYPE_CHECKING:
     import ibis
@@ -37,7 +39,7 @@ class DuckDBWarehouse(Warehouse):
                 raise MartDamaged(
                     f"mart {mart}: {file} is gone or not what was written; materialise marts/{mart} again, which writes it anew"
                 )
-            self._backend.read_parquet(str(file), table_name=name, hive_partitioning=False)
+            self._backend.read_parquet(glob.escape(str(file)), table_name=name, hive_partitioning=False)
             self._views[mart] = name
         return self._backend.table(self._views[mart])
 
@@ -47,7 +49,12 @@ class DuckDBWarehouse(Warehouse):
         return ibis.memtable(table)
 
     def to_arrow(self, expression: "ibis.Expr") -> "pa.Table":
-        return self._backend.to_pyarrow(expression)
+        import duckdb
+
+        try:
+            return self._backend.to_pyarrow(expression)
+        except duckdb.Error as error:
+            raise QueryFailed(f"DuckDB could not read the marts: {reason_of(error)}") from None
 
     def sql(self, expression: "ibis.Expr") -> str:
         return str(self._backend.compile(expression))

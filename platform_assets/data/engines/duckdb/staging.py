@@ -7,6 +7,7 @@ Rows never pass through Python: DuckDB decodes and streams to Parquet, Python re
 """
 # ruff: noqa: S608 - statements are composed of columns and paths, each quoted by `quoted` or `_text`.
 
+import glob
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from platform_assets.data.exports.dynamodb import typed_key
 from platform_assets.data.exports.empty_tables import quoted, typed_nulls, untyped
 from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError, ExportFormat
 from platform_assets.data.exports.lake import Lake
+from platform_assets.data.quality.unquoting import reason_of
 from platform_assets.environment import Limits
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ def _stage_items(
         location = lake.location(file.key)
         if file.md5 is not None:
             verification.check_md5(lake, file, lake.md5(file.key))
-        source = f"read_ndjson_objects({_text(location)}, compression = 'gzip')"
+        source = f"read_ndjson_objects({_text(glob.escape(location))}, compression = 'gzip')"
         if file.rows is not None:
             source += f" limit {file.rows + 1}"
         rows = f'select {_ITEM} as "Item", {_provenance(export)} from {source}'
@@ -137,11 +139,11 @@ def _stage_items(
             try:
                 count = _copy(cursor, rows, target)
                 unread = cursor.execute(
-                    f'select count(*) from read_parquet({_text(str(target))}) where not json_valid("Item")'
+                    f'select count(*) from read_parquet({_text(glob.escape(str(target)))}) where not json_valid("Item")'
                 ).fetchall()[0][0]
             except duckdb.Error as error:
                 lake.require_readable([file.key], str(error))
-                raise verification.unreadable_items(location, _first_line(error)) from error
+                raise verification.unreadable_items(location, reason_of(error)) from None
         verification.check_items(location, unread, count)
         if file.rows is not None and count != file.rows:
             raise ExportError(
@@ -171,8 +173,8 @@ def _stage_parts(
         empty = f"select {typed_nulls(export, table, lake)}, {_provenance(export)} limit 0"
         try:
             return _copy(engine, empty, folder / _JOINED)
-        except duckdb.Error as error:
-            raise untyped(export, table, lake) from error
+        except duckdb.Error:
+            raise untyped(export, table, lake) from None
     source = _parquet([lake.location(file.key) for file in table.files])
     try:
         columns = [row[0] for row in engine.execute(f"describe select * from {source}").fetchall()]
@@ -183,9 +185,9 @@ def _stage_parts(
         lake.require_readable([file.key for file in table.files], str(error))
         where, reason = _unreadable_part(engine, table, lake) or (
             lake.location(export.folder),
-            _first_line(error),
+            reason_of(error),
         )
-        raise verification.unreadable_part(where, reason) from error
+        raise verification.unreadable_part(where, reason) from None
 
 
 def _check_footers(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, lake: Lake, limits: Limits) -> None:
@@ -193,7 +195,7 @@ def _check_footers(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, la
     import duckdb
 
     files = {lake.location(file.key): file for file in table.files}
-    parts = f"[{', '.join(map(_text, files))}]"
+    parts = f"[{', '.join(_text(glob.escape(path)) for path in files)}]"
     stated = {
         verification.check_rows_of_file: f"select file_name, num_rows from parquet_file_metadata({parts})",
         verification.check_bytes_of_part: f"select file_name, sum(total_uncompressed_size) from parquet_metadata({parts}) group by 1",
@@ -276,7 +278,7 @@ def _as_exported(engine: "duckdb.DuckDBPyConnection", profile: Profile, table: E
     """With what only the export itself tells: its types and parts."""
     source_types, rows = dict(table.columns), []
     for file in table.files:
-        footer = f"select num_rows from parquet_file_metadata({_text(lake.location(file.key))})"
+        footer = f"select num_rows from parquet_file_metadata({_text(glob.escape(lake.location(file.key)))})"
         rows.append(engine.execute(footer).fetchall()[0][0])
     columns = (replace(column, source_type=source_types.get(column.name, "")) for column in profile.columns)
     return replace(profile, columns=tuple(columns), files=parts_of(table.files, rows))
@@ -302,7 +304,7 @@ def _unreadable_part(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, 
             columns = engine.execute(f"describe select * from {source}").fetchall()
             engine.execute(f"select count(columns(*)) from {source}").fetchall()
         except duckdb.Error as error:
-            return location, _first_line(error)
+            return location, reason_of(error)
         first = first or columns
         if columns != first:
             return location, "its columns differ from those of the table's first part"
@@ -320,12 +322,8 @@ def _provenance(export: Export) -> str:
 
 
 def _parquet(paths: list[str], filename: bool = False) -> str:
-    listed = ", ".join(_text(path) for path in paths)
+    listed = ", ".join(_text(glob.escape(path)) for path in paths)
     return f"read_parquet([{listed}], hive_partitioning = false, filename = {str(filename).lower()})"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
 
 
 def _text(value: str) -> str:
