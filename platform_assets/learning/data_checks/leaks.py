@@ -5,9 +5,9 @@ an event was known in time (that is kept out where features are built), drift be
 
 A rule refuses where no clean table could look like this by chance, and warns where a person has to decide.
 `tests/learning/leak_rates.py` measures how often: of 300 simulated clean tables 6 had a warning and none a refusal, of
-300 more, of the same people as of three dates, none a refusal; of 42 tables of real orders (CDNOW) none had either. Of 60 planted leaks of each of five kinds it named 60, 60, 58, 60
-and 49. A real column that does decide the label from some value on (capital gains in the census of incomes) is warned
-about, too.
+300 more, of the same people as of three dates, none a refusal; of 42 tables of real orders (CDNOW) none had either.
+Of 60 planted leaks of each of five kinds it named 60, 60, 58, 60 and 49. A real column that does decide the label from
+some value on (capital gains in the census of incomes) is warned about, too.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def find_leaks(
         )
     if set(np.unique(target)) != {0, 1}:
         raise ValueError("Labels must be 0 or 1, and both must occur.")
-    rows = _some_entities(ids, MOST_ROWS, seed)
+    rows = some_entities(ids, MOST_ROWS, seed)
     target, ids = target[rows].astype(np.float64), ids[rows]
     columns = {name: _numbers(table.iloc[rows, i]) for i, name in enumerate(map(str, feature_names))}
     text = {name for i, name in enumerate(map(str, feature_names)) if not _is_number(table.iloc[:, i])}
@@ -117,7 +117,8 @@ def find_leaks(
     return sorted(findings, key=lambda finding: finding.severity)
 
 
-def _some_entities(ids: npt.NDArray[Any], most: int, seed: int) -> npt.NDArray[np.intp]:
+def some_entities(ids: npt.NDArray[Any], most: int, seed: int) -> npt.NDArray[np.intp]:
+    """Positions of at most so many rows, drawn by whole entities; of all where there are no more."""
     if len(ids) <= most:
         return np.arange(len(ids))
     codes, distinct = pd.factorize(ids)
@@ -235,7 +236,7 @@ def _suspicious(columns: dict[str, Floats], target: Floats, ids: npt.NDArray[Any
 
     A strong column is no leak: recency alone often ranks at .8. A leak is strong where everything else is weak.
     """
-    rows = _some_entities(ids, ROWS_TO_FIT, seed)
+    rows = some_entities(ids, ROWS_TO_FIT, seed)
     target, halves = target[rows], assign_folds(pd.factorize(ids[rows])[0], 2, seed)
     if min(np.bincount(2 * halves + target.astype(int), minlength=4)) < 10:
         return
