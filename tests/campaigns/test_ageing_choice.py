@@ -11,13 +11,16 @@ import pytest
 from pydantic import ValidationError
 
 from platform_assets.audiences.report.backtest import backtest
+from platform_assets.audiences.report.figures import FILE as REPORT
 from platform_assets.campaigns.declaration.feature_choice import feature_names, may_be_left_out
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.promotion.card import card_of
+from platform_assets.campaigns.registry.past import find_past
 from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of
 from platform_assets.campaigns.training_sets.ageing import choice_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows, rows_hash
 from platform_assets.campaigns.training_sets.training_set import FILE
+from tests.audiences.conftest import make
 from tests.campaigns.running import failures_of, materialized, run_training
 from tests.campaigns.worlds import LAST_DAY, LATEST, Workshop, campaign, shop
 from tests.data.features.conftest import order
@@ -97,6 +100,23 @@ def test_the_choice_is_kept_with_its_figures_and_shown_with_the_training_set_and
     assert "past dates came out better without them" in page
     [replay] = choice.replays
     assert f"{replay.without.log_loss:.4f}" in page
+    report = make(growing, asked(), SCORED, "shown").report
+    assert choice.sentence in Path(report.path(REPORT)).read_text()
+
+
+def test_labels_of_a_campaign_that_left_them_out_still_teach_one_that_may_see_them(growing: Workshop) -> None:
+    growing.train("earlier", asked(), SCORED)
+    assert growing.training_set("earlier", asked(), SCORED).metadata["left_out"]
+    later = growing.question("later", asked(), LATEST)
+    past = find_past(later, feature_names(asked()), SCORED - timedelta(days=60), growing.work)
+    assert "earlier" in {task.campaign for task in past.tasks}
+
+
+def test_a_champion_that_saw_them_is_compared_with_a_challenger_that_does_not(growing: Workshop) -> None:
+    growing.train("gated", asked(drop_ageing=False), SCORED)
+    challenger = growing.train("gated", asked(), LATEST)
+    assert challenger.training.metadata["left_out"] == list(AGEING)
+    assert "against the champion on rows since its scoring date" in challenger.decision.metadata["reason"]
 
 
 def test_where_they_do_no_harm_models_see_them(steady: Workshop) -> None:

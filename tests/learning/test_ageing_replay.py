@@ -26,8 +26,8 @@ def snapshots(rate: str, dates: int = len(DATES), people: int = PEOPLE) -> tuple
         day = 90.0 * number
         known = np.flatnonzero(joined < day)
         tenure, liking = day - joined[known], generator.normal(size=len(known))
-        logit = {"cohort": 1 + joined[known] / 40, "tenure": 1 - tenure / 60, "nothing": -0.5}[rate] + 0.5 * liking
-        label = (generator.random(len(known)) < 1 / (1 + np.exp(-logit))).astype(int)
+        by = {"cohort": 1 + joined[known] / 40, "tenure": 1 - tenure / 60, "nothing": np.full(len(known), -0.5)}
+        label = (generator.random(len(known)) < 1 / (1 + np.exp(-by[rate] - 0.5 * liking))).astype(int)
         columns = {"person": known, "as_of": date, "label": label, "tenure": tenure, "liking": liking}
         parts.append(pd.DataFrame(columns))
     rows = pd.concat(parts, ignore_index=True)

@@ -118,7 +118,9 @@ def choose_ageing(
     some = FoldedTable(table.X.iloc[rows], table.y[rows].astype(np.int8), groups, folds)
     times = pd.Series(as_of).iloc[rows].reset_index(drop=True)
     periods = ((times.max() - times + SLACK) // horizon).to_numpy()
-    replays, gains, people = [], [], []
+    replays: list[Replay] = []
+    gains: list[Floats] = []
+    people: list[npt.NDArray[np.intp]] = []
     for period in np.unique(periods):
         later = periods == period
         first = times[later].min()
@@ -129,9 +131,9 @@ def choose_ageing(
         kept = _predicted(some, earlier, newest, later, list(some.X.columns))
         less = _predicted(some, earlier, newest, later, [name for name in some.X.columns if name not in columns])
         y = some.y[later]
-        dates = [each.date().isoformat() for each in (first, times[later].max())]
+        dated = (first.date().isoformat(), times[later].max().date().isoformat())
         counts = (len(y), int(y.sum()), int(earlier.sum()))
-        replays.append(Replay(*dates, *counts, _figures(y, kept), _figures(y, less)))
+        replays.append(Replay(*dated, *counts, _figures(y, kept), _figures(y, less)))
         gains.append(_losses(y, kept) - _losses(y, less))
         people.append(groups[later])
     if not replays:
