@@ -111,6 +111,7 @@ def _training_set(
             "past_labels",
             "warnings",
             "ageing",
+            "ageing_choice",
         )
         yield output_of(rows, summary | work.warehouse.cost())
         yield audit_check_result(rows.metadata["audit"], key, verdicts.page(verdict_table(name), ANY_TIME))

@@ -17,7 +17,17 @@ from platform_assets.learning.data_checks.leaks import (
     find_leaks,
     require_entities_apart,
 )
-from tests.learning.leak_rates import PLANTS, Planted, alarms, named, simulated
+from tests.learning.leak_rates import (
+    OVER_TIME,
+    PLANTS,
+    Planted,
+    alarms,
+    named,
+    refusals,
+    simulated,
+    simulated_over_time,
+)
+from tests.tiers import Draw
 
 N = 2000
 
@@ -50,9 +60,38 @@ def test_clean_tables_are_seldom_warned_about_and_never_refused() -> None:
     assert not spoke[ID]
 
 
+def test_values_that_people_keep_from_date_to_date_are_no_evidence(draw: Draw) -> None:
+    # Where people are counted once a row, the first four are refused: amounts so far as the label, a first basket as an id.
+    seeds = dict.fromkeys((20_039, 20_068, 20_141, 20_157, *draw(OVER_TIME, 3)))
+    assert refusals(simulated_over_time(seed) for seed in seeds) == {}
+
+
+def test_a_label_that_people_keep_is_still_found_by_counting_them() -> None:
+    generator = np.random.default_rng(0)
+    groups, kept = np.tile(np.arange(300), 3), np.tile(generator.random(300) < 0.1, 3)
+    status = generator.integers(0, 3, 900) * 2.0 + kept
+    [found] = findings(pd.DataFrame({"status": status, "noise": generator.normal(size=900)}), kept.astype(int), groups)
+    assert (found.rule, found.severity, found.column) == (TARGET, "refuse", "status")
+
+
+def test_numbers_dealt_out_one_each_are_ids_and_amounts_that_happen_to_differ_are_not() -> None:
+    X, y, groups = people()
+    generator = np.random.default_rng(3)
+    number = generator.permutation(N // 2)[pd.factorize(groups)[0]]
+    # A branch in the first digits, a running number in the last: distinct, and anything but evenly spread.
+    branch = np.asarray([1_000_000, 3_000_000, 9_000_000])[np.minimum(number // 450, 2)]
+    basket = np.round(np.exp(generator.normal(14, 1.5, N // 2)))
+    assert len(np.unique(basket)) == N // 2
+    X = X.assign(account=(branch + 7 * number).astype(float), first_basket=np.tile(basket, 2))
+    assert {each.column: (each.rule, each.severity) for each in findings(X, y, groups)} == {
+        "account": (ID, "refuse"), "first_basket": (ID, "warn"),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_a_planted_leak_is_named_for_what_it_is(plant: Planted) -> None:
     assert named(plant, 2) == 2
+    assert named(plant, 1, simulated_over_time) == 1
 
 
 @pytest.mark.parametrize(

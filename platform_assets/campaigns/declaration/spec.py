@@ -170,7 +170,11 @@ class FeatureSelection(_Strict):
     """Which of the groups' features a model may see."""
 
     drop: tuple[Name, ...] = Field((), description="Features left out, by name")
-    drop_ageing: bool = Field(False, description="Leave out features that only grow with the calendar, such as tenure")
+    drop_ageing: Literal["auto", True, False] = Field(
+        "auto",
+        description="Leave out features that only grow with the calendar, such as tenure: `true`, `false`, or `auto`, where past "
+        "dates come out better without them",
+    )
     method: Literal["all", "top_gain", "permutation", "correlated"] = Field(
         "all",
         description="What each fold's models see of the rest, chosen from the fold's own training rows: all of them; the `keep` "

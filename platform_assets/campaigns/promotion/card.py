@@ -22,6 +22,7 @@ from platform_assets.campaigns.promotion.card_page import (
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past
 from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
+from platform_assets.campaigns.training_sets.ageing import choice_of, sentence_of
 from platform_assets.campaigns.training_sets.inspection import inspected
 from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import Environment
@@ -82,6 +83,7 @@ def card_of(
     evaluation, trained = evaluation_of(ensemble), training.metadata
     bundle, past = load_bundle(ensemble), Past.of(training)
     leaks, ageing = inspected(training)
+    choice = choice_of(training)
     rows = {row["model"]: row for row in evaluation["leaderboard"]}
     return ModelCard(
         campaign=name,
@@ -109,6 +111,8 @@ def card_of(
         slices=TypeAdapter(SliceReport).validate_python(evaluation["slices"]),
         leaks=leaks,
         ageing=ageing,
+        ageing_choice=sentence_of(choice),
+        ageing_replays=choice.replays if choice else (),
         calibration_method=evaluation["calibration"]["method"],
         calibration=tuple(evaluation["calibration_table"]),
         lineage={

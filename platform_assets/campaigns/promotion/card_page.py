@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from platform_assets.learning.data_checks.ageing import Ageing
+    from platform_assets.learning.data_checks.ageing_replay import Replay
     from platform_assets.learning.data_checks.leaks import Finding
     from platform_assets.learning.figures.intervals import Estimate
     from platform_assets.learning.figures.slices import SliceReport
@@ -85,6 +86,7 @@ class ModelCard:
         overall: out-of-fold figures of all rows; `by_date` the same for each as-of date, and of held-out dates.
         over_rule: AUC above the best one-column rule, named by `rule`; None where that was not compared.
         slices, leaks, ageing: what was looked for and found.
+        ageing_choice, ageing_replays: what was made of ageing features, and the past dates that it was tried on.
         calibration: its method, and a row for each tenth of people: `bin`, `rows`, `predicted`, `actual`.
         lineage: what → fingerprint, content hash or commit.
     """
@@ -116,6 +118,8 @@ class ModelCard:
     not_fitted: Mapping[str, str] = field(default_factory=dict)
     rule: str = ""
     over_rule: "Estimate | None" = None
+    ageing_choice: str = ""
+    ageing_replays: tuple["Replay", ...] = ()
 
     @property
     def limits(self) -> list[str]:

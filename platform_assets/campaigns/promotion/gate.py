@@ -122,7 +122,7 @@ def _on_common_ground(
     theirs = _out_of_fold(store.open(champion.ensemble))
     new = (ours["as_of"] >= instant_of(date.fromisoformat(champion.score_at), rows.timezone)).to_numpy()
     bundle = load_bundle(store.open(champion.ensemble))
-    if _comparable(ours["label"][new]) and set(bundle.feature_names) <= set(rows.features):
+    if _comparable(ours["label"][new]) and set(bundle.feature_names) <= set(rows.frame.columns):
         predicted = bundle.predict(rows.frame.loc[new, list(bundle.feature_names)])
         mine = ours[new]
         return "rows since its scoring date", mine[rows.key], mine["label"], mine["probability"], predicted

@@ -113,7 +113,8 @@ def find_past(question: Question, features: Sequence[str], earliest: date, work:
                 scores.append(PastScore(column, campaign, chosen.score_at, chosen.ensemble, tuple(needed)))
         if known and campaign != question.name:
             rows = known[-1].training_set
-            if set(features) <= set(store.open(rows).metadata["features"]):
+            about = store.open(rows).metadata
+            if set(features) <= {*about["features"], *about.get("left_out", ())}:
                 tasks.append(PastTask(campaign, known[-1].score_at, rows))
     return Past(tuple(scores), tuple(tasks), promoted.body(entity, earliest))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from platform_assets.campaigns.training_sets.ageing import left_out_of
 from platform_assets.campaigns.training_sets.training_set import FILE
 from platform_assets.foundation.artifacts import Artifact
 
@@ -27,7 +28,7 @@ class TrainingRows:
     Attributes:
         frame: every column of the file.
         key: the entity key's column.
-        features: the features' columns, in order.
+        features: the columns that its models see, in order.
         timezone: where its as-of times are business dates.
     """
 
@@ -41,9 +42,11 @@ class TrainingRows:
         """The rows of a training-set artifact."""
         import pyarrow.parquet as pq
 
-        frame = pq.ParquetFile(training.path(FILE)).read().to_pandas()
-        key, _as_of, _label, _fold, *features = frame.columns
-        return cls(frame, str(key), tuple(map(str, features)), training.metadata["timezone"])
+        table = pq.ParquetFile(training.path(FILE)).read()
+        key, _as_of, _label, _fold, *columns = table.column_names
+        left_out = left_out_of(table.schema)
+        features = tuple(column for column in columns if column not in left_out)
+        return cls(table.to_pandas(), key, features, training.metadata["timezone"])
 
     @cached_property
     def labels(self) -> "npt.NDArray[np.int64]":

@@ -1,7 +1,8 @@
 """Training sets: labels joined to features as of the same times, audited, and kept.
 
 A training set is one Parquet file: entity key, as_of (UTC instant), label (0 or 1), fold (0 … K−1, by person), the
-campaign's features, and the scores of earlier campaigns. Its metadata says for which scoring date it was made.
+campaign's features, and the scores of earlier campaigns. Its metadata says for which scoring date it was made, and which
+of the features its models do not see.
 """
 
 import json
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.campaigns.declaration.conditions import parse_person_condition
-from platform_assets.campaigns.declaration.feature_choice import chosen_groups, feature_names
+from platform_assets.campaigns.declaration.feature_choice import chosen_groups, feature_names, may_be_left_out
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.registry.past import PAST_FILE, Past, find_past, groups_for, with_past_scores
 from platform_assets.campaigns.registry.workspace import Workspace
+from platform_assets.campaigns.training_sets.ageing import choose, keep, sentence_of
 from platform_assets.campaigns.training_sets.calendar import TrainingDates, training_dates
 from platform_assets.campaigns.training_sets.inspection import inspect
 from platform_assets.campaigns.training_sets.label import event_labels, label_mart, version_of_labels
@@ -164,8 +166,8 @@ def _labelled_people(question: Question, warehouse: Warehouse) -> "pa.Table":
 def build_training_set(question: Question, work: Workspace) -> Artifact:
     """A campaign's training set as of its scoring date (`question_of`): found, or made and audited.
 
-    Its files: the rows, with the scores of earlier campaigns as the last columns, and what was taken from those
-    campaigns (`past`).
+    Its files: the rows, with the scores of earlier campaigns as the last columns; what was taken from those campaigns
+    (`past`); what was found in the rows (`inspection`), and what was made of it (`ageing`).
 
     Raises:
         AuditFailed: a critical rule failed; nothing was published.
@@ -191,6 +193,7 @@ def build_training_set(question: Question, work: Workspace) -> Artifact:
             "population": spec.population,
             "score_at": at.isoformat(),
             "features": list(names),
+            "drop_ageing": spec.advanced.feature_selection.drop_ageing,
             "folds": spec.advanced.folds,
             "seed": spec.advanced.seed,
         },
@@ -220,7 +223,10 @@ def build_training_set(question: Question, work: Workspace) -> Artifact:
         )
         result.raise_if_failed()
         inspection = inspect(name, table, entity.key, [*names, *scores], folder)
-        pq.write_table(table, folder / FILE, compression="zstd")
+        ageing = may_be_left_out(spec, names, inspection["ageing"])
+        choice = choose(question, table, [*names, *scores], ageing)
+        left_out = choice.columns if choice and choice.left_out else ()
+        pq.write_table(keep(choice, table, folder), folder / FILE, compression="zstd")
         (folder / PAST_FILE).write_text(json.dumps(past.to_json(), indent=1, sort_keys=True))
         return {
             "entity": spec.entity,
@@ -228,7 +234,9 @@ def build_training_set(question: Question, work: Workspace) -> Artifact:
             "audit": result.metadata(),
             "score_at": at.isoformat(),
             "set_aside": rows.set_aside,
-            "features": list(names),
+            "features": [column for column in names if column not in left_out],
+            "left_out": list(left_out),
+            "ageing_choice": sentence_of(choice),
             "past_scores": list(scores),
             "past_labels": [task.campaign for task in past.tasks],
             **inspection,
