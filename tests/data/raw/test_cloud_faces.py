@@ -85,19 +85,27 @@ def test_exports_differ_in_bigquery_by_the_same_sentences_as_in_a_folder(
         assert bigquery.findings == folder.findings
         assert (len(folder.findings), folder.stops, bigquery.stops) == (told, True, True)
         assert f"delete its rows with _export_id = '{bigquery.export.export_id}'" in bigquery.why()
-        # What was loaded by a version that recorded nothing is read from the rows themselves.
-        first = next(iter(source.tables.loaded([(source.name, table)]).values()))[0]
-        source.query(
-            f"delete from `{source.bigquery.name('raw', PROFILES)}` "
-            f"where source_name = '{source.name}' and export_id = '{first.export_id}'"
-        )
-        assert set(source.tables.recorded(source.name, table)) == {bigquery.export.export_id}
-        anew = Histories(source.tables, source.tables, {source.name: source.spec}, tmp_path / f"{source.name}-anew")
-        newest = anew.of(source.name, table).newest
-        assert newest is not None
-        # Only parts are known from the record alone.
-        assert [each.sentence[:60] for each in newest.findings] == [each.sentence[:60] for each in folder.findings]
-        assert "part-00002" not in newest.why()
+        # The emulator does not quote a name with a dot among JSON's keys, as BigQuery does.
+        counts = [
+            {
+                column.name: column.filled
+                for column in profiles[folder.before.export_id].columns
+                if '"' not in column.name
+            }
+            for profiles in (tables.recorded(source.name, table) for tables in (here, source.tables))
+        ]
+        assert counts[0] == counts[1]
+    # What was loaded by a version that recorded nothing is read from the rows themselves.
+    table, first = "orders", f"snapshot-{AT:%Y%m%d}"
+    shop.query(
+        f"delete from `{shop.bigquery.name('raw', PROFILES)}` where export_id = '{first}' and source_name = '{shop.name}'"
+    )
+    assert set(shop.tables.recorded(shop.name, table)) == {lost.name}
+    newest = Histories(shop.tables, shop.tables, {shop.name: shop.spec}, tmp_path / "anew").of(shop.name, table).newest
+    assert newest is not None
+    assert [each.sentence[:24] for each in newest.findings] == ["column channel is not in", "15 of the 60 keys of ord"]
+    # Only parts are known from the record alone.
+    assert "part-00002" not in newest.why()
 
 
 def test_a_process_that_lives_long_sees_exports_that_arrive_in_the_bucket(make_source: MakeSource, lake: Path) -> None:

@@ -10,6 +10,7 @@ there each file's checksum is what AWS stated.
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -89,13 +90,13 @@ def stage(
             verification.check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
         items = SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON.")
         schema: tuple[SchemaField, ...] = (items,)
-        in_files: list[int] | None = None
+        footers: list[FileMetaData] = []
     elif table.files:
-        arrow, in_files = _parquet_schema(table, lake, stored)
+        arrow, footers = _parquet_schema(table, lake, stored)
         verification.check_columns(export, table, lake, arrow.names)
         schema = _schema(export, table, lake, arrow)
     else:
-        schema, in_files = _schema(export, table, lake, empty_schema(export, table, lake)), []
+        schema, footers = _schema(export, table, lake, empty_schema(export, table, lake)), []
     if not table.files:
         verification.check_rows(export, table, lake, 0)
         empty = () if export.format == "dynamodb_full" else [(field.name, field.field_type, 0) for field in schema]
@@ -104,44 +105,92 @@ def stage(
     loading(aside)
     _load(bigquery, export, table, lake, aside, schema)
     rows = _verify(bigquery, export, table, lake, aside)
-    if in_files is not None and rows != sum(in_files):
+    in_files = [footer.num_rows for footer in footers]
+    if footers and rows != sum(in_files):
         raise ExportError(
             f"{lake.location(export.folder)}: the footers of the files of {table.export_table} state {sum(in_files)} rows, but "
             f"BigQuery loaded {rows}. The files changed meanwhile: load the export again."
         )
-    profile = profile_of(bigquery, quoted(aside), schema, RowKey(export.format, table.key), export.source)
-    source_types = dict(table.columns)
-    columns = tuple(replace(each, source_type=source_types.get(each.name, "")) for each in profile.columns)
-    return Aside(
-        aside, schema, replace(profile, columns=columns, files=parts_of(table.files, in_files) if in_files else {})
-    )
+    return Aside(aside, schema, _profile(bigquery, export, table, (aside, schema, rows), footers))
 
 
-def profile_of(bigquery: BigQuery, rows: str, schema: Sequence["SchemaField"], key: RowKey, source: str) -> Profile:
+def profile_of(
+    bigquery: BigQuery,
+    relation: str,
+    schema: Sequence["SchemaField"],
+    key: RowKey,
+    source: str,
+    rows: int | None = None,
+) -> Profile:
     """What rows hold, by one query.
 
     Args:
-        rows: SQL of a relation.
-        schema: its columns.
+        relation: SQL of the rows.
+        schema: its columns that are asked for.
+        rows: how many, where that is known.
     """
     if key.format == "dynamodb_full":
-        count = int(bigquery.values(f"select count(*) from {rows}", source)[0][0])
+        if rows is None:
+            rows = int(bigquery.values(f"select count(*) from {relation}", source)[0][0])
         keys = bigquery.values(
-            f"select attribute, count(*) from {rows}, unnest(json_keys({ITEM}, {2 * DEPTH})) as attribute "
-            f"group by attribute having count(*) >= {least_items(count)}",
+            f"select attribute, count(*) from {relation}, unnest(json_keys({ITEM}, {2 * DEPTH})) as attribute "
+            f"group by attribute having count(*) >= {least_items(rows)}",
             source,
         )
         paths = ((typed_path(attribute), items) for attribute, items in keys)
-        return Profile(count, count, attributes((*path, items) for path, items in paths if path is not None))
+        return Profile(rows, rows, attributes((*path, items) for path, items in paths if path is not None))
     filled = "".join(
         f", countif(array_length({quoted(field.name)}) > 0)"
         if field.mode == "REPEATED"
         else f", count({quoted(field.name)})"
         for field in schema
     )
-    count, *values = bigquery.values(f"select count(*){filled} from {rows}", source)[0]
+    rows, *values = bigquery.values(f"select count(*){filled} from {relation}", source)[0]
     columns = (Column(field.name, field.field_type, value) for field, value in zip(schema, values, strict=True))
-    return Profile(count, count, tuple(columns))
+    return Profile(rows, rows, tuple(columns))
+
+
+def _profile(
+    bigquery: BigQuery,
+    export: Export,
+    table: ExportedTable,
+    loaded: tuple[str, Sequence["SchemaField"], int],
+    footers: Sequence["FileMetaData"],
+) -> Profile:
+    """What a table aside holds: by the footers of its files where they say so, and by a query for the other columns.
+
+    Args:
+        loaded: its name, columns and rows.
+    """
+    aside, schema, rows = loaded
+    nulls = _nulls(footers)
+    asked = [field for field in schema if field.name not in nulls]
+    columns = [
+        Column(field.name, field.field_type, rows - nulls[field.name]) for field in schema if field.name in nulls
+    ]
+    if asked:
+        key = RowKey(export.format, table.key)
+        columns += profile_of(bigquery, quoted(aside), asked, key, export.source, rows).columns
+    source_types = dict(table.columns)
+    named = tuple(replace(column, source_type=source_types.get(column.name, "")) for column in columns)
+    files = parts_of(table.files, [footer.num_rows for footer in footers]) if footers else {}
+    return Profile(rows, rows, named, files)
+
+
+def _nulls(footers: Sequence["FileMetaData"]) -> dict[str, int]:
+    """Column → its nulls in all files, for those of which every group of rows states them. Reading them costs nothing, where a
+    query is billed for every column."""
+    nulls: dict[str, int] = {}
+    unknown: set[str] = set()
+    for footer in footers:
+        for group, number in itertools.product(range(footer.num_row_groups), range(footer.num_columns)):
+            column = footer.row_group(group).column(number)
+            name, statistics = column.path_in_schema, column.statistics
+            if "." in name or statistics is None or not statistics.has_null_count:
+                unknown.add(name)
+            else:
+                nulls[name] = nulls.get(name, 0) + statistics.null_count
+    return {name: count for name, count in nulls.items() if name not in unknown}
 
 
 def key_columns(key: RowKey) -> list[str]:
@@ -206,8 +255,8 @@ def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake
 
 def _parquet_schema(
     table: ExportedTable, lake: Lake, stored: Mapping[str, StoredFile]
-) -> tuple["pa.Schema", list[int]]:
-    """The columns that all parts have alike, and the rows of each part, from their footers."""
+) -> tuple["pa.Schema", list["FileMetaData"]]:
+    """The columns that all parts have alike, and their footers."""
     with ThreadPoolExecutor(max_workers=_FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(lake, file.key, stored[file.key].size), table.files))
     schemas = [footer_of_part.schema.to_arrow_schema().remove_metadata() for footer_of_part in footers]
@@ -216,7 +265,7 @@ def _parquet_schema(
             raise verification.unreadable_part(
                 lake.location(file.key), "its columns differ from those of the table's first part"
             )
-    return schemas[0], [footer_of_part.num_rows for footer_of_part in footers]
+    return schemas[0], footers
 
 
 def _footer(lake: Lake, key: str, size: int) -> "FileMetaData":
