@@ -146,8 +146,8 @@ def _ensemble(
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
-        opened = {member: store.open(models[member]) for member in members}
         with not_retried(NothingFitted, OtherTrainingSet):
+            opened = {member: store.open(models[member]) for member in members}
             weighted = build_ensemble(TrainingTask(name, spec, store.open(training_set), store), opened)
         metadata = shown(weighted, "auc", "auc_se", "auc_low", "auc_high", "log_loss", "weights", "not_fitted")
         metadata["leaderboard"] = dg.MetadataValue.md(leaderboard_table(evaluation_of(weighted)["leaderboard"], opened))
@@ -175,13 +175,13 @@ def _promoted_model(
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.campaigns.promotion.card import build_card, publish_card
         from platform_assets.campaigns.promotion.gate import NotPromoted, decide_promotion
-        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.registry.promoted import PromotedModels, RegistryDamaged
         from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
-        trained, weighted = store.open(training_set), store.open(ensemble)
-        with not_retried(NotPromoted, OtherTrainingSet):
+        with not_retried(NotPromoted, OtherTrainingSet, RegistryDamaged):
+            trained, weighted = store.open(training_set), store.open(ensemble)
             try:
                 decision = decide_promotion(name, weighted, trained, store, PromotedModels(environment.artifacts))
             except NotPromoted as error:

@@ -71,13 +71,12 @@ def with_orders(change: Callable[[pa.Table], pa.Table]) -> Callable[[Tables], Ta
     return lambda tables: {name: change(table) if name == "shop.orders" else table for name, table in tables.items()}
 
 
-def other_columns(folder: Path) -> Path:
+def other_columns(folder: Path) -> None:
     import pyarrow.parquet as pq
 
     path = part(folder)
     rows = pq.ParquetFile(path).read()
     pq.write_table(rows.rename_columns([f"{name}_" for name in rows.column_names]), path)
-    return path
 
 
 def without_parts(folder: Path) -> None:
@@ -128,7 +127,7 @@ ROWS = (
     aurora("an Aurora part that is cut short", lambda folder: cut(part(folder))),
     aurora("an Aurora part with other columns", other_columns, "customer_id"),
     aurora("an Aurora part that is there twice", part_twice, "part-0000"),
-    aurora("an Aurora table without its parts", without_parts, "shop.orders"),
+    aurora("an Aurora table without its parts", without_parts, "orders", "shop-19980708"),
     aurora(
         "an Aurora export without its list of tables",
         lambda folder: removed(tables_info(folder)) and None,
@@ -171,7 +170,9 @@ ROWS = (
     ),
     dynamodb("a DynamoDB file with a line that is no item", lambda folder: lines_of(folder, "not an item\n")),
     dynamodb(
-        "a DynamoDB item without its key", lambda folder: lines_of(folder, '{"Item":{"title":{"S":"x"}}}\n'), "film_id"
+        "a DynamoDB item without its key",
+        lambda folder: lines_of(folder, '{"Item":{"title":{"S":"x"}}}\n') and None,
+        "film_id",
     ),
     dynamodb("a DynamoDB export without its list of files", lambda folder: removed(folder / "manifest-files.json")),
     dynamodb(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from platform_assets.environment import Scope
 from tests.broken_inputs.world import Broken, World, emptied
 
 
@@ -26,7 +27,12 @@ def manifest(world: World) -> Path:
 ROWS = (
     variable("a time zone that does not exist", "PLATFORM_TIMEZONE", "Europe/Berlim", "Europe/Berlin"),
     variable("a variable that does not exist", "PLATFORM_DATE", "x", "PLATFORM_DATA"),
-    variable("a scope that names no campaign", "PLATFORM_SCOPE", "campaign:nobody", "nobody"),
+    Broken(
+        "a scope that names no campaign",
+        lambda _: None,
+        lambda world: world.said_by_load(scope=Scope(frozenset({"nobody"}))),
+        ("PLATFORM_SCOPE", "nobody"),
+    ),
     variable("an environment that does not exist", "PLATFORM_ENV", "azure", "gcp"),
     variable("a count that is none", "PLATFORM_SCORING_SHARDS", "-1"),
     variable("the cloud without its project", "PLATFORM_ENV", "gcp", "PLATFORM_PROJECT"),

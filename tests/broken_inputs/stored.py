@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.broken_inputs.world import CUSTOMERS_AT, Broken, World, cut, emptied, flip, removed
+from tests.broken_inputs.world import CUSTOMERS_AT, TRAINING, Broken, World, cut, emptied, flip, removed
 
-SCORES, TRAINING, VALUE = "repeat_buyers/scores", "repeat_buyers/training_set", "features/customer/order_value"
+SCORES, VALUE = "repeat_buyers/scores", "features/customer/order_value"
 Find = Callable[[World], Path]
 
 
@@ -54,6 +54,13 @@ ROWS = (
         flip,
         SCORES,
         forget=SCORES,
+    ),
+    stored(
+        "the same promoted model, when its ensemble is made",
+        of("repeat_buyers/ensemble", BUNDLE),
+        flip,
+        "repeat_buyers/ensemble",
+        healed=True,
     ),
     stored(
         "a promoted model without its description", of("repeat_buyers/ensemble", BUNDLE), removed, SCORES, forget=SCORES

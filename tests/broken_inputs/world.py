@@ -10,18 +10,22 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import pytest
 from click.testing import CliRunner
 
+from platform_assets.campaigns.declaration.parsing import DeclarationError
 from platform_assets.cli import main
+from platform_assets.definitions import build_definitions
 from platform_assets.environment import Environment
 from tests.support.answered import Answered
 from tests.support.running import Platform, variables_of
 
 # What nobody reads again: left out of the copy, because a copy is made for every row.
 UNREAD = shutil.ignore_patterns("tensorboard", "warehouse", "runs")
-CUSTOMERS_AT, VIEWERS_AT = "1998-04-01", "1998-04-23"
+CUSTOMERS_AT, TRAINING = "1998-04-01", "repeat_buyers/training_set"
 # What the platform publishes, below its data folder.
 PUBLISHED = ("marts/current.json", "artifacts/promoted/*.json", "audiences/**/*")
 
@@ -52,9 +56,11 @@ class World:
         return min(path for path in self.data.glob(pattern) if path.is_file())
 
     def record_of(self, key: str) -> Path:
-        """The record of an asset's artifact."""
-        records = (self.data / "artifacts" / "recipes").iterdir()
-        return min(path for path in records if json.loads(path.read_text(encoding="utf-8"))["recipe"]["key"] == key)
+        """The record of an asset's newest artifact, or of that of its date."""
+        references = self.data / "refs" / "assets"
+        dated = references / key / f"{CUSTOMERS_AT}.json"
+        reference = json.loads((dated if dated.is_file() else references / f"{key}.json").read_text(encoding="utf-8"))
+        return self.data / "artifacts" / "recipes" / f"{reference['fingerprint']}.json"
 
     def file_of(self, key: str, name: str) -> Path:
         """A file of an asset's artifact."""
@@ -63,8 +69,10 @@ class World:
 
     def said_by_run(self, *keys: str, partition: str | None = None) -> str:
         """Everything that failed says when these assets are materialised: steps, and checks of assets."""
+        dates = {f"{key.replace('/', '__')}": {"config": {"score_at": CUSTOMERS_AT}} for key in keys if key == TRAINING}
         with dg.DagsterInstance.ephemeral() as instance:
-            result = Platform.of(self.environment, instance).materialize(*keys, partition_key=partition)
+            platform = Platform.of(self.environment, instance)
+            result = platform.materialize(*keys, partition_key=partition, run_config={"ops": dates} if dates else None)
         words = []
         for event in result.get_step_failure_events():
             failure = event.step_failure_data.user_failure_data
@@ -74,6 +82,12 @@ class World:
             if not evaluation.passed:
                 words += [str(evaluation.description), *(str(one.value) for one in evaluation.metadata.values())]
         return "\n".join(words)
+
+    def said_by_load(self, **changes: Any) -> str:
+        """What the definitions say when they cannot be loaded in an environment with these fields."""
+        with pytest.raises(DeclarationError) as refused:
+            build_definitions(replace(self.environment, **changes))
+        return str(refused.value)
 
     def said_by_command(self, *words: str, variables: Mapping[str, str] | None = None) -> str:
         """What `platform-assets …` prints when it fails."""

@@ -19,7 +19,7 @@ from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.environment import Environment
-from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
+from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore, ArtifactUnusable
 
 if TYPE_CHECKING:
     from platform_assets.campaigns.registry.workspace import Workspace
@@ -123,13 +123,13 @@ class _Scoring:
     ) -> Generator[dg.AssetCheckResult, None, dict[str, CampaignSpec]]:
         """Yields the checks asked for; returns the campaigns to score, none when checks alone are asked for.
 
-        A campaign that was never trained must not starve the others of their scores: only its check fails.
+        A campaign that was never trained, or whose model is damaged, must not starve the others of their scores: only its check fails.
 
         Raises:
             dg.Failure: none of those asked for can be scored, or the newest audit of the date's features failed.
         """
         from platform_assets.audiences.scoring.scoring import require_model
-        from platform_assets.campaigns.registry.promoted import NothingPromoted
+        from platform_assets.campaigns.registry.promoted import NothingPromoted, RegistryDamaged
 
         self.require_features(day)
         wanted = sorted({key.path[0] for key in context.selected_asset_keys})
@@ -138,7 +138,7 @@ class _Scoring:
         for name in {*wanted, *checked}:
             try:
                 require_model(work.question(name, self.campaigns[name], day), work)
-            except NothingPromoted as error:
+            except (NothingPromoted, RegistryDamaged, ArtifactUnusable) as error:
                 missing[name] = str(error)
         for name in checked:
             yield dg.AssetCheckResult(

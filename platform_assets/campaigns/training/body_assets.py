@@ -27,10 +27,10 @@ def _body(entity: str, environment: Environment) -> dg.AssetsDefinition:
         "starts from it. Trained on a cadence of its own.",
     )
     def body(context: dg.AssetExecutionContext) -> dg.Output[ArtifactRef]:
-        from platform_assets.campaigns.registry.promoted import PromotedModels
+        from platform_assets.campaigns.registry.promoted import PromotedModels, RegistryDamaged
         from platform_assets.campaigns.training.pretraining import NothingToLearnFrom, pretrain
 
-        with not_retried(NothingToLearnFrom):
+        with not_retried(NothingToLearnFrom, RegistryDamaged):
             pretrained = pretrain(entity, PromotedModels(environment.artifacts), ArtifactStore(environment.artifacts))
         return output_of(pretrained, shown(pretrained, "campaigns", "rows", "columns"))
 

@@ -17,7 +17,7 @@ from platform_assets.campaigns.training.watching import event_files, shown_where
 from platform_assets.data.quality import Verdicts
 from platform_assets.data.quality.assets import require_verdict
 from platform_assets.environment import Environment
-from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
+from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore, ArtifactUnusable
 from platform_assets.foundation.execution.profiles import Profiles
 
 ANY_TIME = "current"
@@ -39,10 +39,13 @@ def shown(artifact: Artifact, *names: str) -> dict[str, Any]:
 
 @contextmanager
 def not_retried(*refusals: type[Exception]) -> Iterator[None]:
-    """While in it, errors of these kinds fail the step with their own sentence: another attempt would meet them again."""
+    """While in it, errors of these kinds, and what is stored and cannot be used, fail the step with their own sentence: another
+    attempt would meet them again.
+    """
+    kinds: tuple[type[Exception], ...] = (*refusals, ArtifactUnusable)
     try:
         yield
-    except refusals as error:
+    except kinds as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
@@ -75,9 +78,10 @@ def model_asset(
         from platform_assets.campaigns.training.out_of_fold import gather_folds
 
         store = ArtifactStore(environment.artifacts)
-        opened = [store.open(parts[part]) for part in fits]
-        task = TrainingTask(name, spec, store.open(training_set), store)
-        artifact = gather_folds(task, model, opened[:folds], opened[folds] if spec.advanced.refit else None)
+        with not_retried():
+            opened = [store.open(parts[part]) for part in fits]
+            task = TrainingTask(name, spec, store.open(training_set), store)
+            artifact = gather_folds(task, model, opened[:folds], opened[folds] if spec.advanced.refit else None)
         names = ("not_fitted", "auc", "auc_se", "log_loss", "fold_auc", "cpu_seconds")
         return output_of(artifact, shown(artifact, *names) | shown_where(f"{name}/models/{model}", environment))
 
@@ -116,8 +120,8 @@ def _fit_op(
 
         require_audited(name, training_set, environment)
         store = ArtifactStore(environment.artifacts)
-        task = TrainingTask(name, spec, store.open(training_set), store, event_files(environment))
-        with _fitting(name, model, context.op.name, spec, environment, profiles) as used:
+        with not_retried(), _fitting(name, model, context.op.name, spec, environment, profiles) as used:
+            task = TrainingTask(name, spec, store.open(training_set), store, event_files(environment))
             if fold < count:
                 artifact = fit_fold_of(task, model, fold)
             else:

@@ -8,8 +8,9 @@ from platform_assets.campaigns.training_sets.training_set import TooFewPositives
 from platform_assets.data.catalog.pointer import MartMissing, MartRefused
 from platform_assets.data.features.tables import AsOfNotCovered
 from platform_assets.data.quality import AuditFailed
+from platform_assets.foundation.artifacts import ArtifactUnusable
 
 REFUSALS: tuple[type[Exception], ...] = (
-    AsOfNotCovered, AuditFailed, ImmatureLabel, LeakFound, MartMissing, MartRefused, NotCovered, RegistryDamaged,
-    TeacherError, TooFewPositives,
+    ArtifactUnusable, AsOfNotCovered, AuditFailed, ImmatureLabel, LeakFound, MartMissing, MartRefused, NotCovered,
+    RegistryDamaged, TeacherError, TooFewPositives,
 )  # fmt: skip

@@ -19,7 +19,7 @@ from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, MartNotUsable, feature_group_table, feature_recipe
 from platform_assets.data.quality import AuditFailed, Verdicts
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec, audit_metadata
-from platform_assets.foundation.artifacts import ArtifactStore
+from platform_assets.foundation.artifacts import ArtifactStore, ArtifactUnusable
 
 if TYPE_CHECKING:
     from platform_assets.environment import Environment
@@ -80,7 +80,7 @@ def _group_asset(
             raise dg.Failure(
                 str(failed), metadata=audit_metadata(failed.result.metadata()), allow_retries=False
             ) from failed
-        except (AsOfNotCovered, MartNotUsable, MartMissing, MartRefused) as refused:
+        except (ArtifactUnusable, AsOfNotCovered, MartNotUsable, MartMissing, MartRefused) as refused:
             raise dg.Failure(str(refused), allow_retries=False) from refused
         stored = artifact.metadata
         verdicts.passed(group.key, slot, artifact.ref.fingerprint, stored["audit"])

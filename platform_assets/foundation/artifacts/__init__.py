@@ -12,4 +12,5 @@ from platform_assets.foundation.artifacts.store import (
     ArtifactDiffers,
     ArtifactMissing,
     ArtifactStore,
+    ArtifactUnusable,
 )

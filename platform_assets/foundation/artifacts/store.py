@@ -46,15 +46,19 @@ DAMAGED = "damaged"
 _building: ContextVar[frozenset[str]] = ContextVar("building", default=frozenset())
 
 
-class ArtifactMissing(LookupError):
+class ArtifactUnusable(Exception):
+    """What is stored cannot be used; the message names it and what to do. Trying again changes nothing."""
+
+
+class ArtifactMissing(ArtifactUnusable, LookupError):
     """A reference names an artifact that the store does not hold."""
 
 
-class ArtifactCorrupt(ValueError):
+class ArtifactCorrupt(ArtifactUnusable, ValueError):
     """A stored file is not what its record says; the artifact was set aside."""
 
 
-class ArtifactDiffers(ValueError):
+class ArtifactDiffers(ArtifactUnusable, ValueError):
     """A damaged artifact that must stay what it is came out as another one when it was made again; nothing was published."""
 
 
@@ -143,8 +147,8 @@ class ArtifactStore:
         """The recipe's artifact: found, or made by `build(folder)` and published.
 
         `build` writes its files into the empty local folder it is given and returns JSON metadata. When it raises,
-        nothing is published. A damaged artifact is set aside and made again. While another process or thread builds the same recipe this call waits: for its artifact,
-        or until it has fallen silent. `build` may ask for other recipes.
+        nothing is published. A damaged artifact is set aside and made again. While another process or thread builds the
+        same recipe this call waits: for its artifact, or until it has fallen silent. `build` may ask for other recipes.
 
         Raises:
             RecursionError: `build` asks for the recipe it is building.

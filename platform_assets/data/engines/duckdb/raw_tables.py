@@ -91,8 +91,8 @@ class FolderTables:
 
     def recorded(self, source: str, table: str) -> dict[str, Profile]:
         """See `RawProfiles.recorded`."""
-        folders = sorted(path.parent for path in (self._root / source / table).glob(f"*/{_PROFILE}"))
-        return {folder.name: _read_profile(folder) for folder in folders}
+        folders = entries(self._root / source / table)
+        return {folder.name: _read_profile(folder) for folder in folders if (folder / _PROFILE).is_file()}
 
     def profile(self, raw: RawTable, key: RowKey) -> Profile:
         """See `RawProfiles.profile`."""
