@@ -13,7 +13,7 @@ import pyarrow as pa
 from samples.dynamodb_export import Item
 from samples.movies import PREFIX, UNTIL
 from samples.shop import UNTIL as SHOP_UNTIL
-from tests.broken_inputs.world import Broken, World, cut, flip, removed
+from tests.broken_inputs.world import MARK, Broken, World, cut, flip, removed
 from tests.data.exports.breaking import data_file, edit_files, edit_json, edit_summary, export_info, part, tables_info
 from tests.support.small_exports import small_movies, small_shop, write_movies, write_shop
 
@@ -89,8 +89,8 @@ def part_twice(folder: Path) -> None:
     shutil.copyfile(path, path.with_name(path.name.replace("part-00000", "part-00001")))
 
 
-def lines_of(folder: Path, text: str) -> Path:
-    """A data file with one other line, its checksum, its count and its end right."""
+def lines_of(folder: Path, text: str, count: int = 1) -> Path:
+    """A data file with other lines, its checksum, its count and its end right."""
     from platform_assets.data.exports.lake import Lake
 
     path = data_file(folder)
@@ -100,7 +100,7 @@ def lines_of(folder: Path, text: str) -> Path:
     def correct(lines: list[dict[str, Any]]) -> None:
         for line in lines:
             if line["dataFileS3Key"].endswith(path.name):
-                line.update(md5Checksum=checksum, itemCount=1)
+                line.update(md5Checksum=checksum, itemCount=count)
             counts.append(line["itemCount"])
 
     edit_files(folder, correct)
@@ -168,10 +168,15 @@ ROWS = (
         lambda folder: of_the_files(folder, itemCount=9999) and None,
         "itemCount",
     ),
-    dynamodb("a DynamoDB file with a line that is no item", lambda folder: lines_of(folder, "not an item\n")),
+    dynamodb("a DynamoDB file with a line that is no item", lambda folder: lines_of(folder, f"{MARK}\n")),
     dynamodb(
         "a DynamoDB item without its key",
-        lambda folder: lines_of(folder, '{"Item":{"title":{"S":"x"}}}\n') and None,
+        lambda folder: lines_of(folder, f'{{"Item":{{"title":{{"S":"{MARK}"}}}}}}\n') and None,
+        "film_id",
+    ),
+    dynamodb(
+        "a DynamoDB file of two items with one key",
+        lambda folder: lines_of(folder, f'{{"Item":{{"film_id":{{"S":"{MARK}"}}}}}}\n' * 2, 2) and None,
         "film_id",
     ),
     dynamodb("a DynamoDB export without its list of files", lambda folder: removed(folder / "manifest-files.json")),

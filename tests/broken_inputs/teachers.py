@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samples.teachers import SCIFI_FILE
-from tests.broken_inputs.world import Broken, World, emptied
+from tests.broken_inputs.world import MARK, Broken, World, emptied
 
 Lines = list[str]
 
@@ -38,13 +38,25 @@ ROWS = (
     teacher("a teacher file without a column", lambda lines: [line.rpartition(",")[0] for line in lines], "label"),
     teacher(
         "a teacher file with a row too long",
-        lambda lines: [*lines, "1,1998-01-15T00:00:00Z,1,bob@example.com"],
+        lambda lines: [*lines, f"1,1998-01-15T00:00:00Z,1,{MARK}"],
         "column",
     ),
     teacher(
         "a teacher file with a label that is neither 0 nor 1",
         lambda lines: [*lines[:-1], lines[-1][:-1] + "2"],
         "label",
+    ),
+    teacher(
+        "a teacher file with an address for a label", lambda lines: [*lines, f"1,1998-01-15T00:00:00Z,{MARK}"], "label"
+    ),
+    teacher("a teacher file with an address for a time", lambda lines: [*lines, f"1,{MARK},1"], "as_of"),
+    teacher(
+        "a teacher file with an address for a key",
+        lambda lines: [*lines, f"{MARK},1998-01-15T00:00:00Z,1"],
+        "viewer_id",
+    ),
+    teacher(
+        "a teacher file without its header", lambda lines: [f"{MARK},1998-01-15T00:00:00Z,1", *lines[1:]], "viewer_id"
     ),
     teacher("a teacher file with a time without its zone", lambda lines: [*lines, "1,1998-01-15T00:00:00,1"], "as_of"),
     teacher("a teacher file with a row twice", lambda lines: [*lines, lines[1]], "viewer_id"),
@@ -57,7 +69,7 @@ ROWS = (
         "a teacher file of one class", lambda lines: [lines[0], *(line[:-1] + "1" for line in lines[1:])], "negatives"
     ),
     as_bytes("a teacher file that is empty", b""),
-    as_bytes("a teacher file that is no text", b"\x00\xff\xfe" * 100),
+    as_bytes("a teacher file that is no text", MARK.encode() + b"\x00\xff\xfe" * 100),
     Broken(
         "a teacher file that is absent",
         absent,

@@ -23,6 +23,8 @@ from platform_assets.environment import Environment
 from tests.support.answered import Answered
 from tests.support.running import Platform, variables_of
 
+# Stands in the data of many rows, where a person's address would, and may stand nowhere else.
+MARK = "bob.marked@example.com"
 # What nobody reads again: left out of the copy, because a copy is made for every row.
 UNREAD = shutil.ignore_patterns("tensorboard", "warehouse", "runs")
 CUSTOMERS_AT, TRAINING = "1998-04-01", "repeat_buyers/training_set"
@@ -68,11 +70,16 @@ class World:
         return self.data / "artifacts" / "content" / record["content_hash"] / name
 
     def said_by_run(self, *keys: str, partition: str | None = None) -> str:
-        """Everything that failed says when these assets are materialised: steps, and checks of assets."""
+        """Everything that failed says when these assets are materialised: steps, and checks of assets.
+
+        All that the run wrote into the event log, metadata and chained errors included, is searched for `MARK`.
+        """
         dates = {f"{key.replace('/', '__')}": {"config": {"score_at": CUSTOMERS_AT}} for key in keys if key == TRAINING}
         with dg.DagsterInstance.ephemeral() as instance:
             platform = Platform.of(self.environment, instance)
             result = platform.materialize(*keys, partition_key=partition, run_config={"ops": dates} if dates else None)
+            events = "\n".join(str(entry) for entry in instance.all_logs(result.run_id))
+        assert MARK not in events, "a value of the data stands in the event log"
         words = []
         for event in result.get_step_failure_events():
             failure = event.step_failure_data.user_failure_data
