@@ -138,15 +138,16 @@ def test_a_failed_shard_is_run_again_alone(unscored: Workshop, monkeypatch: pyte
     monkeypatch.setenv(FOLDER, str(unscored.folder))
     plan = Plan.of(plan_scores(BOTH, SHARDS, unscored.work, PAST))
     fingerprint = shard_recipe("again", plan.campaigns["again"], 1, SHARDS).fingerprint
-    torn = unscored.folder / "artifacts" / "recipes" / f"{fingerprint}.json"
-    torn.write_text('{"half a rec')
+    # Where the lease of its artifact would be written.
+    in_the_way = unscored.folder / "artifacts" / "leases" / f"{fingerprint}.json"
+    in_the_way.mkdir(parents=True)
     job = dg.reconstructable(sharded_job)
     with dg.DagsterInstance.ephemeral() as instance:
         with dg.execute_job(job, instance, tags=AT_PAST) as first:
             failed = {event.step_key for event in first.all_events if event.is_step_failure}
             assert failed == {"scores_customer.scores_customer__shard_1"}
             assert succeeded(first) == STEPS - failed - {"scores_customer.scores_customer__gather"}
-        torn.unlink()
+        in_the_way.rmdir()
         again = dg.ReexecutionOptions.from_failure(first.run_id, instance)
         with dg.execute_job(job, instance, tags=AT_PAST, reexecution_options=again) as second:
             assert second.success

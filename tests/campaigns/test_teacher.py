@@ -356,7 +356,8 @@ def test_a_small_file_of_many_rows_takes_little_memory(teachers: Path) -> None:
     assert (teachers / "fans.parquet").stat().st_size < 50_000
     done = run_python("-c", PEAK, teachers.parent)
     assert done.returncode == 0, done.stderr
-    said, mebibytes = done.stdout.splitlines()
+    # An engine that takes long on a busy machine draws its progress above.
+    *_, said, mebibytes = done.stdout.splitlines()
     assert said.endswith(
         f"{rows - 1} rows repeat a (viewer_id, as_of) that stands in the file already; keep one of each"
     )

@@ -51,7 +51,9 @@ def named(part: Any) -> Iterator[tuple[str, str]]:
 def names() -> list[tuple[str, str | None]]:
     """What dagster.yaml, the chart's values, the manifests and the declarations name."""
     classes: set[tuple[str, str | None]] = set()
-    for path in (*DEPLOY.rglob("dagster.yaml"), *DEPLOY.rglob("values.yaml")):
+    # A checkout brings the one of a single machine with it.
+    shared = (path for path in DEPLOY.rglob("dagster.yaml") if path.parent != DEPLOY / "local")
+    for path in (*shared, *DEPLOY.rglob("values.yaml")):
         classes |= set(named(yaml.safe_load(path.read_text(encoding="utf-8"))))
     manifests = "\n".join(path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*.yaml"))
     modules = set(re.findall(r'--module-name"?, "?([\w.]+)', manifests))

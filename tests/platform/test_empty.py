@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.environment import Environment, local_environment
 from tests.support.running import Platform, failures_of
 from tests.support.small_exports import write_empty_exports
@@ -66,6 +67,10 @@ def test_every_asset_without_any_export_fails_with_a_sentence(environment: Envir
         for key in graph.toposorted_asset_keys:
             how = {"partition_key": AS_OF["viewer"]} if graph.get(key).partitions_def else {}
             result = platform.materialize(key.to_user_string(), **how)
-            sentences = failures_of(result).values()
-            assert sentences, f"{key} did not fail"
+            unusable = (check for check in result.get_asset_check_evaluations() if check.check_name == USABLE)
+            sentences = [
+                *failures_of(result).values(),
+                *(str(check.description) for check in unusable if not check.passed),
+            ]
+            assert sentences, f"{key} did not fail, and no check of it"
             assert all(len(sentence) > 20 for sentence in sentences), key

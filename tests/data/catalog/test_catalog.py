@@ -168,5 +168,7 @@ def test_a_damaged_manifest_is_named_with_the_command_that_makes_it_again(tmp_pa
     manifest.parent.mkdir(parents=True)
     for content in (b"", b'{"nodes": {', b"\xff"):
         manifest.write_bytes(content)
-        with pytest.raises(ManifestMissing, match=rf"{manifest} is damaged: it is not readable JSON\. Run `dbt parse"):
+        with pytest.raises(
+            ManifestMissing, match=rf"{manifest} is damaged: it is not readable JSON\. Run `platform-assets manifest`"
+        ):
             Catalog.from_manifest(manifest)

@@ -15,7 +15,8 @@ CLOUD = Cloud("a-project", "a-bucket", policy_tags=(("personal", "projects/p/loc
 def test_both_engines_keep_the_same_parts_in_files_of_the_same_names() -> None:
     room = Path(engines.__file__).parent
     files = [{path.name for path in (room / engine).glob("*.py")} for engine in ("duckdb", "bigquery")]
-    assert files[0] - {"__init__.py"} == PARTS
+    # BigQuery answers for its own files.
+    assert files[0] - {"__init__.py", "checksums.py"} == PARTS
     assert files[1] >= PARTS
 
 

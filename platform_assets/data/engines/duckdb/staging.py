@@ -203,7 +203,8 @@ def _check_footers(engine: "duckdb.DuckDBPyConnection", table: ExportedTable, la
     for check, statement in stated.items():
         try:
             amounts = engine.execute(statement).fetchall() if files else []
-        except duckdb.Error:
+        except duckdb.Error as error:
+            lake.require_readable([file.key for file in table.files], str(error))
             return
         for name, amount in amounts:
             check(lake, files[name], int(amount), limits)
