@@ -209,6 +209,12 @@ class Deployed:
         selector = f"dagster/run-id={run},app.kubernetes.io/component={component}"
         return list(self.cluster.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items)
 
+    def templates(self, run: str, component: str = "step_worker") -> list[Any]:
+        """What the pods of a run were made from; Jobs outlive pods, which go with a node that falls silent."""
+        selector = f"dagster/run-id={run},app.kubernetes.io/component={component}"
+        jobs = self.cluster.batch.list_namespaced_job(NAMESPACE, label_selector=selector).items
+        return [job.spec.template for job in jobs]
+
     def jobs(self) -> set[str]:
         """The names of the Jobs that are there now."""
         return {job.metadata.name for job in self.cluster.batch.list_namespaced_job(NAMESPACE).items}

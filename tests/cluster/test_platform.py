@@ -111,7 +111,8 @@ def test_every_run_is_scoped_however_it_was_launched_and_finds_what_was_made(pla
     for run, scope in expected.items():
         platform.succeeds(run)
         for component in ("run_worker", "step_worker"):
-            assert {variables(pod)["PLATFORM_SCOPE"] for pod in platform.pods(run, component)} == {scope}, component
+            scopes = {variables(template)["PLATFORM_SCOPE"] for template in platform.templates(run, component)}
+            assert scopes == {scope}, component
     for run in (assets, again, filled, shared):
         assert platform.computed(run) == []
 
