@@ -64,7 +64,9 @@ def seen(mounted: Path, variables: dict[str, str]) -> subprocess.CompletedProces
     become_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     command = ["unshare", *become_root, "--mount", "sh", "-c", f'{mount} && exec env -i "$@"', "sh"]
     named = [f"{name}={value}" for name, value in variables.items()]
-    return subprocess.run([*command, *named, sys.executable, "-c", LOOKS], cwd=REPOSITORY, capture_output=True, text=True)
+    return subprocess.run(
+        [*command, *named, sys.executable, "-c", LOOKS], cwd=REPOSITORY, capture_output=True, text=True
+    )
 
 
 @pytest.fixture
