@@ -34,7 +34,7 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
 from platform_assets.foundation.execution.pod_ends import over_its_limit
-from platform_assets.foundation.execution.profiles import PROFILE_TAG
+from platform_assets.foundation.execution.profiles import IMAGE_VARIANT_TAG, PROFILE_TAG, image_variant
 from platform_assets.foundation.execution.run_tags import PRIORITY_TAG, SCOPE_VARIABLE
 
 if TYPE_CHECKING:
@@ -74,6 +74,16 @@ class PodStepHandler(K8sStepHandler):
                 f"{job}-{before - 1}" if before > 1 else job, self._launcher.job_namespace
             )
         yield from super().launch_step(step_handler_context)
+
+    def _get_container_context(self, step_handler_context: StepHandlerContext) -> K8sContainerContext:
+        context = super()._get_container_context(step_handler_context)
+        tags = step_handler_context.step_tags[self._get_step_key(step_handler_context)] or {}
+        origin = step_handler_context.execute_step_args.job_origin.repository_origin
+        image = self._launcher.job_image or origin.container_image
+        if IMAGE_VARIANT_TAG not in tags or image is None:
+            return context
+        variant = {"image": image_variant(image, tags[IMAGE_VARIANT_TAG])}
+        return context.merge(K8sContainerContext(run_k8s_config=UserDefinedDagsterK8sConfig(container_config=variant)))
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         step = self._get_step_key(step_handler_context)

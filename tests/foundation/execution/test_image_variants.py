@@ -1,0 +1,106 @@
+"""Pods run the image that their profile names: the one with CUDA where there is a GPU, the small one everywhere else.
+
+The API server here takes the Jobs and says that they are gone; what it was sent is what counts.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from platform_assets.environment import PACKAGE
+from platform_assets.foundation.execution import pods
+from platform_assets.foundation.execution.executor import kubernetes_executor
+from platform_assets.foundation.execution.profiles import ProfileError, image_variant, read_profiles
+from tests.support.answering import Reply, Request, answering, json_reply
+
+COMMIT = "ab" * 20
+REPOSITORY = "europe-docker.pkg.dev/p/r/audience-platform"
+IMAGE = f"{REPOSITORY}:{COMMIT}"
+PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
+
+
+@dg.op(tags=PROFILES["cpu"].tags("cpu", True, {}))
+def cpu() -> None: ...
+
+
+@dg.op(tags=PROFILES["gpu"].tags("gpu", True, {}))
+def gpu() -> None: ...
+
+
+@dg.job(executor_def=kubernetes_executor("all"))
+def both() -> None:
+    cpu()
+    gpu()
+
+
+@dataclass
+class ApiServer:
+    """Takes Jobs, and has none of them when asked."""
+
+    images: dict[str, str] = field(default_factory=dict)
+
+    def reply(self, request: Request) -> Reply:
+        if request.command != "POST":
+            return json_reply(404, {"kind": "Status", "code": 404})
+        pod = json.loads(request.body)["spec"]["template"]
+        [container] = pod["spec"]["containers"]
+        self.images[pod["metadata"]["labels"]["dagster/op"]] = container["image"]
+        return json_reply(201, json.loads(request.body))
+
+
+def config_of(url: str) -> dict[str, Any]:
+    context = {"name": "here", "context": {"cluster": "here", "user": "me"}}
+    clusters, users = [{"name": "here", "cluster": {"server": url}}], [{"name": "me", "user": {}}]
+    return {"clusters": clusters, "users": users, "contexts": [context], "current-context": "here"}
+
+
+def test_steps_with_a_gpu_run_the_cuda_image_of_the_run_s_commit_and_all_others_the_small_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pods, "HEALTH_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(pods, "LOST_PODS_FORGIVEN", 0)
+    monkeypatch.setenv("DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS", "0.01")
+    settings = {
+        "service_account_name": "platform-run",
+        "instance_config_map": "instance",
+        "job_image": IMAGE,
+        "load_incluster_config": False,
+        "kubeconfig_file": str(tmp_path / "kubeconfig"),
+        "job_namespace": "platform",
+    }
+    launcher = {"module": "dagster_k8s", "class": "K8sRunLauncher", "config": settings}
+    server = ApiServer()
+    with answering(server.reply) as url:
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config_of(url)))
+        with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"run_launcher": launcher}) as instance:
+            dg.execute_job(dg.reconstructable(both), instance)
+    assert server.images == {"cpu": IMAGE, "gpu": f"{REPOSITORY}-cuda:{COMMIT}"}
+
+
+def test_every_profile_with_a_gpu_names_the_cuda_image_and_no_other_does() -> None:
+    assert {name: profile.image for name, profile in PROFILES.items()} == {
+        name: "cuda" if profile.gpus else None for name, profile in PROFILES.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "variant"),
+    [
+        ("audience-platform:test", "audience-platform-cuda:test"),
+        ("localhost:5000/p/audience-platform:1", "localhost:5000/p/audience-platform-cuda:1"),
+        (f"r/audience-platform:1@sha256:{'0' * 64}", "r/audience-platform-cuda:1"),
+    ],
+)
+def test_a_variant_is_the_image_beside_with_the_same_tag(image: str, variant: str) -> None:
+    assert image_variant(image, "cuda") == variant
+
+
+@pytest.mark.parametrize("image", ["audience-platform", "localhost:5000/audience-platform", f"r/a@sha256:{'0' * 64}"])
+def test_an_image_without_a_tag_has_no_variant(image: str) -> None:
+    with pytest.raises(ProfileError, match="has no tag, so nothing tells which image of variant cuda"):
+        image_variant(image, "cuda")
