@@ -237,6 +237,18 @@ def test_a_fold_whose_pod_has_a_gpu_never_computes_on_the_cpu_instead_nor_is_tri
     assert "again/models/lightgbm" in materialized(result)
 
 
+def test_a_fold_in_an_image_of_another_commit_than_its_run_s_is_refused(own_shop: Workshop) -> None:
+    spec = campaign(advanced={"folds": 2, "models": {"network": {}}, "resources": "gpu"})
+    here = replace(environment_of(own_shop), executor="kubernetes", name="emulated", commit="a" * 40)
+    for run_commit, refused in (("b" * 40, 2), ("a" * 40, 0)):
+        elsewhere = replace(here, run_commit=run_commit)
+        result = run(
+            own_shop, campaign_assets("again", spec, elsewhere, CATALOG, PROFILES), ['key:"again/training_set"+']
+        )
+        told = f"this step's image is of commit {'a' * 40}, and its run's of {run_commit}: deploy both images of one commit"
+        assert sum(one.startswith(told) for one in failures_of(result)) == refused, failures_of(result)
+
+
 def test_a_model_whose_parameters_say_cpu_holds_no_gpu(own_shop: Workshop) -> None:
     models = {"network": {"device": "cpu"}, "wide": {"family": "network", "hidden_width": 64}}
     spec = campaign(advanced={"folds": 2, "models": models, "resources": "gpu"})

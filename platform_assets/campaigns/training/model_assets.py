@@ -156,11 +156,22 @@ def _fitting(
     from platform_assets.foundation.execution.gpu import gpu_use
     from platform_assets.foundation.execution.gpu_required import require_gpus
 
+    _require_commit_of_run(environment)
     # Where emulators stand in for the cloud, nodes say that they have GPUs and have none.
     if environment.name != "emulated":
         require_gpus(profile, profiles[profile].gpus)
     with gpu_use(name, step, environment.metrics_port) as use:
         yield use.metadata
+
+
+def _require_commit_of_run(environment: Environment) -> None:
+    """Refuse to compute with other code than the run's: the image with CUDA is named beside the other, and pushed by itself."""
+    if environment.run_commit not in (None, environment.commit):
+        raise dg.Failure(
+            f"this step's image is of commit {environment.commit}, and its run's of {environment.run_commit}: deploy both images of "
+            f"one commit (the CUDA image is <name>-cuda:<commit>, or what DAGSTER_CONTAINER_CONTEXT of the code location names)",
+            allow_retries=False,
+        )
 
 
 def require_audited(name: str, training_set: ArtifactRef, environment: Environment) -> None:

@@ -99,20 +99,24 @@ class Profile(BaseModel):
 Profiles = Mapping[str, Profile]
 
 
-def image_variant(image: str, variant: str) -> str:
-    """The image beside `image` that is of the same commit and built otherwise: `…/audience-platform-cuda:<commit>`.
+def image_variant(image: str, variant: str, named: Mapping[str, str]) -> str:
+    """The image that is built of the same commit as `image` and otherwise.
 
-    It is derived from the run's own image, so that no pod runs another commit than its run, pinned or not. A digest names one
-    content alone and is left out.
+    Args:
+        image: the run's own.
+        variant: as `cuda`.
+        named: the variants that the run's code location names, which go before `<name>-<variant>:<commit>`.
 
     Raises:
-        ProfileError: the image has no tag.
+        ProfileError: it is not named, and the image has no tag, from which it would follow.
     """
+    if variant in named:
+        return named[variant]
     name, _, tag = image.partition("@")[0].rpartition(":")
     if not name or "/" in tag:
         raise ProfileError(
-            f"the image {image} has no tag, so nothing tells which image of variant {variant} is of the same commit; "
-            f"deploy it as <name>:<commit>, and <name>-{variant}:<commit> beside it"
+            f"the image {image} has no tag, so nothing tells which image of variant {variant} is of the same commit: name it in "
+            f'DAGSTER_CONTAINER_CONTEXT of the code location, as {{"images": {{"{variant}": "…"}}}}'
         )
     return f"{name}-{variant}:{tag}"
 
