@@ -99,15 +99,13 @@ def _why_not(count: int) -> str | None:
     try:
         torch.cuda.init()
         if torch.cuda.device_count() < count:
-            return f"torch finds {torch.cuda.device_count()}"
+            return f"torch finds {torch.cuda.device_count()} devices"
         for index in range(count):
             ones = torch.ones(SIZE, SIZE, device=f"cuda:{index}")
             if float((ones @ ones).sum()) != SIZE**3:
                 return f"GPU {index} computes a wrong product"
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # torch's own: no driver, one too old, a device without kernels for it
+    # Torch's own: no driver, one that is too old, a device that it has no kernels for.
+    except (RuntimeError, AssertionError) as error:
         return str(error).partition("\n")[0].rstrip(".")
     return None
 
