@@ -82,7 +82,7 @@ def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Defin
 
 def _executor(environment: Environment) -> dg.ExecutorDefinition:
     if environment.executor == "kubernetes":
-        return kubernetes_executor(environment.scope.text)
+        return kubernetes_executor(environment.scope.text, environment.commit)
     return dg.in_process_executor
 
 

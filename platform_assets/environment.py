@@ -227,6 +227,8 @@ class Environment:
     commit: Annotated[_Commit | None, Variable("PLATFORM_COMMIT", "the output of git rev-parse HEAD",
         "git commit that this code is of, 40 hex digits; images bear it. A campaign pinned to another commit is "
         "not defined")] = None
+    run_commit: Annotated[_Commit | None, Variable("PLATFORM_RUN_COMMIT", "the output of git rev-parse HEAD",
+        "commit of the run that a step with an image of its own (CUDA) belongs to; pods get it by themselves")] = None
     metrics_port: Annotated[PositiveInt | None, Variable("PLATFORM_METRICS_PORT", _COUNT,
         "port on which a step that has a GPU serves its use to Prometheus (default: none)")] = None
     tensorboard_url: Annotated[_Page | None, Variable("PLATFORM_TENSORBOARD_URL", "a URL such as http://localhost:6006",

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "PLATFORM_PROFILES": ("/somewhere/profiles.yaml", "profiles", Path("/somewhere/profiles.yaml")),
     "PLATFORM_SCORING_SHARDS": ("3", "scoring_shards", 3),
     "PLATFORM_COMMIT": ("ab" * 20, "commit", "ab" * 20),
+    "PLATFORM_RUN_COMMIT": ("cd" * 20, "run_commit", "cd" * 20),
     "PLATFORM_METRICS_PORT": ("9465", "metrics_port", 9465),
     "PLATFORM_TENSORBOARD_URL": ("http://localhost:6006", "tensorboard_url", "http://localhost:6006"),
     "PLATFORM_STRICT": ("1", "strict", True),

@@ -65,7 +65,12 @@ def pinned(folder: Path, image: str) -> None:
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Address that serves it; 0.0.0.0 in a pod.")
 @click.option("--keep-runs", default="90d", show_default=True, help="Age at which finished runs are deleted (h, d, w).")
 @click.option("--namespace", help="Where the Jobs of runs are (default: the run launcher's).")
-def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, namespace: str | None) -> None:
+@click.option(
+    "--slots", multiple=True, help="GPUs of a pool, as gpu=4: it gets so many slots (default: as it has, or 1)."
+)
+def janitor(
+    every: float, once: bool, port: int, bind: str, keep_runs: str, namespace: str | None, slots: tuple[str, ...]
+) -> None:
     """Delete what outlived its run on Kubernetes, free stuck slots, age the queue, delete old runs; for ever."""
     import logging
     from datetime import UTC, datetime
@@ -76,18 +81,20 @@ def janitor(every: float, once: bool, port: int, bind: str, keep_runs: str, name
     from platform_assets.operations.janitor.janitor import janitor_of_this_pod
     from platform_assets.operations.janitor.prometheus import Metrics
     from platform_assets.operations.janitor.retention import age_of
-    from platform_assets.operations.janitor.slots import declare_pools
+    from platform_assets.operations.janitor.slots import declare_pools, slots_of
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     with Explained(ValueError):
         age = age_of(keep_runs)
-    profiles = profiles_of(environment_here())
+    pools = {profile.pool for profile in profiles_of(environment_here()).values() if profile.gpus}
+    with Explained(ValueError):
+        declared = slots_of(slots, pools)
     with Explained(DagsterHomeNotSetError, DagsterInvariantViolationError):
         opened = DagsterInstance.get()
     with opened as instance:
         with Explained(ValueError):
             sweeper = janitor_of_this_pod(instance, every, age, namespace)
-        declare_pools(instance, {profile.pool for profile in profiles.values() if profile.gpus})
+        declare_pools(instance, pools, declared)
         metrics = Metrics(instance, datetime.now(UTC))
         metrics.serve(bind, port)
         sweeper.run(metrics, once)

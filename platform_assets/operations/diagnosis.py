@@ -22,6 +22,7 @@ def diagnose(environment: Environment) -> list[Readiness]:
     return [
         *_places(environment),
         *_libraries(environment),
+        *gpu_driver(environment),
         _manifest(environment),
         *_in_places(environment),
     ]
@@ -73,6 +74,20 @@ def _libraries(environment: Environment) -> Iterator[Readiness]:
             yield Readiness(name, True, metadata.version(name))
         except metadata.PackageNotFoundError:
             yield Readiness(name, False, "not installed", "run `make environment`")
+
+
+def gpu_driver(environment: Environment) -> Iterator[Readiness]:
+    """The driver that steps with a GPU need, and the one that is here; nothing on a machine that has no use for it."""
+    from platform_assets.foundation.execution.gpu_required import GKE_SETTING, LOCKED_CUDA, OLDEST_DRIVER, driver_here
+
+    driver = driver_here()
+    if driver.version is None and environment.executor != "kubernetes" and environment.cloud is None:
+        return
+    needed = f"the CUDA image's torch, built for CUDA {LOCKED_CUDA}, takes {OLDEST_DRIVER} or newer: {GKE_SETTING}"
+    found = "none here, as anywhere but in a pod with a GPU" if driver.version is None else str(driver)
+    yield Readiness(
+        "GPU driver", not driver.too_old, f"{found}; {needed}", f"replace the driver by {OLDEST_DRIVER} or newer"
+    )
 
 
 def _manifest(environment: Environment) -> Readiness:

@@ -18,7 +18,10 @@ MANIFESTS = REPOSITORY / "deploy" / "kubernetes"
 TEMPLATE = MANIFESTS / "pinned" / "code-location.yaml"
 WORKSPACE = MANIFESTS / "base" / "workspace.yaml"
 TEMPLATE_NAME = "code-pinned"
-IMAGE = "audience-platform"
+TEMPLATE_SCOPE = "only:REPLACE-campaign"
+IMAGE, CUDA = "audience-platform", "-cuda"
+# The images of which steps take another one, by variant (`image` of a resource profile).
+TEMPLATE_CONTEXT = f'{{"images": {{"cuda": "{IMAGE}{CUDA}"}}}}'
 PORT = 4266
 LONGEST_NAME = 52
 
@@ -48,7 +51,13 @@ def write_component(folder: Path, commits: Mapping[str, str], image: str) -> lis
         name = location_name(campaign)
         location = {"host": name, "port": PORT, "location_name": name}
         workspace["load_from"].append({"grpc_server": location})
-        objects = [_filled(part, name, f"{image}:{commit}", f"only:{campaign}") for part in template]
+        texts_of_template = {
+            TEMPLATE_NAME: name,
+            IMAGE: f"{image}:{commit}",
+            TEMPLATE_SCOPE: f"only:{campaign}",
+            TEMPLATE_CONTEXT: TEMPLATE_CONTEXT.replace(IMAGE, image).replace(CUDA, f"{CUDA}:{commit}"),
+        }
+        objects = [_filled(part, texts_of_template) for part in template]
         texts[f"{name}.yaml"] = yaml.safe_dump_all(objects, sort_keys=False)
     component: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1alpha1",
@@ -74,12 +83,10 @@ def location_name(campaign: str) -> str:
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(campaign.encode()).hexdigest()[:8]}"
 
 
-def _filled(part: Any, name: str, image: str, scope: str) -> Any:
-    """A part of the template with its name, image and scope in place of the template's own."""
+def _filled(part: Any, texts: Mapping[str, str]) -> Any:
+    """A part of the template with its name, images and scope in place of the template's own."""
     if isinstance(part, dict):
-        if part.get("name") == "PLATFORM_SCOPE":
-            return {**part, "value": scope}
-        return {key: _filled(value, name, image, scope) for key, value in part.items()}
+        return {key: _filled(value, texts) for key, value in part.items()}
     if isinstance(part, list):
-        return [_filled(value, name, image, scope) for value in part]
-    return {TEMPLATE_NAME: name, IMAGE: image}.get(part, part) if isinstance(part, str) else part
+        return [_filled(value, texts) for value in part]
+    return texts.get(part, part) if isinstance(part, str) else part

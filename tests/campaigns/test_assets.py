@@ -9,6 +9,7 @@ import pytest
 
 from platform_assets.campaigns.assets import campaign_assets
 from platform_assets.data.catalog.pointer import MartStore
+from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from tests.campaigns.conftest import AGAIN, copy_of
 from tests.campaigns.running import PROFILES, environment_of, failures_of, materialized, run, run_training
 from tests.campaigns.worlds import PAST, TREES, Trained, Workshop, campaign, customers_orders, fans, labelled
@@ -219,6 +220,49 @@ def test_a_model_that_asks_for_a_gpu_is_not_computed_where_its_command_was_typed
     assert all("again/models/network asks for a GPU (resource profile gpu)" in one for one in told)
     assert all("dagster job launch" in one and "-j train_again" in one for one in told)
     assert "again/models/lightgbm" in materialized(result)
+
+
+def test_a_fold_whose_pod_has_a_gpu_never_computes_on_the_cpu_instead_nor_is_tried_again(own_shop: Workshop) -> None:
+    spec = campaign(advanced={"folds": 2, "models": {"network": {}, "lightgbm": {}}, "resources": "gpu"})
+    in_pods = replace(environment_of(own_shop), executor="kubernetes")
+    assets = campaign_assets("again", spec, in_pods, CATALOG, PROFILES)
+    resources = {"io_manager": ArtifactRefIOManager(root=str(in_pods.refs))}
+    trying = dg.define_asset_job("train", 'key:"again/training_set"+', op_retry_policy=dg.RetryPolicy(max_retries=2))
+    job = dg.Definitions(assets, jobs=[trying], resources=resources).resolve_job_def("train")
+    result = job.execute_in_process(raise_on_error=False)
+    told = failures_of(result)
+    assert len(told) == 2
+    assert all("the resource profile gpu gives this step 1 GPU, and it cannot compute there" in one for one in told)
+    assert not any(event.is_step_up_for_retry for event in result.all_events)
+    assert "again/models/lightgbm" in materialized(result)
+
+
+def test_a_fold_in_an_image_of_another_commit_than_its_run_s_is_refused(own_shop: Workshop) -> None:
+    spec = campaign(advanced={"folds": 2, "models": {"network": {}}, "resources": "gpu"})
+    here = replace(environment_of(own_shop), executor="kubernetes", name="emulated", commit="a" * 40)
+    for run_commit, refused in (("b" * 40, 2), ("a" * 40, 0)):
+        elsewhere = replace(here, run_commit=run_commit)
+        result = run(
+            own_shop, campaign_assets("again", spec, elsewhere, CATALOG, PROFILES), ['key:"again/training_set"+']
+        )
+        told = f"this step's image is of commit {'a' * 40}, and its run's of {run_commit}: deploy both images of one commit"
+        assert sum(one.startswith(told) for one in failures_of(result)) == refused, failures_of(result)
+
+
+def test_a_model_whose_parameters_say_cpu_holds_no_gpu(own_shop: Workshop) -> None:
+    models = {"network": {"device": "cpu"}, "wide": {"family": "network", "hidden_width": 64}}
+    spec = campaign(advanced={"folds": 2, "models": models, "resources": "gpu"})
+    in_pods = replace(environment_of(own_shop), executor="kubernetes")
+    pools = {
+        op.name: op.pool
+        for asset in campaign_assets("again", spec, in_pods, CATALOG, PROFILES)
+        for op in getattr(asset.node_def, "iterate_op_defs", list)()
+        if "fold" in op.name
+    }
+    assert {name: pool for name, pool in pools.items() if pool} == {
+        f"again__wide__fold_{fold}": "gpu" for fold in (0, 1)
+    }
+    assert {f"again__network__fold_{fold}" for fold in (0, 1)} <= set(pools)
 
 
 @pytest.mark.slow

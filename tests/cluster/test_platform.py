@@ -39,14 +39,16 @@ def test_audiences_are_those_of_a_local_run_row_by_row(platform: Deployed, ran: 
 
 
 @pytest.mark.parametrize("campaign", SHOP)
-def test_every_fold_has_a_pod_of_its_own_on_the_node_its_profile_names(
+def test_every_fold_has_a_pod_of_its_own_on_the_node_and_of_the_image_its_profile_names(
     platform: Deployed, ran: Ran, campaign: str
 ) -> None:
     pools = {"network": {"gpu-spot-1"}, "lightgbm": {"cpu-spot-1", "cpu-spot-2"}}
+    images = {"network": "audience-platform-cuda:test", "lightgbm": "audience-platform:test"}
     names = set()
     for family, nodes in pools.items():
         pods = fold_pods(platform, ran.train[campaign], campaign, family)
         assert {pod.spec.node_name for pod in pods} <= nodes
+        assert {pod.spec.containers[0].image for pod in pods} == {images[family]}
         names |= {pod.metadata.name for pod in pods}
     assert len(names) == FOLDS * len(pools)
 

@@ -227,11 +227,10 @@ def test_a_run_pod_keeps_the_rules_and_may_start_steps(name: str, tmp_path: Path
     assert "nvidia.com/gpu" not in pod.containers[0]["resources"]["limits"]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("name", OVERLAYS)
-def test_a_step_pod_keeps_the_rules_has_its_profile_and_no_token(name: str, profile: str, tmp_path: Path) -> None:
+def step_pod(name: str, profile: str, folder: Path) -> tuple[Manifest, PodTemplate]:
+    """The Job of a step with a profile, as an overlay's launcher and our executor make it, and the pod in it."""
     tags = PROFILES[profile].tags(profile, spot=True, labels={"platform-assets/campaign": "winback"})
-    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, tmp_path)}) as instance:
+    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, folder)}) as instance:
         executor = PodExecutor.on(instance, "campaign:winback", None)
         context = K8sContainerContext.create_for_run(
             dg.DagsterRun("winback"),
@@ -240,7 +239,13 @@ def test_a_step_pod_keeps_the_rules_has_its_profile_and_no_token(name: str, prof
         )
         of_executor = executor._step_handler._executor_container_context  # type: ignore[attr-defined]
         of_step = K8sContainerContext(run_k8s_config=get_user_defined_k8s_config(tags))
-        sent, pod = job_pod(context.merge(of_executor).merge(of_step), instance.run_launcher, "step_worker")
+        return job_pod(context.merge(of_executor).merge(of_step), instance.run_launcher, "step_worker")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_step_pod_keeps_the_rules_has_its_profile_and_no_token(name: str, profile: str, tmp_path: Path) -> None:
+    sent, pod = step_pod(name, profile, tmp_path)
     check_pod(name, sent, pod, may_call_api=False)
     assert pod.spec["serviceAccountName"] == "platform-step"
     asked = PROFILES[profile]

@@ -1,5 +1,6 @@
 """Code locations of pinned campaigns: what is written for Kustomize."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_a_pinned_campaign_is_served_alone_from_its_commits_image(tmp_path: Path
     (container,) = objects["Deployment", "pinned-win-back"]["spec"]["template"]["spec"]["containers"]
     env = {item["name"]: item.get("value") for item in container["env"]}
     assert container["image"] == env["DAGSTER_CURRENT_IMAGE"] == f"{IMAGE}:{COMMIT}"
+    assert json.loads(str(env["DAGSTER_CONTAINER_CONTEXT"])) == {"images": {"cuda": f"{IMAGE}-cuda:{COMMIT}"}}
     assert env["PLATFORM_SCOPE"] == "only:win_back"
     assert ("Service", "pinned-win-back") in objects
     workspace = yaml.safe_load(objects["ConfigMap", "dagster-instance"]["data"]["workspace.yaml"])

@@ -7,7 +7,7 @@ import pytest
 from dagster._core.storage.event_log.schema import PendingStepsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
-from platform_assets.operations.janitor.slots import declare_pools, free_stuck_slots, pool_states
+from platform_assets.operations.janitor.slots import declare_pools, free_stuck_slots, pool_states, slots_of
 from tests.operations.conftest import DEFAULT_SLOTS
 from tests.operations.runs import FINISHED, RUNNING, a_run, claim, end_step, finish, forget, start_step
 
@@ -118,7 +118,48 @@ def test_a_pool_nobody_knew_is_declared_with_the_default_limit_and_one_that_some
 ) -> None:
     instance.event_log_storage.set_concurrency_slots("set", 4)
     for _ in range(2):
-        declare_pools(instance, ["new", "set"])
+        declare_pools(instance, ["new", "set"], {})
     limits = {limit.name: (limit.limit, limit.from_default) for limit in instance.event_log_storage.get_pool_limits()}
     assert limits["new"] == (DEFAULT_SLOTS, True)
     assert limits["set"] == (4, False)
+
+
+def test_a_pool_gets_the_slots_that_are_declared_whatever_it_had(instance: dg.DagsterInstance) -> None:
+    instance.event_log_storage.set_concurrency_slots("gpu", 1)
+    for slots in (3, 2):
+        declare_pools(instance, ["gpu", "gpu-large"], {"gpu": slots})
+        held = [a_run(instance) for _ in range(slots + 1)]
+        assert [claim(instance, run.run_id, "fold_0") for run in held] == [True] * slots + [False]
+        for run in held:
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    limits = {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}
+    assert limits == {"gpu": 2, "gpu-large": DEFAULT_SLOTS}
+
+
+def test_fewer_slots_take_none_from_a_step_that_holds_one(instance: dg.DagsterInstance) -> None:
+    declare_pools(instance, ["gpu"], {"gpu": 2})
+    first, second, third = (a_run(instance) for _ in range(3))
+    assert claim(instance, first.run_id, "fold_0")
+    assert claim(instance, second.run_id, "fold_0")
+    declare_pools(instance, ["gpu"], {"gpu": 1})
+    assert holders(instance) == {(first.run_id, "fold_0"), (second.run_id, "fold_0")}
+    instance.event_log_storage.free_concurrency_slot_for_step(first.run_id, "fold_0")
+    assert not claim(instance, third.run_id, "fold_0")
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["gpu"], "--slots gpu: takes <pool>=<GPUs of the cluster>, from 1 to 1000, such as gpu=4"),
+        (["gpu=0"], "--slots gpu=0: takes"),
+        (["gpu=four"], "--slots gpu=four: takes"),
+        (["gpu=-1"], "--slots gpu=-1: takes"),
+        (["gpu=1001"], "--slots gpu=1001: takes"),
+        (["gpus=4"], "--slots gpus=4: no profile with GPUs has the pool gpus; they have gpu, gpu-large"),
+        (["gpu=4", "gpu=3"], "--slots gpu=3: pool gpu has 4 slots already"),
+    ],
+)
+def test_slots_that_cannot_be_meant_are_refused(texts: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match="--slots") as refused:
+        slots_of(texts, {"gpu", "gpu-large"})
+    assert said in str(refused.value)

@@ -7,6 +7,7 @@ holds nothing shared. Profile and pool are there only where steps have pods.
 from collections.abc import Mapping
 from typing import Any
 
+from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.environment import Environment
 from platform_assets.foundation.execution.profiles import Profiles
@@ -34,18 +35,20 @@ def shared_step_tags(
     return _identity(campaigns, environment) | _pod(campaigns, profile, spot, environment, profiles)
 
 
-def needs_gpu(spec: CampaignSpec, family: str, profiles: Profiles) -> bool:
-    """Whether folds of a model family are to run on a GPU."""
+def needs_gpu(spec: CampaignSpec, model: str, profiles: Profiles) -> bool:
+    """Whether folds of a model are to run on a GPU: its family has a use for one, and its parameters do not say `device: cpu`."""
     from platform_assets.learning.families.registry import ON_GPU
 
-    return family in ON_GPU and profiles[spec.advanced.resources.profile].gpus > 0
+    models = spec.advanced.models
+    on_cpu = models != "auto" and models[model].get("device") == "cpu"
+    return families_of(spec)[model] in ON_GPU and not on_cpu and profiles[spec.advanced.resources.profile].gpus > 0
 
 
 def fold_settings(
-    name: str, spec: CampaignSpec, family: str, fold: int, environment: Environment, profiles: Profiles
+    name: str, spec: CampaignSpec, model: str, fold: int, environment: Environment, profiles: Profiles
 ) -> dict[str, Any]:
     """The tags of a model's fold and the pool in which it waits for a GPU, as arguments of its op."""
-    if not needs_gpu(spec, family, profiles) or environment.executor != "kubernetes":
+    if not needs_gpu(spec, model, profiles) or environment.executor != "kubernetes":
         return {"tags": step_tags(name, spec, environment, profiles)}
     one, profile = {name: spec}, spec.advanced.resources.profile
     tags = _identity(one, environment) | _pod(one, profile, spec.advanced.resources.spot, environment, profiles)

@@ -113,14 +113,15 @@ def _fit_op(
         name=f"{name}__{model}__{step}",
         ins={part: dg.In(ArtifactRef) for part in ("training_set", *before)},
         out=dg.Out(ArtifactRef),
-        **fold_settings(name, spec, families_of(spec)[model], fold, environment, profiles),
+        **fold_settings(name, spec, model, fold, environment, profiles),
     )
     def fit(context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of, refit_of
+        from platform_assets.foundation.execution.gpu_required import GpuUnusable
 
-        require_audited(name, training_set, environment)
-        store = ArtifactStore(environment.artifacts)
-        with not_retried(), _fitting(name, model, context.op.name, spec, environment, profiles) as used:
+        with not_retried(GpuUnusable), _fitting(name, model, context.op.name, spec, environment, profiles) as used:
+            require_audited(name, training_set, environment)
+            store = ArtifactStore(environment.artifacts)
             task = TrainingTask(name, spec, store.open(training_set), store, event_files(environment))
             if fold < count:
                 artifact = fit_fold_of(task, model, fold)
@@ -141,18 +142,36 @@ def _fit_step(spec: CampaignSpec, fold: int) -> str:
 def _fitting(
     name: str, model: str, step: str, spec: CampaignSpec, environment: Environment, profiles: Profiles
 ) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Around a fit: refuses a GPU model that was not launched, and measures the GPU's use; the metadata of it."""
-    if not needs_gpu(spec, families_of(spec)[model], profiles):
+    """Around a fit: refuses a GPU model that was not launched, or whose GPU does not compute, and measures the GPU's use; the
+    metadata of it.
+    """
+    if not needs_gpu(spec, model, profiles):
         yield dict
         return
-    _require_launched(name, model, spec.advanced.resources.profile, environment)
+    profile = spec.advanced.resources.profile
+    _require_launched(name, model, profile, environment)
     if environment.executor != "kubernetes":
         yield dict
         return
     from platform_assets.foundation.execution.gpu import gpu_use
+    from platform_assets.foundation.execution.gpu_required import require_gpus
 
+    _require_commit_of_run(environment)
+    # Where emulators stand in for the cloud, nodes say that they have GPUs and have none.
+    if environment.name != "emulated":
+        require_gpus(profile, profiles[profile].gpus)
     with gpu_use(name, step, environment.metrics_port) as use:
         yield use.metadata
+
+
+def _require_commit_of_run(environment: Environment) -> None:
+    """Refuse to compute with other code than the run's: the image with CUDA is named beside the other, and pushed by itself."""
+    if environment.run_commit not in (None, environment.commit):
+        raise dg.Failure(
+            f"this step's image is of commit {environment.commit}, and its run's of {environment.run_commit}: deploy both images of "
+            f"one commit (the CUDA image is <name>-cuda:<commit>, or what DAGSTER_CONTAINER_CONTEXT of the code location names)",
+            allow_retries=False,
+        )
 
 
 def require_audited(name: str, training_set: ArtifactRef, environment: Environment) -> None:

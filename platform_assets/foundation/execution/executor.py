@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from dagster import Executor, InitExecutorContext
 
 
-def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
+def kubernetes_executor(scope: str, commit: str | None = None) -> dg.ExecutorDefinition:
     """The executor of a code location on Kubernetes.
 
     Args:
         scope: value of PLATFORM_SCOPE in step pods: what the process that runs the executor defines itself.
+        commit: of this process's code, which pods of another image are told; None: unknown.
     """
 
     @dg.executor(
@@ -33,6 +34,6 @@ def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
         from platform_assets.foundation.execution.pods import PodExecutor
 
         settings: dict[str, Any] = dict(context.executor_config)
-        return PodExecutor.on(context.instance, scope, settings.get("max_concurrent"))
+        return PodExecutor.on(context.instance, scope, settings.get("max_concurrent"), commit)
 
     return executor

@@ -34,7 +34,7 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
 from platform_assets.foundation.execution.pod_ends import over_its_limit
-from platform_assets.foundation.execution.profiles import PROFILE_TAG
+from platform_assets.foundation.execution.profiles import IMAGE_VARIANT_TAG, PROFILE_TAG, image_variant
 from platform_assets.foundation.execution.run_tags import PRIORITY_TAG, SCOPE_VARIABLE
 
 if TYPE_CHECKING:
@@ -48,13 +48,20 @@ OVER_ITS_LIMIT_FORGIVEN = 1
 _OVER = "asked for more than its resource profile gives"
 STEP_SERVICE_ACCOUNT = "platform-step"
 HEALTH_INTERVAL_SECONDS = 5
+# Beside `k8s` in the context of a code location's containers, which travels with every run: image by variant.
+NAMED_IMAGES = "images"
+RUN_COMMIT_VARIABLE = "PLATFORM_RUN_COMMIT"
 _ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
 
 
 class PodStepHandler(K8sStepHandler):
-    """dagster-k8s' step handler, which also notices a pod that left without a word."""
+    """dagster-k8s' step handler, which also notices a pod that left without a word, and knows variants of the image.
 
-    def __init__(self, launcher: K8sRunLauncher, context: K8sContainerContext) -> None:
+    Args:
+        commit: of this process's image, which a variant's is to be of too; None: unknown.
+    """
+
+    def __init__(self, launcher: K8sRunLauncher, context: K8sContainerContext, commit: str | None = None) -> None:
         super().__init__(
             image=None,
             container_context=context,
@@ -63,6 +70,7 @@ class PodStepHandler(K8sStepHandler):
         )
         self._launcher = launcher
         self._api_client = PatientClient.production()
+        self.commit = commit
         self.lost: set[str] = set()
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
@@ -74,6 +82,21 @@ class PodStepHandler(K8sStepHandler):
                 f"{job}-{before - 1}" if before > 1 else job, self._launcher.job_namespace
             )
         yield from super().launch_step(step_handler_context)
+
+    def _get_container_context(self, step_handler_context: StepHandlerContext) -> K8sContainerContext:
+        context = super()._get_container_context(step_handler_context)
+        tags = step_handler_context.step_tags[self._get_step_key(step_handler_context)] or {}
+        origin = step_handler_context.execute_step_args.job_origin.repository_origin
+        image = self._launcher.job_image or origin.container_image
+        if IMAGE_VARIANT_TAG not in tags or image is None:
+            return context
+        named = (origin.container_context or {}).get(NAMED_IMAGES, {})
+        container: dict[str, Any] = {"image": image_variant(image, tags[IMAGE_VARIANT_TAG], named)}
+        if self.commit is not None:
+            container["env"] = [{"name": RUN_COMMIT_VARIABLE, "value": self.commit}]
+        return context.merge(
+            K8sContainerContext(run_k8s_config=UserDefinedDagsterK8sConfig(container_config=container))
+        )
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         step = self._get_step_key(step_handler_context)
@@ -192,8 +215,10 @@ class PodExecutor(StepDelegatingExecutor):
         self._under_way: set[str | None] = set()
 
     @classmethod
-    def on(cls, instance: DagsterInstance, scope: str, max_concurrent: int | None) -> "Executor":
-        """The executor of runs that `instance` launches; `scope` as for `kubernetes_executor`.
+    def on(
+        cls, instance: DagsterInstance, scope: str, max_concurrent: int | None, commit: str | None = None
+    ) -> "Executor":
+        """The executor of runs that `instance` launches; `scope` and `commit` as for `kubernetes_executor`.
 
         Raises:
             TypeError: its run launcher launches no pods, so there is nothing to make step pods like.
@@ -214,7 +239,7 @@ class PodExecutor(StepDelegatingExecutor):
             ),
         )
         return cls(
-            PodStepHandler(launcher, context),
+            PodStepHandler(launcher, context, commit),
             retries=RetryMode.ENABLED,
             check_step_health_interval_seconds=HEALTH_INTERVAL_SECONDS,
             max_concurrent=max_concurrent,

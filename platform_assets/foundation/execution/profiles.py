@@ -1,6 +1,6 @@
 """Resource profiles: what a pod may ask of the cluster, read from one file and rendered as Dagster's tags.
 
-Belongs here: the file's form, and turning a profile into the tags that dagster-k8s makes a pod from. Tags go on ops:
+Belongs here: the file's form, turning a profile into the tags that a pod is made from, and its image's name. Tags go on ops:
 job-level settings do not reach step pods (dagster-io/dagster#22865), and runs that are not launched from a job have none.
 """
 
@@ -17,6 +17,7 @@ from platform_assets.foundation.documents.sentences import Spelled
 K8S_TAG = "dagster-k8s/config"
 PROFILE_TAG = "platform/profile"
 SPOT_TAG = "platform/spot"
+IMAGE_VARIANT_TAG = "platform/image_variant"
 POOL_LABEL = "platform-assets/pool"
 SPOT_LABEL = "platform-assets/spot"
 GPU = "nvidia.com/gpu"
@@ -47,6 +48,7 @@ class Profile(BaseModel):
         pool: value of the label `platform-assets/pool` of the nodes it runs on.
         priority_class: Kubernetes priority class of its pods.
         without_gpu: which profile steps take that have no use for this one's GPUs.
+        image: which variant of the platform's image its pods run (`image_variant`); None: the image itself.
         safe_to_evict: whether a cluster autoscaler may end its pod to empty a node.
     """
 
@@ -59,6 +61,7 @@ class Profile(BaseModel):
     priority_class: Label
     gpus: int = Field(0, ge=0, le=16)
     without_gpu: str | None = None
+    image: Label | None = None
     safe_to_evict: bool = False
 
     def tags(self, name: str, spot: bool, labels: Mapping[str, str]) -> dict[str, str]:
@@ -72,7 +75,7 @@ class Profile(BaseModel):
             PROFILE_TAG: name,
             SPOT_TAG: str(spot).lower(),
             K8S_TAG: json.dumps(self._pod(name, spot, labels), sort_keys=True),
-        }
+        } | ({IMAGE_VARIANT_TAG: self.image} if self.image else {})
 
     def _pod(self, name: str, spot: bool, labels: Mapping[str, str]) -> dict[str, Any]:
         amounts = {"cpu": self.cpu, "memory": self.memory, "ephemeral-storage": self.disk}
@@ -94,6 +97,28 @@ class Profile(BaseModel):
 
 
 Profiles = Mapping[str, Profile]
+
+
+def image_variant(image: str, variant: str, named: Mapping[str, str]) -> str:
+    """The image that is built of the same commit as `image` and otherwise.
+
+    Args:
+        image: the run's own.
+        variant: as `cuda`.
+        named: the variants that the run's code location names, which go before `<name>-<variant>:<commit>`.
+
+    Raises:
+        ProfileError: it is not named, and the image has no tag, from which it would follow.
+    """
+    if variant in named:
+        return named[variant]
+    name, _, tag = image.partition("@")[0].rpartition(":")
+    if not name or "/" in tag:
+        raise ProfileError(
+            f"the image {image} has no tag, so nothing tells which image of variant {variant} is of the same commit: name it in "
+            f'DAGSTER_CONTAINER_CONTEXT of the code location, as {{"images": {{"{variant}": "…"}}}}'
+        )
+    return f"{name}-{variant}:{tag}"
 
 
 def read_profiles(path: Path) -> dict[str, Profile]:

@@ -1,4 +1,4 @@
-"""Slots of pools that nobody will give back, and pools that nobody will hand on.
+"""Slots of pools: how many there are, those that nobody will give back, and those that nobody will hand on.
 
 Dagster's run monitoring frees what a finished run holds (`free_slots_after_run_end_seconds`) as far as its list of waiting
 steps shows it. What it does not see, and what is handled here:
@@ -10,8 +10,9 @@ steps shows it. What it does not see, and what is handled here:
   after the hand-over and waits until another step in that pool ends, which may be never.
 """
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,6 +22,9 @@ from platform_assets.foundation.dagster_internals.core import ConcurrencyKeyInfo
 from platform_assets.foundation.dagster_internals.storage import assign_pending_steps
 from platform_assets.operations.janitor.orphans import records_of
 
+log = logging.getLogger("platform.janitor")
+# Dagster takes no more.
+MOST_SLOTS = 1000
 # A step's run gives its slot back within seconds; one whose pod died does when it is resumed, which takes minutes.
 STEP_GRACE = timedelta(minutes=5)
 RUN_GRACE = timedelta(minutes=2)
@@ -28,14 +32,43 @@ WAITING_GRACE = timedelta(minutes=1)
 ENDED = (StepEventStatus.SUCCESS, StepEventStatus.FAILURE, StepEventStatus.SKIPPED)
 
 
-def declare_pools(instance: DagsterInstance, pools: Iterable[str]) -> None:
-    """Make pools known, with the instance's default limit, before a run asks for a slot of one.
+def slots_of(texts: Iterable[str], pools: Collection[str]) -> dict[str, int]:
+    """The slots that `<pool>=<number>` texts declare, by pool.
 
-    Two runs that ask for a slot of an unknown pool at once both write it down, and one of them fails.
+    Args:
+        pools: those that there are: of the profiles with GPUs.
+
+    Raises:
+        ValueError: a text is none, or names a pool that no profile has.
     """
-    known = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
-    for pool in sorted(set(pools) - known):
-        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+    declared: dict[str, int] = {}
+    for text in texts:
+        pool, _, number = text.partition("=")
+        if not number.isdecimal() or not 0 < int(number) <= MOST_SLOTS:
+            raise ValueError(
+                f"--slots {text}: takes <pool>=<GPUs of the cluster>, from 1 to {MOST_SLOTS}, such as gpu=4"
+            )
+        if pool not in pools:
+            there = ", ".join(sorted(pools)) or "none"
+            raise ValueError(f"--slots {text}: no profile with GPUs has the pool {pool}; they have {there}")
+        if declared.setdefault(pool, int(number)) != int(number):
+            raise ValueError(f"--slots {text}: pool {pool} has {declared[pool]} slots already")
+    return declared
+
+
+def declare_pools(instance: DagsterInstance, pools: Iterable[str], declared: Mapping[str, int]) -> None:
+    """Give pools the slots that are declared for them, whatever they had; make others known, with the instance's default limit.
+
+    Two runs that ask for a slot of an unknown pool at once both write it down, and one of them fails. Slots that are taken
+    away while steps hold them go when those steps end.
+    """
+    storage = instance.event_log_storage
+    known = {limit.name for limit in storage.get_pool_limits()}
+    for pool in sorted(set(pools) - known - declared.keys()):
+        storage.initialize_concurrency_limit_to_default(pool)
+    for pool, slots in declared.items():
+        storage.set_concurrency_slots(pool, slots)
+        log.info("pool %s has %d slots, as declared", pool, slots)
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,16 @@ def postgres_image() -> dict[str, Any]:
 
 
 def all_images() -> dict[str, dict[str, Any]]:
-    """By name: what test nodes have. `busybox` stands for any image with a shell and the usual commands."""
-    return {"audience-platform": platform_image(), "postgres": postgres_image(), "busybox": {}}
+    """By name: what test nodes have. `busybox` stands for any image with a shell and the usual commands. The image for GPU nodes
+    is the same one by another name: test nodes have no GPUs.
+    """
+    platform = platform_image()
+    return {
+        "audience-platform": platform,
+        "audience-platform-cuda": platform,
+        "postgres": postgres_image(),
+        "busybox": {},
+    }
 
 
 def _closed_folders_above(program: Path) -> list[str]:

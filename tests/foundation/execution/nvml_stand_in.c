@@ -1,6 +1,7 @@
 /* Stands in for the driver's libnvidia-ml.so.1: the functions that execution/gpu.py reaches through pynvml, with the
  * signatures of NVIDIA's nvml.h. What it answers is said by environment variables:
  *   NVML_DEVICES  how many GPUs there are (default 1)
+ *   NVML_DRIVER   the driver's version (default 580.65.06); it takes CUDA up to 13.0, or 12.2 before 580
  *   NVML_USE      utilisation in percent of one sample after another, such as 0,50,100; the last one repeats
  *   NVML_FAILS    <function>=<return code>[@<call>]: from its nth call on that function fails with that code
  */
@@ -26,6 +27,18 @@ static int fails(const char *name) {
 int nvmlInitWithFlags(unsigned int flags) { (void)flags; return fails("nvmlInit"); }
 int nvmlShutdown(void) { return fails("nvmlShutdown"); }
 const char *nvmlErrorString(int code) { return code == 4 ? "Insufficient Permissions" : code == 15 ? "GPU is lost" : "Error"; }
+
+static const char *driver(void) { const char *told = getenv("NVML_DRIVER"); return told ? told : "580.65.06"; }
+
+int nvmlSystemGetDriverVersion(char *version, unsigned int length) {
+    snprintf(version, length, "%s", driver());
+    return fails("nvmlSystemGetDriverVersion");
+}
+
+int nvmlSystemGetCudaDriverVersion(int *version) {
+    *version = atoi(driver()) < 580 ? 12020 : 13000;
+    return fails("nvmlSystemGetCudaDriverVersion");
+}
 
 int nvmlDeviceGetCount_v2(unsigned int *count) {
     const char *told = getenv("NVML_DEVICES");
