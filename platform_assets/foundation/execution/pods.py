@@ -4,12 +4,13 @@ Belongs here: what differs from dagster-k8s' own executor and step handler.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster_k8s import K8sRunLauncher
-from kubernetes.client import V1JobStatus
+from kubernetes.client import V1JobStatus, V1Pod
 from kubernetes.client.rest import ApiException
 
 from platform_assets.foundation.dagster_internals.core import (
@@ -19,6 +20,7 @@ from platform_assets.foundation.dagster_internals.core import (
     KnownExecutionState,
     RetryMode,
     SerializableErrorInfo,
+    StepFailureData,
     StepRetryData,
 )
 from platform_assets.foundation.dagster_internals.on_kubernetes import (
@@ -33,8 +35,21 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
     account_for_steps_with,
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
-from platform_assets.foundation.execution.pod_ends import over_its_limit
-from platform_assets.foundation.execution.profiles import PROFILE_TAG
+from platform_assets.foundation.execution.executor import NEVER_STARTED
+from platform_assets.foundation.execution.pod_status import (
+    Waiting,
+    demands,
+    newest_complaint,
+    over_its_limit,
+    why_waiting,
+)
+from platform_assets.foundation.execution.profiles import (
+    K8S_TAG,
+    PROFILE_TAG,
+    SPOT_TAG,
+    START_LIMIT_SECONDS,
+    START_LIMIT_TAG,
+)
 from platform_assets.foundation.execution.run_tags import PRIORITY_TAG, SCOPE_VARIABLE
 
 if TYPE_CHECKING:
@@ -48,6 +63,10 @@ OVER_ITS_LIMIT_FORGIVEN = 1
 _OVER = "asked for more than its resource profile gives"
 STEP_SERVICE_ACCOUNT = "platform-step"
 HEALTH_INTERVAL_SECONDS = 5
+# A registry that is away comes back within minutes; a tag that nobody pushed does not come.
+BROKEN_LIMIT_SECONDS = 300.0
+# What lies between two looks counts as waiting up to here: the executor may have waited for the API server in between.
+LONGEST_LOOK_SECONDS = 60.0
 _ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
 
 
@@ -64,6 +83,12 @@ class PodStepHandler(K8sStepHandler):
         self._launcher = launcher
         self._api_client = PatientClient.production()
         self.lost: set[str] = set()
+        self.never_started: set[str] = set()
+        self._waits: dict[str, Wait] = {}
+        # By Job: why its step never started. Its slot is kept until the Job is gone.
+        self._given_up: dict[str, str] = {}
+        # By what a step asks of Kubernetes: the one that never started, and how long it was waited for.
+        self._in_vain: dict[str, str] = {}
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
         before = self._attempts(step_handler_context)
@@ -82,10 +107,20 @@ class PodStepHandler(K8sStepHandler):
             status = self._api_client.get_job_status(job_name=job, namespace=self._launcher.job_namespace)
         except UNREACHABLE as error:
             log.warning("%s: the Kubernetes API server does not answer, its pod is taken to run: %s", step, error)
+            self._waits.setdefault(job, Wait()).blind()
+            return CheckStepHealthResult.healthy()
+        if job in self._given_up and status is not None:
             return CheckStepHealthResult.healthy()
         why = _why_over(status)
-        if why is None or self._has_ended(step, step_handler_context):
+        if why is None:
+            assert status is not None
+            self._look_whether_it_starts(step, job, status, step_handler_context)
             return CheckStepHealthResult.healthy()
+        if self._has_ended(step, step_handler_context):
+            return CheckStepHealthResult.healthy()
+        if job in self._given_up:
+            self.never_started.add(step)
+            return CheckStepHealthResult.unhealthy(self._given_up.pop(job))
         try:
             over = over_its_limit(self._api_client.get_pods_in_job(job, self._launcher.job_namespace))
         except UNREACHABLE as error:
@@ -108,6 +143,84 @@ class PodStepHandler(K8sStepHandler):
             f"under `advanced.resources` in the campaign's file, or raise it in the file that PLATFORM_PROFILES names."
         )
 
+    def _look_whether_it_starts(self, step: str, job: str, status: V1JobStatus, context: StepHandlerContext) -> None:
+        """Gives a step up whose pod does not start: deletes its Job, whose end the next checks wait for."""
+        wait, namespace = self._waits.setdefault(job, Wait()), self._launcher.job_namespace
+        if status.ready:
+            self._waits[job] = Wait()
+            return
+        try:
+            pods = self._api_client.get_pods_in_job(job, namespace)
+            waiting = why_waiting(pods)
+            if waiting is None:
+                self._waits[job] = Wait()
+                return
+            wait.look(time.monotonic(), waiting.broken)
+            tags = context.step_tags.get(step) or {}
+            asked = tags.get(K8S_TAG, "")
+            limit = 0.0 if asked in self._in_vain else float(tags.get(START_LIMIT_TAG, START_LIMIT_SECONDS))
+            if not wait.is_over(waiting, limit) or self._has_ended(step, context):
+                return
+            if not waiting.broken and self._its_like_run(job, pods):
+                self._waits[job] = Wait()
+                self._in_vain.pop(asked, None)
+                context.instance.report_engine_event(
+                    f"The pod of {step} waits: {waiting.why}. Others that ask for the same run: it goes on waiting.",
+                    context.dagster_run,
+                    step_key=step,
+                )
+                return
+            told = f"{self._how_long(step, asked, waiting, limit)}: {waiting.why}{self._complaint(job, waiting)}"
+            self._api_client.delete_with_pods(job, namespace)
+        except UNREACHABLE as error:
+            wait.blind()
+            log.warning("%s: the Kubernetes API server does not say whether its pod has started: %s", step, error)
+            return
+        except ApiException as refused:
+            wait.blind()
+            log.warning("%s: the Kubernetes API server refuses what giving its pod up takes: %s", step, refused)
+            return
+        self._in_vain.setdefault(asked, f"{step}, which asks for the same, did not within {_long(limit)}")
+        profile, spot = tags.get(PROFILE_TAG, "none"), tags.get(SPOT_TAG, "false")
+        self._given_up[job] = (
+            f"The pod of {step} {NEVER_STARTED}{told}. Job {job} and its pod were deleted, so that it cannot start "
+            f"later. It is not tried again, which would wait as long. Its resource profile is {profile}, with spot: {spot}. "
+            f"{_REMEDY_BROKEN if waiting.broken else _REMEDY}"
+        )
+
+    def _how_long(self, step: str, asked: str, waiting: Waiting, limit: float) -> str:
+        """How long a step was waited for that never started, to go after `did not start`."""
+        if waiting.for_good:
+            return ""
+        if waiting.broken:
+            return f" within {_long(min(BROKEN_LIMIT_SECONDS, limit))}"
+        before = self._in_vain.get(asked)
+        return f" at first look, and {before}" if before else f" within {_long(limit)}"
+
+    def _its_like_run(self, job: str, pods: Sequence[V1Pod]) -> bool:
+        """Whether pods of other steps run that ask for the same of their nodes: such nodes are there, and one may get free."""
+        namespace, client = self._launcher.job_namespace, self._api_client
+        own = pods[-1] if pods else client.batch_api.read_namespaced_job(job, namespace).spec.template
+        asked = demands(own.spec)
+        steps = client.core_api.list_namespaced_pod(
+            namespace, label_selector="app.kubernetes.io/component=step_worker", field_selector="status.phase=Running"
+        )
+        return any(demands(pod.spec) == asked for pod in steps.items)
+
+    def _complaint(self, job: str, waiting: Waiting) -> str:
+        """What Kubernetes complained of last about a pod, or about a Job that has none; in parentheses."""
+        if waiting.broken:
+            return ""
+        selector = f"involvedObject.name={waiting.events_of or job}"
+        try:
+            events = self._api_client.core_api.list_namespaced_event(
+                self._launcher.job_namespace, field_selector=selector
+            )
+        except ApiException as refused:
+            return f" (its events may not be read: {refused.status})"
+        complaint = newest_complaint(events.items)
+        return f" ({complaint})" if complaint else ""
+
     def _attempts(self, context: StepHandlerContext) -> int:
         """How often the step was tried before."""
         known = context.execute_step_args.known_state
@@ -127,6 +240,47 @@ class PodStepHandler(K8sStepHandler):
         """Whether the log says how this attempt ended: then the executor is about to read it, and nothing was lost."""
         events = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=_ENDED).records
         return sum(record.event_log_entry.step_key == step for record in events) > self._attempts(context)
+
+
+_REMEDY_BROKEN = "Put right what Kubernetes names, and re-execute the run from failure."
+_REMEDY = (
+    "Give the cluster nodes that take such a pod (docs/how-to/deploy-on-kubernetes.md), or name another profile or `spot` "
+    "under `advanced.resources` in the campaign's file; where nodes only take longer to come, raise start_limit_seconds "
+    "of the profile in the file that PLATFORM_PROFILES names. Then re-execute the run from failure."
+)
+
+
+class Wait:
+    """How long a pod has not started, at a stretch, as far as the API server was there to say so.
+
+    Attributes:
+        seconds: of waiting for whatever it was.
+        broken_seconds: of these, at the end, with a container that could not be made.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = self.broken_seconds = 0.0
+        self._looked: float | None = None
+
+    def look(self, now: float, broken: bool) -> None:
+        """It was seen waiting, at `now` of a clock in seconds."""
+        since = 0.0 if self._looked is None else min(now - self._looked, LONGEST_LOOK_SECONDS)
+        self._looked = now
+        self.seconds += since
+        self.broken_seconds = self.broken_seconds + since if broken else 0.0
+
+    def blind(self) -> None:
+        """The API server did not say: what lies before the next look counts as nothing."""
+        self._looked = None
+
+    def is_over(self, waiting: Waiting, limit: float) -> bool:
+        if waiting.broken:
+            return waiting.for_good or self.broken_seconds >= min(BROKEN_LIMIT_SECONDS, limit)
+        return self.seconds >= limit
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} seconds"
 
 
 def _why_over(status: V1JobStatus | None) -> str | None:
@@ -243,6 +397,9 @@ class PodExecutor(StepDelegatingExecutor):
         step = step_context.step.key
         handler = self._step_handler
         assert isinstance(handler, PodStepHandler)
+        if step in handler.never_started:
+            handler.never_started.discard(step)
+            return DagsterEvent.step_failure_event(step_context, StepFailureData(error=err_info, user_failure_data=None))
         before = known_state.get_retry_state().get_attempt_count(step)
         if step not in handler.lost or before >= LOST_PODS_FORGIVEN:
             return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)

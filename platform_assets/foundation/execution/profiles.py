@@ -17,6 +17,9 @@ from platform_assets.foundation.documents.sentences import Spelled
 K8S_TAG = "dagster-k8s/config"
 PROFILE_TAG = "platform/profile"
 SPOT_TAG = "platform/spot"
+START_LIMIT_TAG = "platform/start-limit-seconds"
+# A node pool that grows takes minutes, a machine with a GPU more of them, and the image comes after that.
+START_LIMIT_SECONDS = 1800
 POOL_LABEL = "platform-assets/pool"
 SPOT_LABEL = "platform-assets/spot"
 GPU = "nvidia.com/gpu"
@@ -48,6 +51,7 @@ class Profile(BaseModel):
         priority_class: Kubernetes priority class of its pods.
         without_gpu: which profile steps take that have no use for this one's GPUs.
         safe_to_evict: whether a cluster autoscaler may end its pod to empty a node.
+        start_limit_seconds: how long its pod may wait for a node and its image before the step fails.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,6 +64,7 @@ class Profile(BaseModel):
     gpus: int = Field(0, ge=0, le=16)
     without_gpu: str | None = None
     safe_to_evict: bool = False
+    start_limit_seconds: int = Field(START_LIMIT_SECONDS, gt=0)
 
     def tags(self, name: str, spot: bool, labels: Mapping[str, str]) -> dict[str, str]:
         """The tags of an op whose pod has this profile, called `name`.
@@ -71,6 +76,7 @@ class Profile(BaseModel):
         return {
             PROFILE_TAG: name,
             SPOT_TAG: str(spot).lower(),
+            START_LIMIT_TAG: str(self.start_limit_seconds),
             K8S_TAG: json.dumps(self._pod(name, spot, labels), sort_keys=True),
         }
 
