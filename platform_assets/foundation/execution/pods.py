@@ -37,7 +37,9 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
 from platform_assets.foundation.execution.executor import NEVER_STARTED
 from platform_assets.foundation.execution.pod_status import (
+    Wait,
     Waiting,
+    broken_limit,
     demands,
     newest_complaint,
     over_its_limit,
@@ -63,10 +65,6 @@ OVER_ITS_LIMIT_FORGIVEN = 1
 _OVER = "asked for more than its resource profile gives"
 STEP_SERVICE_ACCOUNT = "platform-step"
 HEALTH_INTERVAL_SECONDS = 5
-# A registry that is away comes back within minutes; a tag that nobody pushed does not come.
-BROKEN_LIMIT_SECONDS = 300.0
-# What lies between two looks counts as waiting up to here: the executor may have waited for the API server in between.
-LONGEST_LOOK_SECONDS = 60.0
 _ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
 
 
@@ -190,10 +188,8 @@ class PodStepHandler(K8sStepHandler):
 
     def _how_long(self, step: str, asked: str, waiting: Waiting, limit: float) -> str:
         """How long a step was waited for that never started, to go after `did not start`."""
-        if waiting.for_good:
-            return ""
         if waiting.broken:
-            return f" within {_long(min(BROKEN_LIMIT_SECONDS, limit))}"
+            return "" if waiting.for_good else f" within {_long(broken_limit(limit))}"
         before = self._in_vain.get(asked)
         return f" at first look, and {before}" if before else f" within {_long(limit)}"
 
@@ -248,35 +244,6 @@ _REMEDY = (
     "under `advanced.resources` in the campaign's file; where nodes only take longer to come, raise start_limit_seconds "
     "of the profile in the file that PLATFORM_PROFILES names. Then re-execute the run from failure."
 )
-
-
-class Wait:
-    """How long a pod has not started, at a stretch, as far as the API server was there to say so.
-
-    Attributes:
-        seconds: of waiting for whatever it was.
-        broken_seconds: of these, at the end, with a container that could not be made.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = self.broken_seconds = 0.0
-        self._looked: float | None = None
-
-    def look(self, now: float, broken: bool) -> None:
-        """It was seen waiting, at `now` of a clock in seconds."""
-        since = 0.0 if self._looked is None else min(now - self._looked, LONGEST_LOOK_SECONDS)
-        self._looked = now
-        self.seconds += since
-        self.broken_seconds = self.broken_seconds + since if broken else 0.0
-
-    def blind(self) -> None:
-        """The API server did not say: what lies before the next look counts as nothing."""
-        self._looked = None
-
-    def is_over(self, waiting: Waiting, limit: float) -> bool:
-        if waiting.broken:
-            return waiting.for_good or self.broken_seconds >= min(BROKEN_LIMIT_SECONDS, limit)
-        return self.seconds >= limit
 
 
 def _long(seconds: float) -> str:
@@ -399,7 +366,9 @@ class PodExecutor(StepDelegatingExecutor):
         assert isinstance(handler, PodStepHandler)
         if step in handler.never_started:
             handler.never_started.discard(step)
-            return DagsterEvent.step_failure_event(step_context, StepFailureData(error=err_info, user_failure_data=None))
+            return DagsterEvent.step_failure_event(
+                step_context, StepFailureData(error=err_info, user_failure_data=None)
+            )
         before = known_state.get_retry_state().get_attempt_count(step)
         if step not in handler.lost or before >= LOST_PODS_FORGIVEN:
             return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)

@@ -12,10 +12,9 @@ import dagster as dg
 import pytest
 from kubernetes import client
 
-from platform_assets.foundation.execution import pods
+from platform_assets.foundation.execution import pod_status, pods
 from platform_assets.foundation.execution.executor import kubernetes_executor
-from platform_assets.foundation.execution.pod_status import Waiting, newest_complaint, why_waiting
-from platform_assets.foundation.execution.pods import Wait
+from platform_assets.foundation.execution.pod_status import Wait, Waiting, newest_complaint, why_waiting
 from platform_assets.foundation.execution.profiles import K8S_TAG, PROFILE_TAG, SPOT_TAG, START_LIMIT_TAG
 from tests.foundation.execution.conftest import Executing, errors_of
 from tests.support.answering import Reply, Request, json_reply
@@ -119,7 +118,7 @@ def test_only_time_in_which_the_api_server_answers_counts_as_waiting() -> None:
     wait.look(705.0, broken=True)
     assert (wait.seconds, wait.broken_seconds) == (15.0, 5.0)
     wait.look(2000.0, broken=False)
-    assert wait.seconds == 15.0 + pods.LONGEST_LOOK_SECONDS
+    assert wait.seconds == 15.0 + pod_status.LONGEST_LOOK_SECONDS
     assert wait.broken_seconds == 0.0
 
 
@@ -192,10 +191,10 @@ class ApiServer:
         if status is None:
             self.away_until = time.monotonic() + 3 * float(SHORT)
             return None
-        # A Job that Kubernetes makes no pod of.
-        one = pod_with(status, None if status == UNSCHEDULABLE else "gpu-1")
-        items = [one | {"spec": self.jobs[name]["spec"]["template"]["spec"] | {"nodeName": one["spec"]["nodeName"]}}] if status else []
-        return json_reply(200, {"kind": "PodList", "items": items})
+        # Without a status it is a Job that Kubernetes makes no pod of.
+        node = None if status == UNSCHEDULABLE else "gpu-1"
+        spec = self.jobs[name]["spec"]["template"]["spec"] | {"nodeName": node}
+        return json_reply(200, {"kind": "PodList", "items": [pod_with(status) | {"spec": spec}] if status else []})
 
 
 RETRIED = dg.RetryPolicy(max_retries=2)
@@ -262,7 +261,9 @@ def test_a_step_that_never_starts_gives_its_slot_back_after_its_job_is_gone_and_
     assert "start_limit_seconds" in told
 
 
-def test_a_job_that_no_pod_is_made_of_is_told_with_its_event(executing: Executing, one_slot: dg.DagsterInstance) -> None:
+def test_a_job_that_no_pod_is_made_of_is_told_with_its_event(
+    executing: Executing, one_slot: dg.DagsterInstance
+) -> None:
     quota = {"type": "Warning", "reason": "FailedCreate", "message": "exceeded quota: gpus, requested: 1, limited: 0"}
     events = [quota | {"metadata": {"name": "e"}, "involvedObject": {}, "lastTimestamp": "2026-01-01T00:00:00Z"}]
     server = ApiServer(one_slot, [{}], events=events)
@@ -274,7 +275,7 @@ def test_a_job_that_no_pod_is_made_of_is_told_with_its_event(executing: Executin
 def test_an_image_that_cannot_be_had_is_not_waited_for_as_long_as_a_node(
     executing: Executing, one_slot: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pods, "BROKEN_LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr(pod_status, "BROKEN_LIMIT_SECONDS", 0.05)
     server = ApiServer(one_slot, [held("ErrImagePull"), held("ImagePullBackOff", "no such manifest")])
     [told] = errors_of(executing(waits_long, server.reply), "patient")
     assert "its image cannot be had (ImagePullBackOff: no such manifest)" in told
