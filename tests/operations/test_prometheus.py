@@ -9,7 +9,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 from kubernetes import client as k
 
-from platform_assets.foundation.execution.executor import NEVER_STARTED
+from platform_assets.foundation.execution.profiles import NEVER_STARTED
 from platform_assets.operations.janitor.lost_pods import why_lost
 from platform_assets.operations.janitor.prometheus import Metrics
 from platform_assets.operations.janitor.slots import Freed

@@ -17,9 +17,6 @@ import dagster as dg
 if TYPE_CHECKING:
     from dagster import Executor, InitExecutorContext
 
-# Tells, in a run's log, a step whose pod was never there to be lost.
-NEVER_STARTED = "did not start"
-
 
 def kubernetes_executor(scope: str) -> dg.ExecutorDefinition:
     """The executor of a code location on Kubernetes.

@@ -35,7 +35,6 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
     account_for_steps_with,
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
-from platform_assets.foundation.execution.executor import NEVER_STARTED
 from platform_assets.foundation.execution.pod_status import (
     Wait,
     Waiting,
@@ -47,6 +46,7 @@ from platform_assets.foundation.execution.pod_status import (
 )
 from platform_assets.foundation.execution.profiles import (
     K8S_TAG,
+    NEVER_STARTED,
     PROFILE_TAG,
     SPOT_TAG,
     START_LIMIT_SECONDS,

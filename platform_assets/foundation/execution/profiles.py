@@ -20,6 +20,8 @@ SPOT_TAG = "platform/spot"
 START_LIMIT_TAG = "platform/start-limit-seconds"
 # A node pool that grows takes minutes, a machine with a GPU more of them, and the image comes after that.
 START_LIMIT_SECONDS = 1800
+# Tells, in a run's log, a step that exceeded it from one whose pod was lost.
+NEVER_STARTED = "did not start"
 POOL_LABEL = "platform-assets/pool"
 SPOT_LABEL = "platform-assets/spot"
 GPU = "nvidia.com/gpu"

@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.foundation.dagster_internals.core import SerializableErrorInfo
-from platform_assets.foundation.execution.executor import NEVER_STARTED
+from platform_assets.foundation.execution.profiles import NEVER_STARTED
 from platform_assets.operations.janitor.orphans import RUN_LABEL
 
 STEP_LABEL = "dagster/op"
