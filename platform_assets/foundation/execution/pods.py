@@ -85,7 +85,7 @@ class PodStepHandler(K8sStepHandler):
         self._waits: dict[str, Wait] = {}
         # By Job: why its step never started. Its slot is kept until the Job is gone.
         self._given_up: dict[str, str] = {}
-        # By what a step asks of Kubernetes: the one that never started, and how long it was waited for.
+        # By what a step asks of Kubernetes: one that never started, and how long it was waited for, in words.
         self._in_vain: dict[str, str] = {}
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
@@ -168,7 +168,7 @@ class PodStepHandler(K8sStepHandler):
                     step_key=step,
                 )
                 return
-            told = f"{self._how_long(step, asked, waiting, limit)}: {waiting.why}{self._complaint(job, waiting)}"
+            reason = f"{waiting.why}{self._complaint(job, waiting)}"
             self._api_client.delete_with_pods(job, namespace)
         except UNREACHABLE as error:
             wait.blind()
@@ -178,20 +178,16 @@ class PodStepHandler(K8sStepHandler):
             wait.blind()
             log.warning("%s: the Kubernetes API server refuses what giving its pod up takes: %s", step, refused)
             return
-        self._in_vain.setdefault(asked, f"{step}, which asks for the same, did not within {_long(limit)}")
+        how_long = "" if waiting.for_good else f" within {_long(broken_limit(limit) if waiting.broken else limit)}"
+        if before := self._in_vain.get(asked):
+            how_long = f" at first look, and {before}"
+        self._in_vain.setdefault(asked, f"{step}, which asks for the same, did not{how_long}")
         profile, spot = tags.get(PROFILE_TAG, "none"), tags.get(SPOT_TAG, "false")
         self._given_up[job] = (
-            f"The pod of {step} {NEVER_STARTED}{told}. Job {job} and its pod were deleted, so that it cannot start "
+            f"The pod of {step} {NEVER_STARTED}{how_long}: {reason}. Job {job} and its pod were deleted, so that it cannot start "
             f"later. It is not tried again, which would wait as long. Its resource profile is {profile}, with spot: {spot}. "
             f"{_REMEDY_BROKEN if waiting.broken else _REMEDY}"
         )
-
-    def _how_long(self, step: str, asked: str, waiting: Waiting, limit: float) -> str:
-        """How long a step was waited for that never started, to go after `did not start`."""
-        if waiting.broken:
-            return "" if waiting.for_good else f" within {_long(broken_limit(limit))}"
-        before = self._in_vain.get(asked)
-        return f" at first look, and {before}" if before else f" within {_long(limit)}"
 
     def _its_like_run(self, job: str, pods: Sequence[V1Pod]) -> bool:
         """Whether pods of other steps run that ask for the same of their nodes: such nodes are there, and one may get free."""

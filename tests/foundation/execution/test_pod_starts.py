@@ -311,10 +311,11 @@ def test_a_step_whose_like_run_on_such_nodes_waits_for_its_turn(
     assert len(waits) == 2
 
 
+@pytest.mark.parametrize("look", [UNSCHEDULABLE, held("ErrImagePull")], ids=["no node", "no image"])
 def test_steps_with_the_demands_of_one_that_never_started_are_not_waited_for_as_long_again(
-    executing: Executing, one_slot: dg.DagsterInstance
+    executing: Executing, one_slot: dg.DagsterInstance, look: dict[str, Any]
 ) -> None:
-    server = ApiServer(one_slot, [UNSCHEDULABLE])
+    server = ApiServer(one_slot, [look])
     result = executing(trains_twice, server.reply)
     told = {step: errors_of(result, step) for step in ("fold", "fold_2")}
     assert sorted(len(one) for one in told.values()) == [1, 1]
