@@ -171,7 +171,7 @@ class ApiServer:
                 self.asked += ["gone"] if self.going[name] == 0 else []
                 return json_reply(404, {"kind": "Status", "code": 404})
         ended = self._look(name) == {"phase": "Failed"}
-        status = {"conditions": [{"type": "Failed", "status": "True"}]} if ended else {"active": 1}
+        status: dict[str, Any] = {"conditions": [{"type": "Failed", "status": "True"}]} if ended else {"active": 1}
         return json_reply(200, self.jobs[name] | {"status": status})
 
     def _look(self, name: str) -> dict[str, Any] | None:
