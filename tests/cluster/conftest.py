@@ -24,7 +24,7 @@ from samples.teachers import SCIFI_FILE
 from tests.cluster.cluster import Cluster
 from tests.cluster.control_plane import STATES
 from tests.cluster.deployed import Deployed, deployed
-from tests.cluster.images import platform_image
+from tests.cluster.images import all_images
 from tests.emulators import namespaces
 from tests.emulators.servers import Emulators
 from tests.support.running import Platform
@@ -100,7 +100,6 @@ def platform(
     pytestconfig: pytest.Config,
 ) -> Iterator[Deployed]:
     """The platform deployed on the cluster, with the exports loaded and its marts built by a run of its own."""
-    image = platform_image()
     # As in the image: pods that compile the platform's modules would all do it again.
     assert compileall.compile_dir(PACKAGE, quiet=1)
     with contextlib.ExitStack() as stack:
@@ -110,7 +109,9 @@ def platform(
             patch.setenv(name, value)
         # In the image: code of an older commit, which has another, would not take this file.
         with_profiles = {"PLATFORM_PROFILES": str(profiles)}
-        cluster.provide_image("audience-platform", image | {"env": image["env"] | with_profiles})
+        for name, image in all_images().items():
+            if name.startswith("audience-platform"):
+                cluster.provide_image(name, image | {"env": image["env"] | with_profiles})
         patch.setenv("PLATFORM_PROFILES", str(profiles))
         places = {"PLATFORM_DATA": str(cluster_folder / "data"), "PLATFORM_CAMPAIGNS_DIR": str(campaigns)}
         environment = environment_from_variables(

@@ -1,6 +1,6 @@
-"""What Kubernetes says of a step's pod: why it ended that did not end by itself, why it has not started, and for how long.
+"""What Kubernetes says of a step's pod: why it ended that did not end by itself, and why it has not started.
 
-Belongs here: reading the status of pods, and events. Does not belong here: what follows from it (`pods`). Imports kubernetes.
+Belongs here: reading the status of pods, and events. Does not belong here: what follows from it (`pods`, `start_watch`). Imports kubernetes.
 
 What the kubelet writes: a container that was killed for memory ends with the reason `OOMKilled`; a pod that was evicted has the
 reason `Evicted`, and a message that says what it exceeded, or begins with "The node was low on resource" when all pods of the node
@@ -25,10 +25,6 @@ _NEVER = {"InvalidImageName", "ErrImageNeverPull"}
 _NO_NODE_COMES = "NotTriggerScaleUp"
 # Said by the pod's condition too.
 _NO_NODE_TAKES_IT = "FailedScheduling"
-# A registry that is away comes back within minutes; a tag that nobody pushed does not come.
-BROKEN_LIMIT_SECONDS = 300.0
-# What lies between two looks counts as waiting up to here: the executor may have waited for the API server in between.
-LONGEST_LOOK_SECONDS = 60.0
 
 
 def over_its_limit(pods: Iterable[V1Pod]) -> str | None:
@@ -59,41 +55,6 @@ class Waiting:
     broken: bool = False
     for_good: bool = False
     events_of: str | None = None
-
-
-class Wait:
-    """How long a pod has not started, at a stretch, as far as the API server was there to say so.
-
-    Attributes:
-        seconds: of waiting for whatever it was.
-        broken_seconds: of these, at the end, with a container that could not be made.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = self.broken_seconds = 0.0
-        self._looked: float | None = None
-
-    def look(self, now: float, broken: bool) -> None:
-        """It was seen waiting, at `now` of a clock in seconds."""
-        since = 0.0 if self._looked is None else min(now - self._looked, LONGEST_LOOK_SECONDS)
-        self._looked = now
-        self.seconds += since
-        self.broken_seconds = self.broken_seconds + since if broken else 0.0
-
-    def blind(self) -> None:
-        """The API server did not say: what lies before the next look counts as nothing."""
-        self._looked = None
-
-    def is_over(self, waiting: Waiting, limit: float) -> bool:
-        """Whether it has lasted as long as a pod may wait for what it waits for; `limit` is that for a node, in seconds."""
-        if waiting.broken:
-            return waiting.for_good or self.broken_seconds >= broken_limit(limit)
-        return self.seconds >= limit
-
-
-def broken_limit(limit: float) -> float:
-    """How long a container may be one that cannot be made, where its pod may wait so long for a node; both in seconds."""
-    return min(BROKEN_LIMIT_SECONDS, limit)
 
 
 def why_waiting(pods: Iterable[V1Pod]) -> Waiting | None:

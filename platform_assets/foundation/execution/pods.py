@@ -4,13 +4,12 @@ Belongs here: what differs from dagster-k8s' own executor and step handler.
 """
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster_k8s import K8sRunLauncher
-from kubernetes.client import V1JobStatus, V1Pod
+from kubernetes.client import V1JobStatus
 from kubernetes.client.rest import ApiException
 
 from platform_assets.foundation.dagster_internals.core import (
@@ -35,24 +34,10 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
     account_for_steps_with,
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
-from platform_assets.foundation.execution.pod_status import (
-    Wait,
-    Waiting,
-    broken_limit,
-    demands,
-    newest_complaint,
-    over_its_limit,
-    why_waiting,
-)
-from platform_assets.foundation.execution.profiles import (
-    K8S_TAG,
-    NEVER_STARTED,
-    PROFILE_TAG,
-    SPOT_TAG,
-    START_LIMIT_SECONDS,
-    START_LIMIT_TAG,
-)
+from platform_assets.foundation.execution.pod_status import over_its_limit
+from platform_assets.foundation.execution.profiles import PROFILE_TAG
 from platform_assets.foundation.execution.run_tags import PRIORITY_TAG, SCOPE_VARIABLE
+from platform_assets.foundation.execution.start_watch import Starting, StartWatch
 
 if TYPE_CHECKING:
     from dagster import Executor
@@ -82,11 +67,7 @@ class PodStepHandler(K8sStepHandler):
         self._api_client = PatientClient.production()
         self.lost: set[str] = set()
         self.never_started: set[str] = set()
-        self._waits: dict[str, Wait] = {}
-        # By Job: why its step never started. Its slot is kept until the Job is gone.
-        self._given_up: dict[str, str] = {}
-        # By what a step asks of Kubernetes: one that never started, and how long it was waited for, in words.
-        self._in_vain: dict[str, str] = {}
+        self._starts = StartWatch(self._api_client, launcher.job_namespace)
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
         before = self._attempts(step_handler_context)
@@ -105,20 +86,22 @@ class PodStepHandler(K8sStepHandler):
             status = self._api_client.get_job_status(job_name=job, namespace=self._launcher.job_namespace)
         except UNREACHABLE as error:
             log.warning("%s: the Kubernetes API server does not answer, its pod is taken to run: %s", step, error)
-            self._waits.setdefault(job, Wait()).blind()
+            self._starts.blind(job)
             return CheckStepHealthResult.healthy()
-        if job in self._given_up and status is not None:
+        given_up = self._starts.given_up.get(job)
+        if given_up is not None and status is not None:
+            # Its slot is kept until the Job is gone.
             return CheckStepHealthResult.healthy()
         why = _why_over(status)
         if why is None:
             assert status is not None
-            self._look_whether_it_starts(step, job, status, step_handler_context)
+            self._starts.look(self._starting(step, job, step_handler_context), status)
             return CheckStepHealthResult.healthy()
         if self._has_ended(step, step_handler_context):
             return CheckStepHealthResult.healthy()
-        if job in self._given_up:
+        if given_up is not None:
             self.never_started.add(step)
-            return CheckStepHealthResult.unhealthy(self._given_up.pop(job))
+            return CheckStepHealthResult.unhealthy(given_up)
         try:
             over = over_its_limit(self._api_client.get_pods_in_job(job, self._launcher.job_namespace))
         except UNREACHABLE as error:
@@ -141,77 +124,11 @@ class PodStepHandler(K8sStepHandler):
             f"under `advanced.resources` in the campaign's file, or raise it in the file that PLATFORM_PROFILES names."
         )
 
-    def _look_whether_it_starts(self, step: str, job: str, status: V1JobStatus, context: StepHandlerContext) -> None:
-        """Gives a step up whose pod does not start: deletes its Job, whose end the next checks wait for."""
-        wait, namespace = self._waits.setdefault(job, Wait()), self._launcher.job_namespace
-        if status.ready:
-            self._waits[job] = Wait()
-            return
-        try:
-            pods = self._api_client.get_pods_in_job(job, namespace)
-            waiting = why_waiting(pods)
-            if waiting is None:
-                self._waits[job] = Wait()
-                return
-            wait.look(time.monotonic(), waiting.broken)
-            tags = context.step_tags.get(step) or {}
-            asked = tags.get(K8S_TAG, "")
-            limit = 0.0 if asked in self._in_vain else float(tags.get(START_LIMIT_TAG, START_LIMIT_SECONDS))
-            if not wait.is_over(waiting, limit) or self._has_ended(step, context):
-                return
-            if not waiting.broken and self._its_like_run(job, pods):
-                self._waits[job] = Wait()
-                self._in_vain.pop(asked, None)
-                context.instance.report_engine_event(
-                    f"The pod of {step} waits: {waiting.why}. Others that ask for the same run: it goes on waiting.",
-                    context.dagster_run,
-                    step_key=step,
-                )
-                return
-            reason = f"{waiting.why}{self._complaint(job, waiting)}"
-            self._api_client.delete_with_pods(job, namespace)
-        except UNREACHABLE as error:
-            wait.blind()
-            log.warning("%s: the Kubernetes API server does not say whether its pod has started: %s", step, error)
-            return
-        except ApiException as refused:
-            wait.blind()
-            log.warning("%s: the Kubernetes API server refuses what giving its pod up takes: %s", step, refused)
-            return
-        how_long = "" if waiting.for_good else f" within {_long(broken_limit(limit) if waiting.broken else limit)}"
-        if before := self._in_vain.get(asked):
-            how_long = f" at first look, and {before}"
-        self._in_vain.setdefault(asked, f"{step}, which asks for the same, did not{how_long}")
-        profile, spot = tags.get(PROFILE_TAG, "none"), tags.get(SPOT_TAG, "false")
-        self._given_up[job] = (
-            f"The pod of {step} {NEVER_STARTED}{how_long}: {reason}. Job {job} and its pod were deleted, so that it cannot start "
-            f"later. It is not tried again, which would wait as long. Its resource profile is {profile}, with spot: {spot}. "
-            f"{_REMEDY_BROKEN if waiting.broken else _REMEDY}"
-        )
+    def _starting(self, step: str, job: str, context: StepHandlerContext) -> Starting:
+        def tell(sentence: str) -> None:
+            context.instance.report_engine_event(sentence, context.dagster_run, step_key=step)
 
-    def _its_like_run(self, job: str, pods: Sequence[V1Pod]) -> bool:
-        """Whether pods of other steps run that ask for the same of their nodes: such nodes are there, and one may get free."""
-        namespace, client = self._launcher.job_namespace, self._api_client
-        own = pods[-1] if pods else client.batch_api.read_namespaced_job(job, namespace).spec.template
-        asked = demands(own.spec)
-        steps = client.core_api.list_namespaced_pod(
-            namespace, label_selector="app.kubernetes.io/component=step_worker", field_selector="status.phase=Running"
-        )
-        return any(demands(pod.spec) == asked for pod in steps.items)
-
-    def _complaint(self, job: str, waiting: Waiting) -> str:
-        """What Kubernetes complained of last about a pod, or about a Job that has none; in parentheses."""
-        if waiting.broken:
-            return ""
-        selector = f"involvedObject.name={waiting.events_of or job}"
-        try:
-            events = self._api_client.core_api.list_namespaced_event(
-                self._launcher.job_namespace, field_selector=selector
-            )
-        except ApiException as refused:
-            return f" (its events may not be read: {refused.status})"
-        complaint = newest_complaint(events.items)
-        return f" ({complaint})" if complaint else ""
+        return Starting(step, job, context.step_tags.get(step) or {}, tell, lambda: self._has_ended(step, context))
 
     def _attempts(self, context: StepHandlerContext) -> int:
         """How often the step was tried before."""
@@ -232,18 +149,6 @@ class PodStepHandler(K8sStepHandler):
         """Whether the log says how this attempt ended: then the executor is about to read it, and nothing was lost."""
         events = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=_ENDED).records
         return sum(record.event_log_entry.step_key == step for record in events) > self._attempts(context)
-
-
-_REMEDY_BROKEN = "Put right what Kubernetes names, and re-execute the run from failure."
-_REMEDY = (
-    "Give the cluster nodes that take such a pod (docs/how-to/deploy-on-kubernetes.md), or name another profile or `spot` "
-    "under `advanced.resources` in the campaign's file; where nodes only take longer to come, raise start_limit_seconds "
-    "of the profile in the file that PLATFORM_PROFILES names. Then re-execute the run from failure."
-)
-
-
-def _long(seconds: float) -> str:
-    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} seconds"
 
 
 def _why_over(status: V1JobStatus | None) -> str | None:

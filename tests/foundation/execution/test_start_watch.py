@@ -12,10 +12,11 @@ import dagster as dg
 import pytest
 from kubernetes import client
 
-from platform_assets.foundation.execution import pod_status, pods
+from platform_assets.foundation.execution import pods, start_watch
 from platform_assets.foundation.execution.executor import kubernetes_executor
-from platform_assets.foundation.execution.pod_status import Wait, Waiting, newest_complaint, why_waiting
+from platform_assets.foundation.execution.pod_status import Waiting, newest_complaint, why_waiting
 from platform_assets.foundation.execution.profiles import K8S_TAG, PROFILE_TAG, SPOT_TAG, START_LIMIT_TAG
+from platform_assets.foundation.execution.start_watch import Wait
 from tests.foundation.execution.conftest import Executing, errors_of
 from tests.support.answering import Reply, Request, json_reply
 
@@ -118,7 +119,7 @@ def test_only_time_in_which_the_api_server_answers_counts_as_waiting() -> None:
     wait.look(705.0, broken=True)
     assert (wait.seconds, wait.broken_seconds) == (15.0, 5.0)
     wait.look(2000.0, broken=False)
-    assert wait.seconds == 15.0 + pod_status.LONGEST_LOOK_SECONDS
+    assert wait.seconds == 15.0 + start_watch.LONGEST_LOOK_SECONDS
     assert wait.broken_seconds == 0.0
 
 
@@ -275,7 +276,7 @@ def test_a_job_that_no_pod_is_made_of_is_told_with_its_event(
 def test_an_image_that_cannot_be_had_is_not_waited_for_as_long_as_a_node(
     executing: Executing, one_slot: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pod_status, "BROKEN_LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr(start_watch, "BROKEN_LIMIT_SECONDS", 0.05)
     server = ApiServer(one_slot, [held("ErrImagePull"), held("ImagePullBackOff", "no such manifest")])
     [told] = errors_of(executing(waits_long, server.reply), "patient")
     assert "its image cannot be had (ImagePullBackOff: no such manifest)" in told
