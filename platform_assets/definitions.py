@@ -20,6 +20,7 @@ from platform_assets.data.marts.assets import transform_assets
 from platform_assets.environment import Environment, environment_from_variables
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.foundation.execution.executor import kubernetes_executor
+from platform_assets.foundation.storage.credentials import LIMIT_SECONDS
 from platform_assets.operations.automation.jobs import campaign_job, pretraining_jobs, refresh_job, scoring_jobs
 from platform_assets.operations.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
 from platform_assets.operations.automation.sensors import new_exports_sensor
@@ -52,7 +53,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         executor=_executor(environment),
         # Named, so that a run's configuration can set its level.
         loggers={"console": dg.colored_console_logger},
-        resources={"io_manager": ArtifactRefIOManager(root=str(environment.refs))} | (resources or {}),
+        resources={"io_manager": io_manager_of(environment)} | (resources or {}),
     )
     return dg.Definitions.merge(
         own,
@@ -78,6 +79,13 @@ def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Defin
     )
     for name, spec in declarations.sources.items():
         yield ExportSource(name, spec).definitions(platform)
+
+
+def io_manager_of(environment: Environment) -> ArtifactRefIOManager:
+    """What carries references between the steps of an environment."""
+    # Elsewhere credentials are there from the start, or somebody sits before the screen.
+    in_new_pods = environment.name == "gcp" and environment.executor == "kubernetes"
+    return ArtifactRefIOManager(root=str(environment.refs), credentials_within=LIMIT_SECONDS if in_new_pods else 0.0)
 
 
 def _executor(environment: Environment) -> dg.ExecutorDefinition:

@@ -24,14 +24,19 @@ from samples.teachers import SCIFI_FILE
 from tests.cluster.cluster import Cluster
 from tests.cluster.control_plane import STATES
 from tests.cluster.deployed import Deployed, deployed
+from tests.cluster.images import all_images
 from tests.emulators import namespaces
 from tests.emulators.servers import Emulators
 from tests.support.running import Platform
 
 AS_OF = "1998-07-01"
+DECLARED_PROFILES = PACKAGE / "foundation" / "execution" / "profiles.yaml"
 # On one GPU: their networks' folds take turns.
 SHOP = ("repeat_buyers", "winback")
 FOLDS = 3
+# The profile of each: the folds of one are given up when no GPU is there for so long, while those of the other outlast nodes.
+PROFILE_OF = {"repeat_buyers": "gpu", "winback": "gpu-soon"}
+START_LIMIT_SECONDS = 30
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +49,22 @@ def cluster_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def profiles(cluster_folder: Path) -> Path:
+    """The platform's resource profiles, and one with a GPU that is not waited for as long."""
+    path = cluster_folder / "profiles.yaml"
+    declared = yaml.safe_load(DECLARED_PROFILES.read_text(encoding="utf-8"))
+    soon = declared["gpu"] | {"start_limit_seconds": START_LIMIT_SECONDS}
+    path.write_text(yaml.safe_dump(declared | {"gpu-soon": soon}, sort_keys=False), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
 def campaigns(cluster_folder: Path) -> Path:
     """Both shop campaigns as they are declared, with fewer folds and a GPU for their networks."""
     for name in SHOP:
         declared = yaml.safe_load((PACKAGE / "defs" / "campaigns" / name / "defs.yaml").read_text(encoding="utf-8"))
         advanced = declared["attributes"].get("advanced", {})
-        declared["attributes"]["advanced"] = advanced | {"resources": "gpu", "folds": FOLDS}
+        declared["attributes"]["advanced"] = advanced | {"resources": PROFILE_OF[name], "folds": FOLDS}
         folder = cluster_folder / "campaigns" / name
         folder.mkdir(parents=True)
         (folder / "defs.yaml").write_text(yaml.safe_dump(declared))
@@ -57,10 +72,14 @@ def campaigns(cluster_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def alone(small_environment: Environment, campaigns: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def alone(
+    small_environment: Environment, campaigns: Path, profiles: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Environment:
     """Both campaigns trained and scored in one process, on DuckDB: no cluster, no bucket."""
     folder = tmp_path_factory.mktemp("alone") / "data"
-    environment = local_environment(folder, dbt_project=small_environment.dbt_project, campaigns=campaigns)
+    environment = local_environment(
+        folder, dbt_project=small_environment.dbt_project, campaigns=campaigns, profiles=profiles
+    )
     shutil.copytree(small_environment.data, environment.data)
     with dg.DagsterInstance.ephemeral() as instance:
         platform = Platform.of(environment, instance)
@@ -76,6 +95,7 @@ def platform(
     emulators: Emulators | None,
     small_environment: Environment,
     campaigns: Path,
+    profiles: Path,
     cluster_folder: Path,
     pytestconfig: pytest.Config,
 ) -> Iterator[Deployed]:
@@ -87,6 +107,12 @@ def platform(
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in variables.items():
             patch.setenv(name, value)
+        # In the image: code of an older commit, which has another, would not take this file.
+        with_profiles = {"PLATFORM_PROFILES": str(profiles)}
+        for name, image in all_images().items():
+            if name.startswith("audience-platform"):
+                cluster.provide_image(name, image | {"env": image["env"] | with_profiles})
+        patch.setenv("PLATFORM_PROFILES", str(profiles))
         places = {"PLATFORM_DATA": str(cluster_folder / "data"), "PLATFORM_CAMPAIGNS_DIR": str(campaigns)}
         environment = environment_from_variables(
             variables | places | {"PLATFORM_DBT_PROJECT": str(small_environment.dbt_project)}

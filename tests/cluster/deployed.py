@@ -145,15 +145,18 @@ class Deployed:
         }
         return self._run_of(self.ask(LAUNCH, params=params))
 
-    def launch_assets(self, keys: Sequence[str], partition: str | None = None) -> str:
+    def launch_assets(
+        self, keys: Sequence[str], partition: str | None = None, tags: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
         """Materialise assets by their `a/b/c` keys, as the asset graph's button does; the run's id."""
+        tags = dict(tags) | ({"dagster/partition": partition} if partition else {})
         params = {
             "selector": {
                 **repository(LOCATION),
                 "jobName": "__ASSET_JOB",
                 "assetSelection": [{"path": key.split("/")} for key in keys],
             },
-            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": partition}] if partition else []},
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
         return self._run_of(self.ask(LAUNCH, params=params))
 
@@ -218,6 +221,11 @@ class Deployed:
     def jobs(self) -> set[str]:
         """The names of the Jobs that are there now."""
         return {job.metadata.name for job in self.cluster.batch.list_namespaced_job(NAMESPACE).items}
+
+    def holders(self, pool: str) -> set[str]:
+        """The runs that hold a slot of a pool."""
+        info = self.instance.event_log_storage.get_concurrency_info(pool)
+        return {slot.run_id for slot in info.claimed_slots}
 
     def delete(self, kind: str, name: str, *options: str) -> None:
         """Delete an object that may be gone by now, without waiting for it."""

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from platform_assets.foundation.execution.pod_ends import over_its_limit
+from platform_assets.foundation.execution.pod_status import over_its_limit
 from tests.cluster.cluster import Cluster
 from tests.cluster.control_plane import free_ports
 from tests.cluster.manifests import SLEEP, claim, deployment, job, on_node, pod, service, with_gpu

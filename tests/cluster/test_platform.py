@@ -144,8 +144,7 @@ def test_cancelling_ends_every_pod_within_its_grace_and_leaves_nothing(platform:
 def test_a_gpu_job_that_outlives_its_run_never_starts(platform: Deployed, ran: Ran, nodes: dict[str, Any]) -> None:
     nodes["gpu-spot-1"].kill()
     # Lost for good: otherwise Dagster launches another run in its place.
-    config = {"winback__training_set": {"config": {"score_at": "1998-02-01"}}}
-    run = platform.launch("train_winback", tags={"dagster/max_retries": "0"}, ops=config)
+    run = platform.launch_assets(["winback/models/network"], tags={"dagster/max_retries": "0"})
 
     def waiting() -> list[Any]:
         return [pod for pod in platform.pods(run) if pod.status.phase == "Pending" and "__network__" in step_of(pod)]

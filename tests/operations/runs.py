@@ -83,9 +83,15 @@ def end_step(instance: dg.DagsterInstance, run: dg.DagsterRun, step_key: str) ->
     tell(instance, run, DagsterEventType.STEP_SUCCESS, step_key, StepSuccessData(duration_ms=1.0))
 
 
-def lose_step(instance: dg.DagsterInstance, run: dg.DagsterRun, step_key: str, again: bool = True) -> None:
+def lose_step(
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    step_key: str,
+    again: bool = True,
+    how: str = "Discovered failed Kubernetes job dagster-step-1",
+) -> None:
     """Writes what a step-delegating executor does when a step's pod is no more, and whether it repeats the step."""
-    said = f"Step {step_key} failed health check: Discovered failed Kubernetes job dagster-step-1 for step {step_key}."
+    said = f"Step {step_key} failed health check: {how} for step {step_key}."
     error = SerializableErrorInfo(said, [], None)
     if again:
         tell(instance, run, DagsterEventType.STEP_UP_FOR_RETRY, step_key, StepRetryData(error))

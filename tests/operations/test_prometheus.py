@@ -9,6 +9,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 from kubernetes import client as k
 
+from platform_assets.foundation.execution.profiles import NEVER_STARTED
 from platform_assets.operations.janitor.lost_pods import why_lost
 from platform_assets.operations.janitor.prometheus import Metrics
 from platform_assets.operations.janitor.slots import Freed
@@ -119,6 +120,13 @@ def test_a_lost_step_pod_is_counted_once_with_its_campaign_and_reason(
     finish(instance, run, FINISHED[1])
     metrics.observe(Swept(), now())
     assert value(metrics, "platform_step_pods_lost_total", reason="deleted", **lost) == 1
+
+
+def test_a_step_whose_pod_never_started_is_no_lost_pod(instance: dg.DagsterInstance, metrics: Metrics) -> None:
+    run = a_run(instance, RUNNING)
+    lose_step(instance, run, "fold_0", again=False, how=f"The pod of fold_0 {NEVER_STARTED} within 30 minutes")
+    metrics.observe(Swept(), now())
+    assert not [s for f in metrics.registry.collect() for s in f.samples if s.name == "platform_step_pods_lost_total"]
 
 
 def test_a_step_that_was_told_to_stop_is_a_lost_pod(instance: dg.DagsterInstance, metrics: Metrics) -> None:

@@ -12,7 +12,7 @@ from dagster.components.testing import create_defs_folder_sandbox
 
 from platform_assets.campaigns.declaration.parsing import DeclarationError
 from platform_assets.components import Campaign, ExportSource
-from platform_assets.definitions import build_definitions
+from platform_assets.definitions import build_definitions, io_manager_of
 from platform_assets.environment import PACKAGE, Environment, Scope, local_environment
 from tests.support.declared import GOOD, with_campaigns, write_declaration
 from tests.support.processes import run_python
@@ -371,3 +371,11 @@ def test_no_asset_is_made_in_two_code_locations(pinned: Environment) -> None:
         loaded.resolve_asset_graph().executable_asset_keys for loaded in (deployed, build_definitions(alone))
     )
     assert of_deployed & of_pinned == set()
+
+
+def test_only_pods_in_google_cloud_wait_for_its_credentials(tmp_path: Path) -> None:
+    local = local_environment(tmp_path)
+    on_gcp = replace(local, name="gcp")
+    in_pods = [replace(one, executor="kubernetes") for one in (local, replace(local, name="emulated"), on_gcp)]
+    waits = [bool(io_manager_of(one).credentials_within) for one in (local, on_gcp, *in_pods)]
+    assert waits == [False, False, False, False, True]

@@ -47,7 +47,11 @@ class StoredFile:
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The file system of a folder or URL, and the path there."""
+    """The file system of a folder or URL, and the path there.
+
+    Raises:
+        StorageRefused: it is Google's, and this process has no credentials.
+    """
     # A listing kept from before would hide, in a process that lives long, the exports that came since.
     options: dict[str, Any] = {"use_listings_cache": False}
     if url.startswith("gs://"):
@@ -55,6 +59,13 @@ def file_system(url: str) -> tuple[Any, str]:
         # Towards an emulator gcsfs would look for credentials all the same, and wait for a metadata server.
         if not without_credentials[0].on_google:
             return without_credentials
+        from google.auth.exceptions import GoogleAuthError
+
+        try:
+            # Left to itself it would go on as nobody where it finds none, for as long as the process lives.
+            return fsspec.core.url_to_fs(url, **options, token="google_default")  # noqa: S106
+        except GoogleAuthError as error:
+            raise refusal(url, "list", 401, error, identity_of(None)) from error
     return fsspec.core.url_to_fs(url, **options)
 
 

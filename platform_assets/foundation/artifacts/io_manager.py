@@ -13,9 +13,24 @@ from platform_assets.foundation.storage import files_at
 
 
 class ArtifactRefIOManager(dg.ConfigurableIOManager):
-    """Keeps refs below `root`, a folder or gs:// URL: one file an asset (and partition), one an op output of a run."""
+    """Keeps refs below `root`, a folder or gs:// URL: one file an asset (and partition), one an op output of a run.
+
+    Every step opens it before its code, and before its log is captured: so it is here that a pod which has only just started
+    waits for Google's credentials.
+
+    Attributes:
+        credentials_within: how many seconds it waits for them; 0: this process needs none.
+    """
 
     root: str
+    credentials_within: float = 0.0
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Raises StorageRefused when there are no credentials by then."""
+        if self.credentials_within:
+            from platform_assets.foundation.storage.credentials import await_credentials
+
+            await_credentials(context.log.warning if context.log else print, self.credentials_within)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         if not isinstance(obj, ArtifactRef):

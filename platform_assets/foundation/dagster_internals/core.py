@@ -14,6 +14,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from dagster._core.definitions.utils import DISALLOWED_NAMES as DISALLOWED_NAMES
 from dagster._core.errors import DagsterHomeNotSetError as DagsterHomeNotSetError
 from dagster._core.errors import DagsterUserCodeUnreachableError as DagsterUserCodeUnreachableError
+from dagster._core.events import StepFailureData as StepFailureData
 from dagster._core.events import StepRetryData as StepRetryData
 from dagster._core.execution.context.system import IStepContext as IStepContext
 from dagster._core.execution.plan.objects import ErrorSource as ErrorSource

@@ -102,6 +102,19 @@ class PatientClient(DagsterKubernetesClient):
         except UNREACHABLE as error:
             log.warning("Job %s stays: the Kubernetes API server does not answer: %s", job, error)
 
+    def delete_with_pods(self, job: str, namespace: str) -> None:
+        """Delete a Job that stays until its pods are gone, and makes no more of them meanwhile; it may be gone by now.
+
+        Raises:
+            ApiException: the API server refused.
+            One of UNREACHABLE: it is away; whether the Job is on its way out is not known.
+        """
+        try:
+            self.batch_api.delete_namespaced_job(job, namespace, propagation_policy="Foreground")
+        except ApiException as refused:
+            if refused.status != 404:
+                raise
+
 
 def _status(refused: DagsterK8sUnrecoverableAPIError) -> int | None:
     """The HTTP status of a refusal, None when there was no answer."""

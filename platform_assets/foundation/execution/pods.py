@@ -19,6 +19,7 @@ from platform_assets.foundation.dagster_internals.core import (
     KnownExecutionState,
     RetryMode,
     SerializableErrorInfo,
+    StepFailureData,
     StepRetryData,
 )
 from platform_assets.foundation.dagster_internals.on_kubernetes import (
@@ -33,9 +34,10 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
     account_for_steps_with,
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
-from platform_assets.foundation.execution.pod_ends import over_its_limit
+from platform_assets.foundation.execution.pod_status import over_its_limit
 from platform_assets.foundation.execution.profiles import IMAGE_VARIANT_TAG, PROFILE_TAG, image_variant
 from platform_assets.foundation.execution.run_tags import PRIORITY_TAG, SCOPE_VARIABLE
+from platform_assets.foundation.execution.start_watch import Starting, StartWatch
 
 if TYPE_CHECKING:
     from dagster import Executor
@@ -72,6 +74,8 @@ class PodStepHandler(K8sStepHandler):
         self._api_client = PatientClient.production()
         self.commit = commit
         self.lost: set[str] = set()
+        self.never_started: set[str] = set()
+        self._starts = StartWatch(self._api_client, launcher.job_namespace)
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
         before = self._attempts(step_handler_context)
@@ -105,10 +109,22 @@ class PodStepHandler(K8sStepHandler):
             status = self._api_client.get_job_status(job_name=job, namespace=self._launcher.job_namespace)
         except UNREACHABLE as error:
             log.warning("%s: the Kubernetes API server does not answer, its pod is taken to run: %s", step, error)
+            self._starts.blind(job)
+            return CheckStepHealthResult.healthy()
+        given_up = self._starts.given_up.get(job)
+        if given_up is not None and status is not None:
+            # Its slot is kept until the Job is gone.
             return CheckStepHealthResult.healthy()
         why = _why_over(status)
-        if why is None or self._has_ended(step, step_handler_context):
+        if why is None:
+            assert status is not None
+            self._starts.look(self._starting(step, job, step_handler_context), status)
             return CheckStepHealthResult.healthy()
+        if self._has_ended(step, step_handler_context):
+            return CheckStepHealthResult.healthy()
+        if given_up is not None:
+            self.never_started.add(step)
+            return CheckStepHealthResult.unhealthy(given_up)
         try:
             over = over_its_limit(self._api_client.get_pods_in_job(job, self._launcher.job_namespace))
         except UNREACHABLE as error:
@@ -130,6 +146,12 @@ class PodStepHandler(K8sStepHandler):
             f"{told} So it was before, and so it would be again. Its resource profile is {profile}: name a larger one "
             f"under `advanced.resources` in the campaign's file, or raise it in the file that PLATFORM_PROFILES names."
         )
+
+    def _starting(self, step: str, job: str, context: StepHandlerContext) -> Starting:
+        def tell(sentence: str) -> None:
+            context.instance.report_engine_event(sentence, context.dagster_run, step_key=step)
+
+        return Starting(step, job, context.step_tags.get(step) or {}, tell, lambda: self._has_ended(step, context))
 
     def _attempts(self, context: StepHandlerContext) -> int:
         """How often the step was tried before."""
@@ -268,6 +290,11 @@ class PodExecutor(StepDelegatingExecutor):
         step = step_context.step.key
         handler = self._step_handler
         assert isinstance(handler, PodStepHandler)
+        if step in handler.never_started:
+            handler.never_started.discard(step)
+            return DagsterEvent.step_failure_event(
+                step_context, StepFailureData(error=err_info, user_failure_data=None)
+            )
         before = known_state.get_retry_state().get_attempt_count(step)
         if step not in handler.lost or before >= LOST_PODS_FORGIVEN:
             return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)

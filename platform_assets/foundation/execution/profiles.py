@@ -18,6 +18,11 @@ K8S_TAG = "dagster-k8s/config"
 PROFILE_TAG = "platform/profile"
 SPOT_TAG = "platform/spot"
 IMAGE_VARIANT_TAG = "platform/image_variant"
+START_LIMIT_TAG = "platform/start-limit-seconds"
+# A node pool that grows takes minutes, a machine with a GPU more of them, and the image comes after that.
+START_LIMIT_SECONDS = 1800
+# Tells, in a run's log, a step that exceeded it from one whose pod was lost.
+NEVER_STARTED = "did not start"
 POOL_LABEL = "platform-assets/pool"
 SPOT_LABEL = "platform-assets/spot"
 GPU = "nvidia.com/gpu"
@@ -50,6 +55,7 @@ class Profile(BaseModel):
         without_gpu: which profile steps take that have no use for this one's GPUs.
         image: which variant of the platform's image its pods run (`image_variant`); None: the image itself.
         safe_to_evict: whether a cluster autoscaler may end its pod to empty a node.
+        start_limit_seconds: how long its pod may wait for a node and its image before the step fails.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +69,7 @@ class Profile(BaseModel):
     without_gpu: str | None = None
     image: Label | None = None
     safe_to_evict: bool = False
+    start_limit_seconds: int = Field(START_LIMIT_SECONDS, gt=0)
 
     def tags(self, name: str, spot: bool, labels: Mapping[str, str]) -> dict[str, str]:
         """The tags of an op whose pod has this profile, called `name`.
@@ -74,6 +81,7 @@ class Profile(BaseModel):
         return {
             PROFILE_TAG: name,
             SPOT_TAG: str(spot).lower(),
+            START_LIMIT_TAG: str(self.start_limit_seconds),
             K8S_TAG: json.dumps(self._pod(name, spot, labels), sort_keys=True),
         } | ({IMAGE_VARIANT_TAG: self.image} if self.image else {})
 

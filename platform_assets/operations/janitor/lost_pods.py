@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.foundation.dagster_internals.core import SerializableErrorInfo
+from platform_assets.foundation.execution.profiles import NEVER_STARTED
 from platform_assets.operations.janitor.orphans import RUN_LABEL
 
 STEP_LABEL = "dagster/op"
@@ -122,8 +123,8 @@ class LossWatch:
 
 
 def _says_lost(error: SerializableErrorInfo | None) -> bool:
-    """Whether a step's error is that its pod went, or was told to go."""
-    if error is None:
+    """Whether a step's error is that its pod went, or was told to go; one that never started was not lost."""
+    if error is None or NEVER_STARTED in error.message:
         return False
     return error.cls_name == dg.DagsterExecutionInterruptedError.__name__ or LOST in error.message
 

@@ -5,21 +5,20 @@ The API server here answers what a real one does of such pods; tests/cluster/tes
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 from kubernetes import client
 
 from platform_assets.foundation.execution import pods
 from platform_assets.foundation.execution.executor import kubernetes_executor
-from platform_assets.foundation.execution.pod_ends import over_its_limit
+from platform_assets.foundation.execution.pod_status import over_its_limit
 from platform_assets.foundation.execution.profiles import PROFILE_TAG
-from tests.support.answering import Reply, Request, answering, json_reply
+from tests.foundation.execution.conftest import Executing, errors_of
+from tests.support.answering import Reply, Request, json_reply
 
 KILLED = {"exitCode": 137, "reason": "OOMKilled", "startedAt": None, "finishedAt": None}
 # Statuses as kubelets report them; of the messages, what differs from release to release.
@@ -124,54 +123,14 @@ def fits() -> None:
     fold()
 
 
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kubernetes") / "kubeconfig"
-
-
-@pytest.fixture(scope="module")
-def instance(kubeconfig: Path) -> Iterator[dg.DagsterInstance]:
-    """One that launches pods where `kubeconfig` says."""
-    settings = {
-        "service_account_name": "platform-run",
-        "instance_config_map": "instance",
-        "job_image": "image",
-        "load_incluster_config": False,
-        "kubeconfig_file": str(kubeconfig),
-        "job_namespace": "platform",
-    }
-    launcher = {"module": "dagster_k8s", "class": "K8sRunLauncher", "config": settings}
-    kubeconfig.write_text(_config_of("http://127.0.0.1:1"))
-    with dg.DagsterInstance.local_temp(str(kubeconfig.parent), overrides={"run_launcher": launcher}) as made:
-        yield made
-
-
-def _config_of(url: str) -> str:
-    named = {
-        "clusters": [{"name": "here", "cluster": {"server": url}}],
-        "users": [{"name": "me", "user": {}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-    }
-    return yaml.safe_dump(named | {"current-context": "here"})
-
-
 @pytest.fixture
-def run(
-    instance: dg.DagsterInstance, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[ApiServer], list[str]]:
+def run(executing: Executing) -> Callable[[ApiServer], list[str]]:
     """Runs a job of one step on an API server; what its step's attempts ended with, in order."""
-    monkeypatch.setattr(pods, "HEALTH_INTERVAL_SECONDS", 0)
-    monkeypatch.setenv("DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS", "0.01")
 
     def ran(server: ApiServer) -> list[str]:
-        with answering(server.reply) as url:
-            kubeconfig.write_text(_config_of(url))
-            result = dg.execute_job(dg.reconstructable(fits), instance)
+        result = executing(fits, server.reply)
         assert not result.success
-        events = [event for event in result.all_events if event.step_key == "fold"]
-        retries = [event.step_retry_data.error for event in events if event.is_step_up_for_retry]
-        failures = [event.step_failure_data.error for event in events if event.is_step_failure]
-        return [str(error.message) for error in (*retries, *failures) if error is not None]
+        return errors_of(result, "fold")
 
     return ran
 

@@ -7,7 +7,7 @@ import pytest
 from dagster_k8s.job import UserDefinedDagsterK8sConfig
 
 from platform_assets.environment import PACKAGE
-from platform_assets.foundation.execution.profiles import K8S_TAG, ProfileError, read_profiles
+from platform_assets.foundation.execution.profiles import K8S_TAG, START_LIMIT_TAG, ProfileError, read_profiles
 
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
 SMALL = "{cpu: '1', memory: 1Gi, disk: 1Gi, pool: cpu, priority_class: platform-step}"
@@ -43,6 +43,11 @@ def test_on_demand_keeps_off_spot_nodes_and_spot_only_prefers_them() -> None:
     assert list(spot["affinity"]["node_affinity"]) == ["preferred_during_scheduling_ignored_during_execution"]
 
 
+def test_every_profile_says_how_long_its_pod_may_take_to_start() -> None:
+    limits = {name: float(PROFILES[name].tags(name, True, {})[START_LIMIT_TAG]) for name in PROFILES}
+    assert limits == {"cpu": 1800, "highmem": 1800, "gpu": 3600, "gpu-large": 3600}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -55,6 +60,7 @@ def test_on_demand_keeps_off_spot_nodes_and_spot_only_prefers_them() -> None:
         (f"small: {SMALL.replace('cpu:', 'cpus:', 1)}", "small.cpus"),
         (f"small: {SMALL.replace('}', ', gpus: 1}')}", "small.without_gpu: is missing"),
         (f"small: {SMALL.replace('}', ', gpus: 1, without_gpu: big}')}", "small.without_gpu: big is not a profile"),
+        (f"small: {SMALL.replace('}', ', start_limit_seconds: 0}')}", "small.start_limit_seconds"),
         ("small: [", ":1: not readable as YAML: ends within a ["),
         (f"small: &a {SMALL}\nlarge: *a", ":1: anchors and aliases (& and *) are not read here"),
         (f"small: {SMALL}\nsmall: {SMALL}", ":2: small: stands here twice"),
