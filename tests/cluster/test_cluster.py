@@ -5,14 +5,11 @@ import json
 import subprocess
 import time
 import urllib.request
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 import pytest
 
-from platform_assets.foundation.execution.pod_status import over_its_limit
 from tests.cluster.cluster import Cluster
 from tests.cluster.control_plane import free_ports
 from tests.cluster.manifests import SLEEP, claim, deployment, job, on_node, pod, service, with_gpu
@@ -44,34 +41,6 @@ def test_a_failing_job_fails_with_its_exit_code(cluster: Cluster, namespace: str
     cluster.kubectl("wait", "job/fails", "-n", namespace, "--for=condition=failed", "--timeout=120s")
     (failed,) = cluster.core.list_namespaced_pod(namespace).items
     assert failed.status.container_statuses[0].state.terminated.exit_code == 7
-
-
-def test_a_job_whose_pod_used_more_than_it_may_is_told_from_one_whose_pod_was_taken_away(
-    cluster: Cluster, namespace: str
-) -> None:
-    """What a kubelet reports is put into the pods' status here: these nodes enforce no limits."""
-    killed = {"name": "main", "image": "i", "imageID": "i", "ready": False, "restartCount": 0}
-    killed["state"] = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
-    exceeded = "Pod ephemeral local storage usage exceeds the total limit of containers 8Gi. "
-    statuses = {
-        "memory": {"phase": "Failed", "containerStatuses": [killed]},
-        "disk": {"phase": "Failed", "reason": "Evicted", "message": exceeded},
-        "lost": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. "},
-    }
-    cluster.apply(*(job(name, "true", nodeSelector={"nowhere": "true"}) for name in statuses), namespace=namespace)
-
-    def pods_of(name: str) -> list[Any]:
-        return list(cluster.core.list_namespaced_pod(namespace, label_selector=f"job-name={name}").items)
-
-    told = {}
-    for name, status in statuses.items():
-        [pending] = cluster.wait_for(f"job {name} has a pod", partial(pods_of, name))
-        cluster.core.patch_namespaced_pod_status(pending.metadata.name, namespace, {"status": status})
-        cluster.kubectl("wait", f"job/{name}", "-n", namespace, "--for=condition=failed", "--timeout=120s")
-        told[name] = over_its_limit(pods_of(name)) or ""
-    assert "killed (OOMKilled)" in told["memory"]
-    assert exceeded.strip(". ") in told["disk"]
-    assert told["lost"] == ""
 
 
 def test_gpu_pods_run_on_the_gpu_node_one_at_a_time(cluster: Cluster, namespace: str) -> None:

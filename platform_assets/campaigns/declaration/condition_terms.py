@@ -118,6 +118,17 @@ def is_unquoted_day(node: "exp.Expr") -> bool:
     return number(node.this.this) and number(node.this.expression) and number(node.expression)
 
 
+def as_written(node: "exp.Expr") -> str:
+    """A node as a campaign file writes it."""
+    from sqlglot import exp
+
+    if day := written_day(node):
+        return day if is_unquoted_day(node) else f"'{day}'"
+    if isinstance(node, exp.Anonymous) and (call := call_of(node)):
+        return f"{call[0]}({', '.join(as_written(argument) for argument in call[1])})"
+    return str(node.sql("duckdb"))
+
+
 def day_of(node: "exp.Expr") -> date | None:
     """The day that a checked node writes; None when it writes none."""
     written = written_day(node)

@@ -27,6 +27,7 @@ from platform_assets.campaigns.declaration.condition_terms import (
     Aggregate,
     PredicateError,
     aggregate_of,
+    as_written,
     call_of,
     column_kind,
     day_of,
@@ -195,7 +196,7 @@ class _Checker:
         if node is not None and call and call[0] in AGGREGATES:
             try:
                 self._aggregate(node, *call)
-                return f"{_written(node)} > 1"
+                return f"{as_written(node)} > 1"
             except PredicateError:  # what is wrong with it is not what is asked here
                 pass
         if self.events:
@@ -204,7 +205,9 @@ class _Checker:
 
     def _must(self, node: "exp.Expr") -> bool:
         if not self.condition(node):
-            raise PredicateError(f"{_written(node)!r} is not a condition; compare something, e.g. {self.example(node)}")
+            raise PredicateError(
+                f"{as_written(node)!r} is not a condition; compare something, e.g. {self.example(node)}"
+            )
         return True
 
     def _comparable(self, node: "exp.Expr", *terms: "exp.Expr") -> bool:
@@ -214,18 +217,18 @@ class _Checker:
         stated = {kind for kind in kinds.values() if kind != "null"}
         if "list" in stated:
             [name, *_] = [term.name for term, kind in kinds.items() if kind == "list"]
-            raise PredicateError(f"{_written(node)!r} compares a list; write {example_of(self.mart, name)}")
+            raise PredicateError(f"{as_written(node)!r} compares a list; write {example_of(self.mart, name)}")
         if stated & set(TEMPORAL):
             self._require_days_beside(node, kinds)
         elif "day" in stated:
             others = [term for term, kind in kinds.items() if kind != "day"]
             words = ", ".join(sorted(stated - {"day"})) or "nothing else"
             quotes = f"; as a text it takes quotes: {self._quoted(kinds)}" if stated == {"day", "text"} else ""
-            raise PredicateError(f"{_written(node)!r} compares a day with {words if others else 'a day'}{quotes}")
+            raise PredicateError(f"{as_written(node)!r} compares a day with {words if others else 'a day'}{quotes}")
         elif len(stated) > 1:
             [literal, *_] = [*(term for term in terms if isinstance(term, exp.Literal | exp.Boolean)), None]
             hint = _other_kind(literal, stated)
-            raise PredicateError(f"{_written(node)!r} compares {' with '.join(sorted(stated))}{hint}")
+            raise PredicateError(f"{as_written(node)!r} compares {' with '.join(sorted(stated))}{hint}")
         return True
 
     def _quoted(self, kinds: "Mapping[exp.Expr, str]") -> str:
@@ -241,12 +244,12 @@ class _Checker:
                 continue
             if not (isinstance(term, exp.Literal) and term.is_string and written_day(term)):
                 raise PredicateError(
-                    f"{_written(node)!r} compares a {'time' if 'time' in kinds.values() else 'date'} with "
-                    f"{_written(term)}; write a day as 2024-01-31"
+                    f"{as_written(node)!r} compares a {'time' if 'time' in kinds.values() else 'date'} with "
+                    f"{as_written(term)}; write a day as 2024-01-31"
                 )
             _require_day(term)
         if set(TEMPORAL) <= set(kinds.values()):
-            raise PredicateError(f"{_written(node)!r} compares a time with a date column; compare each with a day")
+            raise PredicateError(f"{as_written(node)!r} compares a time with a date column; compare each with a day")
 
     def _contains(self, node: "exp.Expr", arguments: list["exp.Expr"]) -> bool:
         from sqlglot import exp
@@ -255,11 +258,11 @@ class _Checker:
         written = len(arguments) == 2 and isinstance(arguments[1], exp.Literal)
         if not written or self._kind_of(arguments[0]) != "list":
             hint = f", e.g. {example_of(self.mart, lists[0])}" if lists else f"; {self.mart.name} has no list columns"
-            raise PredicateError(f"{_written(node)!r}: contains takes a list column and a literal{hint}")
+            raise PredicateError(f"{as_written(node)!r}: contains takes a list column and a literal{hint}")
         kind = element_kind(self.mart, arguments[0].name)
         if kind not in ("", self._kind_of(arguments[1])):
             raise PredicateError(
-                f"{_written(node)!r}: {arguments[0].name} holds {kind}s; write {example_of(self.mart, arguments[0].name)}"
+                f"{as_written(node)!r}: {arguments[0].name} holds {kind}s; write {example_of(self.mart, arguments[0].name)}"
             )
         return True
 
@@ -285,23 +288,23 @@ class _Checker:
         if isinstance(node, exp.Column) and len(node.parts) <= 2:
             return self._column(node)
         if isinstance(node, exp.Cast) and written_day(node.this):
-            raise PredicateError(f"{_written(node)!r} is not part of this grammar; write {written_day(node.this)}")
+            raise PredicateError(f"{as_written(node)!r} is not part of this grammar; write {written_day(node.this)}")
         if call := call_of(node):
             return self._aggregate(node, *call)
-        raise PredicateError(f"{_written(node)!r} is not part of this grammar; compare columns with plain values")
+        raise PredicateError(f"{as_written(node)!r} is not part of this grammar; compare columns with plain values")
 
     def _column(self, node: "exp.Column") -> str:
         if node.table and node.table != self.mart.name:
             hint = ""
             if (events := self.events.get(node.table)) and node.name in numbers_of(events):
                 hint = f"; of events take e.g. max({node.table}.{node.name})"
-            raise PredicateError(f"{_written(node)!r}: only columns of {self.mart.name} can stand here{hint}")
+            raise PredicateError(f"{as_written(node)!r}: only columns of {self.mart.name} can stand here{hint}")
         kind = column_kind(self.mart, node.name)
         self.columns.add(node.name)
         return kind
 
     def _aggregate(self, node: "exp.Expr", function: str, arguments: list["exp.Expr"]) -> str:
-        written = _written(node)
+        written = as_written(node)
         lists = [name for name in self.mart.columns if column_kind(self.mart, name) == "list"]
         functions = (*(AGGREGATES if self.events else ()), *(["contains"] if lists else ()))
         if not self.events and function in AGGREGATES:
@@ -318,7 +321,7 @@ class _Checker:
             raise PredicateError(f"{written!r}: name an event mart, e.g. {self._call_of_first(function)}")
         self._require_target(written, function, arguments[0])
         if len(arguments) > 2 or (len(arguments) == 2 and function == "days_since"):
-            least = _written(arguments[0])
+            least = as_written(arguments[0])
             raise PredicateError(f"{written!r}: too many arguments; write {function}({least})")
         if len(arguments) == 2:
             _require_days(written, arguments[1])
@@ -369,21 +372,10 @@ def _other_kind(literal: "exp.Expr | None", stated: set[str]) -> str:
     return ""
 
 
-def _written(node: "exp.Expr") -> str:
-    """A node as a campaign file writes it."""
-    from sqlglot import exp
-
-    if day := written_day(node):
-        return day if is_unquoted_day(node) else f"'{day}'"
-    if isinstance(node, exp.Anonymous) and (call := call_of(node)):
-        return f"{call[0]}({', '.join(_written(argument) for argument in call[1])})"
-    return str(node.sql("duckdb"))
-
-
 def _require_day(node: "exp.Expr") -> None:
     day = day_of(node)
     if day is None:
-        raise PredicateError(f"{_written(node)} is no day of the calendar; write one as 2024-01-31")
+        raise PredicateError(f"{as_written(node)} is no day of the calendar; write one as 2024-01-31")
     if not FIRST_DAY <= day <= LAST_DAY:
         raise PredicateError(f"{day} is out of reach; write a day from {FIRST_DAY} to {LAST_DAY}")
 

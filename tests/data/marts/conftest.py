@@ -17,22 +17,13 @@ from platform_assets.data.marts.dbt import parse_project
 from platform_assets.data.marts.graph import ProjectGraph
 from platform_assets.data.marts.opening import open_transform
 from platform_assets.environment import REPOSITORY, Environment, local_environment
+from tests.data.exports.breaking import SHOP
 from tests.data.marts.raw import leave_a_load_aside, write_export, write_small_world
 
 HERE = Path(__file__).parent
 # What is declared of the small world's exports.
 SOURCES = {
-    "shop": ExportSourceSpec(
-        description="The shop.",
-        owner="team:shop",
-        format="aurora_snapshot",
-        path="shop",
-        database="shop",
-        tables=[
-            ExportTableSpec(name="customers", export_table="shop.customers", key=["customer_id"]),
-            ExportTableSpec(name="orders", export_table="shop.orders", key=["order_id"]),
-        ],
-    ),
+    "shop": SHOP,
     "movies": ExportSourceSpec(
         description="The film service.",
         owner="team:films",
