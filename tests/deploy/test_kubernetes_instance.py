@@ -32,7 +32,7 @@ from tests.deploy.test_manifests import VERSIONS
 
 pytestmark = pytest.mark.programs("kubectl")
 
-IMAGE = "registry/audience-platform:" + "1" * 40
+IMAGE = "registry/audience-platform@sha256:" + "1" * 64
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
 VARIABLES = {
     "DAGSTER_POSTGRES_HOST": "postgres",
