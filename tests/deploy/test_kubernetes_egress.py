@@ -74,6 +74,13 @@ def test_every_way_out_has_an_address_that_is_written_down(name: str) -> None:
     assert {peer["ipBlock"]["cidr"] for rule in rules for peer in rule["to"] if "ipBlock" in peer} == WRITTEN_DOWN[name]
 
 
+def test_a_placeholder_left_for_the_control_plane_is_no_address_that_kubernetes_takes() -> None:
+    [rule] = of_kind(overlay("gke"), "NetworkPolicy")["api-server"]["spec"]["egress"]
+    [peer] = rule["to"]
+    with pytest.raises(ValueError, match="REPLACE-control-plane"):
+        ip_network(peer["ipBlock"]["cidr"])
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_google_is_reached_at_its_restricted_address_alone_and_only_where_there_is_a_cloud(name: str) -> None:
     objects = overlay(name)
