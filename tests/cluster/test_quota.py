@@ -63,7 +63,7 @@ def test_what_is_too_large_or_of_no_class_of_ours_is_refused_with_the_quota_that
     for kind in ("LoadBalancer", "NodePort"):
         spec = {"type": kind, "selector": {"app": "none"}, "ports": [{"port": 80}]}
         service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "outside"}, "spec": spec}
-        assert "exceeded quota: objects" in refusal(cluster, bounded, service)
+        assert "exceeded quota: everything" in refusal(cluster, bounded, service)
 
 
 def test_a_job_whose_pod_is_beyond_the_quota_says_so_and_a_pod_that_says_nothing_is_bounded(

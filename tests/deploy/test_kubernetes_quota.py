@@ -17,6 +17,9 @@ LEAVING = 5
 PINNED_CAMPAIGNS = 12
 # Of one run, at once.
 STEPS_ON_CPUS, STEPS_ON_OTHERS = 10, 1
+# What Kubernetes counts by priority class, beside GPUs; a quota with a scope and anything else is refused.
+BY_CLASS = {f"{kind}.{amount}" for kind in ("requests", "limits") for amount in ("cpu", "memory")} | {"pods"}
+DISK = {"requests.ephemeral-storage", "limits.ephemeral-storage"}
 
 
 def asked(pod: PodTemplate) -> Counter[str]:
@@ -76,20 +79,43 @@ def test_the_quota_of_services_holds_all_of_them_while_they_roll_out_and_twelve_
     assert beyond(overlay("gke"), "platform-system", services(overlay("gke"))) == {}
 
 
-def test_the_quota_of_runs_holds_as_many_as_the_queue_lets_go(pods_of_runs: dict[str, PodTemplate]) -> None:
+def steps(pods_of_runs: dict[str, PodTemplate]) -> Counter[str]:
+    """Of every profile, for as many runs as the queue lets go."""
     runs = configuration("gke")["run_coordinator"]["config"]["max_concurrent_runs"]
-    assert runs == 20
-    assert beyond(overlay("gke"), "platform-run", times(runs + LEAVING, pods_of_runs["run"])) == {}
-
-
-def test_the_quota_of_steps_holds_those_of_every_profile_for_twenty_runs(pods_of_runs: dict[str, PodTemplate]) -> None:
-    runs = configuration("gke")["run_coordinator"]["config"]["max_concurrent_runs"]
-    classes = {PROFILES[name].priority_class for name in PROFILES}
     needed: Counter[str] = Counter()
     for name in PROFILES:
         needed += times(runs * (STEPS_ON_CPUS if name == "cpu" else STEPS_ON_OTHERS), pods_of_runs[name])
-    assert [beyond(overlay("gke"), one, needed) for one in classes] == [{}] * len(classes)
+    return needed
+
+
+def runs(pods_of_runs: dict[str, PodTemplate]) -> Counter[str]:
+    return times(
+        configuration("gke")["run_coordinator"]["config"]["max_concurrent_runs"] + LEAVING, pods_of_runs["run"]
+    )
+
+
+def test_the_quota_of_runs_holds_as_many_as_the_queue_lets_go(pods_of_runs: dict[str, PodTemplate]) -> None:
+    assert runs(pods_of_runs)["pods"] == 20 + LEAVING
+    assert beyond(overlay("gke"), "platform-run", runs(pods_of_runs)) == {}
+
+
+def test_the_quota_of_steps_holds_those_of_every_profile_for_twenty_runs(pods_of_runs: dict[str, PodTemplate]) -> None:
+    classes = {PROFILES[name].priority_class for name in PROFILES}
+    assert [beyond(overlay("gke"), one, steps(pods_of_runs)) for one in classes] == [{}] * len(classes)
     assert all(quotas(overlay("gke"), one) == quotas(overlay("gke"), "platform-step") for one in classes)
+
+
+def test_the_disk_of_all_of_them_together_is_held_too(pods_of_runs: dict[str, PodTemplate]) -> None:
+    hard = of_kind(overlay("gke"), "ResourceQuota")["everything"]["spec"]["hard"]
+    needed = services(overlay("gke")) + runs(pods_of_runs) + steps(pods_of_runs)
+    assert {name for name in DISK if 0 < needed[name] <= at_most(hard, name)} == DISK
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_quota_by_priority_class_counts_nothing_that_kubernetes_does_not_count_by_it(name: str) -> None:
+    for quota in of_kind(overlay(name), "ResourceQuota").values():
+        if "scopeSelector" in quota["spec"]:
+            assert quota["spec"]["hard"].keys() - BY_CLASS <= {"requests.nvidia.com/gpu"}
 
 
 def test_a_quota_that_is_too_small_would_be_seen(pods_of_runs: dict[str, PodTemplate]) -> None:
@@ -123,9 +149,9 @@ def test_no_container_or_claim_is_larger_than_the_namespace_takes(pods_of_runs: 
         ]  # fmt: skip
         storage = [parse_quantity(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims]
         assert all(size <= parse_quantity(most["PersistentVolumeClaim"]["storage"]) for size in storage)
-        objects_quota = of_kind(objects, "ResourceQuota")["objects"]["spec"]["hard"]
-        assert len(claims) <= int(objects_quota["persistentvolumeclaims"])
-        assert sum(storage) <= at_most(objects_quota, "requests.storage")
+        of_all = of_kind(objects, "ResourceQuota")["everything"]["spec"]["hard"]
+        assert len(claims) <= int(of_all["persistentvolumeclaims"])
+        assert sum(storage) <= at_most(of_all, "requests.storage")
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -133,5 +159,5 @@ def test_no_service_of_ours_is_of_a_kind_that_the_quota_forbids(name: str) -> No
     assert {service["spec"].get("type", "ClusterIP") for service in of_kind(overlay(name), "Service").values()} == {
         "ClusterIP"
     }
-    hard = of_kind(overlay(name), "ResourceQuota")["objects"]["spec"]["hard"]
+    hard = of_kind(overlay(name), "ResourceQuota")["everything"]["spec"]["hard"]
     assert (hard["services.loadbalancers"], hard["services.nodeports"]) == ("0", "0")
