@@ -83,7 +83,8 @@ def no_anti_affinity(objects: list[Manifest]) -> Iterator[str]:
             yield f"{item['metadata']['name']}: all its pods may be on one node"
 
 
-CHECKS = (
+Check = Callable[[list[Manifest]], Iterator[str]]
+CHECKS: tuple[Check, ...] = (
     mismatching_selector,
     liveness_port,
     duplicate_env_var,
@@ -95,7 +96,7 @@ CHECKS = (
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", ["kind", "gke"])
-def test_nothing_is_found(check: Callable[[list[Manifest]], Iterator[str]], name: str) -> None:
+def test_nothing_is_found(check: Check, name: str) -> None:
     assert list(check(overlay(name))) == []
 
 
@@ -110,7 +111,7 @@ def breaking(kind: str, name: str, path: list[Any], value: Any) -> list[Manifest
 
 POD = ["spec", "template", "spec"]
 CONTAINER = [*POD, "containers", 0]
-BROKEN = {
+BROKEN: dict[Check, tuple[str, str, list[Any], Any]] = {
     mismatching_selector: ("Deployment", "janitor", ["spec", "selector"], {"matchLabels": {"app": "other"}}),
     liveness_port: ("Deployment", "janitor", [*CONTAINER, "livenessProbe", "httpGet", "port"], 9465),
     duplicate_env_var: ("Deployment", "janitor", [*CONTAINER, "env"], [{"name": "A", "value": "1"}, {"name": "A"}]),
@@ -121,7 +122,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_what_breaks_a_check_is_found(check: Callable[[list[Manifest]], Iterator[str]]) -> None:
+def test_what_breaks_a_check_is_found(check: Check) -> None:
     assert list(check(breaking(*BROKEN[check])))
 
 

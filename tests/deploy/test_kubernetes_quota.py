@@ -56,7 +56,9 @@ def beyond(objects: list[Manifest], priority_class: str, needed: Counter[str]) -
     [hard] = quotas(objects, priority_class)
     counted = {name: amount for name, amount in needed.items() if name in hard}
     assert counted, f"the quota of {priority_class} counts nothing"
-    return {name: (amount, at_most(hard, name)) for name, amount in counted.items() if amount > at_most(hard, name)}
+    return {
+        name: (Decimal(amount), at_most(hard, name)) for name, amount in counted.items() if amount > at_most(hard, name)
+    }
 
 
 def services(objects: list[Manifest]) -> Counter[str]:
