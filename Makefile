@@ -19,6 +19,8 @@ DBT_FILES := $(shell find dbt_project -type f \( -name '*.sql' -o -name '*.yml' 
 
 # BigQuery and GCS on this machine, in an environment of their own: they need a newer Python than the platform.
 EMULATORS := $(abspath .emulators)
+# kubectl and checkov, at versions of ours, in an environment of their own.
+KUBERNETES_TOOLS := $(abspath .kubernetes-tools)
 # What our models are compared with.
 AUTOGLUON := $(abspath .autogluon)
 # Kubernetes on this machine, built from Debian's source package: minutes, once.
@@ -38,7 +40,7 @@ help:
 	@awk '/^## / {about = substr($$0, 4)} !/^#/ {if (about) {sub(":.*", ""); printf "make %-22s %s\n", $$0, about}; about = ""}' \
 	    $(firstword $(MAKEFILE_LIST))
 
-.PHONY: help environment manifest emulators cluster demo ui tensorboard test test-deep test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint docs schema lock clean
+.PHONY: help environment manifest emulators kubernetes-tools cluster demo ui tensorboard test test-deep test-without-cluster test-fast test-bigquery test-cluster parity dbt-state slim-ci programs benchmark benchmark-budget benchmark-pods benchmark-quality lint docs schema lock clean
 
 ## the environment for all else, in .venv, as the locks have it
 environment: $(VENV)/.installed
@@ -62,6 +64,12 @@ emulators: $(EMULATORS)/.installed
 
 $(EMULATORS)/.installed: tests/emulators/requirements.lock tests/emulators/install.sh | $(VENV)/.installed
 	tests/emulators/install.sh $(EMULATORS) $(BIN)/uv
+
+## kubectl and checkov, in an environment of their own
+kubernetes-tools: $(KUBERNETES_TOOLS)/.installed
+
+$(KUBERNETES_TOOLS)/.installed: tests/deploy/tools/requirements.lock tests/deploy/tools/install.sh | $(VENV)/.installed
+	tests/deploy/tools/install.sh $(KUBERNETES_TOOLS) $(BIN)/uv $(BIN)/python
 
 $(DAGSTER_HOME)/dagster.yaml: deploy/local/dagster.yaml
 	mkdir -p $(DAGSTER_HOME)
@@ -132,8 +140,8 @@ slim-ci: $(VENV)/.installed
 	$(BIN)/dbt build --select state:modified+ --defer --favor-state --state $(abspath $(STATE)) $(DBT_PROJECT) \
 	    --target-path $(PLATFORM_DATA)/slim-ci
 
-## what tests drive besides Python: a browser, kubectl, promtool, a C compiler, PostgreSQL, containerd
-programs:
+## what tests drive besides Python: a browser, kubectl, checkov, promtool, a C compiler, PostgreSQL, containerd
+programs: kubernetes-tools
 	tests/install_programs.sh
 
 ## the run under Dagster against the same functions in a plain script
@@ -181,6 +189,7 @@ schema: $(VENV)/.installed
 lock:
 	./deploy/lock.sh
 	./tests/emulators/lock.sh
+	./tests/deploy/tools/lock.sh
 	./benchmarks/quality/peer/lock.sh
 
 ## what the demo and dbt have written, gone

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the programs that tests drive and that are missing here, from Debian: a browser, kubectl, promtool, a C compiler,
-# PostgreSQL, and what runs containers. No service is started.
+# Installs the programs that tests drive and that are missing here, from Debian: a browser, promtool, a C compiler, PostgreSQL,
+# and what runs containers. No service is started. kubectl is not Debian 12's, which is too old to render the manifests:
+# `make kubernetes-tools` installs it.
 set -euo pipefail
 
 packages=()
 need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
 need chromium chromium
-need kubectl kubernetes-client
 need promtool prometheus
 need gcc gcc libc6-dev
 need openssl openssl

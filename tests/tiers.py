@@ -18,6 +18,8 @@ import pytest
 Draw = Callable[[Sequence[int], int], list[int]]
 BuiltOnce = Callable[[str, Callable[[Path], Any]], Path]
 
+KUBERNETES_TOOLS = Path(__file__).parents[1] / ".kubernetes-tools" / "programs"
+
 # One worker takes all of such a package: its tests share what takes minutes to build.
 TOGETHER = ("/dbt_on_bigquery/", "/data/marts/")
 # What takes minutes comes first: a worker that met it last would keep the other waiting. Two that share what the first of
@@ -33,6 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Before the system's own: kubectl is one of a version of ours.
+    os.environ["PATH"] = f"{KUBERNETES_TOOLS}{os.pathsep}{os.environ['PATH']}"
     config.addinivalue_line("markers", "programs(*names): drives these programs, which `make programs` installs")
     if config.option.seed is None:
         config.option.seed = secrets.randbelow(1_000_000)

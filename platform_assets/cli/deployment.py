@@ -1,11 +1,28 @@
 """Commands for a place to run: made, looked at, given pinned versions, and swept."""
 
+import re
 import sys
 from pathlib import Path
 
 import click
 
 from platform_assets.cli.surroundings import BAD, GOOD, Explained, catalog_of, environment_here, profiles_of
+
+
+class DigestOfCommit(click.ParamType):
+    """COMMIT=sha256:… or COMMIT-cuda=sha256:…, as a pair."""
+
+    name = "COMMIT=sha256:…"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        match = re.fullmatch(r"([0-9a-f]{40}(?:-cuda)?)=(sha256:[0-9a-f]{64})", value)
+        if match is None:
+            self.fail(
+                f"{value}: takes the 40 hex digits of a commit (and -cuda, for its image with CUDA), =, sha256: and 64 hex digits",
+                param,
+                ctx,
+            )
+        return match[1], match[2]
 
 
 @click.command()
@@ -39,12 +56,19 @@ def doctor() -> None:
 
 
 @click.command()
-@click.option("--image", required=True, help="The platform's image in the registry, without a tag.")
+@click.option("--image", required=True, help="The platform's image in the registry, without tag or digest.")
+@click.option(
+    "--digest",
+    "digests",
+    multiple=True,
+    type=DigestOfCommit(),
+    help="Of the image of a commit, or of COMMIT-cuda; for each pinned commit. Without any, images go by their tag, the commit.",
+)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def pinned(folder: Path, image: str) -> None:
+def pinned(folder: Path, image: str, digests: tuple[tuple[str, str], ...]) -> None:
     """Write into FOLDER the Kustomize component that serves the campaigns pinned to a commit."""
     from platform_assets.campaigns.declaration.parsing import read_campaigns
-    from platform_assets.operations.pinned import pinned_commits, write_component
+    from platform_assets.operations.pinned import NoDigestError, pinned_commits, write_component
 
     environment = environment_here()
     files = read_campaigns(environment.campaigns, catalog_of(environment), profiles_of(environment))
@@ -53,8 +77,8 @@ def pinned(folder: Path, image: str) -> None:
         # One of them may be pinned: without its code location nothing would define it.
         raise click.ClickException("\n".join([*broken, f"nothing was written to {folder}: mend what is wrong first"]))
     commits = pinned_commits({file.name: file.spec for file in files if file.spec})
-    with Explained(FileNotFoundError):
-        for path in write_component(folder, commits, image):
+    with Explained(FileNotFoundError, NoDigestError):
+        for path in write_component(folder, commits, image, dict(digests)):
             click.echo(str(path))
 
 

@@ -5,6 +5,7 @@ Belongs here: which campaigns are pinned, and the Kustomize component that serve
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,31 +32,42 @@ def pinned_commits(campaigns: Mapping[str, CampaignSpec]) -> dict[str, str]:
     return {name: spec.advanced.code.commit for name, spec in sorted(campaigns.items()) if spec.advanced.code}
 
 
-def write_component(folder: Path, commits: Mapping[str, str], image: str) -> list[Path]:
+class NoDigestError(ValueError):
+    """Images go by their digests, and that of a pinned campaign's commit was not given; names both."""
+
+
+def write_component(
+    folder: Path, commits: Mapping[str, str], image: str, digests: Mapping[str, str] | None = None
+) -> list[Path]:
     """A Kustomize component in `folder` with a code location for each pinned campaign, and the workspace that lists them.
 
     Files of campaigns that are pinned no longer are removed.
 
     Args:
         commits: commit by campaign.
-        image: the platform's image without its tag; the commit is the tag.
+        image: the platform's image without tag or digest.
+        digests: `sha256:…` of the image of each commit, and of its image with CUDA by `<commit>-cuda`; without any, the commit is
+            the images' tag.
 
     Raises:
         FileNotFoundError: the manifests are not here; this runs in a checkout of the repository.
+        NoDigestError: there are digests, but none of a commit; nothing was written.
     """
+    images = {campaign: _image(image, campaign, commit, digests or {}) for campaign, commit in commits.items()}
+    variants = {campaign: _variants(image, commit, digests or {}) for campaign, commit in commits.items()}
     template = list(yaml.safe_load_all(TEMPLATE.read_text(encoding="utf-8")))
     workspace = yaml.safe_load(WORKSPACE.read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     texts: dict[str, str] = {}
-    for campaign, commit in commits.items():
+    for campaign in commits:
         name = location_name(campaign)
         location = {"host": name, "port": PORT, "location_name": name}
         workspace["load_from"].append({"grpc_server": location})
         texts_of_template = {
             TEMPLATE_NAME: name,
-            IMAGE: f"{image}:{commit}",
+            IMAGE: images[campaign],
             TEMPLATE_SCOPE: f"only:{campaign}",
-            TEMPLATE_CONTEXT: TEMPLATE_CONTEXT.replace(IMAGE, image).replace(CUDA, f"{CUDA}:{commit}"),
+            TEMPLATE_CONTEXT: json.dumps({"images": variants[campaign]}),
         }
         objects = [_filled(part, texts_of_template) for part in template]
         texts[f"{name}.yaml"] = yaml.safe_dump_all(objects, sort_keys=False)
@@ -81,6 +93,25 @@ def location_name(campaign: str) -> str:
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(campaign.encode()).hexdigest()[:8]}"
+
+
+def _image(image: str, campaign: str, commit: str, digests: Mapping[str, str]) -> str:
+    if not digests:
+        return f"{image}:{commit}"
+    if commit not in digests:
+        raise NoDigestError(
+            f"{campaign} is pinned to {commit}, of whose image no digest was given: add --digest {commit}=sha256:…, "
+            f"as `gcloud artifacts docker images describe {image}:{commit} --format 'value(image_summary.digest)'` says it"
+        )
+    return f"{image}@{digests[commit]}"
+
+
+def _variants(image: str, commit: str, digests: Mapping[str, str]) -> dict[str, str]:
+    """The image with CUDA, by its digest if images go by theirs; a cluster without GPUs gives none and needs none."""
+    if not digests:
+        return {"cuda": f"{image}{CUDA}:{commit}"}
+    digest = digests.get(f"{commit}{CUDA}")
+    return {"cuda": f"{image}{CUDA}@{digest}"} if digest else {}
 
 
 def _filled(part: Any, texts: Mapping[str, str]) -> Any:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the test cluster's programs: build.sh <folder>. The Kubernetes ones come from Debian 12's own source package
-# (4 minutes on a quiet machine with 2 cores, a no-op when they are there); etcd is Debian's binary. kubectl, openssl and
-# PostgreSQL come from install_programs.sh.
+# (4 minutes on a quiet machine with 2 cores, a no-op when they are there); etcd is Debian's binary. openssl and PostgreSQL
+# come from install_programs.sh, kubectl from tests/deploy/tools.
 # The source package is fetched with lists of its own, signed by Debian's archive key: the machine's apt sources stay as they are.
 set -euo pipefail
 out=$(realpath -m "$1")

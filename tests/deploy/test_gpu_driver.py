@@ -14,7 +14,7 @@ import pytest
 from platform_assets.environment import REPOSITORY
 from tests.deploy.manifests import of_kind, overlay
 from tests.deploy.test_dockerfile import DOCKERFILE, stages
-from tests.deploy.test_kubernetes_instance import VARIABLES, step_pod
+from tests.deploy.test_kubernetes_instance import VARIABLES, step_job
 from tests.foundation.execution.nvml_stand_in import built_in
 
 pytestmark = pytest.mark.programs("gcc", "kubectl", "unshare")
@@ -38,7 +38,7 @@ def image_environment() -> dict[str, str]:
 
 def pod_environment(profile: str, folder: Path) -> dict[str, str]:
     """What the rendered step pod of a profile adds or replaces on GKE, but for Secrets."""
-    pod = step_pod("gke", profile, folder)[1]
+    pod = step_job("gke", profile, folder)[1]
     [container] = pod.containers
     variables: dict[str, str] = {}
     for source in container["envFrom"]:

@@ -61,7 +61,7 @@ def test_monitoring_pools_and_retention_are_those_of_the_manifests() -> None:
         assert VALUES["retention"][name]["purgeAfterDays"] == DAGSTER["retention"][key]["purge_after_days"]
 
 
-def test_every_image_is_one_of_a_commit() -> None:
-    found = list(images(VALUES))
-    assert len(found) == 3
-    assert {image["tag"] for image in found} == {"REPLACE-commit"}
+def test_every_image_goes_by_its_digest_as_the_chart_writes_it() -> None:
+    written = [f"{image['repository']}:{image['tag']}" for image in images(VALUES)]
+    assert len(written) == 3
+    assert all(image.endswith("/audience-platform@sha256:REPLACE-digest") for image in written)

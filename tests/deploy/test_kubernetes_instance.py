@@ -32,7 +32,7 @@ from tests.deploy.test_manifests import VERSIONS
 
 pytestmark = pytest.mark.programs("kubectl")
 
-IMAGE = "registry/audience-platform:" + "1" * 40
+IMAGE = "registry/audience-platform@sha256:" + "1" * 64
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
 VARIABLES = {
     "DAGSTER_POSTGRES_HOST": "postgres",
@@ -193,6 +193,31 @@ def job_pod(context: K8sContainerContext, launcher: Any, component: str) -> tupl
     return sent, PodTemplate(f"Job/{component}", template["metadata"], template["spec"])
 
 
+def run_job(name: str, folder: Path) -> tuple[Manifest, PodTemplate]:
+    """The Job of a run of one campaign on an overlay, and its pod."""
+    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, folder)}) as instance:
+        steps = [{"campaign": "winback", **PROFILES["gpu"].tags("gpu", spot=True, labels={})}]
+        run = dg.DagsterRun("winback", tags=stamp({}, steps, date(2026, 11, 22)))
+        context = instance.run_launcher.get_container_context_for_run(run)  # type: ignore[attr-defined]
+        assert context.namespace == NAMESPACE
+        return job_pod(context, instance.run_launcher, "run_worker")
+
+
+def step_job(name: str, profile: str, folder: Path) -> tuple[Manifest, PodTemplate]:
+    """The Job of a step of that campaign with a resource profile, and its pod."""
+    tags = PROFILES[profile].tags(profile, spot=True, labels={"platform-assets/campaign": "winback"})
+    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, folder)}) as instance:
+        executor = PodExecutor.on(instance, "campaign:winback", None)
+        context = K8sContainerContext.create_for_run(
+            dg.DagsterRun("winback"),
+            instance.run_launcher,  # type: ignore[arg-type]
+            include_run_tags=False,
+        )
+        of_executor = executor._step_handler._executor_container_context  # type: ignore[attr-defined]
+        of_step = K8sContainerContext(run_k8s_config=get_user_defined_k8s_config(tags))
+        return job_pod(context.merge(of_executor).merge(of_step), instance.run_launcher, "step_worker")
+
+
 def check_pod(name: str, sent: Manifest, pod: PodTemplate, may_call_api: bool) -> None:
     for version in VERSIONS:
         kubernetes_validate.validate(sent, version, strict=True)
@@ -216,36 +241,17 @@ def check_pod(name: str, sent: Manifest, pod: PodTemplate, may_call_api: bool) -
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_a_run_pod_keeps_the_rules_and_may_start_steps(name: str, tmp_path: Path) -> None:
-    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, tmp_path)}) as instance:
-        steps = [{"campaign": "winback", **PROFILES["gpu"].tags("gpu", spot=True, labels={})}]
-        run = dg.DagsterRun("winback", tags=stamp({}, steps, date(2026, 11, 22)))
-        context = instance.run_launcher.get_container_context_for_run(run)  # type: ignore[attr-defined]
-        sent, pod = job_pod(context, instance.run_launcher, "run_worker")
+    sent, pod = run_job(name, tmp_path)
     check_pod(name, sent, pod, may_call_api=True)
-    assert (pod.spec["serviceAccountName"], context.namespace) == ("platform-run", NAMESPACE)
+    assert pod.spec["serviceAccountName"] == "platform-run"
     assert {"name": "PLATFORM_SCOPE", "value": "campaign:winback"} in pod.containers[0]["env"]
     assert "nvidia.com/gpu" not in pod.containers[0]["resources"]["limits"]
-
-
-def step_pod(name: str, profile: str, folder: Path) -> tuple[Manifest, PodTemplate]:
-    """The Job of a step with a profile, as an overlay's launcher and our executor make it, and the pod in it."""
-    tags = PROFILES[profile].tags(profile, spot=True, labels={"platform-assets/campaign": "winback"})
-    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, folder)}) as instance:
-        executor = PodExecutor.on(instance, "campaign:winback", None)
-        context = K8sContainerContext.create_for_run(
-            dg.DagsterRun("winback"),
-            instance.run_launcher,  # type: ignore[arg-type]
-            include_run_tags=False,
-        )
-        of_executor = executor._step_handler._executor_container_context  # type: ignore[attr-defined]
-        of_step = K8sContainerContext(run_k8s_config=get_user_defined_k8s_config(tags))
-        return job_pod(context.merge(of_executor).merge(of_step), instance.run_launcher, "step_worker")
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_a_step_pod_keeps_the_rules_has_its_profile_and_no_token(name: str, profile: str, tmp_path: Path) -> None:
-    sent, pod = step_pod(name, profile, tmp_path)
+    sent, pod = step_job(name, profile, tmp_path)
     check_pod(name, sent, pod, may_call_api=False)
     assert pod.spec["serviceAccountName"] == "platform-step"
     asked = PROFILES[profile]

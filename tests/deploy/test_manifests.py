@@ -29,7 +29,7 @@ pytestmark = pytest.mark.programs("kubectl")
 
 VERSIONS = ("1.31", "1.32", "1.33", "1.34", "1.35")
 # Tags that stand for a commit until somebody puts one in; `test` is the cluster tests' own.
-PLACEHOLDERS = {"test": (":test",), "kind": (":REPLACE-commit",), "gke": (":REPLACE-commit",)}
+PLACEHOLDERS = {"test": (":test",), "kind": (":REPLACE-commit",), "gke": ("@sha256:REPLACE-digest",)}
 
 
 def objects_of_everything() -> list[Manifest]:
@@ -137,9 +137,12 @@ def test_a_placeholder_left_in_the_gke_overlay_is_refused_by_the_platform() -> N
 def test_a_placeholder_left_in_an_image_is_no_name_that_a_registry_takes() -> None:
     images = {container["image"] for pod in pod_templates(overlay("gke")) for container in pod.containers}
     repository = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
-    ours = {image.rpartition(":")[0].partition("/")[2] for image in images if "@" not in image}
+    ours = {image for image in images if "REPLACE" in image}
     assert len(ours) == 1
-    assert not any(repository.fullmatch(name) for name in ours)
+    for image in ours:
+        name, _, digest = image.partition("@")
+        assert not repository.fullmatch(name.partition("/")[2])
+        assert not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
 
 
 @pytest.mark.parametrize("name", ["kind", "test"])

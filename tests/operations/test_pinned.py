@@ -8,7 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from platform_assets.cli import main
-from platform_assets.operations.pinned import location_name, write_component
+from platform_assets.operations.pinned import NoDigestError, location_name, write_component
 from tests.deploy.manifests import kustomize
 
 IMAGE = "registry.example/p/audience-platform"
@@ -41,6 +41,34 @@ def test_a_pinned_campaign_is_served_alone_from_its_commits_image(tmp_path: Path
         "platform",
         "pinned-win-back",
     ]
+
+
+@pytest.mark.programs("kubectl")
+def test_with_digests_every_image_goes_by_its_own(tmp_path: Path) -> None:
+    digest, of_cuda = ("sha256:" + letter * 64 for letter in "cd")
+    digests = {COMMIT: digest, f"{COMMIT}-cuda": of_cuda}
+    write_component(tmp_path / "pinned", {"win_back": COMMIT}, IMAGE, digests)
+    objects = {(part["kind"], part["metadata"]["name"]): part for part in rendered(tmp_path)}
+    (container,) = objects["Deployment", "pinned-win-back"]["spec"]["template"]["spec"]["containers"]
+    env = {item["name"]: item.get("value") for item in container["env"]}
+    assert container["image"] == env["DAGSTER_CURRENT_IMAGE"] == f"{IMAGE}@{digest}"
+    assert json.loads(str(env["DAGSTER_CONTAINER_CONTEXT"])) == {"images": {"cuda": f"{IMAGE}-cuda@{of_cuda}"}}
+
+
+def test_nothing_is_written_when_a_commit_has_no_digest_and_others_have(tmp_path: Path) -> None:
+    with pytest.raises(NoDigestError, match=f"win_back is pinned to {COMMIT}, of whose image no digest was given"):
+        write_component(tmp_path / "pinned", {"win_back": COMMIT}, IMAGE, {"cd" * 20: "sha256:" + "c" * 64})
+    assert not (tmp_path / "pinned").exists()
+
+
+@pytest.mark.parametrize(
+    "value", ["latest", f"{COMMIT}=latest", f"{COMMIT[:7]}=sha256:{'c' * 64}", f"sha256:{'c' * 64}"]
+)
+def test_what_is_no_digest_of_a_commit_is_refused(tmp_path: Path, value: str) -> None:
+    told = CliRunner().invoke(main, ["pinned", str(tmp_path / "out"), "--image", IMAGE, "--digest", value])
+    assert told.exit_code == 2
+    assert f"{value}: takes the 40 hex digits of a commit (and -cuda" in told.output
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.programs("kubectl")
