@@ -1,6 +1,7 @@
 """The platform on Kubernetes: runs launched through its web server, a pod a step, and the audiences of a local run."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
@@ -10,7 +11,7 @@ import pytest
 
 from platform_assets.environment import Environment
 from tests.cluster.conftest import AS_OF, FOLDS, SHOP, Ran
-from tests.cluster.deployed import Deployed, until, variables
+from tests.cluster.deployed import LAUNCH, LOCATION, Deployed, repository, until, variables
 from tests.parity.comparing import compare
 
 pytestmark = pytest.mark.slow
@@ -114,6 +115,23 @@ def test_every_run_is_scoped_however_it_was_launched_and_finds_what_was_made(pla
             assert {variables(pod)["PLATFORM_SCOPE"] for pod in platform.pods(run, component)} == {scope}, component
     for run in (assets, again, filled, shared):
         assert platform.computed(run) == []
+
+
+def test_a_run_that_would_mount_a_secret_by_its_tags_is_refused_with_a_sentence_and_gets_no_pod(
+    platform: Deployed,
+) -> None:
+    secret = {"name": "STOLEN", "valueFrom": {"secretKeyRef": {"name": "postgres-owner", "key": "password"}}}
+    tag = {"key": "dagster-k8s/config", "value": json.dumps({"container_config": {"env": [secret]}})}
+    params = {
+        "selector": {**repository(LOCATION), "jobName": "refresh_marts"},
+        "executionMetadata": {"tags": [tag]},
+    }
+    told = platform.ask(LAUNCH, params=params)
+    assert told["__typename"] == "PythonError"
+    assert "is refused for its tag dagster-k8s/config: its value would change the run's pod" in told["message"]
+    refused = platform.instance.get_runs(limit=1)[0].run_id
+    assert platform.status(refused) == "FAILURE"
+    assert platform.pods(refused, "run_worker") == []
 
 
 def test_cancelling_ends_every_pod_within_its_grace_and_leaves_nothing(platform: Deployed, ran: Ran) -> None:
