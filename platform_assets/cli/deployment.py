@@ -59,6 +59,35 @@ def pinned(folder: Path, image: str) -> None:
 
 
 @click.command()
+@click.option(
+    "--credentials",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with <role>/username and <role>/password of each process.",
+)
+def database(credentials: Path) -> None:
+    """As their owner, make or upgrade Dagster's tables in PostgreSQL and give each process's role its rights."""
+    from dagster import DagsterInstance, DagsterInvariantViolationError
+
+    from platform_assets.foundation.dagster_internals.core import DagsterHomeNotSetError
+    from platform_assets.foundation.dagster_internals.storage import postgres_of
+    from platform_assets.operations.database import CredentialsError, give_rights, read_logins
+
+    with Explained(DagsterHomeNotSetError, DagsterInvariantViolationError):
+        opened = DagsterInstance.get()
+    with opened as instance, Explained(CredentialsError):
+        url = postgres_of(instance)
+        if url is None:
+            raise click.ClickException("storage in dagster.yaml is not PostgreSQL, which alone has roles")
+        logins = read_logins(credentials, owner=url.username or "")
+        # Opening the instance has made what tables were missing.
+        instance.upgrade()
+        give_rights(url, logins)
+        for role, login in logins.items():
+            click.echo(f"{GOOD} {role}: {login.username}")
+
+
+@click.command()
 @click.option("--every", default=15.0, show_default=True, type=click.FloatRange(min=1), help="Seconds between sweeps.")
 @click.option("--once", is_flag=True, help="Sweep once and end.")
 @click.option("--port", default=9464, show_default=True, help="Port that serves /metrics to Prometheus.")

@@ -109,7 +109,7 @@ def test_every_service_finds_its_pods_and_their_port(name: str) -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_what_a_pod_refers_to_is_deployed_too(name: str) -> None:
-    """Service accounts, priority classes, config maps and claims; the Secret alone is made by whoever deploys."""
+    """Service accounts, priority classes, config maps and claims; Secrets alone are made by whoever deploys."""
     objects = overlay(name)
     for pod in pod_templates(objects):
         assert pod.spec["serviceAccountName"] in of_kind(objects, "ServiceAccount")
@@ -118,8 +118,6 @@ def test_what_a_pod_refers_to_is_deployed_too(name: str) -> None:
             assert volume.get("configMap", {"name": "dagster-instance"})["name"] in of_kind(objects, "ConfigMap")
             if "persistentVolumeClaim" in volume:
                 assert volume["persistentVolumeClaim"]["claimName"] in of_kind(objects, "PersistentVolumeClaim")
-        for secret in re.findall(r"'secretKeyRef': {[^}]*'name': '([^']+)'", str(pod.spec)):
-            assert secret == "postgres-credentials"
     assert "Secret" not in {item["kind"] for item in objects}
 
 
@@ -161,13 +159,13 @@ def test_a_kustomization_over_the_test_overlay_adds_addresses_and_the_password(t
         resources=[os.path.relpath(KUBERNETES / "overlays" / "test", tmp_path.resolve())],
         namespace=NAMESPACE,
         configMapGenerator=[address],
-        secretGenerator=[{"name": "postgres-credentials", "literals": ["username=dagster", "password=secret"]}],
+        secretGenerator=[{"name": "postgres-owner", "literals": ["username=dagster", "password=secret"]}],
         generatorOptions={"disableNameSuffixHash": True},
     )
     before = of_kind(overlay("test"), "ConfigMap")["platform-environment"]["data"]
     merged = of_kind(objects, "ConfigMap")["platform-environment"]["data"]
     assert merged == before | {"DAGSTER_POSTGRES_HOST": "127.0.0.1"}
-    assert of_kind(objects, "Secret")["postgres-credentials"]["metadata"]["namespace"] == NAMESPACE
+    assert of_kind(objects, "Secret")["postgres-owner"]["metadata"]["namespace"] == NAMESPACE
     assert len(objects) == len(overlay("test")) + 1
 
 

@@ -42,7 +42,7 @@ OVERRIDDEN: dict[type, str] = {
     launcher.PlatformRunLauncher: "config_type from_config_value inst_data launch_run supports_resume_run terminate",
     local_launcher.LocalRunLauncher: "check_run_worker_health supports_check_run_worker_health terminate",
     pod_launcher.PodRunLauncher: "check_run_worker_health from_config_value resume_run terminate",
-    pods.PodStepHandler: "check_step_health launch_step",
+    pods.PodStepHandler: "check_step_health launch_step _get_container_context",
     pods.ResumableExecution: "rebuild_from_events",
     pods.PodExecutor: "_pop_events log_failure_or_retry_event_after_error",
     api_server.PatientClient: "create_namespaced_job_with_retries get_job_status",

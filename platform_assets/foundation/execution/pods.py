@@ -31,6 +31,7 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
     StepHandlerContext,
     UserDefinedDagsterK8sConfig,
     account_for_steps_with,
+    with_other_secret,
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
 from platform_assets.foundation.execution.pod_ends import over_its_limit
@@ -47,6 +48,8 @@ OVER_ITS_LIMIT_FORGIVEN = 1
 # Tells, in a run's log, an attempt that ended so from one whose pod was lost.
 _OVER = "asked for more than its resource profile gives"
 STEP_SERVICE_ACCOUNT = "platform-step"
+# Who a pod is for PostgreSQL: a step may write events, and neither change runs nor claim slots.
+RUN_SECRET, STEP_SECRET = "postgres-run", "postgres-step"
 HEALTH_INTERVAL_SECONDS = 5
 _ENDED = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
 
@@ -74,6 +77,10 @@ class PodStepHandler(K8sStepHandler):
                 f"{job}-{before - 1}" if before > 1 else job, self._launcher.job_namespace
             )
         yield from super().launch_step(step_handler_context)
+
+    def _get_container_context(self, step_handler_context: StepHandlerContext) -> K8sContainerContext:
+        # dagster-k8s hands down all that the run's pod has.
+        return with_other_secret(super()._get_container_context(step_handler_context), RUN_SECRET, STEP_SECRET)
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         step = self._get_step_key(step_handler_context)
