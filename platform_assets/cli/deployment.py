@@ -10,7 +10,7 @@ from platform_assets.cli.surroundings import BAD, GOOD, Explained, catalog_of, e
 
 @click.command()
 def prepare() -> None:
-    """Make the datasets and the bucket that the platform needs in Google Cloud; exit 1 when one cannot be made."""
+    """Make the datasets and the buckets that the platform needs in Google Cloud; exit 1 when one cannot be made."""
     from platform_assets.data.engines.opening import open_engine
 
     environment = environment_here()

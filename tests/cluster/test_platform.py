@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from platform_assets.environment import Environment
+from platform_assets.foundation.storage import files_at
 from tests.cluster.conftest import AS_OF, FOLDS, SHOP, Ran
 from tests.cluster.deployed import LAUNCH, LOCATION, Deployed, repository, until, variables
 from tests.parity.comparing import compare
@@ -71,6 +73,23 @@ def test_a_step_pod_loads_its_campaign_alone_and_may_not_call_kubernetes(
     accounts = {(pod.spec.service_account_name, pod.spec.automount_service_account_token) for pod in pods}
     assert accounts == {("platform-step", False)}
     assert {pod.metadata.labels["platform-assets/campaign"] for pod in pods} == {campaign}
+
+
+def test_the_bucket_that_people_may_look_at_holds_reports_cards_audits_curves_and_logs_alone(
+    platform: Deployed, ran: Ran
+) -> None:
+    cloud = platform.environment.cloud
+    assert cloud is not None
+    looked_at = files_at(f"gs://{cloud.open_bucket}").names()
+    assert {name.partition("/")[0] for name in looked_at} == {"audiences", "verdicts", "tensorboard", "compute_logs"}
+    for name in looked_at:
+        assert re.fullmatch(
+            r"audiences/\w+/(model_cards/[\d-]+\.(json|html)|[\d-]+/(report\.html|figures\.json))|verdicts/.+\.html"
+            r"|(tensorboard|compute_logs)/.+",
+            name,
+        )
+    hidden = files_at(f"gs://{cloud.bucket}").names("audiences")
+    assert {name.rpartition("/")[2] for name in hidden} == {"audience.csv", "audience.parquet"}
 
 
 def test_scoring_shards_have_a_pod_each(platform: Deployed, ran: Ran) -> None:

@@ -41,7 +41,7 @@ VARIABLES = {
     "DAGSTER_POSTGRES_PASSWORD": "secret",
     "DAGSTER_CODE_HOST": "code-platform",
     "DAGSTER_LOGS_PREFIX": "compute_logs",
-    "PLATFORM_BUCKET": "some-bucket",
+    "DAGSTER_LOGS_BUCKET": "some-bucket-reports",
 }
 # In what an overlay's dagster.yaml may differ from the base's, which the gke overlay has.
 DIFFERENCES = {

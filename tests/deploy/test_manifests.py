@@ -127,6 +127,10 @@ def test_a_placeholder_left_in_the_gke_overlay_is_refused_by_the_platform() -> N
     filled = {"PLATFORM_PROJECT": "my-project", "PLATFORM_STAGE": "prod", "PLATFORM_BUCKET": "my-bucket"}
     assert {name for name, value in given.items() if "REPLACE" in value} == set(filled)
     assert environment_from_variables(given | filled).name == "gcp"
+    logs = variables["DAGSTER_LOGS_BUCKET"].replace(variables["PLATFORM_BUCKET"], filled["PLATFORM_BUCKET"])
+    cloud = environment_from_variables(given | filled).cloud
+    assert cloud is not None
+    assert logs == cloud.open_bucket
     for forgotten in filled:
         with pytest.raises(EnvironmentVariableError, match=forgotten):
             environment_from_variables(given | {**filled, forgotten: given[forgotten]})
@@ -149,6 +153,7 @@ def test_the_environment_of_an_overlay_is_one_that_the_platform_takes(name: str)
         "PLATFORM_BIGQUERY_STORAGE_HOST": "127.0.0.1:9060",
     }
     environment = environment_from_variables(variables | (emulators if name == "test" else {}))
+    assert environment.cloud is None or environment.cloud.open_bucket == variables["DAGSTER_LOGS_BUCKET"]
     assert (environment.name, environment.executor) == ({"kind": "local", "test": "emulated"}[name], "kubernetes")
 
 
