@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -114,7 +114,7 @@ class WebServer:
     def again(self, run: str) -> dict[str, str]:
         return self._ask(AGAIN, "launchRunReexecution", {"parentRunId": run, "strategy": "ALL_STEPS"})
 
-    def tags(self, launched: dict[str, str]) -> dict[str, str]:
+    def tags(self, launched: dict[str, str]) -> Mapping[str, str]:
         """Those of a run that was queued."""
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run = self.instance.get_run_by_id(launched["run"]["runId"])  # type: ignore[index]
@@ -194,7 +194,7 @@ def test_tags_that_a_job_has_in_code_are_kept_and_executed_again(web_server: Web
         assert _env(tags) == [{"name": "PLATFORM_SCOPE", "value": "campaign:winback"}]
 
 
-def _env(tags: dict[str, str]) -> object:
+def _env(tags: Mapping[str, str]) -> object:
     return json.loads(tags["dagster-k8s/config"])["container_config"]["env"]
 
 
