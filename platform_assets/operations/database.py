@@ -66,9 +66,8 @@ RIGHTS = {
             **_POOLS,
             **_RUN_TAGS,
             "runs": (CHANGE, REMOVE),
-            "event_logs": (ADD, REMOVE),
+            "event_logs": (REMOVE,),
             "asset_event_tags": (REMOVE,),
-            "asset_keys": (CHANGE,),
         }
     ),
     # Evaluates sensors and automation over what is there; Dagster caches partitions' states beside the asset's key.

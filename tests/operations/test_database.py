@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from sqlalchemy import make_url
 from platform_assets.cli import main
 from platform_assets.environment import REPOSITORY
 from platform_assets.operations.database import RIGHTS, CredentialsError, Login, read_logins
-from platform_assets.operations.janitor.slots import declare_pools
+from platform_assets.operations.janitor.ageing import age_waiting_steps
+from platform_assets.operations.janitor.retention import delete_old_runs
+from platform_assets.operations.janitor.slots import declare_pools, free_stuck_slots
 from tests.operations import stepwise
 from tests.operations.conftest import PASSWORD
 from tests.operations.stepwise import ROLE_OF_STEPS
@@ -166,19 +169,25 @@ def test_a_run_and_its_steps_do_their_work_with_the_rights_of_their_roles(
         assert [record.status.value for record in records] == ["SUCCEEDED"]
 
 
-def test_the_janitor_frees_and_deletes_what_a_run_has_left(database: Database, ran: dg.DagsterRun) -> None:
+def test_the_janitor_ages_frees_and_deletes_with_its_own_rights(database: Database, ran: dg.DagsterRun) -> None:
+    now = datetime.now(UTC)
+    with database.opened("daemon") as daemon:
+        statuses = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE)
+        waiting, failed = (dg.DagsterRun("both", status=status) for status in statuses)
+        for run in (waiting, failed):
+            daemon.add_run(run)
+            daemon.report_engine_event("said", run)
+        daemon.event_log_storage.set_concurrency_slots("stuck", 1)
+        daemon.event_log_storage.claim_concurrency_slot("stuck", failed.run_id, "first")
+        daemon.event_log_storage.claim_concurrency_slot("stuck", waiting.run_id, "first", 1)
     with database.opened("janitor") as instance:
-        declare_pools(instance, {"gpu"})
-        storage = instance.event_log_storage
-        storage.claim_concurrency_slot("gpu", "gone", "step")
-        storage.free_concurrency_slot_for_step("gone", "step")
-        instance.add_run_tags(ran.run_id, {"dagster/priority": "7"})
-        unwanted = dg.DagsterRun("both", status=dg.DagsterRunStatus.FAILURE)
-        with database.opened("daemon") as daemon:
-            daemon.add_run(unwanted)
-            daemon.report_engine_event("said", unwanted)
-        instance.delete_run(unwanted.run_id)
-        assert instance.get_run_by_id(unwanted.run_id) is None
+        declare_pools(instance, {"declared"})
+        instance.add_run_tags(waiting.run_id, {"dagster/priority": "7"})
+        assert age_waiting_steps(instance, now + timedelta(hours=3)) == 1
+        [freed, *_] = free_stuck_slots(instance, now + timedelta(hours=1))
+        assert (freed.pool, freed.run_id) == ("stuck", failed.run_id)
+        assert failed.run_id in delete_old_runs(instance, timedelta(0), now + timedelta(hours=1)).deleted
+        assert instance.get_run_by_id(failed.run_id) is None
 
 
 def test_the_daemon_beats_and_evaluates(database: Database) -> None:
