@@ -107,6 +107,7 @@ def execute_step_in_phases(output: Path) -> None:
 def _deployed(folder: Path) -> Iterator[Variables]:
     """The variables of a step pod, with a fold in the emulated bucket, while a database and the emulators are up."""
     from tests.emulators.clients import storage_client
+    from tests.emulators.namespaces import buckets_of
     from tests.emulators.servers import serving
 
     # The database runs as a user of its own.
@@ -116,6 +117,7 @@ def _deployed(folder: Path) -> Iterator[Variables]:
         variables = {
             **dict(line.split("=", 1) for line in common if line and not line.startswith("#")),
             **emulators.variables("benchmark-pods"),
+            "DAGSTER_LOGS_BUCKET": buckets_of(emulators.variables("benchmark-pods"))[1],
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "DAGSTER_HOME": str(_home(folder / "home", port)),
@@ -124,7 +126,8 @@ def _deployed(folder: Path) -> Iterator[Variables]:
             "DAGSTER_POSTGRES_PASSWORD": PASSWORD,
             "PLATFORM_DATA": str(folder / "pod"),
         }
-        storage_client(variables).create_bucket(variables["PLATFORM_BUCKET"])
+        for bucket in buckets_of(emulators.variables("benchmark-pods")):
+            storage_client(variables).create_bucket(bucket)
         _store_fold(folder, variables)
         yield variables
 
@@ -209,7 +212,7 @@ def _measured(folder: Path, deployed: Variables, campaigns: int, scope: str) -> 
     launch = [command, "job", "launch", "-m", "platform_assets.definitions", "-j", f"train_{CAMPAIGN}"]
     subprocess.run(launch, cwd=REPOSITORY, env=variables, check=True, capture_output=True)
     variables["PLATFORM_SCOPE"] = scope
-    os.environ.update({name: deployed[name] for name in deployed if name.startswith(("DAGSTER_", "PLATFORM_BUCKET"))})
+    os.environ.update({name: deployed[name] for name in deployed if name.startswith("DAGSTER_")})
     noted = folder / "phases.json"
     measured: Seconds = {}
     with dg.DagsterInstance.from_config(deployed["DAGSTER_HOME"]) as instance:

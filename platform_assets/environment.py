@@ -130,7 +130,7 @@ class Cloud:
     project: Annotated[_Project, Variable("PLATFORM_PROJECT", "a project's id such as my-project",
         "Google Cloud project of datasets and bucket; needed beyond `local`")]
     bucket: Annotated[_Bucket, Variable("PLATFORM_BUCKET", "a bucket's name such as my-bucket",
-        "bucket of lake, artifacts and audiences (default: <project>-audiences-<stage>)")]
+        "bucket of lake, artifacts and audiences, personal data all of it (default: <project>-audiences-<stage>)")]
     stage: Annotated[Literal["dev", "staging", "prod"], Variable("PLATFORM_STAGE", "dev, staging or prod",
         "`dev` (default), `staging` or `prod`: begins the name of every dataset and ends the bucket's")] = "dev"
     location: Annotated[str, _like("[A-Za-z0-9-]+"), Variable("PLATFORM_LOCATION", "a location such as EU",
@@ -152,15 +152,27 @@ class Cloud:
         "`emulated` only: the BigQuery emulator")] = None
     storage_endpoint: Annotated[_Url | None, Variable("STORAGE_EMULATOR_HOST", "a URL such as http://127.0.0.1:4443",
         "`emulated` only: the GCS emulator")] = None
+    reports_bucket: Annotated[_Bucket | None, Variable("PLATFORM_REPORTS_BUCKET", "a bucket's name such as my-bucket-reports",
+        "bucket of what people may look at: reports, model cards, data docs, curves (default: <PLATFORM_BUCKET>-reports). "
+        "The same as PLATFORM_BUCKET: whoever may look at them sees raw exports and audiences too")] = None
     # fmt: on
 
     def dataset(self, purpose: str) -> str:
         """The dataset of one purpose: raw, staging, build, marts, scratch or audiences."""
         return f"{self.stage}_{purpose}"
 
+    @property
+    def open_bucket(self) -> str:
+        """The bucket of what people may look at, which holds no person: rights on a bucket are the only ones that limit listing."""
+        return self.reports_bucket or f"{self.bucket}-reports"
+
     def place(self, folder: str) -> str:
         """The URL of a folder of the bucket."""
         return f"gs://{self.bucket}/{folder}"
+
+    def open_place(self, folder: str) -> str:
+        """The URL of a folder of the bucket of what people may look at."""
+        return f"gs://{self.open_bucket}/{folder}"
 
 
 @dataclass(frozen=True)
@@ -261,8 +273,18 @@ class Environment:
         return self._place("comparisons")
 
     @property
+    def reports(self) -> Place:
+        """Reports and model cards; in the folder of the audiences that they are about, where one bucket holds both."""
+        return self._open_place("audiences")
+
+    @property
+    def data_docs(self) -> Place:
+        """Audits as pages; in the folder of their verdicts, where one bucket holds both."""
+        return self._open_place("verdicts")
+
+    @property
     def tensorboard(self) -> Place:
-        return self._place("tensorboard")
+        return self._open_place("tensorboard")
 
     @property
     def refs(self) -> Place:
@@ -278,6 +300,9 @@ class Environment:
 
     def _place(self, folder: str) -> Place:
         return self.cloud.place(folder) if self.cloud else self.data / folder
+
+    def _open_place(self, folder: str) -> Place:
+        return self.cloud.open_place(folder) if self.cloud else self.data / folder
 
 
 def local_environment(data: Path, **overrides: object) -> Environment:

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     folder = parser.parse_args(arguments).to
     environment = environment_from_variables()
-    report = Path(folder_of(environment.audiences, CAMPAIGN, AS_OF)) / "report.html"
+    report = Path(folder_of(environment.reports, CAMPAIGN, AS_OF)) / "report.html"
     try:
         if not CHROMIUM.exists():
             raise PictureError(f"{CHROMIUM} is not there: run `make programs`")

@@ -81,6 +81,7 @@ CLOUD_EXAMPLES: dict[str, tuple[str, str, object]] = {
     "PLATFORM_STAGE": ("prod", "stage", "prod"),
     "PLATFORM_LOCATION": ("europe-west3", "location", "europe-west3"),
     "PLATFORM_BUCKET": ("our-bucket", "bucket", "our-bucket"),
+    "PLATFORM_REPORTS_BUCKET": ("our-reports", "reports_bucket", "our-reports"),
     "PLATFORM_MAX_BYTES_BILLED": ("1000", "max_bytes_billed", 1000),
     "PLATFORM_RAW_EXPIRY_DAYS": ("400", "raw_expiry_days", 400),
     "PLATFORM_POLICY_TAGS": (f"personal={TAG}", "policy_tags", (("personal", TAG),)),
@@ -90,10 +91,48 @@ UNUSABLE_IN_CLOUD = [
     ("PLATFORM_STAGE", "production", "dev, staging or prod"),
     ("PLATFORM_LOCATION", "eu west", "EU"),
     ("PLATFORM_BUCKET", "gs://bucket", "my-bucket"),
+    ("PLATFORM_REPORTS_BUCKET", "gs://bucket", "my-bucket-reports"),
     ("PLATFORM_MAX_BYTES_BILLED", "10 GB", "a whole number above 0"),
     ("PLATFORM_MAX_BYTES_BILLED", "0", "a whole number above 0"),
     ("PLATFORM_RAW_EXPIRY_DAYS", "-1", "a whole number above 0"),
 ]
+
+
+# Where each place lies: with personal data, or where people may look.
+PLACES = {
+    **dict.fromkeys(
+        ("exports", "teachers", "marts", "artifacts", "audiences", "verdicts", "comparisons", "refs"), "data"
+    ),
+    **dict.fromkeys(("reports", "data_docs", "tensorboard"), "open"),
+}
+
+
+def test_every_place_lies_in_the_bucket_of_its_sensitivity() -> None:
+    environment = environment_from_variables(IN_CLOUD | {"PLATFORM_BUCKET": "bucket"})
+    buckets = {"data": "bucket", "open": "bucket-reports"}
+    places = {
+        name: str(getattr(environment, name))
+        for name in dir(environment)
+        if str(getattr(environment, name))[:5] == "gs://"
+    }
+    assert {name: place.split("/")[2] for name, place in places.items()} == {
+        name: buckets[kind] for name, kind in PLACES.items()
+    }
+    assert len(set(places.values())) == len(places)
+
+
+def test_one_bucket_for_both_keeps_everything_where_it_was() -> None:
+    one = {"PLATFORM_BUCKET": "bucket", "PLATFORM_REPORTS_BUCKET": "bucket"}
+    environment = environment_from_variables(IN_CLOUD | one)
+    assert environment.reports == environment.audiences == "gs://bucket/audiences"
+    assert environment.data_docs == environment.verdicts == "gs://bucket/verdicts"
+    assert environment.tensorboard == "gs://bucket/tensorboard"
+
+
+def test_in_a_folder_reports_lie_beside_their_audiences() -> None:
+    environment = environment_from_variables({"PLATFORM_DATA": "/data"})
+    assert environment.reports == environment.audiences == Path("/data/audiences")
+    assert environment.data_docs == environment.verdicts == Path("/data/verdicts")
 
 
 def test_every_variable_has_an_example_here() -> None:

@@ -79,7 +79,7 @@ def audience_assets(
         from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, build_report
 
         _, page = answer_of(build_report, audience, context)
-        folder = folder_of(environment.audiences, name, context.partition_key)
+        folder = folder_of(environment.reports, name, context.partition_key)
         publish_file(page.path(FIGURES_FILE), folder, FIGURES_FILE)
         place = publish_file(page.path(FILE), folder, FILE)
         metadata = {

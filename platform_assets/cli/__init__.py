@@ -8,7 +8,7 @@ work, and what runs assets, which is `dagster` itself.
 import click
 
 from platform_assets.cli.campaigns import backtest, new, preview
-from platform_assets.cli.deployment import doctor, janitor, pinned, prepare
+from platform_assets.cli.deployment import database, doctor, janitor, pinned, prepare
 from platform_assets.cli.project import check, manifest, schema
 from platform_assets.cli.surroundings import Commands
 
@@ -18,5 +18,5 @@ def main() -> None:
     """Campaign files and the state of the platform. Assets are run by `dagster`."""
 
 
-for command in (backtest, check, doctor, janitor, manifest, new, pinned, prepare, preview, schema):
+for command in (backtest, check, database, doctor, janitor, manifest, new, pinned, prepare, preview, schema):
     main.add_command(command)

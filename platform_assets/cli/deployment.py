@@ -27,7 +27,7 @@ class DigestOfCommit(click.ParamType):
 
 @click.command()
 def prepare() -> None:
-    """Make the datasets and the bucket that the platform needs in Google Cloud; exit 1 when one cannot be made."""
+    """Make the datasets and the buckets that the platform needs in Google Cloud; exit 1 when one cannot be made."""
     from platform_assets.data.engines.opening import open_engine
 
     environment = environment_here()
@@ -80,6 +80,35 @@ def pinned(folder: Path, image: str, digests: tuple[tuple[str, str], ...]) -> No
     with Explained(FileNotFoundError, NoDigestError):
         for path in write_component(folder, commits, image, dict(digests)):
             click.echo(str(path))
+
+
+@click.command()
+@click.option(
+    "--credentials",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with <role>/username and <role>/password of each process.",
+)
+def database(credentials: Path) -> None:
+    """As their owner, make or upgrade Dagster's tables in PostgreSQL and give each process's role its rights."""
+    from dagster import DagsterInstance, DagsterInvariantViolationError
+
+    from platform_assets.foundation.dagster_internals.core import DagsterHomeNotSetError
+    from platform_assets.foundation.dagster_internals.storage import postgres_of
+    from platform_assets.operations.database import CredentialsError, give_rights, read_logins
+
+    with Explained(DagsterHomeNotSetError, DagsterInvariantViolationError):
+        opened = DagsterInstance.get()
+    with opened as instance, Explained(CredentialsError):
+        url = postgres_of(instance)
+        if url is None:
+            raise click.ClickException("storage in dagster.yaml is not PostgreSQL, which alone has roles")
+        logins = read_logins(credentials, owner=url.username or "")
+        # Opening the instance has made what tables were missing.
+        instance.upgrade()
+        give_rights(url, logins)
+        for role, login in logins.items():
+            click.echo(f"{GOOD} {role}: {login.username}")
 
 
 @click.command()

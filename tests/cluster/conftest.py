@@ -121,7 +121,8 @@ def platform(
         assert all(made.good for made in prepare(BigQuery(environment.cloud)))
         copy_exports(Path(small_environment.exports), str(environment.exports))
         files_at(environment.teachers).put_file(Path(small_environment.teachers) / SCIFI_FILE, SCIFI_FILE)
-        told = variables | {"PLATFORM_CAMPAIGNS_DIR": str(campaigns), "PLATFORM_SCORING_SHARDS": "2"}
+        logs = {"DAGSTER_LOGS_BUCKET": environment.cloud.open_bucket}
+        told = variables | logs | {"PLATFORM_CAMPAIGNS_DIR": str(campaigns), "PLATFORM_SCORING_SHARDS": "2"}
         running = stack.enter_context(deployed(cluster, environment, cluster_folder / "deployed", told))
         running.succeeds(running.launch("refresh_marts"))
         yield running

@@ -22,6 +22,7 @@ from dagster import DagsterEventType
 
 from platform_assets.environment import REPOSITORY, Environment
 from platform_assets.foundation.storage import files_at
+from platform_assets.operations.database import RIGHTS
 from tests.cluster.cluster import Cluster
 
 OVERLAY = REPOSITORY / "deploy" / "kubernetes" / "overlays" / "test"
@@ -305,7 +306,10 @@ def deployed(
         folder / "overlay",
         OVERLAY,
         configMapGenerator=[{"name": "platform-environment", "behavior": "merge", "literals": literals}],
-        secretGenerator=[{"name": "postgres-credentials", "literals": ["username=dagster", f"password={password}"]}],
+        secretGenerator=[
+            _secret("owner", "dagster", password),
+            *(_secret(role, f"dagster_{role}", secrets.token_hex(16)) for role in RIGHTS),
+        ],
         generatorOptions={"disableNameSuffixHash": True},
     )
     cluster.kubectl("apply", "-k", str(folder / "overlay"))
@@ -326,6 +330,10 @@ def write_overlay(folder: Path, base: Path, **fields: Any) -> None:
     header = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": NAMESPACE}
     kustomization = header | {"resources": [os.path.relpath(base, folder)]} | fields
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+
+
+def _secret(role: str, username: str, password: str) -> dict[str, Any]:
+    return {"name": f"postgres-{role}", "literals": [f"username={username}", f"password={password}"]}
 
 
 def _write_home(folder: Path, password: str) -> Path:

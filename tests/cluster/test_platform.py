@@ -1,6 +1,8 @@
 """The platform on Kubernetes: runs launched through its web server, a pod a step, and the audiences of a local run."""
 
 import itertools
+import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
@@ -9,8 +11,9 @@ from typing import Any
 import pytest
 
 from platform_assets.environment import Environment
+from platform_assets.foundation.storage import files_at
 from tests.cluster.conftest import AS_OF, FOLDS, SHOP, Ran
-from tests.cluster.deployed import Deployed, until, variables
+from tests.cluster.deployed import LAUNCH, LOCATION, Deployed, repository, until, variables
 from tests.parity.comparing import compare
 
 pytestmark = pytest.mark.slow
@@ -74,6 +77,23 @@ def test_a_step_pod_loads_its_campaign_alone_and_may_not_call_kubernetes(
     assert {pod.metadata.labels["platform-assets/campaign"] for pod in pods} == {campaign}
 
 
+def test_the_bucket_that_people_may_look_at_holds_reports_cards_audits_curves_and_logs_alone(
+    platform: Deployed, ran: Ran
+) -> None:
+    cloud = platform.environment.cloud
+    assert cloud is not None
+    looked_at = files_at(f"gs://{cloud.open_bucket}").names()
+    assert {name.partition("/")[0] for name in looked_at} == {"audiences", "verdicts", "tensorboard", "compute_logs"}
+    for name in looked_at:
+        assert re.fullmatch(
+            r"audiences/\w+/(model_cards/[\d-]+\.(json|html)|[\d-]+/(report\.html|figures\.json))|verdicts/.+\.html"
+            r"|(tensorboard|compute_logs)/.+",
+            name,
+        )
+    hidden = files_at(f"gs://{cloud.bucket}").names("audiences")
+    assert {name.rpartition("/")[2] for name in hidden} == {"audience.csv", "audience.parquet"}
+
+
 def test_scoring_shards_have_a_pod_each(platform: Deployed, ran: Ran) -> None:
     shards = [step_of(pod) for pod in platform.pods(ran.score) if "__shard_" in step_of(pod)]
     assert sorted(step.rsplit("_", 1)[1] for step in shards) == ["0", "1"]
@@ -117,6 +137,23 @@ def test_every_run_is_scoped_however_it_was_launched_and_finds_what_was_made(pla
             assert scopes == {scope}, component
     for run in (assets, again, filled, shared):
         assert platform.computed(run) == []
+
+
+def test_a_run_that_would_mount_a_secret_by_its_tags_is_refused_with_a_sentence_and_gets_no_pod(
+    platform: Deployed,
+) -> None:
+    secret = {"name": "STOLEN", "valueFrom": {"secretKeyRef": {"name": "postgres-owner", "key": "password"}}}
+    tag = {"key": "dagster-k8s/config", "value": json.dumps({"container_config": {"env": [secret]}})}
+    params = {
+        "selector": {**repository(LOCATION), "jobName": "refresh_marts"},
+        "executionMetadata": {"tags": [tag]},
+    }
+    told = platform.ask(LAUNCH, params=params)
+    assert told["__typename"] == "PythonError"
+    assert "is refused for its tag dagster-k8s/config: its value would change the run's pod" in told["message"]
+    refused = platform.instance.get_runs(limit=1)[0].run_id
+    assert platform.status(refused) == "FAILURE"
+    assert platform.pods(refused, "run_worker") == []
 
 
 def test_cancelling_ends_every_pod_within_its_grace_and_leaves_nothing(platform: Deployed, ran: Ran) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from platform_assets.environment import REPOSITORY
 from tests.emulators.clients import Variables, storage_client
+from tests.emulators.namespaces import buckets_of
 from tests.support.processes import run_python
 
 ASSET = """
@@ -36,6 +37,7 @@ def run(command: list[str], home: Path, variables: Variables, temporary: str) ->
     (home / temporary).mkdir()
     here = {
         "DAGSTER_HOME": str(home),
+        "DAGSTER_LOGS_BUCKET": buckets_of(variables)[1],
         "DAGSTER_LOGS_PREFIX": "compute_logs",
         # Where the instance stages logs: of its own for each command.
         "TMPDIR": str(home / temporary),
@@ -52,7 +54,7 @@ def test_what_a_step_says_is_read_from_the_bucket_by_a_machine_that_did_not_run_
     (tmp_path / "greeting.py").write_text(ASSET)
     materialize = ["-m", "dagster", "asset", "materialize", "--select", "greeting", "-f", "greeting.py"]
     run(materialize, tmp_path, cloud_variables, "runner")
-    blobs = list(storage_client(cloud_variables).list_blobs(cloud_variables["PLATFORM_BUCKET"]))
+    blobs = list(storage_client(cloud_variables).list_blobs(buckets_of(cloud_variables)[1]))
     contents = {blob.name.rsplit(".", 1)[-1]: blob.download_as_text() for blob in blobs}
     assert all(blob.name.startswith("compute_logs/storage/") for blob in blobs)
     assert "said on stdout" in contents["out"]

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from platform_assets.environment import REPOSITORY
-from tests.deploy.manifests import of_kind, overlay
+from tests.deploy.manifests import PodTemplate, of_kind, overlay
 from tests.deploy.test_dockerfile import DOCKERFILE, stages
-from tests.deploy.test_kubernetes_instance import VARIABLES, step_job
 from tests.foundation.execution.nvml_stand_in import built_in
 
 pytestmark = pytest.mark.programs("gcc", "kubectl", "unshare")
@@ -36,9 +35,8 @@ def image_environment() -> dict[str, str]:
     return dict(re.findall(r"(\w+)=(\S*)", arguments))
 
 
-def pod_environment(profile: str, folder: Path) -> dict[str, str]:
-    """What the rendered step pod of a profile adds or replaces on GKE, but for Secrets."""
-    pod = step_job("gke", profile, folder)[1]
+def pod_environment(pod: PodTemplate) -> dict[str, str]:
+    """What a rendered step pod adds or replaces on GKE, but for Secrets."""
     [container] = pod.containers
     variables: dict[str, str] = {}
     for source in container["envFrom"]:
@@ -70,11 +68,9 @@ def seen(mounted: Path, variables: dict[str, str]) -> subprocess.CompletedProces
 
 
 @pytest.fixture
-def gpu_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def gpu_pod(pods_of_runs: dict[str, PodTemplate]) -> dict[str, str]:
     """The environment of a step pod with a GPU, on GKE."""
-    for name, value in VARIABLES.items():
-        monkeypatch.setenv(name, value)
-    return image_environment() | pod_environment("gpu", tmp_path)
+    return image_environment() | pod_environment(pods_of_runs["gpu"])
 
 
 def test_a_step_with_a_gpu_finds_the_driver_where_gke_mounts_it(mounted: Path, gpu_pod: dict[str, str]) -> None:

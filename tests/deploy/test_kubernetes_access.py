@@ -1,9 +1,10 @@
-"""Who may call the API server, and who may talk to whom: exactly what is needed, and nothing else."""
+"""Who may call the API server, who may talk to whom, who knows which password: exactly what is needed, and nothing else."""
 
 from itertools import product
 
 import pytest
 
+from platform_assets.operations.database import RIGHTS
 from tests.deploy.manifests import OVERLAYS, Manifest, of_kind, overlay, pod_templates, selects
 
 pytestmark = pytest.mark.programs("kubectl")
@@ -125,3 +126,49 @@ def test_on_gke_the_metadata_server_gives_tokens_to_all_but_the_database() -> No
     asked = {pod.labels["app.kubernetes.io/component"] for pod in pod_templates(overlay("gke"))} | COMPONENTS
     admitted = {one for one in asked if selects(spec["podSelector"], {"app.kubernetes.io/component": one})}
     assert admitted == asked - {"database"}
+
+
+# Which Secrets the containers of a pod take variables from.
+SECRETS = {
+    ("Deployment/dagster-webserver", "web-server"): {"postgres-webserver"},
+    ("Deployment/dagster-daemon", "daemon"): {"postgres-daemon"},
+    ("Deployment/dagster-daemon", "database"): {"postgres-owner"},
+    ("Deployment/janitor", "janitor"): {"postgres-janitor"},
+    ("Deployment/code-platform", "code-location"): {"postgres-code"},
+    ("StatefulSet/postgres", "postgres"): {"postgres-owner"},
+}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_each_process_has_the_password_of_its_own_role_and_none_has_the_owners(name: str) -> None:
+    given = {}
+    for pod in pod_templates(overlay(name)):
+        for container in pod.containers:
+            entries = [entry["valueFrom"]["secretKeyRef"] for entry in container.get("env", []) if "valueFrom" in entry]
+            if entries:
+                given[pod.owner, container["name"]] = {entry["name"] for entry in entries}
+            assert not [source for source in container.get("envFrom", []) if "secretRef" in source]
+    assert given == SECRETS
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_all_roles_passwords_are_mounted_by_the_container_that_sets_them_alone(name: str) -> None:
+    [daemon] = [pod for pod in pod_templates(overlay(name)) if pod.owner == "Deployment/dagster-daemon"]
+    [volume] = [volume for volume in daemon.spec["volumes"] if volume["name"] == "credentials"]
+    shown = {
+        item["path"]: (source["secret"]["name"], item["key"])
+        for source in volume["projected"]["sources"]
+        for item in source["secret"]["items"]
+    }
+    keys = ("username", "password")
+    assert shown == {f"{role}/{key}": (f"postgres-{role}", key) for role in RIGHTS for key in keys}
+    mounted = [c["name"] for c in daemon.containers for mount in c["volumeMounts"] if mount["name"] == "credentials"]
+    assert mounted == ["database"]
+    mounting = {
+        (pod.owner, volume["name"])
+        for pod in pod_templates(overlay(name))
+        for volume in pod.spec.get("volumes", [])
+        if "secret" in volume or "projected" in volume
+    }
+    tls = {("StatefulSet/postgres", "tls")} if name == "gke" else set()
+    assert mounting == {("Deployment/dagster-daemon", "credentials"), *tls}

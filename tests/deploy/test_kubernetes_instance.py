@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -18,7 +19,7 @@ from dagster._core.test_utils import instance_for_test
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, class_from_code_pointer
 from dagster_k8s.container_context import K8sContainerContext
-from dagster_k8s.job import construct_dagster_k8s_job, get_user_defined_k8s_config
+from dagster_k8s.job import construct_dagster_k8s_job
 from kubernetes.client import ApiClient
 
 from platform_assets.environment import PACKAGE
@@ -33,6 +34,7 @@ from tests.deploy.test_manifests import VERSIONS
 pytestmark = pytest.mark.programs("kubectl")
 
 IMAGE = "registry/audience-platform@sha256:" + "1" * 64
+CUDA_IMAGE = "registry/audience-platform-cuda@sha256:" + "2" * 64
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
 VARIABLES = {
     "DAGSTER_POSTGRES_HOST": "postgres",
@@ -40,7 +42,7 @@ VARIABLES = {
     "DAGSTER_POSTGRES_PASSWORD": "secret",
     "DAGSTER_CODE_HOST": "code-platform",
     "DAGSTER_LOGS_PREFIX": "compute_logs",
-    "PLATFORM_BUCKET": "some-bucket",
+    "DAGSTER_LOGS_BUCKET": "some-bucket-reports",
 }
 # In what an overlay's dagster.yaml may differ from the base's, which the gke overlay has.
 DIFFERENCES = {
@@ -178,47 +180,68 @@ def test_step_pods_and_code_locations_open_the_instance_without_a_token() -> Non
         assert instance.run_monitoring_enabled
 
 
-def job_pod(context: K8sContainerContext, launcher: Any, component: str) -> tuple[Manifest, PodTemplate]:
-    """The Job that dagster-k8s would make, as it is sent, and the pod in it."""
+def sent_job(context: K8sContainerContext, launcher: Any, component: str, image: str) -> Manifest:
+    """The Job that dagster-k8s would make, as it is sent."""
     job = construct_dagster_k8s_job(
-        context.get_k8s_job_config(IMAGE, launcher),
+        context.get_k8s_job_config(image, launcher),
         ["dagster", "api", "execute_run"],
         f"dagster-{component.replace('_', '-')}",
         user_defined_k8s_config=context.run_k8s_config,
         component=component,
         labels={"dagster/run-id": "0"},
     )
-    sent = ApiClient().sanitize_for_serialization(job)
-    template = sent["spec"]["template"]
-    return sent, PodTemplate(f"Job/{component}", template["metadata"], template["spec"])
+    sent: Manifest = ApiClient().sanitize_for_serialization(job)
+    return sent
 
 
-def run_job(name: str, folder: Path) -> tuple[Manifest, PodTemplate]:
-    """The Job of a run of one campaign on an overlay, and its pod."""
-    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, folder)}) as instance:
-        steps = [{"campaign": "winback", **PROFILES["gpu"].tags("gpu", spot=True, labels={})}]
-        run = dg.DagsterRun("winback", tags=stamp({}, steps, date(2026, 11, 22)))
-        context = instance.run_launcher.get_container_context_for_run(run)  # type: ignore[attr-defined]
-        assert context.namespace == NAMESPACE
-        return job_pod(context, instance.run_launcher, "run_worker")
+def run_job(instance: dg.DagsterInstance, image: str = IMAGE) -> Manifest:
+    """The Job of a run of a campaign with a GPU."""
+    steps = [{"campaign": "winback", **PROFILES["gpu"].tags("gpu", spot=True, labels={})}]
+    run = dg.DagsterRun("winback", tags=stamp({}, steps, date(2026, 11, 22)))
+    context = instance.run_launcher.get_container_context_for_run(run)  # type: ignore[attr-defined]
+    assert context.namespace == NAMESPACE
+    return sent_job(context, instance.run_launcher, "run_worker", image)
 
 
-def step_job(name: str, profile: str, folder: Path) -> tuple[Manifest, PodTemplate]:
-    """The Job of a step of that campaign with a resource profile, and its pod."""
+def step_job(instance: dg.DagsterInstance, profile: str, image: str = IMAGE, cuda: str = CUDA_IMAGE) -> Manifest:
+    """The Job of a step of a profile, whose code location runs an image and names the one with CUDA."""
     tags = PROFILES[profile].tags(profile, spot=True, labels={"platform-assets/campaign": "winback"})
-    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, folder)}) as instance:
-        executor = PodExecutor.on(instance, "campaign:winback", None)
-        context = K8sContainerContext.create_for_run(
-            dg.DagsterRun("winback"),
-            instance.run_launcher,  # type: ignore[arg-type]
-            include_run_tags=False,
-        )
-        of_executor = executor._step_handler._executor_container_context  # type: ignore[attr-defined]
-        of_step = K8sContainerContext(run_k8s_config=get_user_defined_k8s_config(tags))
-        return job_pod(context.merge(of_executor).merge(of_step), instance.run_launcher, "step_worker")
+    handler = PodExecutor.on(instance, "campaign:winback", None)._step_handler  # type: ignore[attr-defined]
+    step = SimpleNamespace(step=SimpleNamespace(op_name="fold"))
+    location = SimpleNamespace(container_image=image, container_context={"images": {"cuda": cuda}})
+    asked = SimpleNamespace(
+        dagster_run=dg.DagsterRun("winback"),
+        instance=instance,
+        execute_step_args=SimpleNamespace(
+            step_keys_to_execute=["fold"], job_origin=SimpleNamespace(repository_origin=location)
+        ),
+        step_tags={"fold": tags},
+        get_step_context=lambda _: step,
+    )
+    return sent_job(handler._get_container_context(asked), instance.run_launcher, "step_worker", image)
 
 
-def check_pod(name: str, sent: Manifest, pod: PodTemplate, may_call_api: bool) -> None:
+def pod_of(job: Manifest) -> PodTemplate:
+    template = job["spec"]["template"]
+    return PodTemplate("Job", template["metadata"], template["spec"])
+
+
+def jobs_on(name: str, folder: Path) -> dict[str, Manifest]:
+    """The Job of a run on an overlay under "run", and of a step under each profile's name, of the images that run there."""
+    [container] = of_kind(overlay(name), "Deployment")["code-platform"]["spec"]["template"]["spec"]["containers"]
+    variables = {entry["name"]: entry.get("value") for entry in container["env"]}
+    context = json.loads(variables.get("DAGSTER_CONTAINER_CONTEXT") or "{}")
+    images = (container["image"], context.get("images", {}).get("cuda", CUDA_IMAGE))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in VARIABLES.items():
+            patch.setenv(variable, value)
+        with instance_for_test(overrides={"run_launcher": launcher_configuration(name, folder)}) as instance:
+            steps = {profile: step_job(instance, profile, *images) for profile in PROFILES}
+            return {"run": run_job(instance, images[0]), **steps}
+
+
+def check_pod(name: str, sent: Manifest, may_call_api: bool) -> PodTemplate:
+    pod = pod_of(sent)
     for version in VERSIONS:
         kubernetes_validate.validate(sent, version, strict=True)
     assert violations(pod) == house_violations(pod, may_call_api) == unpinned_images(pod) == []
@@ -234,15 +257,18 @@ def check_pod(name: str, sent: Manifest, pod: PodTemplate, may_call_api: bool) -
     assert volumes[mounts["/opt/dagster/home"]]["configMap"]["name"] == "dagster-instance"
     variables = {entry["name"]: entry for entry in container["env"]}
     assert variables["DAGSTER_HOME"]["value"] == "/opt/dagster/home"
-    secret = variables["DAGSTER_POSTGRES_PASSWORD"]["valueFrom"]["secretKeyRef"]
-    assert secret == {"name": "postgres-credentials", "key": "password"}
+    role = {"platform-run": "run", "platform-step": "step"}[pod.spec["serviceAccountName"]]
+    for name, key in (("DAGSTER_POSTGRES_USER", "username"), ("DAGSTER_POSTGRES_PASSWORD", "password")):
+        assert variables[name]["valueFrom"] == {"secretKeyRef": {"name": f"postgres-{role}", "key": key}}
+    assert len(variables) == len(container["env"]), "a variable comes twice"
     assert sent["spec"]["backoffLimit"] == 0
+    return pod
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_a_run_pod_keeps_the_rules_and_may_start_steps(name: str, tmp_path: Path) -> None:
-    sent, pod = run_job(name, tmp_path)
-    check_pod(name, sent, pod, may_call_api=True)
+    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, tmp_path)}) as instance:
+        pod = check_pod(name, run_job(instance), may_call_api=True)
     assert pod.spec["serviceAccountName"] == "platform-run"
     assert {"name": "PLATFORM_SCOPE", "value": "campaign:winback"} in pod.containers[0]["env"]
     assert "nvidia.com/gpu" not in pod.containers[0]["resources"]["limits"]
@@ -251,8 +277,8 @@ def test_a_run_pod_keeps_the_rules_and_may_start_steps(name: str, tmp_path: Path
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_a_step_pod_keeps_the_rules_has_its_profile_and_no_token(name: str, profile: str, tmp_path: Path) -> None:
-    sent, pod = step_job(name, profile, tmp_path)
-    check_pod(name, sent, pod, may_call_api=False)
+    with instance_for_test(overrides={"run_launcher": launcher_configuration(name, tmp_path)}) as instance:
+        pod = check_pod(name, step_job(instance, profile), may_call_api=False)
     assert pod.spec["serviceAccountName"] == "platform-step"
     asked = PROFILES[profile]
     limits = pod.containers[0]["resources"]["limits"]
@@ -261,3 +287,4 @@ def test_a_step_pod_keeps_the_rules_has_its_profile_and_no_token(name: str, prof
     assert limits.get("nvidia.com/gpu") == (str(asked.gpus) if asked.gpus else None)
     assert pod.spec["nodeSelector"] == {"platform-assets/pool": asked.pool}
     assert pod.spec["priorityClassName"] == asked.priority_class
+    assert pod.containers[0]["image"] == (CUDA_IMAGE if asked.image else IMAGE)

@@ -1,4 +1,4 @@
-"""The bucket's lifecycle rules delete what nobody takes up again, and nothing that the platform stands on."""
+"""The lifecycle rules of both buckets delete what nobody takes up again, and nothing that the platform stands on."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_curves_and_logs_go_away_as_long_after_as_the_runs_they_are_of(
     settings = (REPOSITORY / "deploy" / "kubernetes" / "base" / "platform.env").read_text().splitlines()
     [logs] = [line.removeprefix("DAGSTER_LOGS_PREFIX=") for line in settings if line.startswith("DAGSTER_LOGS_PREFIX=")]
     assert rules[f"{logs}/"] == 90
-    assert environment.tensorboard == f"gs://{BUCKET}/tensorboard"
+    assert environment.tensorboard == f"gs://{BUCKET}-reports/tensorboard"
     assert rules["tensorboard/"] == 90
 
 
@@ -67,6 +67,10 @@ def test_nothing_else_of_the_platform_is_ever_deleted(
                 environment.exports,
                 environment.teachers,
             )
+        ),
+        *(
+            f"{str(place).removeprefix(f'gs://{BUCKET}-reports/')}/"
+            for place in (environment.reports, environment.data_docs)
         ),
     }
     assert {

@@ -109,7 +109,7 @@ def test_every_service_finds_its_pods_and_their_port(name: str) -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_what_a_pod_refers_to_is_deployed_too(name: str) -> None:
-    """Service accounts, priority classes, config maps and claims; the Secret alone is made by whoever deploys."""
+    """Service accounts, priority classes, config maps and claims; Secrets alone are made by whoever deploys."""
     objects = overlay(name)
     for pod in pod_templates(objects):
         assert pod.spec["serviceAccountName"] in of_kind(objects, "ServiceAccount")
@@ -118,8 +118,6 @@ def test_what_a_pod_refers_to_is_deployed_too(name: str) -> None:
             assert volume.get("configMap", {"name": "dagster-instance"})["name"] in of_kind(objects, "ConfigMap")
             if "persistentVolumeClaim" in volume:
                 assert volume["persistentVolumeClaim"]["claimName"] in of_kind(objects, "PersistentVolumeClaim")
-        for secret in re.findall(r"'secretKeyRef': {[^}]*'name': '([^']+)'", str(pod.spec)):
-            assert secret == "postgres-credentials"
     assert "Secret" not in {item["kind"] for item in objects}
 
 
@@ -129,6 +127,10 @@ def test_a_placeholder_left_in_the_gke_overlay_is_refused_by_the_platform() -> N
     filled = {"PLATFORM_PROJECT": "my-project", "PLATFORM_STAGE": "prod", "PLATFORM_BUCKET": "my-bucket"}
     assert {name for name, value in given.items() if "REPLACE" in value} == set(filled)
     assert environment_from_variables(given | filled).name == "gcp"
+    logs = variables["DAGSTER_LOGS_BUCKET"].replace(variables["PLATFORM_BUCKET"], filled["PLATFORM_BUCKET"])
+    cloud = environment_from_variables(given | filled).cloud
+    assert cloud is not None
+    assert logs == cloud.open_bucket
     for forgotten in filled:
         with pytest.raises(EnvironmentVariableError, match=forgotten):
             environment_from_variables(given | {**filled, forgotten: given[forgotten]})
@@ -154,6 +156,7 @@ def test_the_environment_of_an_overlay_is_one_that_the_platform_takes(name: str)
         "PLATFORM_BIGQUERY_STORAGE_HOST": "127.0.0.1:9060",
     }
     environment = environment_from_variables(variables | (emulators if name == "test" else {}))
+    assert environment.cloud is None or environment.cloud.open_bucket == variables["DAGSTER_LOGS_BUCKET"]
     assert (environment.name, environment.executor) == ({"kind": "local", "test": "emulated"}[name], "kubernetes")
 
 
@@ -164,13 +167,13 @@ def test_a_kustomization_over_the_test_overlay_adds_addresses_and_the_password(t
         resources=[os.path.relpath(KUBERNETES / "overlays" / "test", tmp_path.resolve())],
         namespace=NAMESPACE,
         configMapGenerator=[address],
-        secretGenerator=[{"name": "postgres-credentials", "literals": ["username=dagster", "password=secret"]}],
+        secretGenerator=[{"name": "postgres-owner", "literals": ["username=dagster", "password=secret"]}],
         generatorOptions={"disableNameSuffixHash": True},
     )
     before = of_kind(overlay("test"), "ConfigMap")["platform-environment"]["data"]
     merged = of_kind(objects, "ConfigMap")["platform-environment"]["data"]
     assert merged == before | {"DAGSTER_POSTGRES_HOST": "127.0.0.1"}
-    assert of_kind(objects, "Secret")["postgres-credentials"]["metadata"]["namespace"] == NAMESPACE
+    assert of_kind(objects, "Secret")["postgres-owner"]["metadata"]["namespace"] == NAMESPACE
     assert len(objects) == len(overlay("test")) + 1
 
 

@@ -1,7 +1,10 @@
 """Older code runs under the manifests of today: pinned campaigns' pods do, and so does a deployment that was rolled back."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +79,24 @@ def test_what_manifests_and_declarations_name_can_be_imported(
     files = [Path(file) for file in json.loads(done.stdout) if file]
     assert files
     assert all(file.is_relative_to(tree) for file in files)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [("this", "'/credentials' does not exist"), ("older", "this image makes no roles")]
+)
+def test_after_a_roll_back_the_daemon_starts_with_the_roles_that_are_there(
+    version: str, said: str, tmp_path: Path
+) -> None:
+    tree = REPOSITORY if version == "this" else older_tree(tmp_path / "older")
+    [daemon, *_] = yaml.safe_load_all((DEPLOY / "kubernetes" / "base" / "daemon.yaml").read_text(encoding="utf-8"))
+    [container] = daemon["spec"]["template"]["spec"]["initContainers"]
+    program = tmp_path / "platform-assets"
+    program.write_text(f"#!{sys.executable}\nfrom platform_assets.cli import main\nmain()\n")
+    program.chmod(0o755)
+    variables = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(tree)}
+    done = subprocess.run(container["command"], env=variables, capture_output=True, text=True)
+    assert done.returncode == (2 if version == "this" else 0)
+    assert said in done.stdout + done.stderr
 
 
 # What today's code writes is read by the names that that commit had for it.

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.emulators.clients import storage_client
+from tests.emulators.namespaces import buckets_of
 from tests.emulators.servers import serving
 
 PROJECT = "emulated-platform"
@@ -18,8 +19,9 @@ if __name__ == "__main__":
     with serving(Path(sys.argv[1]).resolve()) as emulators, contextlib.suppress(KeyboardInterrupt):
         variables = emulators.variables(PROJECT)
         storage = storage_client(variables)
-        if not storage.bucket(variables["PLATFORM_BUCKET"]).exists():
-            storage.create_bucket(variables["PLATFORM_BUCKET"])
+        for bucket in buckets_of(variables):
+            if not storage.bucket(bucket).exists():
+                storage.create_bucket(bucket)
         for name, value in variables.items():
             print(f"export {name}={value}", flush=True)
         signal.pause()

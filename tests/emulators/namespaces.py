@@ -7,11 +7,12 @@ whole project: it must be one kept for tests, and what is found in it is refused
 import contextlib
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
+from platform_assets.environment import environment_from_variables
 from tests.emulators.clients import bigquery_client, storage_client
 from tests.emulators.servers import Emulators
 
@@ -48,7 +49,8 @@ def entered(config: pytest.Config, emulators: Emulators | None) -> Iterator[dict
 def emulated(emulators: Emulators) -> Iterator[dict[str, str]]:
     """The environment variables of a project and a bucket on the emulators that nobody used before."""
     variables = emulators.variables(f"test-{uuid.uuid4().hex[:12]}")
-    storage_client(variables).create_bucket(variables["PLATFORM_BUCKET"])
+    for bucket in buckets_of(variables):
+        storage_client(variables).create_bucket(bucket)
     try:
         yield variables
     finally:
@@ -78,15 +80,28 @@ def whole_project(client: "bigquery.Client", storage: "storage.Client") -> Itera
                 f"Project {client.project} already holds {', '.join(present)}. The tests work in datasets of these "
                 "names and delete them: use a project kept for tests, and remove by hand what an interrupted run left."
             )
-        bucket = storage.create_bucket(f"platform-tests-{uuid.uuid4().hex[:12]}")
+        variables = {
+            "PLATFORM_ENV": "gcp",
+            "PLATFORM_PROJECT": client.project,
+            "PLATFORM_BUCKET": f"platform-tests-{uuid.uuid4().hex[:12]}",
+        }
+        buckets = [storage.create_bucket(name) for name in buckets_of(variables)]
         try:
-            yield {"PLATFORM_ENV": "gcp", "PLATFORM_PROJECT": client.project, "PLATFORM_BUCKET": bucket.name}
+            yield variables
         finally:
             for dataset in DATASETS:
                 client.delete_dataset(dataset, delete_contents=True, not_found_ok=True)
-            for blob in bucket.list_blobs():
-                blob.delete()
-            bucket.delete()
+            for bucket in buckets:
+                for blob in bucket.list_blobs():
+                    blob.delete()
+                bucket.delete()
+
+
+def buckets_of(variables: Mapping[str, str]) -> list[str]:
+    """The platform's buckets: of its data, and of what people may look at."""
+    cloud = environment_from_variables(variables).cloud
+    assert cloud is not None
+    return [cloud.bucket, cloud.open_bucket]
 
 
 @contextlib.contextmanager

@@ -4,13 +4,14 @@ On SQLite always, and on PostgreSQL, which the platform uses on Kubernetes, wher
 janitor writes to tables that Dagster has no call for, so both must hold.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dagster._core.test_utils import instance_for_test
 from tests.support.processes import free_port
 from tests.tiers import do_without
 
+PASSWORD = "secret of the owner"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 # Of a pool that was given no limit; not what a slot is by itself, so that it shows.
 DEFAULT_SLOTS = 2
@@ -32,21 +34,30 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session")
-def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
-    """A PostgreSQL server of the tests' own."""
+@contextlib.contextmanager
+def serving_postgres(config: pytest.Config, *settings: str, files: Sequence[Path] = ()) -> Iterator[int]:
+    """The port of a PostgreSQL server of the tests' own, whose superuser `dagster` has the password PASSWORD.
+
+    settings: of the server; {folder} in them is where it finds copies of `files`, which it alone may read.
+    """
     if not POSTGRES:
-        do_without(pytestconfig, "PostgreSQL")
+        do_without(config, "PostgreSQL")
     folder, bin_folder, port = Path(tempfile.mkdtemp(prefix="postgres-")), POSTGRES[-1], free_port()
     # PostgreSQL does not run as root.
     owner: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-    if owner:
-        shutil.chown(folder, owner["user"], owner["group"])
+    (folder / "password").write_text(PASSWORD)
+    for file in files:
+        shutil.copy(file, folder)
+        (folder / file.name).chmod(0o600)
+    for path in (folder, *folder.iterdir()) if owner else ():
+        shutil.chown(path, owner["user"], owner["group"])
     initdb = [str(bin_folder / "initdb"), "-D", str(folder / "data"), "-U", "dagster", "-A", "trust", "--no-sync"]
+    initdb.append(f"--pwfile={folder / 'password'}")
     subprocess.run(initdb, check=True, capture_output=True, cwd="/", **owner)
+    told = [part for setting in settings for part in ("-c", setting.format(folder=folder))]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [bin_folder / "postgres", "-D", folder / "data", "-p", str(port), "-k", "", "-h", "127.0.0.1", "-F"],
+            [bin_folder / "postgres", "-D", folder / "data", "-p", str(port), "-k", "", "-h", "127.0.0.1", "-F", *told],
             stdout=log,
             stderr=log,
             cwd="/",
@@ -57,12 +68,19 @@ def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
         while subprocess.run(ready, capture_output=True).returncode:
             assert server.poll() is None, (folder / "log").read_text()
             time.sleep(0.1)
-        yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/postgres"
+        yield port
     finally:
         # Its fast shutdown, which does not wait for the tests' connections.
         server.send_signal(signal.SIGINT)
         server.wait()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
+    """A PostgreSQL server of the tests' own."""
+    with serving_postgres(pytestconfig) as port:
+        yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/postgres"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -19,7 +19,9 @@ def test_the_doctor_says_which_datasets_are_missing_until_they_are_prepared(clou
     assert all(made.good for made in prepare(connected(cloud_environment)))
     found = {finding.what: finding for finding in diagnose(cloud_environment)}
     assert all(found[what].good for what in expected)
-    assert found["bucket " + cloud_environment.cloud.bucket].good
+    for bucket in (cloud_environment.cloud.bucket, f"{cloud_environment.cloud.bucket}-reports"):
+        assert found[f"bucket {bucket}"].good
+    assert "what people may look at" not in found
     assert found["marts"].remedy == "materialise the job refresh_marts"
 
 
@@ -38,3 +40,15 @@ def test_without_the_bucket_the_doctor_names_it(cloud_environment: Environment) 
     list(prepare(connected(cloud_environment)))
     found = {finding.what: finding for finding in diagnose(elsewhere)}
     assert not found["bucket nobody-made-this"].good
+    assert not found["bucket nobody-made-this-reports"].good
+
+
+def test_one_bucket_for_both_is_told_with_what_it_means(cloud_environment: Environment) -> None:
+    from dataclasses import replace
+
+    cloud = cloud_environment.cloud
+    assert cloud is not None
+    list(prepare(connected(cloud_environment)))
+    one = replace(cloud_environment, cloud=replace(cloud, reports_bucket=cloud.bucket))
+    found = {finding.what: finding for finding in diagnose(one)}
+    assert f"lies in gs://{cloud.bucket} among raw exports and audiences" in found["what people may look at"].found

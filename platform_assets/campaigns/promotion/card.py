@@ -67,7 +67,7 @@ def build_card(
 
 def publish_card(name: str, score_at: str, card: Artifact, environment: Environment) -> tuple[str, str]:
     """Copies of a card's files under names that stay, one pair a scoring date; (where the page lies, its link)."""
-    files = files_at(environment.audiences)
+    files = files_at(environment.reports)
     for file in (JSON_FILE, PAGE_FILE):
         place = f"{name}/model_cards/{score_at}{Path(file).suffix}"
         files.put_file(Path(card.path(file)), place)

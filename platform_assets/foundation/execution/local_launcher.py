@@ -22,8 +22,8 @@ from platform_assets.foundation.dagster_internals.core import (
     DagsterUserCodeUnreachableError,
     WorkerStatus,
 )
+from platform_assets.foundation.execution.run_tags import PROCESS_TAG
 
-PROCESS_TAG = "platform/process"
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 # Between the clocks of events and of processes.
 SLACK_SECONDS = 2.0

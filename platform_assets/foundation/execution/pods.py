@@ -32,6 +32,7 @@ from platform_assets.foundation.dagster_internals.on_kubernetes import (
     StepHandlerContext,
     UserDefinedDagsterK8sConfig,
     account_for_steps_with,
+    with_other_secret,
 )
 from platform_assets.foundation.execution.api_server import UNREACHABLE, PatientClient, ended_as
 from platform_assets.foundation.execution.pod_status import over_its_limit
@@ -49,6 +50,8 @@ OVER_ITS_LIMIT_FORGIVEN = 1
 # Tells, in a run's log, an attempt that ended so from one whose pod was lost.
 _OVER = "asked for more than its resource profile gives"
 STEP_SERVICE_ACCOUNT = "platform-step"
+# Who a pod is for PostgreSQL: a step may write events, and neither change runs nor claim slots.
+RUN_SECRET, STEP_SECRET = "postgres-run", "postgres-step"
 HEALTH_INTERVAL_SECONDS = 5
 # Beside `k8s` in the context of a code location's containers, which travels with every run: image by variant.
 NAMED_IMAGES = "images"
@@ -88,7 +91,8 @@ class PodStepHandler(K8sStepHandler):
         yield from super().launch_step(step_handler_context)
 
     def _get_container_context(self, step_handler_context: StepHandlerContext) -> K8sContainerContext:
-        context = super()._get_container_context(step_handler_context)
+        # dagster-k8s hands down all that the run's pod has.
+        context = with_other_secret(super()._get_container_context(step_handler_context), RUN_SECRET, STEP_SECRET)
         tags = step_handler_context.step_tags[self._get_step_key(step_handler_context)] or {}
         origin = step_handler_context.execute_step_args.job_origin.repository_origin
         image = self._launcher.job_image or origin.container_image

@@ -14,6 +14,7 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.campaigns.training.body_assets import body_key
 from platform_assets.components.loading import BROKEN_SOURCES_GROUP
 from platform_assets.data.features.registry import GROUPS
+from platform_assets.foundation.execution.run_tags import CAMPAIGN_TAG, ENTITY_TAG
 
 if TYPE_CHECKING:
     from platform_assets.foundation.dagster_internals.core import UnresolvedAssetJobDefinition
@@ -37,7 +38,7 @@ def campaign_job(name: str, spec: CampaignSpec) -> "UnresolvedAssetJobDefinition
         train_job_name(name),
         selection=dg.AssetSelection.assets(*keys),
         description=f"Train and, if it holds, promote: {spec.description}",
-        tags={"campaign": name},
+        tags={CAMPAIGN_TAG: name},
     )
 
 
@@ -58,7 +59,7 @@ def pretraining_jobs() -> list["UnresolvedAssetJobDefinition"]:
             pretraining_job_name(entity),
             selection=dg.AssetSelection.assets(body_key(entity)),
             description=f"Pre-train a body on the labels of every promoted campaign of {entity}",
-            tags={"entity": entity},
+            tags={ENTITY_TAG: entity},
         )
         for entity in GROUPS
     ]
@@ -75,7 +76,7 @@ def scoring_jobs(campaigns: Mapping[str, CampaignSpec]) -> list["UnresolvedAsset
                 score_job_name(entity),
                 selection=selection,
                 description=f"Score every campaign of {entity} as of one date, and pick their audiences",
-                tags={"entity": entity},
+                tags={ENTITY_TAG: entity},
             )
         )
     return jobs

@@ -8,6 +8,7 @@ import dagster as dg
 
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.environment import Environment
+from platform_assets.foundation.execution.run_tags import NEW_EXPORTS_TAG
 from platform_assets.foundation.storage import StorageRefused
 from platform_assets.operations.automation.jobs import REFRESH_JOB
 
@@ -53,7 +54,7 @@ def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Env
         if not changed:
             return dg.SkipReason("no export has finished since the last look")
         cursor = json.dumps({name: now[name] for name in sorted(now) if name in sources})
-        request = dg.RunRequest(run_key=cursor, tags={"new_exports": ", ".join(changed)})
+        request = dg.RunRequest(run_key=cursor, tags={NEW_EXPORTS_TAG: ", ".join(changed)})
         return dg.SensorResult(run_requests=[request], cursor=cursor)
 
     return new_exports

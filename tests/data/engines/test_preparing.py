@@ -40,9 +40,15 @@ def test_what_is_missing_is_made_with_its_settings_and_found_the_next_time(bigqu
     cloud = replace(bigquery.cloud, stage="staging", bucket=f"{bigquery.cloud.bucket}-other")
     bigquery = BigQuery(cloud)
     first, again = list(prepare(bigquery)), list(prepare(bigquery))
-    assert [(made.good, made.found) for made in first] == [(True, "made")] * (len(DATASETS) + 1)
-    assert [(made.good, made.found) for made in again] == [(True, "found")] * (len(DATASETS) + 1)
-    assert (first[0].what, first[-1].what) == (f"dataset {cloud.project}.staging_raw", f"bucket gs://{cloud.bucket}")
+    assert [(made.good, made.found) for made in first] == [(True, "made")] * (len(DATASETS) + 2)
+    assert [(made.good, made.found) for made in again] == [(True, "found")] * (len(DATASETS) + 2)
+    assert [first[0].what, *(made.what for made in first[-2:])] == [
+        f"dataset {cloud.project}.staging_raw",
+        f"bucket gs://{cloud.bucket}",
+        f"bucket gs://{cloud.bucket}-reports",
+    ]
+    one = replace(cloud, reports_bucket=cloud.bucket)
+    assert [made.what for made in prepare(BigQuery(one))][-2:] == [first[-3].what, f"bucket gs://{cloud.bucket}"]
     for purpose, description in DATASETS.items():
         dataset = bigquery.client.get_dataset(cloud.dataset(purpose))
         assert (dataset.location, dataset.description) == (cloud.location, description)
@@ -62,7 +68,7 @@ def test_a_missing_permission_is_told_with_the_role_to_ask_for(denying: str, mon
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", denying)
     cloud = Cloud("kept", "kept-audiences-dev", bigquery_endpoint=denying)
     came = list(prepare(BigQuery(cloud)))
-    assert len(came) == len(DATASETS) + 1
+    assert len(came) == len(DATASETS) + 2
     assert not any(made.good for made in came)
     assert came[0] == Readiness(
         "dataset kept.dev_raw",

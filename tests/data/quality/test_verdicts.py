@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from platform_assets.data.quality import Bounds, Key, Refused, Verdicts, audit
+from platform_assets.data.quality.pages import PagedVerdicts
 from platform_assets.foundation.storage import files_at
 from tests.foundation.storage.roots import root
 
@@ -44,24 +45,29 @@ def test_an_unreadable_verdict_refuses(content: bytes, root: str) -> None:
         Verdicts(root).require(TABLE, SLOT)
 
 
-def test_beside_the_last_verdict_lies_its_audit_as_a_page_that_names_nobody(root: str) -> None:
+@pytest.mark.parametrize("apart", ["", "/pages"], ids=["beside", "apart"])
+def test_with_the_last_verdict_goes_its_audit_as_a_page_that_names_nobody(root: str, apart: str) -> None:
     table = pa.table({"person": ["ann@example.com", "bo@example.com"], "orders_7d": [-7.5, 1.0]})
-    verdicts, rules = Verdicts(root), [Key(("person",)), Bounds("orders_7d", 0)]
+    rules, pages = [Key(("person",)), Bounds("orders_7d", 0)], f"{root}{apart}"
+    verdicts = PagedVerdicts(root, pages) if apart else Verdicts(root)
     failed = audit(table, rules, name=TABLE).metadata()
     verdicts.refuse(TABLE, SLOT, "f1", "orders_7d below 0.", failed)
-    assert verdicts.page(TABLE, SLOT) == f"{root}/{TABLE}/{SLOT}.html"
-    refused = page_of(root)
+    assert verdicts.page(TABLE, SLOT) == f"{pages}/{TABLE}/{SLOT}.html"
+    refused = page_of(pages)
     assert "-7.5" in refused
     assert "example.com" not in refused
     verdicts.passed(TABLE, SLOT, "f2", audit(table.slice(1), rules, name=TABLE).metadata())
-    assert "-7.5" not in page_of(root)
+    assert "-7.5" not in page_of(pages)
     verdicts.passed(TABLE, SLOT, "f2", failed)
-    assert "-7.5" not in page_of(root), "a page is made once for what it shows"
+    assert "-7.5" not in page_of(pages), "a page is made once for what it shows"
     verdicts.refuse(TABLE, SLOT, "f2", "again", failed)
-    assert "-7.5" in page_of(root)
+    assert "-7.5" in page_of(pages)
+    assert files_at(root).exists(f"{TABLE}/{SLOT}.html") is not bool(apart)
+    with pytest.raises(Refused, match="its audit failed"):
+        Verdicts(root).require(TABLE, SLOT)
 
 
-def page_of(root: str) -> str:
-    stored = files_at(root).read(f"{TABLE}/{SLOT}.html")
+def page_of(pages: str) -> str:
+    stored = files_at(pages).read(f"{TABLE}/{SLOT}.html")
     assert stored is not None
     return stored.content.decode()

@@ -29,6 +29,9 @@ def fails_once(context: dg.AssetExecutionContext) -> None:
 fails = dg.define_asset_job("fails", selection=[fails_once], tags={"dagster/max_retries": "1"})
 due_now = dg.define_asset_job("due_now", selection=[due])
 days = dg.define_asset_job("days", selection=[scores])
+# Tags that a job has in code, one of them about its run's pod.
+OWN_TAGS = {"team": "loyalty", "dagster-k8s/config": {"container_config": {"resources": {"limits": {"cpu": "4"}}}}}
+sized = dg.define_asset_job("sized", selection=[due], tags=OWN_TAGS)
 
 
 @dg.schedule(job=due_now, cron_schedule="* * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
@@ -43,7 +46,7 @@ def once() -> dg.RunRequest:
 
 defs = dg.Definitions(
     assets=[scores, wanted, due, fails_once],
-    jobs=[fails, due_now, days],
+    jobs=[fails, due_now, days, sized],
     schedules=[every_minute],
     sensors=[
         once,

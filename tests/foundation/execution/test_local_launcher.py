@@ -24,7 +24,7 @@ import yaml
 
 from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.dagster_internals.core import GRPC_INFO_TAG, WorkerStatus
-from platform_assets.foundation.execution.local_launcher import PROCESS_TAG
+from platform_assets.foundation.execution.run_tags import PROCESS_TAG
 from tests.support.processes import free_port
 
 MODULE = "tests.foundation.execution.waiting"

@@ -3,10 +3,11 @@
 import json
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_assets.foundation.execution.run_tags import stamp
+from platform_assets.foundation.execution.run_tags import foreign_tags, stamp
 
 TODAY = date(2026, 11, 22)
 
@@ -75,3 +76,36 @@ TAGS = st.dictionaries(
 def test_stamping_twice_is_stamping_once(tags: dict[str, str], steps: list[dict[str, str]]) -> None:
     once = tags | stamp(tags, steps, TODAY)
     assert once | stamp(once, steps, TODAY) == once
+
+
+SCOPE = {"name": "PLATFORM_SCOPE", "value": "all"}
+OTHER = {"name": "OTHER", "value": "1"}
+
+
+@pytest.mark.parametrize(
+    ("config", "declared", "admitted"),
+    [
+        ({"container_config": {"env": [SCOPE]}}, None, True),
+        ({"container_config": {"env": [SCOPE], "command": ["sh"]}}, None, False),
+        ({"container_config": {"env": [SCOPE, OTHER]}}, None, False),
+        ({"container_config": {"env": [SCOPE]}, "pod_spec_config": {}}, None, False),
+        ({"container_config": {"env": [SCOPE]}, "merge_behavior": "SHALLOW"}, None, False),
+        ({"container_config": {"env": [OTHER, SCOPE]}}, {"container_config": {"env": [OTHER]}}, True),
+        ({"container_config": {"env": [SCOPE]}}, {"container_config": {"env": [OTHER]}}, True),
+        ({"container_config": {"env": [OTHER]}}, {"container_config": {"command": ["sh"]}}, False),
+        ([], None, False),
+        (None, None, False),
+    ],
+)
+def test_what_is_said_about_a_runs_pod_is_its_scope_and_what_its_job_says_in_code(
+    config: object, declared: object, admitted: bool
+) -> None:
+    own = {} if declared is None else {"dagster-k8s/config": json.dumps(declared)}
+    foreign = foreign_tags({"dagster-k8s/config": json.dumps(config)}, own)
+    assert foreign == ([] if admitted else ["dagster-k8s/config"])
+
+
+@given(tags=TAGS, steps=st.lists(TAGS, max_size=4))
+def test_what_was_stamped_is_never_foreign(tags: dict[str, str], steps: list[dict[str, str]]) -> None:
+    stamped = stamp(tags, steps, TODAY)
+    assert foreign_tags(stamped, {}) == []

@@ -1,4 +1,4 @@
-"""What the platform needs in Google Cloud before its first run: the datasets and the bucket.
+"""What the platform needs in Google Cloud before its first run: the datasets and both buckets.
 
 Belongs here: their names, settings and order, making them, and saying what is missing of them. Does not belong here:
 projects, roles and policy tags, which whoever owns the project gives (`deploy/`).
@@ -26,17 +26,18 @@ SCRATCH_EXPIRY_MS = DAY_MS
 
 
 def prepare(bigquery: BigQuery) -> Iterator[Readiness]:
-    """Make the datasets and the bucket that are missing, and say of each what was done; safe to repeat."""
+    """Make the datasets and the buckets that are missing, and say of each what was done; safe to repeat."""
     for purpose, description in DATASETS.items():
         name = f"{bigquery.cloud.project}.{bigquery.cloud.dataset(purpose)}"
         make = partial(_dataset, bigquery, name, description, SCRATCH_EXPIRY_MS if purpose == "scratch" else None)
         yield _attempt(f"dataset {name}", "BigQuery User (roles/bigquery.user)", make)
-    bucket = f"bucket gs://{bigquery.cloud.bucket}"
-    yield _attempt(bucket, "Storage Admin (roles/storage.admin)", partial(_bucket, bigquery))
+    for bucket in _buckets(bigquery.cloud):
+        make = partial(_bucket, bigquery, bucket)
+        yield _attempt(f"bucket gs://{bucket}", "Storage Admin (roles/storage.admin)", make)
 
 
 def look(bigquery: BigQuery) -> Iterator[Readiness]:
-    """Say of each dataset and of the bucket whether it can be reached; of the credentials, when there are none."""
+    """Say of each dataset and bucket whether it can be reached; of the credentials, when there are none."""
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError
 
@@ -45,7 +46,9 @@ def look(bigquery: BigQuery) -> Iterator[Readiness]:
         f"dataset {name}": partial(lambda dataset: bigquery.client.get_dataset(dataset, retry=retrying()), name)
         for name in map(cloud.dataset, DATASETS)
     }
-    looks[f"bucket {cloud.bucket}"] = partial(files_at(cloud.place("marts")).names, "current.json")
+    looks |= {
+        f"bucket {bucket}": partial(files_at(f"gs://{bucket}").names, "current.json") for bucket in _buckets(cloud)
+    }
     for what, reach in looks.items():
         try:
             reach()
@@ -56,6 +59,13 @@ def look(bigquery: BigQuery) -> Iterator[Readiness]:
             yield Readiness(what, False, str(error), "run `platform-assets prepare`, which says what it may not do")
         else:
             yield Readiness(what, True, "found")
+    if len(_buckets(cloud)) == 1:
+        yield Readiness(
+            "what people may look at",
+            True,
+            f"lies in gs://{cloud.bucket} among raw exports and audiences, and whoever may read one may read all; unset "
+            f"PLATFORM_REPORTS_BUCKET to keep it apart (docs/how-to/run-on-bigquery.md says how to move it)",
+        )
 
 
 def _attempt(what: str, role: str, make: Callable[[], str]) -> Readiness:
@@ -68,7 +78,11 @@ def _attempt(what: str, role: str, make: Callable[[], str]) -> Readiness:
         remedy = f"Ask for the role {role} on the project, or let somebody who has it run this"
         return Readiness(what, False, f"not allowed: {reason.rstrip('.')}. {remedy}.")
     except Conflict:
-        return Readiness(what, False, "the name is taken by somebody else's bucket; choose another: PLATFORM_BUCKET.")
+        return Readiness(
+            what,
+            False,
+            "the name is taken by somebody else's bucket; choose another: PLATFORM_BUCKET or PLATFORM_REPORTS_BUCKET.",
+        )
     except _Elsewhere as error:
         return Readiness(what, False, str(error))
 
@@ -99,17 +113,22 @@ def _dataset(bigquery: BigQuery, name: str, description: str, expiry: int | None
     return "found"
 
 
-def _bucket(bigquery: BigQuery) -> str:
+def _buckets(cloud: Cloud) -> list[str]:
+    """Those that the platform writes to; one, where somebody named one for both."""
+    return list(dict.fromkeys((cloud.bucket, cloud.open_bucket)))
+
+
+def _bucket(bigquery: BigQuery, name: str) -> str:
     from google.cloud import storage
 
     cloud = bigquery.cloud
     # With STORAGE_EMULATOR_HOST set it talks to an emulator without credentials.
     client = storage.Client(project=cloud.project)
-    existing = client.lookup_bucket(cloud.bucket)
+    existing = client.lookup_bucket(name)
     if existing is not None:
         _require_location(existing.location, cloud)
         return "found"
-    bucket = client.bucket(cloud.bucket)
+    bucket = client.bucket(name)
     bucket.labels = bigquery.labels("platform")
     bucket.iam_configuration.uniform_bucket_level_access_enabled = True
     bucket.iam_configuration.public_access_prevention = "enforced"
@@ -121,6 +140,6 @@ def _require_location(location: str, cloud: Cloud) -> None:
     # An emulator puts everything where it likes.
     if location.upper() != cloud.location.upper() and cloud.bigquery_endpoint is None:
         raise _Elsewhere(
-            f"found in {location}, but PLATFORM_LOCATION is {cloud.location}: datasets and bucket must lie in one location, "
+            f"found in {location}, but PLATFORM_LOCATION is {cloud.location}: datasets and buckets must lie in one location, "
             f"which cannot be changed. Set PLATFORM_LOCATION={location}, or remove it and prepare again."
         )
