@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from platform_assets.foundation.execution.gpu import gpu_use
+from platform_assets.foundation.gpus.use import gpu_use
 from platform_assets.learning.families.estimator import TableClassifier
 from platform_assets.learning.families.fitting import Fitting, RelatedTask
 from platform_assets.learning.families.networks.adamw import AdamW

@@ -78,7 +78,7 @@ def _libraries(environment: Environment) -> Iterator[Readiness]:
 
 def gpu_driver(environment: Environment) -> Iterator[Readiness]:
     """The driver that steps with a GPU need, and the one that is here; nothing on a machine that has no use for it."""
-    from platform_assets.foundation.execution.gpu_required import GKE_SETTING, LOCKED_CUDA, OLDEST_DRIVER, driver_here
+    from platform_assets.foundation.gpus.required import GKE_SETTING, LOCKED_CUDA, OLDEST_DRIVER, driver_here
 
     driver = driver_here()
     if driver.version is None and environment.executor != "kubernetes" and environment.cloud is None:

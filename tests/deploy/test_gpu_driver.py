@@ -14,7 +14,7 @@ import pytest
 from platform_assets.environment import REPOSITORY
 from tests.deploy.manifests import PodTemplate, of_kind, overlay
 from tests.deploy.test_dockerfile import DOCKERFILE, stages
-from tests.foundation.execution.nvml_stand_in import built_in
+from tests.foundation.gpus.nvml_stand_in import built_in
 
 pytestmark = pytest.mark.programs("gcc", "kubectl", "unshare")
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.programs("gcc", "kubectl", "unshare")
 GKE_DRIVER = Path("/usr/local/nvidia/lib64")
 LOOKS = """
 import ctypes
-from platform_assets.foundation.execution.gpu import gpu_use
+from platform_assets.foundation.gpus.use import gpu_use
 with gpu_use() as use:
     pass
 print(use.metadata()["gpu"], ctypes.CDLL("libcuda.so.1") is not None)

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from platform_assets.operations.pinned import write_component
-from tests.deploy.manifests import KUBERNETES, NAMESPACE, Manifest, PodTemplate, kustomize, overlay
+from tests.deploy.manifests import KUBERNETES, NAMESPACE, Manifest, kustomize, overlay
 
 pytestmark = pytest.mark.programs("kubectl", "checkov")
 
@@ -30,7 +30,9 @@ JOB = "Job"
 
 
 def on_gke_with_a_pinned_campaign(folder: Path) -> list[Manifest]:
-    write_component(folder / "pinned", {"winback": COMMIT}, "registry/audience-platform", {COMMIT: DIGEST})
+    write_component(
+        folder / "pinned", {"winback": COMMIT}, "registry/audience-platform", {COMMIT: DIGEST, f"{COMMIT}-cuda": DIGEST}
+    )
     relative = os.path.relpath(KUBERNETES / "overlays" / "gke", folder.resolve())
     return kustomize(folder, namespace=NAMESPACE, resources=[relative], components=["pinned"])
 
@@ -65,13 +67,11 @@ def findings(folder: Path) -> set[Finding]:
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    tmp_path_factory: pytest.TempPathFactory, jobs_of_runs: dict[str, tuple[Manifest, PodTemplate]]
-) -> dict[str, list[Manifest]]:
+def deployed(tmp_path_factory: pytest.TempPathFactory, jobs_of_runs: dict[str, Manifest]) -> dict[str, list[Manifest]]:
     """What is deployed, by where; on GKE with the Jobs of a run and of a step of each profile."""
     jobs = [
         {**sent, "metadata": {**sent["metadata"], "name": name, "namespace": NAMESPACE}}
-        for name, (sent, _) in jobs_of_runs.items()
+        for name, sent in jobs_of_runs.items()
     ]
     return {
         "gke": on_gke_with_a_pinned_campaign(tmp_path_factory.mktemp("pinned")) + jobs,

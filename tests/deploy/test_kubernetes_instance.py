@@ -1,7 +1,7 @@
 """dagster.yaml on Kubernetes: Dagster's own validation takes it, and the pods that come of it keep the same rules."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +35,7 @@ pytestmark = pytest.mark.programs("kubectl")
 
 IMAGE = "registry/audience-platform@sha256:" + "1" * 64
 CUDA_IMAGE = "registry/audience-platform-cuda@sha256:" + "2" * 64
+CUDA_NAMED = {"images": {"cuda": CUDA_IMAGE}}
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
 VARIABLES = {
     "DAGSTER_POSTGRES_HOST": "postgres",
@@ -203,12 +204,14 @@ def run_job(instance: dg.DagsterInstance, image: str = IMAGE) -> Manifest:
     return sent_job(context, instance.run_launcher, "run_worker", image)
 
 
-def step_job(instance: dg.DagsterInstance, profile: str, image: str = IMAGE, cuda: str = CUDA_IMAGE) -> Manifest:
-    """The Job of a step of a profile, whose code location runs an image and names the one with CUDA."""
+def step_job(
+    instance: dg.DagsterInstance, profile: str, image: str = IMAGE, container_context: Mapping[str, Any] = CUDA_NAMED
+) -> Manifest:
+    """The Job of a step of a profile, whose code location runs an image and says this of its containers."""
     tags = PROFILES[profile].tags(profile, spot=True, labels={"platform-assets/campaign": "winback"})
     handler = PodExecutor.on(instance, "campaign:winback", None)._step_handler  # type: ignore[attr-defined]
     step = SimpleNamespace(step=SimpleNamespace(op_name="fold"))
-    location = SimpleNamespace(container_image=image, container_context={"images": {"cuda": cuda}})
+    location = SimpleNamespace(container_image=image, container_context=container_context)
     asked = SimpleNamespace(
         dagster_run=dg.DagsterRun("winback"),
         instance=instance,
@@ -231,13 +234,12 @@ def jobs_on(name: str, folder: Path) -> dict[str, Manifest]:
     [container] = of_kind(overlay(name), "Deployment")["code-platform"]["spec"]["template"]["spec"]["containers"]
     variables = {entry["name"]: entry.get("value") for entry in container["env"]}
     context = json.loads(variables.get("DAGSTER_CONTAINER_CONTEXT") or "{}")
-    images = (container["image"], context.get("images", {}).get("cuda", CUDA_IMAGE))
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in VARIABLES.items():
             patch.setenv(variable, value)
         with instance_for_test(overrides={"run_launcher": launcher_configuration(name, folder)}) as instance:
-            steps = {profile: step_job(instance, profile, *images) for profile in PROFILES}
-            return {"run": run_job(instance, images[0]), **steps}
+            steps = {profile: step_job(instance, profile, container["image"], context) for profile in PROFILES}
+            return {"run": run_job(instance, container["image"]), **steps}
 
 
 def check_pod(name: str, sent: Manifest, may_call_api: bool) -> PodTemplate:

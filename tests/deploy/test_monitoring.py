@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from platform_assets.operations.janitor.prometheus import Metrics
 from tests.deploy.manifests import KUBERNETES, Manifest, kustomize
-from tests.foundation.execution.nvml_stand_in import built_in
+from tests.foundation.gpus.nvml_stand_in import built_in
 from tests.support.processes import run_python
 
 pytestmark = pytest.mark.programs("kubectl", "promtool", "gcc")
@@ -82,7 +82,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         thread.join()
     code = """
 import time, urllib.request
-from platform_assets.foundation.execution.gpu import gpu_use
+from platform_assets.foundation.gpus.use import gpu_use
 from tests.support.processes import free_port
 port = free_port()
 with gpu_use("spring", "fold_0", port, bind="127.0.0.1") as use:

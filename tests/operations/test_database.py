@@ -181,7 +181,7 @@ def test_the_janitor_ages_frees_and_deletes_with_its_own_rights(database: Databa
         daemon.event_log_storage.claim_concurrency_slot("stuck", failed.run_id, "first")
         daemon.event_log_storage.claim_concurrency_slot("stuck", waiting.run_id, "first", 1)
     with database.opened("janitor") as instance:
-        declare_pools(instance, {"declared"})
+        declare_pools(instance, {"known", "declared"}, {"declared": 4})
         instance.add_run_tags(waiting.run_id, {"dagster/priority": "7"})
         assert age_waiting_steps(instance, now + timedelta(hours=3)) == 1
         [freed, *_] = free_stuck_slots(instance, now + timedelta(hours=1))

@@ -8,7 +8,7 @@ import pytest
 from platform_assets.data.engines.engine import Readiness
 from platform_assets.environment import Environment, local_environment
 from platform_assets.operations import diagnosis
-from tests.foundation.execution.nvml_stand_in import built_in
+from tests.foundation.gpus.nvml_stand_in import built_in
 from tests.support.processes import run_python
 
 

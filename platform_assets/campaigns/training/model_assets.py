@@ -117,7 +117,7 @@ def _fit_op(
     )
     def fit(context: dg.OpExecutionContext, training_set: ArtifactRef, **parts: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of, refit_of
-        from platform_assets.foundation.execution.gpu_required import GpuUnusable
+        from platform_assets.foundation.gpus.required import GpuUnusable
 
         with not_retried(GpuUnusable), _fitting(name, model, context.op.name, spec, environment, profiles) as used:
             require_audited(name, training_set, environment)
@@ -153,8 +153,8 @@ def _fitting(
     if environment.executor != "kubernetes":
         yield dict
         return
-    from platform_assets.foundation.execution.gpu import gpu_use
-    from platform_assets.foundation.execution.gpu_required import require_gpus
+    from platform_assets.foundation.gpus.required import require_gpus
+    from platform_assets.foundation.gpus.use import gpu_use
 
     _require_commit_of_run(environment)
     # Where emulators stand in for the cloud, nodes say that they have GPUs and have none.

@@ -2,7 +2,7 @@
 
 Gauges say what is so at the last sweep. Counters begin at 0 with the process, as Prometheus expects (`rate` and `increase`
 allow for it); each thing is counted once in the life of a process: runs by their ids, lost pods by their run's events
-(`lost_pods.py`). Does not belong here: what a GPU does, which its own pod serves (`foundation/execution/gpu.py`).
+(`lost_pods.py`). Does not belong here: what a GPU does, which its own pod serves (`foundation/gpus/use.py`).
 """
 
 from datetime import datetime, timedelta

@@ -1,7 +1,7 @@
 """That a step computes on the GPU that its pod holds, or says why it cannot: never on a CPU beside a GPU that is paid for.
 
 Belongs here: the proof (a product of two matrices, on every GPU of the process), what driver the locked CUDA build of torch takes,
-and what the driver says of itself. Does not belong here: how busy a GPU is (`gpu`), and which steps hold one.
+and what the driver says of itself. Does not belong here: how busy a GPU is (`use`), and which steps hold one.
 """
 
 import os

@@ -1,7 +1,7 @@
 """How a step uses its GPUs: sampled from the driver (NVML) while it works, for its metadata and for Prometheus.
 
 In a pod these are the GPUs the pod holds; outside of one, all of the machine. Does not belong here: whether they can be computed
-on (`gpu_required`), choosing a device, and what `nvidia-smi` shows of other pods (the DCGM exporter tells that).
+on (`required`), choosing a device, and what `nvidia-smi` shows of other pods (the DCGM exporter tells that).
 """
 
 import math

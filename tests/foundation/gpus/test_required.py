@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from platform_assets.environment import REPOSITORY
-from platform_assets.foundation.execution.gpu_required import (
+from platform_assets.foundation.gpus.required import (
     LOCKED_CUDA,
     OLDEST_DRIVER,
     Driver,
     GpuUnusable,
     require_gpus,
 )
-from tests.foundation.execution.nvml_stand_in import built_in
+from tests.foundation.gpus.nvml_stand_in import built_in
 from tests.support.processes import run_python
 
 pytestmark = [
@@ -35,7 +35,7 @@ CASES: dict[str, tuple[dict[str, str], str | None]] = {
 }
 REFUSES = """
 import json, os, sys, torch
-from platform_assets.foundation.execution.gpu_required import GpuUnusable, require_gpus
+from platform_assets.foundation.gpus.required import GpuUnusable, require_gpus
 told = {}
 for case, (variables, torch.version.cuda) in json.load(sys.stdin).items():
     os.environ |= variables

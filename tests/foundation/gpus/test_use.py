@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from platform_assets.foundation.execution.gpu import gpu_use
-from tests.foundation.execution.nvml_stand_in import built_in
+from platform_assets.foundation.gpus.use import gpu_use
+from tests.foundation.gpus.nvml_stand_in import built_in
 from tests.support.processes import free_port, run_python
 
 pytestmark = pytest.mark.programs("gcc")
@@ -34,7 +34,7 @@ def measure(driver: Path) -> Measure:
     """Runs a block of code under `gpu_use` in a process with the driver; the metadata afterwards."""
 
     def measured(block: str, options: str = "every=0.02", **variables: str) -> dict[str, Any]:
-        code = "import json, time\nfrom platform_assets.foundation.execution.gpu import gpu_use\n"
+        code = "import json, time\nfrom platform_assets.foundation.gpus.use import gpu_use\n"
         code += f"with gpu_use({options}) as use:\n{textwrap.indent(block, '    ')}\nprint(json.dumps(use.metadata()))"
         done = run_python("-c", code, variables={"LD_LIBRARY_PATH": str(driver)} | variables)
         assert done.returncode == 0, done.stderr
