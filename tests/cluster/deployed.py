@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,12 @@ class Deployed:
         """The one answer of a GraphQL operation."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(GRAPHQL, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        try:
+            answer = urllib.request.urlopen(request, timeout=120)
+        except urllib.error.HTTPError as refused:
+            # Beside a PythonError, which says what was wrong, Dagster's status is 500.
+            answer = refused
+        with answer:
             told = json.load(answer)
         assert "errors" not in told, told["errors"]
         (result,) = told["data"].values()
