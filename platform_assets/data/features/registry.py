@@ -6,19 +6,23 @@ the group files import nothing heavy.
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.features import groups as group_files
 from platform_assets.data.features.group import FeatureGroup
+from platform_assets.data.features.holdings import Holdings
 
-Groups = Mapping[str, Mapping[str, FeatureGroup]]
+if TYPE_CHECKING:
+    from platform_assets.environment import Environment
 
 
 class GroupRefused(ValueError):
     """A file in groups/ declares something that cannot be worked with; the message names the file."""
 
 
-def find_groups() -> dict[str, dict[str, FeatureGroup]]:
+def find_groups(project: Path, catalog: Catalog) -> dict[str, dict[str, FeatureGroup]]:
     """Entity → group name → group, each sorted by name.
 
     Raises:
@@ -41,4 +45,12 @@ def find_groups() -> dict[str, dict[str, FeatureGroup]]:
     return {entity: dict(sorted(groups[entity].items())) for entity in sorted(groups)}
 
 
-GROUPS: Groups = find_groups()
+def read_holdings(environment: "Environment") -> Holdings:
+    """The marts and feature groups of an environment.
+
+    Raises:
+        ManifestMissing, CatalogError: the dbt project is not parsed yet, or declares something unusable.
+        GroupRefused: as `find_groups`.
+    """
+    catalog = Catalog.from_manifest(environment.dbt_manifest)
+    return Holdings(catalog, find_groups(environment.project, catalog))

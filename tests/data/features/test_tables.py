@@ -9,7 +9,7 @@ import pytest
 
 from platform_assets.data.catalog.pointer import MartRefused
 from platform_assets.data.features import groups as group_files
-from platform_assets.data.features.registry import GROUPS, GroupRefused, find_groups
+from platform_assets.data.features.registry import GroupRefused, find_groups
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import (
     FILE,
@@ -19,8 +19,9 @@ from platform_assets.data.features.tables import (
     feature_table,
 )
 from platform_assets.data.quality import AuditFailed
+from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
-from tests.data.features.conftest import AS_OF, CATALOG, ORDERS, WATERMARK, Platform, order, rating
+from tests.data.features.conftest import AS_OF, CATALOG, GROUPS, ORDERS, WATERMARK, Platform, order, rating
 
 CUSTOMER = CATALOG.entities["customer"]
 WINDOWS = GROUPS["customer"]["order_windows"]
@@ -130,13 +131,13 @@ def added(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_adding_a_file_adds_a_group(added: Path, platform: Platform) -> None:
-    group = find_groups()["customer"]["added"]
+    group = find_groups(REPOSITORY, CATALOG)["customer"]["added"]
     table = feature_table([group], spine(), platform.warehouse, platform.store).table
     assert table["spent"].to_pylist() == [132.49, 10.0, 10.0]
 
 
 def test_a_comment_remakes_nothing_and_a_constant_only_its_group(added: Path, platform: Platform) -> None:
-    group = find_groups()["customer"]["added"]
+    group = find_groups(REPOSITORY, CATALOG)["customer"]["added"]
 
     def prints() -> tuple[str, str]:
         both = (feature_recipe(g, spine(), platform.warehouse).fingerprint for g in (group, WINDOWS))
@@ -154,7 +155,7 @@ def test_a_comment_remakes_nothing_and_a_constant_only_its_group(added: Path, pl
 def test_a_feature_declared_twice_names_both_files(added: Path) -> None:
     added.write_text(ADDED.replace('"spent"', '"orders_7d"').replace("spent=spent.spent", "orders_7d=spent.orders_7d"))
     with pytest.raises(GroupRefused, match=r"customer_added.*: feature orders_7d of customer is declared in .*"):
-        find_groups()
+        find_groups(REPOSITORY, CATALOG)
     added.write_text('"""Nothing here."""\n')
 
 
