@@ -13,6 +13,8 @@ from importlib import metadata, util
 from pathlib import Path
 
 FIRST_PARTY = "platform_assets"
+# What the Python of a project is imported as, wherever it lies.
+PROJECT = "project_features"
 # Packages whose distribution has another name; reading every installed distribution to find out takes a second.
 DISTRIBUTIONS = {"ibis": "ibis-framework", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 # How and where a result is kept does not change what it is.
@@ -76,7 +78,7 @@ def _files_of(place: Path) -> tuple[Path, Path]:
 
 def _is_followed(root: str) -> bool:
     """Whether a top-level module counts by its source: the platform's own, and whatever lies where nothing was installed."""
-    if root == FIRST_PARTY:
+    if root in (FIRST_PARTY, PROJECT):
         return True
     file, folders = _places(root)
     if file is not None and file.suffix != ".py":
