@@ -81,7 +81,7 @@ def _feature_problems(spec: CampaignSpec, held: Groups) -> Iterator[Problem]:
     if not groups:
         yield Problem(
             ("entity",),
-            f"there are no feature groups for {spec.entity}; add one in platform_assets/data/features/groups",
+            f"there are no feature groups for {spec.entity}; add one to the folder features of the project",
         )
     chosen = list(groups) if spec.features == "all" else list(spec.features)
     for index, name in enumerate(chosen):
