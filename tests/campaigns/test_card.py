@@ -1,6 +1,7 @@
 """Every promoted model has a card, made of its own figures, where people look for it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from platform_assets.campaigns.promotion.card import Judged, build_card, card_of
@@ -49,3 +50,16 @@ def test_an_unchanged_model_keeps_its_card(own_shop: Workshop, trained: Trained)
     )
     build_card(*given)
     assert build_card(*given).hit
+
+
+def test_a_card_is_written_again_when_a_features_words_change(own_shop: Workshop, trained: Trained) -> None:
+    judged = Judged(trained.training, trained.ensemble, trained.decision)
+    windows = GROUPS["customer"]["order_windows"]
+    others = {
+        **windows.features,
+        "orders_7d": replace(windows.features["orders_7d"], description="purchases of a week"),
+    }
+    said = {"customer": {**GROUPS["customer"], "order_windows": replace(windows, features=others)}}
+    build_card("again", AGAIN, judged, GROUPS, environment_of(own_shop))
+    card = build_card("again", AGAIN, judged, said, environment_of(own_shop))
+    assert "purchases of a week" in Path(card.path("model_card.html")).read_text()

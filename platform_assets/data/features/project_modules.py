@@ -1,10 +1,11 @@
-"""The Python that a project brings: the files of its folder `features`, imported by their path under one name.
+"""The Python that a project brings: the files of its folder `features`, imported by their path as a package.
 
-Wherever the project lies its modules are `project_features.<file>`: fingerprints hold that name. A process works for one
-project; importing another's takes the place of the former. Belongs here: importing, and what is wrong with a file in a
-sentence. Does not belong here: what a file has to declare (registry.py).
+Each folder is a package of its own name, so that two projects in one process stay apart; fingerprints name its modules
+`project_features.<file>`, wherever it lies. Belongs here: importing, and what is wrong with a file in a sentence. Does not
+belong here: what a file has to declare (registry.py).
 """
 
+import hashlib
 import importlib
 import sys
 import traceback
@@ -27,50 +28,47 @@ class ModuleRefused(ValueError):
 def import_modules(project: Path) -> list[ModuleType]:
     """The modules in a project's folder `features`, by name; none without the folder.
 
-    Files whose names begin with _ and those in folders of it are for the others to import.
+    Files whose names begin with _ and those in folders of it are for the others to import, as `from ._money import factor`.
+    Every call imports them again: what was edited since is what runs.
 
     Raises:
         ModuleRefused: one cannot be imported.
     """
     folder = project.resolve() / FOLDER
-    _forget()
-    sys.meta_path.insert(0, _Finder(folder))
-    return [_imported(path, folder) for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]
-
-
-def _forget() -> None:
-    """What was imported before, perhaps of another project or before an edit, is not found any more."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
-    for name in [name for name in sys.modules if name.partition(".")[0] == PROJECT]:
+    package = f"{PROJECT}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
+    if not any(isinstance(finder, _Finder) and finder.package == package for finder in sys.meta_path):
+        sys.meta_path.append(_Finder(package, folder))
+    return [_imported(path, package) for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]
 
 
-def _imported(path: Path, folder: Path) -> ModuleType:
+def _imported(path: Path, package: str) -> ModuleType:
     if not path.stem.isidentifier():
         raise ModuleRefused(f"{path}: its name cannot be imported; name it with letters, digits and _")
     try:
-        return importlib.import_module(f"{PROJECT}.{path.stem}")
+        return importlib.import_module(f"{package}.{path.stem}")
     except SyntaxError as error:
         place = f"{error.filename or path}:{error.lineno or 1}"
         raise ModuleRefused(f"{place}: is not Python: {error.msg}") from error
     except Exception as error:  # whatever a file of theirs raises is theirs to read, with its place
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        raise ModuleRefused(
-            f"{path}:{lines[-1] if lines else 1}: cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f"{one.filename}:{one.lineno}" for one in frames if Path(one.filename).is_relative_to(path.parent)]
+        place = own[-1] if own else f"{path}:1"
+        raise ModuleRefused(f"{place}: cannot be imported: {type(error).__name__}: {error}") from error
 
 
 class _Finder(MetaPathFinder):
-    """Finds `project_features` and what is below it in one folder, and nothing else."""
+    """Finds a project's package and what is below it in one folder, and nothing else."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, package: str, folder: Path) -> None:
+        self.package, self._folder = package, folder
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         root, *parts = fullname.split(".")
-        if root != PROJECT:
+        if root != self.package:
             return None
         place = self._folder.joinpath(*parts)
         init, file = place / "__init__.py", place.with_name(f"{place.name}.py")

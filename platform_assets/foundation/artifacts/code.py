@@ -7,14 +7,16 @@ changed constant does.
 
 import ast
 import hashlib
+import re
 import sys
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
 FIRST_PARTY = "platform_assets"
-# What the Python of a project is imported as, wherever it lies.
+# What the Python of a project is called, wherever it lies; imported as this, _ and a mark of the place.
 PROJECT = "project_features"
+_PLACED = re.compile(rf"{PROJECT}_\w+")
 # Packages whose distribution has another name; reading every installed distribution to find out takes a second.
 DISTRIBUTIONS = {"ibis": "ibis-framework", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 # How and where a result is kept does not change what it is.
@@ -45,7 +47,13 @@ def code_of(*modules: str) -> dict[str, str]:
         waiting.extend(followed)
         for package in installed:
             seen.update(_distribution_versions(package))
-    return dict(sorted(seen.items()))
+    return dict(sorted((_name_anywhere(name), content) for name, content in seen.items()))
+
+
+def _name_anywhere(module: str) -> str:
+    """A project's module without the mark of its place, which is no part of a result."""
+    root, dot, rest = module.partition(".")
+    return f"{PROJECT}{dot}{rest}" if _PLACED.fullmatch(root) else module
 
 
 def _places(root: str) -> tuple[Path | None, list[Path]]:
@@ -78,7 +86,7 @@ def _files_of(place: Path) -> tuple[Path, Path]:
 
 def _is_followed(root: str) -> bool:
     """Whether a top-level module counts by its source: the platform's own, and whatever lies where nothing was installed."""
-    if root in (FIRST_PARTY, PROJECT):
+    if root == FIRST_PARTY or _PLACED.fullmatch(root):
         return True
     file, folders = _places(root)
     if file is not None and file.suffix != ".py":

@@ -10,7 +10,6 @@ import pytest
 from platform_assets.data.features.registry import GroupRefused, find_groups
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_recipe, feature_table
-from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.artifacts import code
 from tests.data.features.conftest import AS_OF, CATALOG, Platform
 
@@ -35,17 +34,11 @@ GROUP = FeatureGroup("added", "customer", "Added", ("orders",), FEATURES, build,
 PLAIN = ADDED.replace("import beside_the_project\n", "").replace(" * beside_the_project.RATE", "")
 FILES = {
     "features/added.py": ADDED,
-    "features/_money.py": "def factor():\n    from project_features.shared.rates import TWO\n    return TWO\n",
+    "features/_money.py": "def factor():\n    from .shared.rates import TWO\n    return TWO\n",
     "features/shared/rates.py": "from .deep import deeper\nTWO = 2\n",
     "features/shared/deep/deeper.py": "VALUE = 1\n",
     "beside_the_project.py": "RATE = 1\n",
 }
-
-
-@pytest.fixture(autouse=True)
-def the_repositorys_groups_again() -> Iterator[None]:
-    yield
-    find_groups(REPOSITORY, CATALOG)
 
 
 @pytest.fixture
@@ -85,10 +78,15 @@ def test_a_file_adds_a_group_and_without_one_there_are_none(project: Path, platf
     assert find_groups(platform.folder / "nothing", CATALOG) == {}
 
 
-def test_another_projects_groups_take_the_place_of_the_former(project: Path) -> None:
-    assert set(find_groups(project, CATALOG)) == {"customer"}
-    assert set(find_groups(REPOSITORY, CATALOG)) == {"customer", "viewer"}
-    assert set(find_groups(project, CATALOG)["customer"]) == {"added"}
+def test_two_projects_in_one_process_stay_apart(project: Path, platform: Platform, tmp_path: Path) -> None:
+    other = shutil.copytree(project, tmp_path / "other")
+    write(other / "features/shared/rates.py", "TWO = 5\n")
+    groups = [find_groups(folder, CATALOG)["customer"]["added"] for folder in (project, other, project)]
+    spine = Spine.of_population(CATALOG.entities["customer"], AS_OF)
+    first, second, third = (feature_recipe(group, spine, platform.warehouse).fingerprint for group in groups)
+    assert first == third != second
+    tables = [feature_table([group], spine, platform.warehouse, platform.store).table for group in groups]
+    assert [table["spent"][1].as_py() for table in tables] == [20.0, 50.0, 20.0]
 
 
 def test_a_fingerprint_is_the_same_wherever_the_project_lies(project: Path, platform: Platform, tmp_path: Path) -> None:
@@ -170,6 +168,8 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(project: Path, text: st
 def test_what_is_wrong_with_a_helper_is_told_in_the_helper(project: Path) -> None:
     write(project / "features/_money.py", "def factor(\n")
     assert refusal(project).startswith(f"{project.resolve()}/features/_money.py:1: is not Python: ")
+    write(project / "features/_money.py", "\nRATE = {}['dollar']\n")
+    assert refusal(project) == f"{project.resolve()}/features/_money.py:2: cannot be imported: KeyError: 'dollar'"
 
 
 def test_a_name_that_cannot_be_imported_is_refused(project: Path) -> None:
