@@ -186,7 +186,7 @@ def test_a_broken_group_stops_the_load_with_its_line(environment: Environment, t
     broken = with_a_group(environment, tmp_path, "\nimport nothing_of_that_name\n")
     with pytest.raises(GroupRefused, match=r"features/numbers\.py:2: cannot be imported: ModuleNotFoundError"):
         build_definitions(broken)
-    assert [one.name for one in diagnose(broken) if "numbers.py:2" in one.found] == ["feature groups"]
+    assert [one.what for one in diagnose(broken) if "numbers.py:2" in one.found] == ["feature groups"]
 
 
 def test_a_scope_defines_its_campaign_and_everything_shared(
