@@ -92,7 +92,7 @@ def test_the_held_out_figures_are_those_anyone_would_get(shared_shop: Workshop, 
     names = list(bundle.feature_names)
     spine = Spine.of_population(CATALOG.entities["customer"], instant_of(PAST, "UTC"))
     features = feature_table([GROUPS["customer"]["order_windows"]], spine, warehouse, shared_shop.store).table
-    events = event_rows(shared_shop.question("again", AGAIN, PAST), warehouse, [PAST]).read()
+    events = event_rows(shared_shop.question("again", AGAIN, PAST), shared_shop.work, [PAST]).read()
     rows = join_features("customer_id", names, events, [features]).to_pandas()
     truth, score = rows["label"].to_numpy(), bundle.predict(rows[names])
     training = TrainingRows.of(trained.training)
