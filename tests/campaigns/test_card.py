@@ -1,13 +1,15 @@
 """Every promoted model has a card, made of its own figures, where people look for it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from platform_assets.campaigns.promotion.card import build_card, card_of
+from platform_assets.campaigns.promotion.card import Judged, build_card, card_of
 from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training
 from tests.campaigns.worlds import PAST, Trained, Workshop, campaign
+from tests.data.features.conftest import GROUPS
 
 
 def test_a_promoted_models_card_is_published_and_linked(own_shop: Workshop) -> None:
@@ -23,7 +25,7 @@ def test_a_promoted_models_card_is_published_and_linked(own_shop: Workshop) -> N
 
 
 def test_a_card_says_what_the_model_was_made_from(shared_shop: Workshop, trained: Trained) -> None:
-    card = card_of("again", AGAIN, trained.training, trained.ensemble, trained.decision, "0" * 40)
+    card = card_of("again", AGAIN, Judged(trained.training, trained.ensemble, trained.decision), GROUPS, "0" * 40)
     evaluation = evaluation_of(trained.ensemble)
     weights = {name: weight for name, weight in evaluation["ensemble"]["weights"].items() if weight > 0}
     assert {member.name: member.weight for member in card.members} == weights
@@ -39,6 +41,25 @@ def test_a_card_says_what_the_model_was_made_from(shared_shop: Workshop, trained
 
 
 def test_an_unchanged_model_keeps_its_card(own_shop: Workshop, trained: Trained) -> None:
-    given = ("again", AGAIN, trained.training, trained.ensemble, trained.decision, environment_of(own_shop))
+    given = (
+        "again",
+        AGAIN,
+        Judged(trained.training, trained.ensemble, trained.decision),
+        GROUPS,
+        environment_of(own_shop),
+    )
     build_card(*given)
     assert build_card(*given).hit
+
+
+def test_a_card_is_written_again_when_a_features_words_change(own_shop: Workshop, trained: Trained) -> None:
+    judged = Judged(trained.training, trained.ensemble, trained.decision)
+    windows = GROUPS["customer"]["order_windows"]
+    others = {
+        **windows.features,
+        "orders_7d": replace(windows.features["orders_7d"], description="purchases of a week"),
+    }
+    said = {"customer": {**GROUPS["customer"], "order_windows": replace(windows, features=others)}}
+    build_card("again", AGAIN, judged, GROUPS, environment_of(own_shop))
+    card = build_card("again", AGAIN, judged, said, environment_of(own_shop))
+    assert "purchases of a week" in Path(card.path("model_card.html")).read_text()

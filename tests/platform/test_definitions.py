@@ -12,8 +12,10 @@ from dagster.components.testing import create_defs_folder_sandbox
 
 from platform_assets.campaigns.declaration.parsing import DeclarationError
 from platform_assets.components import Campaign, ExportSource
+from platform_assets.data.features.registry import GroupRefused
 from platform_assets.definitions import build_definitions, io_manager_of
 from platform_assets.environment import PACKAGE, Environment, Scope, local_environment
+from platform_assets.operations.diagnosis import diagnose
 from tests.support.declared import GOOD, with_campaigns, write_declaration
 from tests.support.processes import run_python
 from tests.support.running import Platform, failures_of
@@ -140,6 +142,51 @@ def test_loading_definitions_imports_nothing_that_only_steps_need(
     print(f"import and load in a fresh process: {done.stderr.strip().splitlines()[-1]}")
     assert not HEAVY & set(done.stdout.split())
     assert not environment.data.exists()
+
+
+GROUP = """
+from platform_assets.data.features.group import Feature, FeatureGroup
+from platform_assets.data.features.windows import count, so_far
+
+
+def build(marts, spine):
+    return so_far(marts["orders"], spine, {"number": count()})
+
+
+GROUP = FeatureGroup("numbers", "customer", "Numbers", ("orders",), {"number": Feature("orders")}, build, __name__)
+"""
+
+
+def with_a_group(environment: Environment, folder: Path, text: str) -> Environment:
+    """The environment with a project that brings one file of its own, and one campaign."""
+    (folder / "features").mkdir()
+    (folder / "features" / "numbers.py").write_text(text)
+    return replace(with_campaigns(environment, {"again": GOOD}), project=folder)
+
+
+def test_features_bodies_jobs_and_training_sets_follow_the_projects_groups(
+    environment: Environment, definitions: dg.Definitions, tmp_path: Path
+) -> None:
+    own = build_definitions(with_a_group(environment, tmp_path, GROUP))
+    assert {key for key in keys(own) if key.startswith(("features/", "bodies/"))} == {
+        "features/customer/numbers",
+        "bodies/customer",
+    }
+    assert {name for name in jobs_in(own) if name.startswith("pretrain_")} == {"pretrain_customer"}
+    [schedule] = [one.name for one in own.get_repository_def().schedule_defs if one.name.startswith("pretrain_")]
+    assert schedule == "pretrain_customer_monthly"
+    training = own.resolve_asset_graph().get(dg.AssetKey(["again", "training_set"]))
+    assert _sorted(training.parent_keys) == ["features/customer/numbers"]
+    assert "features/customer/numbers" in _sorted(jobs_in(own)["score_customer"].asset_layer.selected_asset_keys)
+    # What another project brings leaves this one's definitions as they were.
+    assert "features/customer/order_windows" in keys(definitions)
+
+
+def test_a_broken_group_stops_the_load_with_its_line(environment: Environment, tmp_path: Path) -> None:
+    broken = with_a_group(environment, tmp_path, "\nimport nothing_of_that_name\n")
+    with pytest.raises(GroupRefused, match=r"features/numbers\.py:2: cannot be imported: ModuleNotFoundError"):
+        build_definitions(broken)
+    assert [one.what for one in diagnose(broken) if "numbers.py:2" in one.found] == ["feature groups"]
 
 
 def test_a_scope_defines_its_campaign_and_everything_shared(
