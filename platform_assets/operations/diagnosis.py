@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from platform_assets.data.engines.engine import Readiness
-from platform_assets.environment import Environment
+from platform_assets.environment import PACKAGE, Environment
 from platform_assets.foundation.storage import StorageRefused
 
 PARSE = "run `platform-assets manifest`"
@@ -96,7 +96,8 @@ def _manifest(environment: Environment) -> Readiness:
         return Readiness("dbt manifest", False, f"{manifest} is not there", PARSE)
     newest = max(
         path.stat().st_mtime
-        for path in environment.dbt_project.rglob("*")
+        for folder in (environment.dbt_project, PACKAGE / "dbt")
+        for path in folder.rglob("*")
         if path.suffix in (".sql", ".yml") and "target" not in path.parts
     )
     stale = newest > manifest.stat().st_mtime
