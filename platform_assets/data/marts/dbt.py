@@ -129,6 +129,19 @@ def parse_project(project: DbtProject) -> Path:
     return manifest
 
 
+def run_command(project: DbtProject, arguments: Sequence[str]) -> int:
+    """dbt with arguments of a person's; returns its exit status. What it says and leaves holds no values out of the data.
+
+    Raises:
+        DbtError: dbt is not there, or the project is not.
+    """
+    status, _ = _dbt(project, *arguments)
+    run_results = project.target / "run_results.json"
+    if run_results.is_file():
+        _read_results(run_results)
+    return status
+
+
 def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[str]]:
     """Run dbt through `DbtCliResource`: its output streams to the step's log, and a terminated step ends it.
 
