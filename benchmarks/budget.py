@@ -33,12 +33,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = local_environment(Path(folder, "data"))
         write_sample_exports(environment.exports, Path(folder, "samples"), environment.teachers)
-        catalog = build_marts(environment)
-        specs = {name: _with_auto(spec, refit) for name, spec in campaigns_of(environment, catalog).items()}
+        holdings = build_marts(environment)
+        specs = {name: _with_auto(spec, refit) for name, spec in campaigns_of(environment, holdings).items()}
         for question in (question for question in QUESTIONS if question.train):
             name, spec = question.campaign, specs[question.campaign]
             day, begun = date.fromisoformat(question.as_of), time.process_time()
-            work = open_workspace(environment, catalog, "benchmark")
+            work = open_workspace(environment, holdings, "benchmark")
             made = train_campaign(question_of(name, spec, work, day), work)
             spent = time.process_time() - begun
             decide_promotion(name, made.ensemble, made.training, work.store, work.promoted)

@@ -22,13 +22,14 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.opening import open_workspace
 from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.components.loading import read_source_files
-from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.features.holdings import Holdings
+from platform_assets.data.features.registry import read_holdings
 from platform_assets.environment import REPOSITORY, Environment, local_environment
 from samples.demo import QUESTIONS
 from samples.exports import write_sample_exports
 
 
-def build_marts(environment: Environment) -> Catalog:
+def build_marts(environment: Environment) -> Holdings:
     """Load the exports and build every mart; what the warehouse then knows."""
     from platform_assets.data.catalog.catalog import read_manifest
     from platform_assets.data.engines.opening import open_engine
@@ -37,20 +38,20 @@ def build_marts(environment: Environment) -> Catalog:
     from platform_assets.data.marts.opening import open_transform
     from platform_assets.data.raw.discover import load_source
 
-    catalog = Catalog.from_manifest(environment.dbt_manifest)
+    holdings = read_holdings(environment)
     for source in read_source_files(environment.sources):
         assert source.spec is not None, source.error
         load_source(source.spec, source.name, environment.exports, open_engine(environment).raw)
     graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
-    build(open_transform(environment, graph, catalog), list(graph.models))
-    return catalog
+    build(open_transform(environment, graph, holdings.catalog), list(graph.models))
+    return holdings
 
 
-def campaigns_of(environment: Environment, catalog: Catalog) -> dict[str, CampaignSpec]:
+def campaigns_of(environment: Environment, holdings: Holdings) -> dict[str, CampaignSpec]:
     """The demo's campaigns by name."""
     from platform_assets.foundation.execution.profiles import read_profiles
 
-    files = read_campaigns(environment.campaigns, catalog, read_profiles(environment.profiles))
+    files = read_campaigns(environment.campaigns, holdings, read_profiles(environment.profiles))
     return {file.name: file.spec for file in files if file.spec}
 
 
@@ -63,11 +64,11 @@ def plain(environment: Environment) -> None:
     from platform_assets.campaigns.training.in_process import train_campaign
     from platform_assets.campaigns.training_sets.training_set import question_of
 
-    catalog = build_marts(environment)
-    specs = campaigns_of(environment, catalog)
+    holdings = build_marts(environment)
+    specs = campaigns_of(environment, holdings)
 
     def workspace() -> Workspace:
-        return open_workspace(environment, catalog, "benchmark")
+        return open_workspace(environment, holdings, "benchmark")
 
     for question in (question for question in QUESTIONS if question.train):
         name, spec = question.campaign, specs[question.campaign]

@@ -37,7 +37,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         resources: replace the resources of the same name.
 
     Raises:
-        ManifestMissing, CatalogError, DeclarationError, ProfileError: something everything stands on is missing or broken; the
+        ManifestMissing, CatalogError, GroupRefused, DeclarationError, ProfileError: something everything stands on is missing or broken; the
             message says what to do.
     """
     platform = platform_of(environment)
@@ -47,7 +47,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         assets=scores_of(declarations.campaigns, platform),
         jobs=[*scoring_jobs(declarations.campaigns), *(campaign_job(*item) for item in campaigns)],
         schedules=[
-            *scoring_schedules(declarations.campaigns, environment, platform.catalog),
+            *scoring_schedules(declarations.campaigns, environment, platform.holdings),
             *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment.timezone)),
         ],
         executor=_executor(environment),
@@ -70,11 +70,11 @@ def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Defin
     yield dg.Definitions(
         assets=[
             transform_assets(environment, declarations.sources),
-            *feature_assets(environment, platform.catalog, platform.as_of),
-            *body_assets(environment),
+            *feature_assets(environment, platform.catalog, platform.as_of, platform.groups),
+            *body_assets(environment, platform.groups),
         ],
-        jobs=[refresh_job(), *pretraining_jobs()],
-        schedules=pretraining_schedules(environment.timezone),
+        jobs=[refresh_job(), *pretraining_jobs(platform.groups)],
+        schedules=pretraining_schedules(platform.groups, environment.timezone),
         sensors=[new_exports_sensor(declarations.sources, environment)],
     )
     for name, spec in declarations.sources.items():

@@ -213,7 +213,7 @@ class Environment:
     """Everything that differs between two places the platform runs in.
 
     A `Place` is a local folder or a gs:// URL; with `cloud` set, all that outlives a step lies in the cloud, and `data`
-    holds only what a step needs while it runs.
+    holds only what a step needs while it runs. `project` is the folder of the project in use, with its `features/`.
     """
 
     # fmt: off
@@ -265,6 +265,7 @@ class Environment:
         "where TensorBoard is served, such as http://localhost:6006 as by `make tensorboard`; steps that fit a "
         "model then link to it (default: they name the folder)")] = None
     # fmt: on
+    project: Path = REPOSITORY
 
     @property
     def features(self) -> Path:

@@ -15,9 +15,9 @@ from platform_assets.audiences.scoring.assets import NO_TAGS, data_errors
 from platform_assets.campaigns.assets import not_retried, output_of, shown
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
-from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.engine import AudienceTable
 from platform_assets.data.engines.opening import open_engine
+from platform_assets.data.features.holdings import Holdings
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef
 
@@ -26,7 +26,7 @@ def audience_assets(
     name: str,
     spec: CampaignSpec,
     environment: Environment,
-    catalog: Catalog,
+    holdings: Holdings,
     as_of: dg.PartitionsDefinition,
     step_tags: Mapping[str, str] = NO_TAGS,
 ) -> list[dg.AssetsDefinition]:
@@ -39,7 +39,7 @@ def audience_assets(
         """The question as of the step's date, and what `build` makes of `upstream` and the model promoted by then."""
         from platform_assets.campaigns.registry.opening import open_workspace
 
-        work = open_workspace(environment, catalog, f"{name} {context.asset_key.path[-1]}")
+        work = open_workspace(environment, holdings, f"{name} {context.asset_key.path[-1]}")
         question = work.question(name, spec, date.fromisoformat(context.partition_key))
         with not_retried(*data_errors()):
             promotion = work.promoted.require(name, question.as_of)

@@ -24,7 +24,7 @@ from platform_assets.campaigns.training.model_assets import (
     shown,
     verdict_table,
 )
-from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.features.holdings import Groups, Holdings
 from platform_assets.data.quality import AuditFailed
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec
 from platform_assets.data.quality.pages import PagedVerdicts
@@ -44,21 +44,21 @@ class TrainingDate(dg.Config):
 
 
 def campaign_assets(
-    name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog, profiles: Profiles
+    name: str, spec: CampaignSpec, environment: Environment, holdings: Holdings, profiles: Profiles
 ) -> list[dg.AssetsDefinition]:
     """The assets of one campaign up to its promoted model, in the group of its name."""
     tags = step_tags(name, spec, environment, profiles)
     asset = partial(dg.asset, group_name=name, owners=[spec.owner], op_tags=tags)
     return [
-        _training_set(asset, name, spec, environment, catalog),
+        _training_set(asset, name, spec, environment, holdings),
         *(model_asset(name, spec, model, environment, profiles) for model in families_of(spec)),
         _ensemble(asset, name, spec, environment),
-        _promoted_model(asset, name, spec, environment),
+        _promoted_model(asset, name, spec, environment, holdings.groups),
     ]
 
 
 def _training_set(
-    asset: Callable[..., Any], name: str, spec: CampaignSpec, environment: Environment, catalog: Catalog
+    asset: Callable[..., Any], name: str, spec: CampaignSpec, environment: Environment, holdings: Holdings
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey([name, "training_set"])
 
@@ -68,7 +68,7 @@ def _training_set(
         # It asks for dates of its own; without a mapping Dagster would look up every partition there ever was.
         deps=[
             dg.AssetDep(["features", spec.entity, group], partition_mapping=dg.LastPartitionMapping())
-            for group in chosen_groups(spec)
+            for group in chosen_groups(spec, holdings.groups)
         ],
         check_specs=[
             audit_check_spec(key),
@@ -86,7 +86,7 @@ def _training_set(
         from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 
         verdicts = PagedVerdicts(environment.verdicts, environment.data_docs)
-        work = open_workspace(environment, catalog, f"{name} training_set")
+        work = open_workspace(environment, holdings, f"{name} training_set")
         score_at = _as_date(config.score_at)
         try:
             rows = build_training_set(question_of(name, spec, work, score_at), work)
@@ -161,7 +161,7 @@ def _ensemble(
 
 
 def _promoted_model(
-    asset: Callable[..., Any], name: str, spec: CampaignSpec, environment: Environment
+    asset: Callable[..., Any], name: str, spec: CampaignSpec, environment: Environment, groups: Groups
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey([name, "promoted_model"])
 
@@ -174,7 +174,7 @@ def _promoted_model(
     def promoted_model(
         context: dg.AssetExecutionContext, training_set: ArtifactRef, ensemble: ArtifactRef
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
-        from platform_assets.campaigns.promotion.card import build_card, publish_card
+        from platform_assets.campaigns.promotion.card import Judged, build_card, publish_card
         from platform_assets.campaigns.promotion.gate import NotPromoted, decide_promotion
         from platform_assets.campaigns.registry.promoted import PromotedModels, RegistryDamaged
         from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet
@@ -194,7 +194,7 @@ def _promoted_model(
             **{key: value for key, value in decision.metadata.items() if "auc" in key},
         }
         if promoted:
-            card = build_card(name, spec, trained, weighted, decision, environment)
+            card = build_card(name, spec, Judged(trained, weighted, decision), groups, environment)
             where, link = publish_card(name, trained.metadata["score_at"], card, environment)
             metadata |= {"model_card": dg.MetadataValue.path(where), "open": dg.MetadataValue.url(link)}
             metadata["limits"] = dg.MetadataValue.md("\n".join(f"- {limit}" for limit in card.metadata["limits"]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from platform_assets.cli.surroundings import Explained, campaign_of, catalog_of, environment_here, profiles_of, work_on
+from platform_assets.cli.surroundings import Explained, campaign_of, environment_here, holdings_of, profiles_of, work_on
 
 
 @click.command()
@@ -17,8 +17,8 @@ def new(campaign: str, like: str) -> None:
     from platform_assets.campaigns.declaration.parsing import FILE_NAME, read_campaign
 
     environment = environment_here()
-    catalog = catalog_of(environment)
-    campaign_of(environment, catalog, like)
+    holdings = holdings_of(environment)
+    campaign_of(environment, holdings, like)
     if Path(campaign).name != campaign:
         raise click.ClickException(f"{campaign!r} is not lower-case letters, digits and _, as a campaign's name is")
     target = environment.campaigns / campaign / FILE_NAME
@@ -29,7 +29,7 @@ def new(campaign: str, like: str) -> None:
         text = (environment.campaigns / like / FILE_NAME).read_text(encoding="utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    copied = read_campaign(target, catalog, profiles_of(environment))
+    copied = read_campaign(target, holdings, profiles_of(environment))
     if copied.error is not None:
         target.unlink()
         if not there:
@@ -67,7 +67,7 @@ def backtest(campaign: str, dates: int, every: int | None, as_json: bool) -> Non
     spec, work = work_on(campaign, "backtest")
     step = timedelta(days=every) if every else spec.horizon
     with Explained(*REFUSALS):
-        days = backtest_dates(spec, work.warehouse, dates, step)
+        days = backtest_dates(spec, work, dates, step)
         replays = []
         for replayed in replay(campaign, spec, work, days, step):
             replays.append(replayed)

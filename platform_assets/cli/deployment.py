@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from platform_assets.cli.surroundings import BAD, GOOD, Explained, catalog_of, environment_here, profiles_of
+from platform_assets.cli.surroundings import BAD, GOOD, Explained, environment_here, holdings_of, profiles_of
 
 
 class DigestOfCommit(click.ParamType):
@@ -71,7 +71,7 @@ def pinned(folder: Path, image: str, digests: tuple[tuple[str, str], ...]) -> No
     from platform_assets.operations.pinned import NoDigestError, pinned_commits, write_component
 
     environment = environment_here()
-    files = read_campaigns(environment.campaigns, catalog_of(environment), profiles_of(environment))
+    files = read_campaigns(environment.campaigns, holdings_of(environment), profiles_of(environment))
     broken = [str(file.error) for file in files if file.error]
     if broken:
         # One of them may be pinned: without its code location nothing would define it.

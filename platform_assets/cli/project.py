@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_assets.cli.surroundings import BAD, DOUBTFUL, GOOD, Explained, catalog_of, environment_here, profiles_of
+from platform_assets.cli.surroundings import BAD, DOUBTFUL, GOOD, Explained, environment_here, holdings_of, profiles_of
 
 if TYPE_CHECKING:
     from platform_assets.campaigns.declaration.spec import CampaignSpec
-    from platform_assets.data.catalog.catalog import Catalog
+    from platform_assets.data.features.holdings import Holdings
     from platform_assets.environment import Environment
 
 
@@ -44,10 +44,10 @@ def check() -> None:
     from platform_assets.components.loading import read_source_files, unread_files
 
     environment = environment_here()
-    catalog = catalog_of(environment)
+    holdings = holdings_of(environment)
     with Explained(DeclarationError):
         sources = read_source_files(environment.sources)
-        campaigns = read_campaigns(environment.campaigns, catalog, profiles_of(environment))
+        campaigns = read_campaigns(environment.campaigns, holdings, profiles_of(environment))
         unread = unread_files(environment)
     for folder in (environment.sources, environment.campaigns):
         if not folder.is_dir():
@@ -58,7 +58,7 @@ def check() -> None:
     errors = [error for error in (*(file.error for file in sources), *(file.error for file in campaigns)) if error]
     for source in sources:
         _say_what_is_wrong(source.error)
-    doubts = _doubts(environment, catalog, {file.name: file.spec for file in campaigns if file.spec is not None})
+    doubts = _doubts(environment, holdings, {file.name: file.spec for file in campaigns if file.spec is not None})
     for campaign in campaigns:
         if campaign.error is None:
             click.echo(f"{GOOD} {campaign.name}")
@@ -81,7 +81,7 @@ def _say_what_is_wrong(error: Exception | None) -> None:
 
 
 def _doubts(
-    environment: "Environment", catalog: "Catalog", campaigns: "Mapping[str, CampaignSpec]"
+    environment: "Environment", holdings: "Holdings", campaigns: "Mapping[str, CampaignSpec]"
 ) -> dict[str, list[str]]:
     """What the published marts say against campaigns, by name. A cloud is asked by `preview` and `doctor`: checks of files
     run where there is none."""
@@ -95,7 +95,7 @@ def _doubts(
     except ValueError as error:  # a damaged pointer
         click.echo(f"{DOUBTFUL} no dates were checked: {error}")
         return {}
-    return {name: doubts_of(spec, catalog, published) for name, spec in campaigns.items()}
+    return {name: doubts_of(spec, holdings, published) for name, spec in campaigns.items()}
 
 
 @click.command()

@@ -13,7 +13,7 @@ from platform_assets.environment import Environment, EnvironmentVariableError, e
 if TYPE_CHECKING:
     from platform_assets.campaigns.declaration.spec import CampaignSpec
     from platform_assets.campaigns.registry.workspace import Workspace
-    from platform_assets.data.catalog.catalog import Catalog
+    from platform_assets.data.features.holdings import Holdings
     from platform_assets.foundation.execution.profiles import Profiles
 
 GOOD, BAD = click.style("ok", fg="green"), click.style("!!", fg="red")
@@ -54,11 +54,12 @@ def environment_here() -> Environment:
         return environment_from_variables()
 
 
-def catalog_of(environment: Environment) -> "Catalog":
-    from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
+def holdings_of(environment: Environment) -> "Holdings":
+    from platform_assets.data.catalog.catalog import CatalogError, ManifestMissing
+    from platform_assets.data.features.registry import GroupRefused, read_holdings
 
-    with Explained(CatalogError, ManifestMissing):
-        return Catalog.from_manifest(environment.dbt_manifest)
+    with Explained(CatalogError, ManifestMissing, GroupRefused):
+        return read_holdings(environment)
 
 
 def profiles_of(environment: Environment) -> "Profiles":
@@ -68,7 +69,7 @@ def profiles_of(environment: Environment) -> "Profiles":
         return read_profiles(environment.profiles)
 
 
-def campaign_of(environment: Environment, catalog: "Catalog", name: str) -> "CampaignSpec":
+def campaign_of(environment: Environment, holdings: "Holdings", name: str) -> "CampaignSpec":
     """The campaign of that name; it is there and can be honoured, or the command ends."""
     from platform_assets.campaigns.declaration.parsing import FILE_NAME, read_campaign
     from platform_assets.foundation.documents.sentences import did_you_mean
@@ -77,7 +78,7 @@ def campaign_of(environment: Environment, catalog: "Catalog", name: str) -> "Cam
     if not os.path.lexists(path):
         known = [other.parent.name for other in environment.campaigns.glob(f"*/{FILE_NAME}")]
         raise click.ClickException(f"there is no campaign {name} in {environment.campaigns}{did_you_mean(name, known)}")
-    file = read_campaign(path, catalog, profiles_of(environment))
+    file = read_campaign(path, holdings, profiles_of(environment))
     if file.spec is None:
         raise click.ClickException(str(file.error))
     return file.spec
@@ -88,6 +89,6 @@ def work_on(name: str, command: str) -> "tuple[CampaignSpec, Workspace]":
     from platform_assets.campaigns.registry.opening import open_workspace
 
     environment = environment_here()
-    catalog = catalog_of(environment)
-    spec = campaign_of(environment, catalog, name)
-    return spec, open_workspace(environment, catalog, f"{command} {name}")
+    holdings = holdings_of(environment)
+    spec = campaign_of(environment, holdings, name)
+    return spec, open_workspace(environment, holdings, f"{command} {name}")

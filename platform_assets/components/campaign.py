@@ -36,7 +36,7 @@ class Campaign(dg.Component):
             ValueError: the campaign names something that the platform does not hold.
         """
         platform = platform_from_variables()
-        problems = problems_of(self.spec, platform.catalog, platform.profiles)
+        problems = problems_of(self.spec, platform.holdings, platform.profiles)
         if problems:
             raise ValueError(
                 "\n".join(f"{'.'.join(map(str, problem.path))}: {problem.message}" for problem in problems)
@@ -46,7 +46,7 @@ class Campaign(dg.Component):
 
     def definitions(self, platform: Platform) -> dg.Definitions:
         """Every asset of this campaign but its scores, which one pass makes for all campaigns of an entity."""
-        args = (self.name, self.spec, platform.environment, platform.catalog)
+        args = (self.name, self.spec, platform.environment, platform.holdings)
         tags = step_tags(self.name, self.spec, platform.environment, platform.profiles)
         return dg.Definitions(
             assets=[
@@ -62,6 +62,6 @@ def scores_of(campaigns: Mapping[str, CampaignSpec], platform: Platform) -> list
     for of_entity in by_entity(campaigns).values():
         tags = shared_step_tags(of_entity, platform.environment, platform.profiles)
         scores += score_assets(
-            of_entity, platform.environment, platform.catalog, platform.as_of, step_tags=tags, shard_tags=tags
+            of_entity, platform.environment, platform.holdings, platform.as_of, step_tags=tags, shard_tags=tags
         )
     return scores

@@ -50,7 +50,7 @@ def read_declarations(platform: Platform) -> Declarations:
         DeclarationError: a file is broken in a strict environment, or the scope names a campaign that is not there.
     """
     environment = platform.environment
-    files = read_campaigns(environment.campaigns, platform.catalog, platform.profiles, environment.scope.admits)
+    files = read_campaigns(environment.campaigns, platform.holdings, platform.profiles, environment.scope.admits)
     files = [checked for file in files if (checked := _of_this_code(file, environment)) is not None]
     missing = sorted((environment.scope.campaigns or frozenset()) - {file.name for file in files})
     if missing:

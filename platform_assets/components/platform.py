@@ -1,26 +1,40 @@
-"""What every definition is built from: the environment, the catalog of marts, the as-of partitions, the resource profiles."""
+"""What every definition is built from: the environment, its marts and feature groups, the as-of partitions, the resource
+profiles."""
 
 from dataclasses import dataclass
 
 import dagster as dg
 
 from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.features.holdings import Groups, Holdings
+from platform_assets.data.features.registry import read_holdings
 from platform_assets.environment import Environment, environment_from_variables
 from platform_assets.foundation.execution.profiles import Profiles, read_profiles
 
 
 @dataclass(frozen=True)
 class Platform:
-    """One environment with its catalog, time axis and resource profiles.
+    """One environment with its marts, feature groups, time axis and resource profiles.
 
     Attributes:
+        holdings: what campaigns may ask of.
         as_of: the platform's one partition: business dates in its time zone. Partition D knows what happened before D.
     """
 
     environment: Environment
-    catalog: Catalog
+    holdings: Holdings
     as_of: dg.DailyPartitionsDefinition
     profiles: Profiles
+
+    @property
+    def catalog(self) -> Catalog:
+        """The marts."""
+        return self.holdings.catalog
+
+    @property
+    def groups(self) -> Groups:
+        """The feature groups over the marts."""
+        return self.holdings.groups
 
 
 def platform_of(environment: Environment) -> Platform:
@@ -28,14 +42,14 @@ def platform_of(environment: Environment) -> Platform:
 
     Raises:
         ManifestMissing, CatalogError: the dbt project is not parsed yet, or declares something unusable.
+        GroupRefused: a feature group cannot be worked with.
         ProfileError: the resource profiles cannot be honoured.
     """
     # Midnight of D is already known when D begins, so today's partition exists today.
     as_of = dg.DailyPartitionsDefinition(
         start_date=environment.first_date.isoformat(), timezone=environment.timezone, end_offset=1
     )
-    catalog = Catalog.from_manifest(environment.dbt_manifest)
-    return Platform(environment, catalog, as_of, read_profiles(environment.profiles))
+    return Platform(environment, read_holdings(environment), as_of, read_profiles(environment.profiles))
 
 
 def platform_from_variables() -> Platform:

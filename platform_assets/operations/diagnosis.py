@@ -153,22 +153,26 @@ def _marts(environment: Environment) -> Iterator[Readiness]:
 def _campaigns(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.campaigns.declaration.parsing import read_campaigns
     from platform_assets.campaigns.registry.promoted import PromotedModels, RegistryDamaged
-    from platform_assets.data.catalog.catalog import Catalog, CatalogError
+    from platform_assets.data.catalog.catalog import CatalogError
+    from platform_assets.data.features.registry import GroupRefused, read_holdings
     from platform_assets.foundation.execution.profiles import ProfileError, read_profiles
 
     if not environment.dbt_manifest.is_file():
         return  # told already, with what to do
     try:
-        catalog = Catalog.from_manifest(environment.dbt_manifest)
+        holdings = read_holdings(environment)
         profiles = read_profiles(environment.profiles)
     except CatalogError as error:
         yield Readiness("campaigns", False, str(error), f"correct the model, then {PARSE}")
+        return
+    except GroupRefused as error:
+        yield Readiness("feature groups", False, str(error), "correct the file")
         return
     except ProfileError as error:
         yield Readiness("resource profiles", False, str(error), "correct the file, or unset PLATFORM_PROFILES")
         return
     promoted = PromotedModels(environment.artifacts)
-    for file in read_campaigns(environment.campaigns, catalog, profiles):
+    for file in read_campaigns(environment.campaigns, holdings, profiles):
         try:
             good_from = [promotion.score_at for promotion in promoted.all(file.name)]
         except RegistryDamaged as error:

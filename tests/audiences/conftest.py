@@ -16,13 +16,12 @@ from platform_assets.audiences.scoring.scoring import score_campaigns
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.promoted import Promotion
 from platform_assets.data.features.assets import feature_assets
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.environment import local_environment
 from platform_assets.foundation.artifacts import Artifact
 from tests.campaigns.conftest import AGAIN, own_cinema, own_shop, shared_cinema, shared_shop, trained
 from tests.campaigns.running import environment_of, run
 from tests.campaigns.worlds import LATEST, PAST, Campaigns, Trained, Workshop
-from tests.data.features.conftest import CATALOG
+from tests.data.features.conftest import CATALOG, GROUPS, HOLDINGS
 
 __all__ = ["own_cinema", "own_shop", "shared_cinema", "shared_shop", "trained"]
 DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
@@ -48,8 +47,8 @@ def make(workshop: Workshop, spec: CampaignSpec, day: date, name: str = "again")
 def assets_of(folder: Path, campaigns: Campaigns, shards: int = 1) -> list[dg.AssetsDefinition]:
     """Scores, audiences and reports of the campaigns, as a platform in this folder has them."""
     environment = local_environment(folder, scoring_shards=shards)
-    audiences = [audience_assets(name, spec, environment, CATALOG, DAILY) for name, spec in campaigns.items()]
-    return [*score_assets(campaigns, environment, CATALOG, DAILY), *chain.from_iterable(audiences)]
+    audiences = [audience_assets(name, spec, environment, HOLDINGS, DAILY) for name, spec in campaigns.items()]
+    return [*score_assets(campaigns, environment, HOLDINGS, DAILY), *chain.from_iterable(audiences)]
 
 
 def with_failed_features(workshop: Workshop) -> tuple[Workshop, dg.ExecuteInProcessResult]:

@@ -13,12 +13,11 @@ from platform_assets.campaigns.declaration.conditions import parse_person_condit
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.training_sets.population import everyone, with_conditions
 from platform_assets.data.catalog.business_day import instant_of
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.foundation.artifacts import Artifact
 from tests.audiences.conftest import Made
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import PAST, TREES_AND_NETWORK, Trained, Workshop, campaign
-from tests.data.features.conftest import CATALOG
+from tests.data.features.conftest import CATALOG, GROUPS
 
 COLUMNS = {
     "customer_id": pa.int64(), "as_of": pa.timestamp("us", "UTC"), "horizon_days": pa.int64(), "score": pa.float64(),

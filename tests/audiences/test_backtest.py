@@ -13,7 +13,7 @@ MONTH = timedelta(days=30)
 
 
 def replayed(workshop: Workshop, name: str, spec: CampaignSpec, dates: int, every: timedelta) -> list[Replay]:
-    days = backtest_dates(spec, workshop.warehouse, dates, every)
+    days = backtest_dates(spec, workshop.work, dates, every)
     return list(backtest(name, spec, workshop.work, days, every))
 
 

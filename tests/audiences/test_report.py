@@ -15,7 +15,6 @@ from platform_assets.campaigns.registry.promoted import Promotion
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import event_rows, join_features
 from platform_assets.data.catalog.business_day import instant_of
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.foundation.artifacts import Artifact
@@ -24,7 +23,7 @@ from platform_assets.learning.figures import metrics
 from tests.audiences.conftest import Made, make
 from tests.campaigns.conftest import AGAIN, Trained
 from tests.campaigns.worlds import LATEST, PAST, TREES_AND_NETWORK, Workshop, campaign, fans, labelled
-from tests.data.features.conftest import CATALOG
+from tests.data.features.conftest import CATALOG, GROUPS
 from tests.support.pages import Page
 
 LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset"}

@@ -12,14 +12,13 @@ from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import NothingPromoted
 from platform_assets.campaigns.training_sets.population import people_asked
 from platform_assets.data.catalog.business_day import instant_of
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, feature_table
 from platform_assets.foundation.artifacts import Artifact
 from tests.audiences.conftest import Made
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.worlds import LATEST, PAST, Campaigns, Trained, Workshop, campaign, customers_orders
-from tests.data.features.conftest import CATALOG, WATERMARK, order, publish
+from tests.data.features.conftest import CATALOG, GROUPS, WATERMARK, order, publish
 
 
 def read(scores: Artifact) -> pa.Table:

@@ -19,7 +19,7 @@ from tests.audiences.test_sharding import BOTH, forget, in_one_step, records, un
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.running import failures_of, materialized, run
 from tests.campaigns.worlds import PAST, Campaigns, Workshop, campaign
-from tests.data.features.conftest import CATALOG
+from tests.data.features.conftest import HOLDINGS
 
 __all__ = ["unscored"]
 
@@ -159,14 +159,14 @@ def test_a_failed_shard_is_run_again_alone(unscored: Workshop, monkeypatch: pyte
 def test_profiles_tags_go_on_shards_and_the_other_steps_get_theirs(tmp_path: Path) -> None:
     environment = local_environment(tmp_path, scoring_shards=SHARDS)
     tags = {"shard_tags": {"platform/profile": "highmem"}, "step_tags": {"platform/profile": "cpu"}}
-    [sharded] = score_assets(BOTH, environment, CATALOG, DAILY, **tags)
+    [sharded] = score_assets(BOTH, environment, HOLDINGS, DAILY, **tags)
     assert isinstance(sharded.node_def, dg.GraphDefinition)
     profiles = {node.name: node.definition.tags["platform/profile"] for node in sharded.node_def.nodes}
     shards = {f"scores_customer__shard_{shard}": "highmem" for shard in range(SHARDS)}
     assert profiles == {"scores_customer__plan": "cpu", **shards, "scores_customer__gather": "cpu"}
-    [whole] = score_assets(BOTH, replace(environment, scoring_shards=1), CATALOG, DAILY, **tags)
+    [whole] = score_assets(BOTH, replace(environment, scoring_shards=1), HOLDINGS, DAILY, **tags)
     assert whole.op.tags["platform/profile"] == "cpu"
-    for made in audience_assets("again", AGAIN, environment, CATALOG, DAILY, step_tags={"campaign": "again"}):
+    for made in audience_assets("again", AGAIN, environment, HOLDINGS, DAILY, step_tags={"campaign": "again"}):
         assert made.op.tags["campaign"] == "again"
 
 

@@ -12,7 +12,7 @@ from platform_assets.environment import Environment, local_environment
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.foundation.execution.profiles import read_profiles
 from tests.campaigns.worlds import Workshop
-from tests.data.features.conftest import CATALOG
+from tests.data.features.conftest import HOLDINGS
 
 PROFILES = read_profiles(local_environment(Path("anywhere")).profiles)
 
@@ -28,7 +28,7 @@ def run_training(
     selection = ["*"] if "*" in only else [f'key:"{name}/{step}"' for step in only]
     replay = {"ops": {f"{name}__training_set": {"config": {"score_at": score_at}}}}
     config = replay if score_at is not None and {"*", "training_set"} & set(only) else None
-    return run(workshop, campaign_assets(name, spec, environment_of(workshop), CATALOG, PROFILES), selection, config)
+    return run(workshop, campaign_assets(name, spec, environment_of(workshop), HOLDINGS, PROFILES), selection, config)
 
 
 def run(

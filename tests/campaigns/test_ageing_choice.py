@@ -14,7 +14,7 @@ from platform_assets.audiences.report.backtest import backtest
 from platform_assets.audiences.report.figures import FILE as REPORT
 from platform_assets.campaigns.declaration.feature_choice import feature_names, may_be_left_out
 from platform_assets.campaigns.declaration.spec import CampaignSpec
-from platform_assets.campaigns.promotion.card import card_of
+from platform_assets.campaigns.promotion.card import Judged, card_of
 from platform_assets.campaigns.registry.past import find_past
 from platform_assets.campaigns.training.fold_artifacts import TrainingTask, fit_fold_of
 from platform_assets.campaigns.training_sets.ageing import choice_of
@@ -23,7 +23,7 @@ from platform_assets.campaigns.training_sets.training_set import FILE
 from tests.audiences.conftest import make
 from tests.campaigns.running import failures_of, materialized, run_training
 from tests.campaigns.worlds import LAST_DAY, LATEST, Workshop, campaign, shop
-from tests.data.features.conftest import order
+from tests.data.features.conftest import GROUPS, order
 
 AGEING = ("days_since_first_order",)
 SCORED = LATEST - timedelta(days=60)
@@ -91,7 +91,11 @@ def test_the_choice_is_kept_with_its_figures_and_shown_with_the_training_set_and
     assert materialized(result)["shown/training_set"]["ageing_choice"] == choice.sentence
     [promotion] = growing.promoted.all("shown")
     card = card_of(
-        "shown", asked(), training, growing.store.open(promotion.ensemble), growing.store.open(promotion.decision), None
+        "shown",
+        asked(),
+        Judged(training, *map(growing.store.open, (promotion.ensemble, promotion.decision))),
+        GROUPS,
+        None,
     )
     assert card.ageing_choice == choice.sentence
     assert card.ageing_replays == choice.replays
@@ -108,7 +112,7 @@ def test_labels_of_a_campaign_that_left_them_out_still_teach_one_that_may_see_th
     growing.train("earlier", asked(), SCORED)
     assert growing.training_set("earlier", asked(), SCORED).metadata["left_out"]
     later = growing.question("later", asked(), LATEST)
-    past = find_past(later, feature_names(asked()), SCORED - timedelta(days=60), growing.work)
+    past = find_past(later, feature_names(asked(), GROUPS), SCORED - timedelta(days=60), growing.work)
     assert "earlier" in {task.campaign for task in past.tasks}
 
 
@@ -132,8 +136,8 @@ def test_where_they_do_no_harm_models_see_them(steady: Workshop) -> None:
 
 def test_past_dates_judge_what_was_found_and_what_feature_groups_declare() -> None:
     spec = campaign(features=["order_value", "order_windows"])
-    names = feature_names(spec)
-    judged = may_be_left_out(spec, names, ["orders_7d"])
+    names = feature_names(spec, GROUPS)
+    judged = may_be_left_out(spec, names, ["orders_7d"], GROUPS)
     assert set(judged) == {"days_since_first_order", "ordering_span_days", "orders_7d"}
     assert list(judged) == [name for name in names if name in judged]
 

@@ -13,7 +13,7 @@ from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from tests.campaigns.conftest import AGAIN, copy_of
 from tests.campaigns.running import PROFILES, environment_of, failures_of, materialized, run, run_training
 from tests.campaigns.worlds import PAST, TREES, Trained, Workshop, campaign, customers_orders, fans, labelled
-from tests.data.features.conftest import CATALOG, order, publish
+from tests.data.features.conftest import CATALOG, HOLDINGS, order, publish
 from tests.learning.test_imports import loaded_after
 
 STEPS = (
@@ -201,7 +201,7 @@ def test_a_teacher_file_that_cannot_be_used_is_told_in_a_sentence(
 
 def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_audit(own_shop: Workshop) -> None:
     spec = campaign(features=["order_windows", "order_value"])
-    training, *_ = campaign_assets("again", spec, environment_of(own_shop), CATALOG, PROFILES)
+    training, *_ = campaign_assets("again", spec, environment_of(own_shop), HOLDINGS, PROFILES)
     groups = {key.to_user_string().removeprefix("features/customer/") for key in training.dependency_keys}
     assert groups == {"order_windows", "order_value"}
     audit, leaks = training.check_specs
@@ -214,7 +214,7 @@ def test_a_training_set_depends_on_its_feature_groups_and_declares_a_blocking_au
 def test_a_model_that_asks_for_a_gpu_is_not_computed_where_its_command_was_typed(own_shop: Workshop) -> None:
     spec = campaign(advanced={"folds": 2, "models": {"network": {}, "lightgbm": {}}, "resources": "gpu"})
     typed = replace(environment_of(own_shop), name="gcp")
-    result = run(own_shop, campaign_assets("again", spec, typed, CATALOG, PROFILES), ['key:"again/training_set"+'])
+    result = run(own_shop, campaign_assets("again", spec, typed, HOLDINGS, PROFILES), ['key:"again/training_set"+'])
     told = failures_of(result)
     assert len(told) == 2
     assert all("again/models/network asks for a GPU (resource profile gpu)" in one for one in told)
@@ -225,7 +225,7 @@ def test_a_model_that_asks_for_a_gpu_is_not_computed_where_its_command_was_typed
 def test_a_fold_whose_pod_has_a_gpu_never_computes_on_the_cpu_instead_nor_is_tried_again(own_shop: Workshop) -> None:
     spec = campaign(advanced={"folds": 2, "models": {"network": {}, "lightgbm": {}}, "resources": "gpu"})
     in_pods = replace(environment_of(own_shop), executor="kubernetes")
-    assets = campaign_assets("again", spec, in_pods, CATALOG, PROFILES)
+    assets = campaign_assets("again", spec, in_pods, HOLDINGS, PROFILES)
     resources = {"io_manager": ArtifactRefIOManager(root=str(in_pods.refs))}
     trying = dg.define_asset_job("train", 'key:"again/training_set"+', op_retry_policy=dg.RetryPolicy(max_retries=2))
     job = dg.Definitions(assets, jobs=[trying], resources=resources).resolve_job_def("train")
@@ -243,7 +243,7 @@ def test_a_fold_in_an_image_of_another_commit_than_its_run_s_is_refused(own_shop
     for run_commit, refused in (("b" * 40, 2), ("a" * 40, 0)):
         elsewhere = replace(here, run_commit=run_commit)
         result = run(
-            own_shop, campaign_assets("again", spec, elsewhere, CATALOG, PROFILES), ['key:"again/training_set"+']
+            own_shop, campaign_assets("again", spec, elsewhere, HOLDINGS, PROFILES), ['key:"again/training_set"+']
         )
         told = f"this step's image is of commit {'a' * 40}, and its run's of {run_commit}: deploy both images of one commit"
         assert sum(one.startswith(told) for one in failures_of(result)) == refused, failures_of(result)
@@ -255,7 +255,7 @@ def test_a_model_whose_parameters_say_cpu_holds_no_gpu(own_shop: Workshop) -> No
     in_pods = replace(environment_of(own_shop), executor="kubernetes")
     pools = {
         op.name: op.pool
-        for asset in campaign_assets("again", spec, in_pods, CATALOG, PROFILES)
+        for asset in campaign_assets("again", spec, in_pods, HOLDINGS, PROFILES)
         for op in getattr(asset.node_def, "iterate_op_defs", list)()
         if "fold" in op.name
     }

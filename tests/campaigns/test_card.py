@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
-from platform_assets.campaigns.promotion.card import build_card, card_of
+from platform_assets.campaigns.promotion.card import Judged, build_card, card_of
 from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from tests.campaigns.conftest import AGAIN
 from tests.campaigns.running import environment_of, failures_of, materialized, run_training
 from tests.campaigns.worlds import PAST, Trained, Workshop, campaign
+from tests.data.features.conftest import GROUPS
 
 
 def test_a_promoted_models_card_is_published_and_linked(own_shop: Workshop) -> None:
@@ -23,7 +24,7 @@ def test_a_promoted_models_card_is_published_and_linked(own_shop: Workshop) -> N
 
 
 def test_a_card_says_what_the_model_was_made_from(shared_shop: Workshop, trained: Trained) -> None:
-    card = card_of("again", AGAIN, trained.training, trained.ensemble, trained.decision, "0" * 40)
+    card = card_of("again", AGAIN, Judged(trained.training, trained.ensemble, trained.decision), GROUPS, "0" * 40)
     evaluation = evaluation_of(trained.ensemble)
     weights = {name: weight for name, weight in evaluation["ensemble"]["weights"].items() if weight > 0}
     assert {member.name: member.weight for member in card.members} == weights
@@ -39,6 +40,12 @@ def test_a_card_says_what_the_model_was_made_from(shared_shop: Workshop, trained
 
 
 def test_an_unchanged_model_keeps_its_card(own_shop: Workshop, trained: Trained) -> None:
-    given = ("again", AGAIN, trained.training, trained.ensemble, trained.decision, environment_of(own_shop))
+    given = (
+        "again",
+        AGAIN,
+        Judged(trained.training, trained.ensemble, trained.decision),
+        GROUPS,
+        environment_of(own_shop),
+    )
     build_card(*given)
     assert build_card(*given).hit

@@ -10,10 +10,10 @@ import pytest
 from platform_assets.campaigns.promotion.gate import DECISION_FILE, NotPromoted
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import NothingPromoted
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.foundation.artifacts import ArtifactCorrupt
 from tests.campaigns.conftest import AGAIN, Trained
 from tests.campaigns.worlds import LATEST, PAST, TREES, TREES_AND_NETWORK, Workshop, campaign, fans, labelled
+from tests.data.features.conftest import GROUPS
 
 # Orders of the last seven days only: better than chance here, far from enough.
 OLDER = [name for name in GROUPS["customer"]["order_windows"].features if name != "orders_7d"]

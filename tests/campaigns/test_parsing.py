@@ -15,7 +15,7 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec, json_schema
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, training_dates
 from platform_assets.environment import PACKAGE, REPOSITORY
 from platform_assets.foundation.execution.profiles import read_profiles
-from tests.data.features.conftest import CATALOG, WATERMARK
+from tests.data.features.conftest import CATALOG, HOLDINGS, WATERMARK
 from tests.support.declared import GOOD as MINIMAL
 
 PROFILES = read_profiles(PACKAGE / "foundation" / "execution" / "profiles.yaml")
@@ -25,7 +25,7 @@ def read(tmp_path: Path, text: str, name: str = "again") -> CampaignFile:
     path = tmp_path / name / "defs.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
-    return read_campaign(path, CATALOG, PROFILES)
+    return read_campaign(path, HOLDINGS, PROFILES)
 
 
 def complaint(tmp_path: Path, old: str, new: str) -> str:
@@ -144,7 +144,7 @@ def test_one_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
     read(tmp_path, MINIMAL, "good")
     read(tmp_path, MINIMAL.replace("owner", "ownr"), "bad")
     read(tmp_path, "type: [", "worse")
-    files = {file.name: file for file in read_campaigns(tmp_path, CATALOG, PROFILES)}
+    files = {file.name: file for file in read_campaigns(tmp_path, HOLDINGS, PROFILES)}
     assert [name for name, file in files.items() if file.error is None] == ["good"]
     assert set(files) == {"good", "bad", "worse"}
 
@@ -193,7 +193,7 @@ def test_whatever_stands_in_a_campaign_file_is_a_campaign_or_a_refusal_that_name
     place = tmp_path_factory.getbasetemp() / "again" / "defs.yaml"
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(written(changes).encode("utf-8", "surrogatepass"))
-    file = read_campaign(place, CATALOG, PROFILES)
+    file = read_campaign(place, HOLDINGS, PROFILES)
     assert (file.spec is None) == (file.error is not None)
     assert all(line.startswith(f"{place}:") for line in str(file.error or "").splitlines())
     assert UNFORESEEN not in str(file.error)
@@ -207,7 +207,7 @@ def test_a_fault_that_nobody_foresaw_stays_with_its_file(tmp_path: Path) -> None
     read(tmp_path, MINIMAL, "good")
     halves = replace(CATALOG, entities={**CATALOG.entities, "viewer": replace(CATALOG.entities["viewer"], mart="gone")})
     read(tmp_path, MINIMAL.replace("entity: customer", "entity: viewer") + "  population: age > 3\n", "bad")
-    files = {file.name: file for file in read_campaigns(tmp_path, halves, PROFILES)}
+    files = {file.name: file for file in read_campaigns(tmp_path, replace(HOLDINGS, catalog=halves), PROFILES)}
     assert files["good"].error is None
     assert str(files["bad"].error).startswith(f"{files['bad'].path}: {UNFORESEEN}: KeyError: ")
 
@@ -221,7 +221,7 @@ def test_what_is_no_file_breaks_that_campaign_alone(tmp_path: Path) -> None:
     (tmp_path / "late" / "Defs.YML").write_text(MINIMAL)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "README.md").write_text("to come")
-    errors = {file.name: str(file.error) for file in read_campaigns(tmp_path, CATALOG, PROFILES)}
+    errors = {file.name: str(file.error) for file in read_campaigns(tmp_path, HOLDINGS, PROFILES)}
     assert errors == {
         "folder": f"{tmp_path}/folder/defs.yaml: is a folder, not a file",
         "good": "None",

@@ -18,6 +18,7 @@ from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import FILE, build_training_set, question_of
 from platform_assets.foundation.artifacts import Artifact
 from tests.campaigns.worlds import LATEST, TREES, TREES_AND_NETWORK, Trained, Workshop, campaign, fans, labelled
+from tests.data.features.conftest import GROUPS
 
 EARLY = date(1997, 12, 1)
 # Another question, of features that the later campaign does not choose by itself.
@@ -80,7 +81,7 @@ def test_a_campaign_may_look_at_nobody(world: Workshop) -> None:
 
 def test_people_of_another_entity_are_not_asked(world: Workshop, own_cinema: Workshop) -> None:
     own_cinema.teach(labelled(240, lambda n: n % 3 == 0, 273))
-    work = Workspace(own_cinema.warehouse, world.store, own_cinema.teachers, world.promoted)
+    work = Workspace(own_cinema.warehouse, GROUPS, world.store, own_cinema.teachers, world.promoted)
     training = build_training_set(question_of("fans", fans(), work), work)
     assert training.metadata["past_scores"] == training.metadata["past_labels"] == []
 

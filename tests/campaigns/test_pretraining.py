@@ -13,6 +13,7 @@ from platform_assets.campaigns.training_sets.training_rows import related_task
 from tests.campaigns.running import environment_of, failures_of, run
 from tests.campaigns.test_past import EARLY, SPENDERS
 from tests.campaigns.worlds import LATEST, TREES, Workshop, campaign
+from tests.data.features.conftest import GROUPS
 
 BOTH = {"multitask": {"max_epochs": 2}, "transfer": {"max_epochs": 2}, **TREES}
 
@@ -22,20 +23,20 @@ def world(shared_shop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Wo
     """`spenders` is promoted for EARLY, and a body is pre-trained on its labels."""
     workshop = replace(shared_shop, folder=tmp_path_factory.mktemp("bodies"))
     with pytest.raises(NothingToLearnFrom, match="no campaign of customer is promoted yet"):
-        pretrain("customer", workshop.promoted, workshop.store)
+        pretrain("customer", GROUPS, workshop.promoted, workshop.store)
     workshop.train("spenders", SPENDERS, EARLY)
-    made = pretrain("customer", workshop.promoted, workshop.store)
+    made = pretrain("customer", GROUPS, workshop.promoted, workshop.store)
     assert made.metadata["campaigns"] == ["spenders"]
     return workshop
 
 
 def test_a_body_is_found_again_until_another_model_is_promoted(world: Workshop) -> None:
-    assert pretrain("customer", world.promoted, world.store).hit
+    assert pretrain("customer", GROUPS, world.promoted, world.store).hit
 
 
 def test_a_body_is_good_for_rows_from_its_date_on(world: Workshop) -> None:
     assert world.promoted.body("customer", date(1997, 11, 30)) is None
-    assert world.promoted.body("customer", EARLY) == pretrain("customer", world.promoted, world.store).ref
+    assert world.promoted.body("customer", EARLY) == pretrain("customer", GROUPS, world.promoted, world.store).ref
     before = world.training_set("eve", campaign(train={"as_of": ["1997-11-30"]}), LATEST)
     assert Past.of(before).body is None
     after = world.training_set("day", campaign(train={"as_of": ["1997-12-01"]}), LATEST)
@@ -60,7 +61,7 @@ def test_a_task_has_the_columns_asked_for_and_gaps_where_it_knows_none(world: Wo
 
 
 def test_a_body_is_an_asset_of_its_own(world: Workshop, shared_cinema: Workshop) -> None:
-    assets = body_assets(environment_of(world))
+    assets = body_assets(environment_of(world), GROUPS)
     made = run(world, assets, ['key:"bodies/customer"'])
     assert made.success, failures_of(made)
     refused = run(world, assets, ['key:"bodies/viewer"'])

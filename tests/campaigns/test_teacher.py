@@ -25,7 +25,7 @@ from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.environment import Limits
 from platform_assets.foundation.artifacts import ArtifactStore
 from tests.campaigns.worlds import Workshop, at, fans, labelled, viewers, write_teacher
-from tests.data.features.conftest import CATALOG, INSTANT, SCHEMAS, START, WATERMARK, publish, rating, with_lag
+from tests.data.features.conftest import CATALOG, GROUPS, INSTANT, SCHEMAS, START, WATERMARK, publish, rating, with_lag
 from tests.support.processes import run_python
 
 Rows = list[dict[str, object]]
@@ -47,7 +47,7 @@ def read_teacher(
 ) -> TeacherRows:
     """With a store of its own, so that nothing is found."""
     root, limits = teachers.parent / uuid4().hex, limits or Limits()
-    return kept_teacher(spec, Workspace(warehouse, ArtifactStore(root), teachers, PromotedModels(root), limits))
+    return kept_teacher(spec, Workspace(warehouse, GROUPS, ArtifactStore(root), teachers, PromotedModels(root), limits))
 
 
 def read(world: Workshop, teachers: Path, rows: Rows = ROWS, **label: object) -> TeacherRows:

@@ -13,13 +13,12 @@ from platform_assets.campaigns.training_sets.label import event_labels
 from platform_assets.campaigns.training_sets.population import people_asked
 from platform_assets.campaigns.training_sets.training_set import FILE, TooFewPositives
 from platform_assets.data.catalog.business_day import instant_of
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.data.quality import AuditFailed
 from platform_assets.foundation.artifacts import Artifact
 from tests.campaigns.worlds import PAST, Trained, Workshop, at, campaign, customers_orders, fans, labelled, shop
-from tests.data.features.conftest import CATALOG, WATERMARK, in_zone, order, publish
+from tests.data.features.conftest import CATALOG, GROUPS, WATERMARK, in_zone, order, publish
 
 DAYS = (date(1998, 1, 1), date(1998, 3, 2))
 
@@ -39,7 +38,7 @@ def workshop(tmp_path: Path) -> Workshop:
 
 def test_columns_stand_in_their_order_and_rows_by_time_and_person(trained: Trained) -> None:
     table = read(trained.training)
-    assert table.column_names == ["customer_id", "as_of", "label", "fold", *feature_names(campaign())]
+    assert table.column_names == ["customer_id", "as_of", "label", "fold", *feature_names(campaign(), GROUPS)]
     pairs = list(zip(table["as_of"].to_pylist(), table["customer_id"].to_pylist(), strict=True))
     assert pairs == sorted(set(pairs))
     assert {when.date() for when, _ in pairs} == set(DAYS)
@@ -56,7 +55,7 @@ def test_labels_and_features_are_those_of_each_row_s_own_date(shared_shop: Works
         assert own["label"].to_pylist() == labels["label"].to_pylist()
         spine = Spine.of_population(CATALOG.entities["customer"], instant)
         features = feature_table([GROUPS["customer"]["order_windows"]], spine, warehouse, shared_shop.store).table
-        assert own.select(feature_names(spec)).equals(features.select(feature_names(spec)))
+        assert own.select(feature_names(spec, GROUPS)).equals(features.select(feature_names(spec, GROUPS)))
 
 
 def test_a_person_is_in_one_fold_at_every_date(trained: Trained) -> None:

@@ -17,7 +17,7 @@ from platform_assets.campaigns.training.in_process import train_campaign
 from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
-from tests.data.features.conftest import CATALOG, START, WATERMARK, order, publish, rating
+from tests.data.features.conftest import CATALOG, GROUPS, START, WATERMARK, order, publish, rating
 
 Campaigns = Mapping[str, CampaignSpec]
 LAST_DAY = (WATERMARK - START).days
@@ -161,7 +161,7 @@ class Workshop:
 
     @property
     def work(self) -> Workspace:
-        return Workspace(self.warehouse, self.store, self.teachers, self.promoted)
+        return Workspace(self.warehouse, GROUPS, self.store, self.teachers, self.promoted)
 
     def question(self, name: str, spec: CampaignSpec, as_of: date) -> Question:
         return self.work.question(name, spec, as_of)

@@ -77,6 +77,13 @@ def broken_promises(text: str) -> Iterator[str]:
         yield "Dagster gives pods arguments, which an entry point would swallow"
 
 
+def test_what_a_run_reads_is_in_the_image() -> None:
+    copied = {arguments.split()[0] for name, arguments in stages(DOCKERFILE)["platform"] if name == "COPY"}
+    sent = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {"platform_assets", "dbt_project", "features"} <= copied & sent
+    assert all((REPOSITORY / name).exists() for name in copied)
+
+
 def test_the_linter_finds_nothing() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     result = subprocess.run([hadolint, FOLDER / "Dockerfile"], capture_output=True, text=True)

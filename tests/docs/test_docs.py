@@ -34,7 +34,9 @@ KNOWN = ("git pull",)
 OTHER_VARIABLES = ("DAGSTER_HOME",)
 # Words of the dbt project, which pages may name to say that the platform refuses them.
 DBT_ALONE = ("PLATFORM_RAW_STAGE",)
-PATH = re.compile(r"(?:platform_assets|dbt_project|deploy|docs|samples|tests|benchmarks|\.github|\.ci)/[\w./-]*")
+PATH = re.compile(
+    r"(?:platform_assets|dbt_project|features|deploy|docs|samples|tests|benchmarks|\.github|\.ci)/[\w./-]*"
+)
 # What a reader makes.
 MADE = ("platform_assets/defs/campaigns/big_baskets/defs.yaml", "docs/_build/html/index.html")
 MOST_LINES, MOST_BYTES = 130, 200_000

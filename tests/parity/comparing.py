@@ -13,10 +13,9 @@ import pyarrow.parquet as pq
 
 from platform_assets.audiences.audience.publication import folder_of
 from platform_assets.data.catalog.business_day import instant_of
-from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.opening import open_warehouse
 from platform_assets.data.engines.reading import Warehouse
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.registry import read_holdings
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_group_table
 from platform_assets.environment import Environment
@@ -53,14 +52,15 @@ def compare(
         dates: (entity, as-of date) of the feature tables.
         audiences: (campaign, as-of date).
     """
-    catalog = Catalog.from_manifest(local.dbt_manifest)
+    holdings = read_holdings(local)
+    catalog = holdings.catalog
     here, there = open_warehouse(local, catalog), open_warehouse(cloud, catalog)
     for name, mart in catalog.marts.items():
         yield compared(f"marts/{name}", _mart(here, name), _mart(there, name), [mart.key])
     for name, day in dates:
         entity = catalog.entities[name]
         spine = Spine.of_population(entity, instant_of(date.fromisoformat(day), entity.timezone))
-        for group in GROUPS[name].values():
+        for group in holdings.groups[name].values():
             tables = []
             for environment, warehouse in ((local, here), (cloud, there)):
                 artifact = feature_group_table(group, spine, warehouse, ArtifactStore(environment.artifacts))

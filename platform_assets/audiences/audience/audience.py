@@ -10,7 +10,7 @@ from platform_assets.audiences.audience.reasons import FEATURES_LOOKED_AT, MOST_
 from platform_assets.audiences.audience.spreadsheet import write_csv
 from platform_assets.audiences.scoring.scoring import FILE as SCORES_FILE
 from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
-from platform_assets.campaigns.declaration.feature_choice import chosen_groups
+from platform_assets.campaigns.declaration.feature_choice import offered_features
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.past import Past, with_past_scores
@@ -20,7 +20,6 @@ from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from platform_assets.campaigns.training_sets.population import exclusions, with_conditions
 from platform_assets.campaigns.training_sets.training_set import versions_before
 from platform_assets.data.engines.reading import Warehouse
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.foundation.artifacts import Artifact, Recipe, code_of
@@ -65,11 +64,7 @@ def build_audience(question: Question, scores: Artifact, promotion: Promotion, w
     name, spec, entity = question.name, question.spec, question.entity
     require_made_with(promotion, scores, question.as_of)
     config_hash = sha256_of(spec.resolved())[:16]
-    words = {
-        name: feature.description
-        for group in chosen_groups(spec)
-        for name, feature in GROUPS[spec.entity][group].features.items()
-    }
+    words = {name: feature.description for name, feature in offered_features(spec, work.groups).items()}
     recipe = Recipe(
         key=f"{name}/audience",
         code=code_of("platform_assets.audiences.audience.audience"),
@@ -77,7 +72,7 @@ def build_audience(question: Question, scores: Artifact, promotion: Promotion, w
         inputs={
             "scores": scores.ref.content_hash,
             "ensemble": promotion.ensemble.content_hash,
-            **versions_before(question, work.warehouse),
+            **versions_before(question, work),
         },
     )
 
@@ -124,7 +119,7 @@ def _with_reasons(
 
     entity, store = question.entity, work.store
     spine = Spine.of_population(entity, question.instant)
-    groups = [GROUPS[entity.name][group] for group in groups_scored(question.spec, promotion, store)]
+    groups = groups_scored(question.spec, promotion, work).values()
     features = feature_table(groups, spine, work.warehouse, store).table
     selected = pc.indices_nonzero(chosen["selected"]).slice(0, MOST_PEOPLE)
     rows = features.take(pc.index_in(chosen[entity.key].take(selected), value_set=features[entity.key]))

@@ -9,7 +9,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from platform_assets.audiences.report.measurement import enough, measure
-from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.campaigns.registry.bundles import load_bundle
@@ -28,8 +27,6 @@ from platform_assets.campaigns.training_sets.training_set import (
     watermark_of,
 )
 from platform_assets.data.catalog.business_day import latest_as_of
-from platform_assets.data.engines.reading import Warehouse
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.tables import AsOfNotCovered, feature_table
 
 
@@ -42,12 +39,13 @@ class Replay:
     why_not: str | None = None
 
 
-def backtest_dates(spec: CampaignSpec, warehouse: Warehouse, dates: int, every: timedelta) -> list[date]:
+def backtest_dates(spec: CampaignSpec, work: Workspace, dates: int, every: timedelta) -> list[date]:
     """The past scoring dates of a backtest, oldest first: the newest is the last whose labels are known by now."""
-    entity = warehouse.catalog.entities[spec.entity]
+    catalog = work.warehouse.catalog
+    entity = catalog.entities[spec.entity]
     mart = label_mart(spec)
-    lag = warehouse.catalog.marts[mart].arrival_lag if mart else timedelta()
-    watermark = watermark_of(spec, warehouse)
+    lag = catalog.marts[mart].arrival_lag if mart else timedelta()
+    watermark = watermark_of(spec, work)
     newest = newest_with_label(watermark, entity.timezone, spec.horizon, lag)
     if isinstance(spec.label, TeacherLabel):
         # A teacher's rows are measured over a whole step, the last of which must have ended.
@@ -78,13 +76,13 @@ def _measured(question: Question, work: Workspace, trained: TrainedCampaign, eve
         begins, ends = question.instant, question.at(day + every).instant
         rows = teacher_rows(spec, work, lambda as_of: begins <= as_of < ends)
     else:
-        rows = event_rows(question, work.warehouse, [day])
+        rows = event_rows(question, work, [day])
     table = rows.read()
     if not enough(table):
         return Replay(day, None, f"{table.num_rows} rows with a known label are too few to measure on")
     bundle = load_bundle(trained.ensemble)
     past = Past.of_bundle(bundle).scores
-    groups = [GROUPS[spec.entity][group] for group in groups_for(spec.entity, chosen_groups(spec), past)]
+    groups = groups_for(spec, past, work.groups).values()
     features = [
         with_past_scores(feature_table(groups, spine, work.warehouse, work.store).table, past, work.store)
         for spine in rows.spines

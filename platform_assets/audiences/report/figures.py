@@ -18,7 +18,6 @@ from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import LabelledRows, join_features, marts_of
 from platform_assets.data.engines.reading import Warehouse
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.tables import FeatureTable, feature_table
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
@@ -39,7 +38,8 @@ def build_report(question: Question, audience: Artifact, promotion: Promotion, w
     warehouse, store = work.warehouse, work.store
     require_made_with(promotion, audience, day)
     labels = held_out_labels(question, work)
-    groups = [GROUPS[spec.entity][group] for group in groups_scored(spec, promotion, store)]
+    groups = groups_scored(spec, promotion, work).values()
+    words = {name: feature.description for group in groups for name, feature in group.features.items()}
     features = [feature_table(groups, spine, warehouse, store) for spine in labels.spines] if labels else []
     training = store.open(promotion.training_set)
     ensemble = store.open(promotion.ensemble)
@@ -50,7 +50,7 @@ def build_report(question: Question, audience: Artifact, promotion: Promotion, w
             **code_of("platform_assets.audiences.report.figures"),
             "report.html": hashlib.sha256(TEMPLATE.read_bytes()).hexdigest(),
         },
-        config={"as_of": day.isoformat(), "spec": spec.resolved()},
+        config={"as_of": day.isoformat(), "spec": spec.resolved(), "words": words},
         inputs={
             "audience": audience.ref.content_hash,
             "ensemble": ensemble.ref.content_hash,
@@ -64,8 +64,7 @@ def build_report(question: Question, audience: Artifact, promotion: Promotion, w
     def build(folder: Path) -> dict[str, Any]:
         held_out = _measured(question, labels, features, promotion, store)
         evaluation = evaluation_of(ensemble)
-        words = {n: f.description for group in groups for n, f in group.features.items()}
-        words |= {score.column: score.words for score in Past.of(training).scores}
+        said = words | {score.column: score.words for score in Past.of(training).scores}
         by_time = [{**row, "part": "out of fold"} for row in evaluation["by_time"]]
         if held_out:
             by_time.append(_held_out_row(held_out, day))
@@ -80,14 +79,12 @@ def build_report(question: Question, audience: Artifact, promotion: Promotion, w
             "training": training.metadata,
             "leaderboard": evaluation["leaderboard"],
             "by_time": by_time,
-            "importance": [
-                {**row, "words": words[row["feature"]]} for row in evaluation["importance"][:SHOWN_FEATURES]
-            ],
+            "importance": [{**row, "words": said[row["feature"]]} for row in evaluation["importance"][:SHOWN_FEATURES]],
             "promotion": {"decision": decision.metadata["outcome"].capitalize(), "reason": decision.metadata["reason"]},
             "lineage": {
                 "Model version": ensemble.ref.content_hash,
                 "Training set": training.ref.content_hash,
-                **{f"Mart {mart}": _mart_version(warehouse, mart) for mart in marts_of(spec, warehouse)},
+                **{f"Mart {mart}": _mart_version(warehouse, mart) for mart in marts_of(spec, work.holdings)},
             },
             "held_out": held_out,
         }

@@ -29,7 +29,7 @@ def held_out_labels(question: Question, work: Workspace) -> LabelledRows | None:
     if isinstance(question.spec.label, TeacherLabel):
         rows = teacher_rows(question.spec, work, lambda as_of: as_of >= question.instant)
         return rows if rows.spines else None
-    return event_rows(question, work.warehouse, [question.as_of]) if is_known(question, work.warehouse) else None
+    return event_rows(question, work, [question.as_of]) if is_known(question, work.warehouse) else None
 
 
 def enough(labels: "pa.Table") -> bool:

@@ -17,7 +17,7 @@ import dagster as dg
 from platform_assets.campaigns.assets import not_retried, output_of, shown
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
-from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.features.holdings import Holdings
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore, ArtifactUnusable
 
@@ -33,7 +33,7 @@ NO_TAGS: Mapping[str, str] = MappingProxyType({})
 def score_assets(
     campaigns: Mapping[str, CampaignSpec],
     environment: Environment,
-    catalog: Catalog,
+    holdings: Holdings,
     as_of: dg.PartitionsDefinition,
     *,
     shard_tags: Mapping[str, str] = NO_TAGS,
@@ -51,7 +51,7 @@ def score_assets(
     shards = environment.scoring_shards
     if not 1 <= shards <= MOST_SHARDS:
         raise ValueError(f"PLATFORM_SCORING_SHARDS={shards}: takes 1 to {MOST_SHARDS}")
-    scorings = [_Scoring(entity, own, environment, catalog) for entity, own in by_entity(campaigns).items()]
+    scorings = [_Scoring(entity, own, environment, holdings) for entity, own in by_entity(campaigns).items()]
     if shards == 1:
         return [_one_step(scoring, as_of, step_tags) for scoring in scorings]
     return [_sharded(scoring, as_of, shards, shard_tags, step_tags) for scoring in scorings]
@@ -64,7 +64,7 @@ class _Scoring:
     entity: str
     campaigns: Mapping[str, CampaignSpec]
     environment: Environment
-    catalog: Catalog
+    holdings: Holdings
 
     @property
     def name(self) -> str:
@@ -90,7 +90,7 @@ class _Scoring:
         return {
             name: {
                 dg.AssetKey([name, "promoted_model"]),
-                *(dg.AssetKey(["features", self.entity, group]) for group in chosen_groups(spec)),
+                *(dg.AssetKey(["features", self.entity, group]) for group in chosen_groups(spec, self.holdings.groups)),
             }
             for name, spec in self.campaigns.items()
         }
@@ -107,7 +107,7 @@ class _Scoring:
     def open_workspace(self) -> "Workspace":
         from platform_assets.campaigns.registry.opening import open_workspace
 
-        return open_workspace(self.environment, self.catalog, f"scores {self.entity}")
+        return open_workspace(self.environment, self.holdings, f"scores {self.entity}")
 
     def require_features(self, day: date) -> None:
         """Refuse a date whose newest feature audit failed, whatever was published before it."""
@@ -115,7 +115,8 @@ class _Scoring:
         from platform_assets.data.quality.assets import require_verdict
 
         verdicts = Verdicts(self.environment.verdicts)
-        for group in sorted({group for spec in self.campaigns.values() for group in chosen_groups(spec)}):
+        chosen = (chosen_groups(spec, self.holdings.groups) for spec in self.campaigns.values())
+        for group in sorted(set[str]().union(*chosen)):
             require_verdict(verdicts, f"features/{self.entity}/{group}", day.isoformat())
 
     def judged(

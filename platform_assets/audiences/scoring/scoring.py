@@ -3,14 +3,14 @@
 A score table has the columns (entity key, as_of, score), one row for each person the campaign asks about.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.campaigns.declaration.families import families_of
-from platform_assets.campaigns.declaration.feature_choice import chosen_groups
+from platform_assets.campaigns.declaration.feature_choice import offered_features
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.bundles import load_bundle
@@ -20,7 +20,7 @@ from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.population import people_asked
 from platform_assets.campaigns.training_sets.training_set import versions_before
 from platform_assets.data.engines.reading import Warehouse
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import FeatureTable, feature_table
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
@@ -56,14 +56,9 @@ def score_campaigns(campaigns: Mapping[str, CampaignSpec], work: Workspace, day:
     """
     questions = [work.question(name, spec, day) for name, spec in campaigns.items()]
     models = [require_model(question, work) for question in questions]
-    used = {
-        group
-        for one, model in zip(questions, models, strict=True)
-        for group in groups_scored(one.spec, model, work.store)
-    }
+    used = groups_of_all(zip(questions, models, strict=True), work)
     entity, instant = questions[0].entity, questions[0].instant
-    groups = [GROUPS[entity.name][group] for group in sorted(used)]
-    features = feature_table(groups, Spine.of_population(entity, instant), work.warehouse, work.store)
+    features = feature_table(used.values(), Spine.of_population(entity, instant), work.warehouse, work.store)
     for question, promotion in zip(questions, models, strict=True):
         yield Scored(question.name, _score(question, promotion, features, work), promotion)
 
@@ -76,7 +71,7 @@ def require_model(question: Question, work: Workspace) -> Promotion:
     """
     name, spec, day = question.name, question.spec, question.as_of
     promotion = work.promoted.require(name, day)
-    offered = {feature for group in chosen_groups(spec) for feature in GROUPS[spec.entity][group].features}
+    offered = offered_features(spec, work.groups)
     gone = [
         feature for feature in work.store.open(promotion.training_set).metadata["features"] if feature not in offered
     ]
@@ -89,9 +84,17 @@ def require_model(question: Question, work: Workspace) -> Promotion:
     return promotion
 
 
-def groups_scored(spec: CampaignSpec, promotion: Promotion, store: ArtifactStore) -> tuple[str, ...]:
-    """Names of the feature groups that scoring with a promoted model reads: the campaign's, and its past scores'."""
-    return groups_for(spec.entity, chosen_groups(spec), Past.of(store.open(promotion.training_set)).scores)
+def groups_scored(spec: CampaignSpec, promotion: Promotion, work: Workspace) -> dict[str, FeatureGroup]:
+    """The feature groups that scoring with a promoted model reads, by name: the campaign's, and its past scores'."""
+    return groups_for(spec, Past.of(work.store.open(promotion.training_set)).scores, work.groups)
+
+
+def groups_of_all(models: Iterable[tuple[Question, Promotion]], work: Workspace) -> dict[str, FeatureGroup]:
+    """The same for several campaigns of one entity, each once, sorted by name."""
+    used: dict[str, FeatureGroup] = {}
+    for question, promotion in models:
+        used |= groups_scored(question.spec, promotion, work)
+    return dict(sorted(used.items()))
 
 
 def require_made_with(promotion: Promotion, artifact: Artifact, day: date) -> None:
@@ -115,8 +118,8 @@ def scores_recipe(question: Question, promotion: Promotion, features: Mapping[st
     """
     from platform_assets.learning.families.registry import family_module
 
-    spec, warehouse = question.spec, work.warehouse
-    used = groups_scored(spec, promotion, work.store)
+    spec = question.spec
+    used = groups_scored(spec, promotion, work)
     return Recipe(
         key=f"{question.name}/scores",
         code=code_of(SHARDING, *map(family_module, families_of(spec).values())),
@@ -124,7 +127,7 @@ def scores_recipe(question: Question, promotion: Promotion, features: Mapping[st
         inputs={
             "ensemble": promotion.ensemble.content_hash,
             **{f"features/{group}": content for group, content in features.items() if group in used},
-            **versions_before(question, warehouse),
+            **versions_before(question, work),
         },
     )
 

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from platform_assets.audiences.scoring.scoring import (
     FILE,
     asked_people,
-    groups_scored,
+    groups_of_all,
     require_model,
     scored_rows,
     scores_recipe,
@@ -34,7 +34,6 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.population import marts_read
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import FILE as FEATURES_FILE
 from platform_assets.data.features.tables import feature_group_table
@@ -125,9 +124,9 @@ def plan_scores(campaigns: Mapping[str, CampaignSpec], shards: int, work: Worksp
     models = [(one, require_model(one, work)) for one in (work.question(n, s, day) for n, s in campaigns.items())]
     entity, instant = models[0][0].entity, models[0][0].instant
     spine = Spine.of_population(entity, instant)
-    groups = sorted({group for question, model in models for group in groups_scored(question.spec, model, store)})
     features = {
-        group: feature_group_table(GROUPS[entity.name][group], spine, work.warehouse, store).ref for group in groups
+        name: feature_group_table(group, spine, work.warehouse, store).ref
+        for name, group in groups_of_all(models, work).items()
     }
     hashes = {group: ref.content_hash for group, ref in features.items()}
     planned = {}

@@ -13,7 +13,7 @@ from platform_assets.campaigns.declaration.families import FAMILY, families_of
 from platform_assets.campaigns.declaration.feature_choice import feature_names
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.data.catalog.catalog import Catalog
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.holdings import Groups, Holdings
 from platform_assets.foundation.dagster_internals.core import DISALLOWED_NAMES
 from platform_assets.foundation.documents.sentences import did_you_mean
 from platform_assets.foundation.execution.profiles import Profiles
@@ -35,14 +35,15 @@ class Problem:
     message: str
 
 
-def problems_of(spec: CampaignSpec, catalog: Catalog, profiles: Profiles) -> list[Problem]:
+def problems_of(spec: CampaignSpec, holdings: Holdings, profiles: Profiles) -> list[Problem]:
     """Everything about `spec` that this platform cannot honour; empty when there is nothing."""
+    catalog = holdings.catalog
     if spec.entity not in catalog.entities:
         return [Problem(("entity",), f"there is no entity {spec.entity}{did_you_mean(spec.entity, catalog.entities)}")]
     return [
         *_label_problems(spec, catalog),
         *_condition_problems(spec, catalog),
-        *_feature_problems(spec),
+        *_feature_problems(spec, holdings.groups),
         *_model_problems(spec),
         *_resource_problems(spec, profiles),
     ]
@@ -75,12 +76,12 @@ def _condition_problems(spec: CampaignSpec, catalog: Catalog) -> Iterator[Proble
             yield Problem(path, str(error))
 
 
-def _feature_problems(spec: CampaignSpec) -> Iterator[Problem]:
-    groups = GROUPS.get(spec.entity, {})
+def _feature_problems(spec: CampaignSpec, held: Groups) -> Iterator[Problem]:
+    groups = held.get(spec.entity, {})
     if not groups:
         yield Problem(
             ("entity",),
-            f"there are no feature groups for {spec.entity}; add one in platform_assets/data/features/groups",
+            f"there are no feature groups for {spec.entity}; add one to the folder features of the project",
         )
     chosen = list(groups) if spec.features == "all" else list(spec.features)
     for index, name in enumerate(chosen):
@@ -93,7 +94,7 @@ def _feature_problems(spec: CampaignSpec) -> Iterator[Problem]:
         if name not in offered:
             path = ("advanced", "feature_selection", "drop", index)
             yield Problem(path, f"there is no feature {name} in the chosen groups{did_you_mean(name, offered)}")
-    if offered and set(chosen) <= set(groups) and not feature_names(spec):
+    if offered and set(chosen) <= set(groups) and not feature_names(spec, held):
         yield Problem(("advanced", "feature_selection"), "no feature is left")
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from platform_assets.campaigns.declaration.check import problems_of
 from platform_assets.campaigns.declaration.spec import COMPONENT_TYPE, CampaignSpec
-from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.features.holdings import Holdings
 from platform_assets.foundation.dagster_internals.core import DISALLOWED_NAMES
 from platform_assets.foundation.documents.reading import DeclarationError as DeclarationError
 from platform_assets.foundation.documents.reading import Document, read_document
@@ -42,15 +42,15 @@ CampaignFile = DeclaredFile[CampaignSpec]
 
 
 def read_campaigns(
-    folder: Path, catalog: Catalog, profiles: Profiles, admits: Callable[[str], bool] = lambda name: True
+    folder: Path, holdings: Holdings, profiles: Profiles, admits: Callable[[str], bool] = lambda name: True
 ) -> list[CampaignFile]:
     """Every `<folder>/<campaign>/defs.yaml` whose campaign is admitted, good and broken, by name."""
-    return [read_campaign(path, catalog, profiles) for path in declared_in(folder) if admits(path.parent.name)]
+    return [read_campaign(path, holdings, profiles) for path in declared_in(folder) if admits(path.parent.name)]
 
 
-def read_campaign(path: Path, catalog: Catalog, profiles: Profiles) -> CampaignFile:
+def read_campaign(path: Path, holdings: Holdings, profiles: Profiles) -> CampaignFile:
     """One campaign file, checked against what the platform holds."""
-    return read_declared(path, "campaign", partial(_campaign, catalog=catalog, profiles=profiles))
+    return read_declared(path, "campaign", partial(_campaign, holdings=holdings, profiles=profiles))
 
 
 def read_declared(path: Path, what: str, read: Callable[[Path], Spec]) -> DeclaredFile[Spec]:
@@ -129,10 +129,10 @@ def is_yaml(path: Path) -> bool:
     return path.suffix.lower() in (".yaml", ".yml")
 
 
-def _campaign(path: Path, catalog: Catalog, profiles: Profiles) -> CampaignSpec:
+def _campaign(path: Path, holdings: Holdings, profiles: Profiles) -> CampaignSpec:
     document = parse_document(path, COMPONENT_TYPE)
     spec = attributes_as(document, CampaignSpec)
-    if problems := problems_of(spec, catalog, profiles):
+    if problems := problems_of(spec, holdings, profiles):
         raise DeclarationError("\n".join(document.at(problem.path, problem.message) for problem in problems))
     return spec
 

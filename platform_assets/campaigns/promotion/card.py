@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from platform_assets.campaigns.registry.past import Past
 from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from platform_assets.campaigns.training_sets.ageing import choice_of, sentence_of
 from platform_assets.campaigns.training_sets.inspection import inspected
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.holdings import Groups
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 from platform_assets.foundation.storage import files_at
@@ -38,9 +39,16 @@ JSON_FILE = "model_card.json"
 EVERYONE = "everyone whom the population holds"
 
 
-def build_card(
-    name: str, spec: CampaignSpec, training: Artifact, ensemble: Artifact, decision: Artifact, environment: Environment
-) -> Artifact:
+@dataclass(frozen=True)
+class Judged:
+    """An ensemble with what it was fitted on and what the gate decided of it."""
+
+    training: Artifact
+    ensemble: Artifact
+    decision: Artifact
+
+
+def build_card(name: str, spec: CampaignSpec, judged: Judged, groups: Groups, environment: Environment) -> Artifact:
     """The card of an ensemble that the gate let through: found, or written. Files: `model_card.html`, `model_card.json`."""
     recipe = Recipe(
         key=f"{name}/model_card",
@@ -48,16 +56,16 @@ def build_card(
             **code_of("platform_assets.campaigns.promotion.card"),
             "model_card.html": hashlib.sha256(TEMPLATE.read_bytes()).hexdigest(),
         },
-        config={"spec": spec.resolved(), "commit": environment.commit},
+        config={"spec": spec.resolved(), "commit": environment.commit, "words": _words(spec, groups)},
         inputs={
-            "training_set": training.ref.content_hash,
-            "ensemble": ensemble.ref.content_hash,
-            "decision": decision.ref.content_hash,
+            "training_set": judged.training.ref.content_hash,
+            "ensemble": judged.ensemble.ref.content_hash,
+            "decision": judged.decision.ref.content_hash,
         },
     )
 
     def build(folder: Path) -> dict[str, Any]:
-        card = card_of(name, spec, training, ensemble, decision, environment.commit)
+        card = card_of(name, spec, judged, groups, environment.commit)
         (folder / PAGE_FILE).write_text(render_model_card(card), encoding="utf-8")
         (folder / JSON_FILE).write_text(json.dumps(card.to_json(), indent=1, sort_keys=True, allow_nan=False))
         return {"limits": card.limits}
@@ -74,12 +82,11 @@ def publish_card(name: str, score_at: str, card: Artifact, environment: Environm
     return files.location(place), files.link(place)
 
 
-def card_of(
-    name: str, spec: CampaignSpec, training: Artifact, ensemble: Artifact, decision: Artifact, commit: str | None
-) -> ModelCard:
+def card_of(name: str, spec: CampaignSpec, judged: Judged, groups: Groups, commit: str | None) -> ModelCard:
     """What the card of an ensemble says."""
     from platform_assets.learning.figures.slices import SliceReport
 
+    training, ensemble, decision = judged.training, judged.ensemble, judged.decision
     evaluation, trained = evaluation_of(ensemble), training.metadata
     bundle, past = load_bundle(ensemble), Past.of(training)
     leaks, ageing = inspected(training)
@@ -99,7 +106,7 @@ def card_of(
         label=_label_in_words(spec),
         rows=trained["rows"],
         positives=trained["positives"],
-        features=_features(spec, bundle, past, {one.column for one in ageing if one.ageing}),
+        features=_features(_words(spec, groups), bundle, past, {one.column for one in ageing if one.ageing}),
         members=tuple(
             CardMember(one.name, one.family, one.weight, *(rows[one.name][what] for what in ("parameters", "device")))
             for one in bundle.members
@@ -131,7 +138,18 @@ def card_of(
     )
 
 
-def _features(spec: CampaignSpec, bundle: "Bundle", past: Past, ageing: set[str]) -> tuple[CardFeature, ...]:
+def _words(spec: CampaignSpec, groups: Groups) -> dict[str, tuple[str, str]]:
+    """Feature → its group and its description."""
+    return {
+        feature: (name, declared.description)
+        for name, group in chosen_groups(spec, groups).items()
+        for feature, declared in group.features.items()
+    }
+
+
+def _features(
+    words: Mapping[str, tuple[str, str]], bundle: "Bundle", past: Past, ageing: set[str]
+) -> tuple[CardFeature, ...]:
     """Every column that was offered, with the members of which a model looks at it."""
     from platform_assets.learning.selection import chosen_columns
 
@@ -139,12 +157,7 @@ def _features(spec: CampaignSpec, bundle: "Bundle", past: Past, ageing: set[str]
         member.name: {column for model in member.models for column in (chosen_columns(model) or bundle.feature_names)}
         for member in bundle.members
     }
-    groups = {
-        feature: (group, declared.description)
-        for group in chosen_groups(spec)
-        for feature, declared in GROUPS[spec.entity][group].features.items()
-    }
-    groups |= {score.column: ("earlier campaigns", score.words) for score in past.scores}
+    groups = {**words} | {score.column: ("earlier campaigns", score.words) for score in past.scores}
     return tuple(
         CardFeature(
             column,

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.question import Question
+from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.bundles import load_bundle_alone
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.group import FeatureGroup
+from platform_assets.data.features.holdings import Groups
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore
 
 if TYPE_CHECKING:
@@ -98,7 +101,7 @@ def find_past(question: Question, features: Sequence[str], earliest: date, work:
         earliest: the business date at or before its earliest as-of time.
     """
     entity, promoted, store = question.entity.name, work.promoted, work.store
-    offered = {feature for group in GROUPS[entity].values() for feature in group.features}
+    offered = {feature for group in work.groups[entity].values() for feature in group.features}
     scores, tasks = [], []
     for campaign in promoted.campaigns():
         of_entity = [promotion for promotion in promoted.all(campaign) if promotion.entity == entity]
@@ -119,11 +122,11 @@ def find_past(question: Question, features: Sequence[str], earliest: date, work:
     return Past(tuple(scores), tuple(tasks), promoted.body(entity, earliest))
 
 
-def groups_for(entity: str, chosen: Iterable[str], scores: Iterable[PastScore]) -> tuple[str, ...]:
-    """Names of the chosen feature groups and of those that past scores need, sorted."""
+def groups_for(spec: CampaignSpec, scores: Iterable[PastScore], groups: Groups) -> dict[str, FeatureGroup]:
+    """The feature groups that a campaign uses and those that past scores need, by name, sorted."""
     needed = {feature for score in scores for feature in score.features}
-    of_scores = {name for name, group in GROUPS[entity].items() if needed & set(group.features)}
-    return tuple(sorted(of_scores | set(chosen)))
+    of_scores = {name: group for name, group in groups[spec.entity].items() if needed & set(group.features)}
+    return dict(sorted((of_scores | chosen_groups(spec, groups)).items()))
 
 
 def with_past_scores(table: "pa.Table", scores: Iterable[PastScore], store: ArtifactStore) -> "pa.Table":

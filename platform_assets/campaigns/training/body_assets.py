@@ -3,7 +3,7 @@
 import dagster as dg
 
 from platform_assets.campaigns.training.model_assets import not_retried, output_of, shown
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.holdings import Groups
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
 
@@ -13,12 +13,12 @@ def body_key(entity: str) -> dg.AssetKey:
     return dg.AssetKey(["bodies", entity])
 
 
-def body_assets(environment: Environment) -> list[dg.AssetsDefinition]:
+def body_assets(environment: Environment, groups: Groups) -> list[dg.AssetsDefinition]:
     """The pre-trained body of every entity that has features."""
-    return [_body(entity, environment) for entity in GROUPS]
+    return [_body(entity, environment, groups) for entity in groups]
 
 
-def _body(entity: str, environment: Environment) -> dg.AssetsDefinition:
+def _body(entity: str, environment: Environment, groups: Groups) -> dg.AssetsDefinition:
     @dg.asset(
         key=body_key(entity),
         group_name="bodies",
@@ -31,7 +31,8 @@ def _body(entity: str, environment: Environment) -> dg.AssetsDefinition:
         from platform_assets.campaigns.training.pretraining import NothingToLearnFrom, pretrain
 
         with not_retried(NothingToLearnFrom, RegistryDamaged):
-            pretrained = pretrain(entity, PromotedModels(environment.artifacts), ArtifactStore(environment.artifacts))
+            promoted, store = PromotedModels(environment.artifacts), ArtifactStore(environment.artifacts)
+            pretrained = pretrain(entity, groups, promoted, store)
         return output_of(pretrained, shown(pretrained, "campaigns", "rows", "columns"))
 
     return body

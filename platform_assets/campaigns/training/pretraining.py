@@ -4,13 +4,14 @@ A body is known by the latest scoring date among the models whose labels it lear
 body that was known by its earliest as-of date, so the body has seen no label that is to be predicted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from platform_assets.campaigns.registry.promoted import KeptBody, PromotedModels
 from platform_assets.campaigns.training_sets.training_rows import related_task, rows_hash
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.group import FeatureGroup
+from platform_assets.data.features.holdings import Groups
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
 PRETRAINING = "platform_assets.learning.families.networks.body"
@@ -21,7 +22,7 @@ class NothingToLearnFrom(LookupError):
     """No campaign of an entity is promoted yet."""
 
 
-def pretrain(entity: str, promoted: PromotedModels, store: ArtifactStore) -> Artifact:
+def pretrain(entity: str, groups: Groups, promoted: PromotedModels, store: ArtifactStore) -> Artifact:
     """The body of an entity over the labels of all its promoted campaigns: found, or trained; and kept for campaigns to use.
 
     Raises:
@@ -32,7 +33,7 @@ def pretrain(entity: str, promoted: PromotedModels, store: ArtifactStore) -> Art
     if not learned:
         raise NothingToLearnFrom(f"no campaign of {entity} is promoted yet, so there is nothing to pre-train a body on")
     training = {name: store.open(promotion.training_set) for name, promotion in learned.items()}
-    columns = _columns(entity, list(training.values()))
+    columns = _columns(groups[entity].values(), list(training.values()))
     recipe = Recipe(
         key=f"bodies/{entity}",
         code=code_of(PRETRAINING),
@@ -55,7 +56,7 @@ def pretrain(entity: str, promoted: PromotedModels, store: ArtifactStore) -> Art
     return artifact
 
 
-def _columns(entity: str, training: Sequence[Artifact]) -> list[str]:
+def _columns(groups: Iterable[FeatureGroup], training: Sequence[Artifact]) -> list[str]:
     """Every feature that a training set has and the platform still offers, in the order of groups."""
     known = {feature for rows in training for feature in rows.metadata["features"]}
-    return [name for group in GROUPS[entity].values() for name in group.features if name in known]
+    return [name for group in groups for name in group.features if name in known]

@@ -13,14 +13,14 @@ from platform_assets.campaigns.training_sets.calendar import (
     training_dates,
 )
 from platform_assets.campaigns.training_sets.label import label_mart
-from platform_assets.campaigns.training_sets.training_set import marts_named
-from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.campaigns.training_sets.training_set import marts_of
 from platform_assets.data.catalog.pointer import PublishedTable
+from platform_assets.data.features.holdings import Holdings
 
 
-def doubts_of(spec: CampaignSpec, catalog: Catalog, published: Mapping[str, PublishedTable]) -> list[str]:
+def doubts_of(spec: CampaignSpec, holdings: Holdings, published: Mapping[str, PublishedTable]) -> list[str]:
     """A sentence for each thing that could not be answered today; none while a mart that it reads was never published."""
-    names = marts_named(spec, catalog)
+    catalog, names = holdings.catalog, marts_of(spec, holdings)
     if not published.keys() >= set(names):
         return []
     entity = catalog.entities[spec.entity]

@@ -22,7 +22,6 @@ from platform_assets.campaigns.training_sets.training_set import (
     watermark_of,
 )
 from platform_assets.data.engines.reading import Warehouse
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.tables import glance
 
 if TYPE_CHECKING:
@@ -68,9 +67,9 @@ def preview_campaign(name: str, spec: CampaignSpec, work: Workspace) -> Preview:
     rows = labelled_rows(question, work)
     labels = rows.read()
     refuse_too_few(name, labels["label"].to_pylist())
-    groups = [GROUPS[spec.entity][group] for group in chosen_groups(spec)]
+    groups = chosen_groups(spec, work.groups).values()
     features = [glance(groups, spine, warehouse, work.store) for spine in rows.spines]
-    names = feature_names(spec)
+    names = feature_names(spec, work.groups)
     table = join_features(question.entity.key, names, labels, features).to_pandas()
     best = one_column_table(table[list(names)], table["label"]).iloc[0]
     population, asked, excluded = _people(question, warehouse)
@@ -78,7 +77,7 @@ def preview_campaign(name: str, spec: CampaignSpec, work: Workspace) -> Preview:
     return Preview(
         campaign=name,
         score_at=question.as_of,
-        watermark=watermark_of(spec, warehouse).isoformat(),
+        watermark=watermark_of(spec, work).isoformat(),
         population=population,
         asked=asked,
         excluded=excluded,

@@ -25,9 +25,8 @@ from platform_assets.campaigns.training_sets.label import event_labels, label_ma
 from platform_assets.campaigns.training_sets.population import marts_read, people_asked
 from platform_assets.campaigns.training_sets.teacher import kept_teacher
 from platform_assets.data.catalog.business_day import latest_as_of
-from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.reading import Warehouse
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.holdings import Holdings
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_table
 from platform_assets.data.features.windows import instant_literal
@@ -64,46 +63,42 @@ class LabelledRows:
     set_aside: int = 0
 
 
-def marts_of(spec: CampaignSpec, warehouse: Warehouse) -> tuple[str, ...]:
+def marts_of(spec: CampaignSpec, holdings: Holdings) -> tuple[str, ...]:
     """Every mart a campaign reads, sorted: population, conditions, label, features."""
-    return marts_named(spec, warehouse.catalog)
-
-
-def marts_named(spec: CampaignSpec, catalog: Catalog) -> tuple[str, ...]:
-    """The same, by the catalog alone."""
+    catalog = holdings.catalog
     entity = catalog.entities[spec.entity]
     texts = [text for text in (spec.population, *spec.audience.exclude) if text is not None]
     conditions = [parse_person_condition(text, catalog, spec.entity) for text in texts]
     names = set(marts_read(catalog, entity, conditions))
-    names |= {mart for group in chosen_groups(spec) for mart in GROUPS[spec.entity][group].marts}
+    names |= {mart for group in chosen_groups(spec, holdings.groups).values() for mart in group.marts}
     return tuple(sorted(names | {name for name in (label_mart(spec),) if name is not None}))
 
 
-def versions_before(question: Question, warehouse: Warehouse) -> dict[str, str]:
+def versions_before(question: Question, work: Workspace) -> dict[str, str]:
     """The content versions of every mart a campaign reads, of what it may know as of its date, by name."""
     return {
-        f"{mart} before {question.as_of}": warehouse.version_before(mart, question.instant)
-        for mart in marts_of(question.spec, warehouse)
+        f"{mart} before {question.as_of}": work.warehouse.version_before(mart, question.instant)
+        for mart in marts_of(question.spec, work.holdings)
     }
 
 
-def watermark_of(spec: CampaignSpec, warehouse: Warehouse) -> datetime:
+def watermark_of(spec: CampaignSpec, work: Workspace) -> datetime:
     """UTC instant before which the exports cover everything the campaign reads from event marts."""
-    return warehouse.watermark(*marts_of(spec, warehouse))
+    return work.warehouse.watermark(*marts_of(spec, work.holdings))
 
 
-def score_date(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None = None) -> date:
+def score_date(spec: CampaignSpec, work: Workspace, score_at: date | None = None) -> date:
     """The as-of date a campaign's model is made for: the file's, or `score_at`, to replay the campaign as of a past one.
 
     Raises:
         NotCovered, ImmatureLabel: it cannot be asked as of then.
     """
-    return _dates(spec, warehouse, score_at).score_at
+    return _dates(spec, work, score_at).score_at
 
 
 def question_of(name: str, spec: CampaignSpec, work: Workspace, score_at: date | None = None) -> Question:
     """A campaign as of its scoring date. Raises as `score_date`."""
-    return work.question(name, spec, score_date(spec, work.warehouse, score_at))
+    return work.question(name, spec, score_date(spec, work, score_at))
 
 
 def labelled_rows(question: Question, work: Workspace) -> LabelledRows:
@@ -115,10 +110,10 @@ def labelled_rows(question: Question, work: Workspace) -> LabelledRows:
     if isinstance(question.spec.label, TeacherLabel):
         known_by = question.instant - question.spec.horizon
         return teacher_rows(question.spec, work, lambda as_of: as_of <= known_by)
-    return event_rows(question, work.warehouse, _dates(question.spec, work.warehouse, question.as_of).as_of)
+    return event_rows(question, work, _dates(question.spec, work, question.as_of).as_of)
 
 
-def event_rows(question: Question, warehouse: Warehouse, days: Sequence[date]) -> LabelledRows:
+def event_rows(question: Question, work: Workspace, days: Sequence[date]) -> LabelledRows:
     """The people a campaign asks about as of some dates, with their labels.
 
     Raises:
@@ -127,13 +122,13 @@ def event_rows(question: Question, warehouse: Warehouse, days: Sequence[date]) -
     asked = [question.at(day) for day in days]
     inputs = {}
     for one in asked:
-        inputs[f"labels as of {one.as_of}"] = version_of_labels(one, warehouse)
-        inputs |= versions_before(one, warehouse)
+        inputs[f"labels as of {one.as_of}"] = version_of_labels(one, work.warehouse)
+        inputs |= versions_before(one, work)
 
     def read() -> "pa.Table":
         import pyarrow as pa
 
-        return pa.concat_tables([_labelled_people(one, warehouse) for one in asked])
+        return pa.concat_tables([_labelled_people(one, work.warehouse) for one in asked])
 
     return LabelledRows(read, tuple(Spine.of_population(one.entity, one.instant) for one in asked), inputs)
 
@@ -180,11 +175,11 @@ def build_training_set(question: Question, work: Workspace) -> Artifact:
     if not rows.spines:
         raise TooFewPositives(f"{name}: no label is known at score_at {at}; score later, or bring older teacher data")
     earliest = latest_as_of(min(spine.min_as_of for spine in rows.spines), entity.timezone)
-    names = feature_names(spec)
+    names = feature_names(spec, work.groups)
     past = find_past(question, names, earliest, work) if spec.advanced.past_campaigns else Past()
     scores = tuple(score.column for score in past.scores)
-    groups = [GROUPS[spec.entity][group] for group in groups_for(spec.entity, chosen_groups(spec), past.scores)]
-    features = [feature_table(groups, spine, work.warehouse, work.store) for spine in rows.spines]
+    groups = groups_for(spec, past.scores, work.groups)
+    features = [feature_table(groups.values(), spine, work.warehouse, work.store) for spine in rows.spines]
     recipe = Recipe(
         key=f"{name}/training_set",
         code=code_of("platform_assets.campaigns.training_sets.training_set"),
@@ -223,14 +218,14 @@ def build_training_set(question: Question, work: Workspace) -> Artifact:
         )
         result.raise_if_failed()
         inspection = inspect(name, table, entity.key, [*names, *scores], folder)
-        ageing = may_be_left_out(spec, names, inspection["ageing"])
+        ageing = may_be_left_out(spec, names, inspection["ageing"], work.groups)
         choice = choose(question, table, [*names, *scores], ageing)
         left_out = choice.columns if choice and choice.left_out else ()
         pq.write_table(keep(choice, table, folder), folder / FILE, compression="zstd")
         (folder / PAST_FILE).write_text(json.dumps(past.to_json(), indent=1, sort_keys=True))
         return {
             "entity": spec.entity,
-            "watermark": watermark_of(spec, work.warehouse).isoformat(),
+            "watermark": watermark_of(spec, work).isoformat(),
             "audit": result.metadata(),
             "score_at": at.isoformat(),
             "set_aside": rows.set_aside,
@@ -261,11 +256,11 @@ def refuse_too_few(name: str, labels: list[int]) -> None:
             )
 
 
-def _dates(spec: CampaignSpec, warehouse: Warehouse, score_at: date | None) -> TrainingDates:
-    entity = warehouse.catalog.entities[spec.entity]
-    mart = label_mart(spec)
-    lag = warehouse.catalog.marts[mart or entity.population].arrival_lag
-    return training_dates(spec, entity.timezone, watermark_of(spec, warehouse), lag, score_at)
+def _dates(spec: CampaignSpec, work: Workspace, score_at: date | None) -> TrainingDates:
+    catalog = work.warehouse.catalog
+    entity = catalog.entities[spec.entity]
+    lag = catalog.marts[label_mart(spec) or entity.population].arrival_lag
+    return training_dates(spec, entity.timezone, watermark_of(spec, work), lag, score_at)
 
 
 def join_features(key: str, names: Sequence[str], labels: "pa.Table", features: Sequence["pa.Table"]) -> "pa.Table":

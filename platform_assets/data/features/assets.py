@@ -14,7 +14,7 @@ from platform_assets.data.catalog.catalog import Catalog, Entity
 from platform_assets.data.catalog.pointer import MartMissing, MartRefused
 from platform_assets.data.engines.opening import open_warehouse
 from platform_assets.data.features.group import FeatureGroup
-from platform_assets.data.features.registry import GROUPS, Groups
+from platform_assets.data.features.holdings import Groups
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, MartNotUsable, feature_group_table, feature_recipe
 from platform_assets.data.quality import AuditFailed
@@ -29,7 +29,7 @@ GROUP_NAME = "features"
 
 
 def feature_assets(
-    environment: "Environment", catalog: Catalog, partitions: dg.PartitionsDefinition, groups: Groups = GROUPS
+    environment: "Environment", catalog: Catalog, partitions: dg.PartitionsDefinition, groups: Groups
 ) -> list[dg.AssetsDefinition]:
     """One asset `features/<entity>/<group>` for each group, partitioned by as-of date.
 

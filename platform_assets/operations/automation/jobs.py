@@ -13,7 +13,7 @@ from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.campaigns.training.body_assets import body_key
 from platform_assets.components.loading import BROKEN_SOURCES_GROUP
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.holdings import Groups
 from platform_assets.foundation.execution.run_tags import CAMPAIGN_TAG, ENTITY_TAG
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def pretraining_job_name(entity: str) -> str:
     return f"pretrain_{entity}"
 
 
-def pretraining_jobs() -> list["UnresolvedAssetJobDefinition"]:
+def pretraining_jobs(groups: Groups) -> list["UnresolvedAssetJobDefinition"]:
     """For each entity the job that pre-trains the body its networks may start from."""
     return [
         dg.define_asset_job(
@@ -61,7 +61,7 @@ def pretraining_jobs() -> list["UnresolvedAssetJobDefinition"]:
             description=f"Pre-train a body on the labels of every promoted campaign of {entity}",
             tags={ENTITY_TAG: entity},
         )
-        for entity in GROUPS
+        for entity in groups
     ]
 
 

@@ -5,18 +5,13 @@ day before, and what has not changed since is found rather than made.
 """
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
-from platform_assets.data.catalog.catalog import Catalog
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.holdings import Groups, Holdings
 from platform_assets.environment import Environment
 from platform_assets.operations.automation.jobs import pretraining_job_name, score_job_name, train_job_name
-
-if TYPE_CHECKING:
-    from platform_assets.data.engines.reading import Warehouse
 
 CRON = {"day": "0 4 * * *", "week": "0 4 * * 1", "month": "0 4 1 * *"}
 SCORING_CRON = "0 6 * * *"
@@ -37,7 +32,7 @@ def campaign_schedules(name: str, spec: CampaignSpec, timezone: str) -> list[dg.
     ]
 
 
-def pretraining_schedules(timezone: str) -> list[dg.ScheduleDefinition]:
+def pretraining_schedules(groups: Groups, timezone: str) -> list[dg.ScheduleDefinition]:
     """A monthly schedule for each entity's pre-trained body, off until somebody turns it on."""
     return [
         dg.ScheduleDefinition(
@@ -47,21 +42,21 @@ def pretraining_schedules(timezone: str) -> list[dg.ScheduleDefinition]:
             execution_timezone=timezone,
             description=f"Pre-train the body of {entity} again every month",
         )
-        for entity in GROUPS
+        for entity in groups
     ]
 
 
 def scoring_schedules(
-    campaigns: Mapping[str, CampaignSpec], environment: Environment, catalog: Catalog
+    campaigns: Mapping[str, CampaignSpec], environment: Environment, holdings: Holdings
 ) -> list[dg.ScheduleDefinition]:
     """One daily schedule for each entity that has campaigns."""
     return [
-        _scoring_schedule(entity, own.values(), environment, catalog) for entity, own in by_entity(campaigns).items()
+        _scoring_schedule(entity, own.values(), environment, holdings) for entity, own in by_entity(campaigns).items()
     ]
 
 
 def _scoring_schedule(
-    entity: str, specs: Collection[CampaignSpec], environment: Environment, catalog: Catalog
+    entity: str, specs: Collection[CampaignSpec], environment: Environment, holdings: Holdings
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{score_job_name(entity)}_daily",
@@ -75,21 +70,20 @@ def _scoring_schedule(
         from platform_assets.data.catalog.pointer import MartMissing, MartRefused
         from platform_assets.data.engines.opening import open_warehouse
 
-        warehouse = open_warehouse(environment, catalog, f"schedule {entity}")
+        warehouse = open_warehouse(environment, holdings.catalog, f"schedule {entity}")
         try:
-            watermark = warehouse.watermark(*_marts_read(entity, specs, warehouse))
+            watermark = warehouse.watermark(*_marts_read(entity, specs, holdings))
         except (MartMissing, MartRefused) as error:
             return dg.SkipReason(str(error))
-        as_of = latest_as_of(watermark, catalog.entities[entity].timezone).isoformat()
+        as_of = latest_as_of(watermark, holdings.catalog.entities[entity].timezone).isoformat()
         return dg.RunRequest(run_key=as_of, partition_key=as_of)
 
     return scoring
 
 
-def _marts_read(entity: str, specs: Collection[CampaignSpec], warehouse: "Warehouse") -> list[str]:
+def _marts_read(entity: str, specs: Collection[CampaignSpec], holdings: Holdings) -> list[str]:
     """Every mart that the scoring job of an entity reads, for its feature groups or for a campaign."""
     from platform_assets.campaigns.training_sets.training_set import marts_of
 
-    groups = GROUPS.get(entity, {}).values()
-    of_groups = {mart for group in groups for mart in group.marts}
-    return sorted(of_groups.union(*(marts_of(spec, warehouse) for spec in specs)))
+    of_groups = {mart for group in holdings.groups.get(entity, {}).values() for mart in group.marts}
+    return sorted(of_groups.union(*(marts_of(spec, holdings) for spec in specs)))

@@ -13,6 +13,9 @@ import pytest
 from platform_assets.data.catalog.catalog import Catalog, Entity, History, Kind, Mart
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.data.features.holdings import Holdings
+from platform_assets.data.features.registry import find_groups
+from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.artifacts import ArtifactStore
 from tests.data.engines.writing import publish_from
 
@@ -55,6 +58,9 @@ CATALOG = Catalog(
         "ratings": _mart("ratings", "event", "viewer", "rating_id", "viewer_id", "rated_at", None),
     },
 )
+
+GROUPS = find_groups(REPOSITORY, CATALOG)
+HOLDINGS = Holdings(CATALOG, GROUPS)
 
 
 def with_lag(catalog: Catalog, mart: str, lag: timedelta) -> Catalog:

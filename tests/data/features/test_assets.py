@@ -12,7 +12,6 @@ from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.data.features.assets import feature_assets
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_group_table
 from platform_assets.data.quality import Verdicts
@@ -20,7 +19,7 @@ from platform_assets.data.quality.assets import require_verdict
 from platform_assets.environment import Environment, local_environment
 from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
-from tests.data.features.conftest import CATALOG, ORDERS, Platform, order
+from tests.data.features.conftest import CATALOG, GROUPS, ORDERS, Platform, order
 from tests.support.processes import run_python
 
 DAILY = dg.DailyPartitionsDefinition(start_date="1997-06-01", end_date="1999-01-01")
@@ -162,7 +161,7 @@ def test_a_partition_stands_for_midnight_in_the_entitys_time_zone(
 
 
 def test_every_group_is_an_asset_with_a_blocking_audit_after_its_marts(environment: Environment) -> None:
-    assets = feature_assets(environment, CATALOG, DAILY)
+    assets = feature_assets(environment, CATALOG, DAILY, GROUPS)
     assert {a.key.to_user_string() for a in assets} == {g.key for groups in GROUPS.values() for g in groups.values()}
     for asset in assets:
         (check,) = asset.check_specs

@@ -11,12 +11,21 @@ from platform_assets.data.engines.bigquery.reading import BigQueryWarehouse
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.point_in_time import finished
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import compute_features
 from platform_assets.data.features.windows import AsOfRows, Events, count, total, windows
 from tests.data.engines.in_bigquery import publish_in_bigquery
-from tests.data.features.conftest import AS_OF, CATALOG, ORDERS, RATINGS, SCHEMAS, START, WATERMARK, publish
+from tests.data.features.conftest import (
+    AS_OF,
+    CATALOG,
+    GROUPS,
+    ORDERS,
+    RATINGS,
+    SCHEMAS,
+    START,
+    WATERMARK,
+    publish,
+)
 from tests.data.features.test_groups import each_group, own_dates, population
 from tests.emulators import namespaces
 from tests.emulators.servers import Emulators

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.data.features.group import Feature, FeatureGroup
-from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import MartNotUsable, audit_rules, compute_features
 from platform_assets.data.quality import audit
 from tests.data.features.conftest import (
     AS_OF,
     CATALOG,
+    GROUPS,
     INSTANT,
     ORDERS,
     RATINGS,

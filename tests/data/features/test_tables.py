@@ -1,15 +1,11 @@
 """A feature table is made once for what it depends on, and only an audited one can be read."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from platform_assets.data.catalog.pointer import MartRefused
-from platform_assets.data.features import groups as group_files
-from platform_assets.data.features.registry import GROUPS, GroupRefused, find_groups
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import (
     FILE,
@@ -20,7 +16,7 @@ from platform_assets.data.features.tables import (
 )
 from platform_assets.data.quality import AuditFailed
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore
-from tests.data.features.conftest import AS_OF, CATALOG, ORDERS, WATERMARK, Platform, order, rating
+from tests.data.features.conftest import AS_OF, CATALOG, GROUPS, ORDERS, WATERMARK, Platform, order, rating
 
 CUSTOMER = CATALOG.entities["customer"]
 WINDOWS = GROUPS["customer"]["order_windows"]
@@ -98,72 +94,12 @@ def test_groups_join_side_by_side_with_the_hash_of_each(platform: Platform) -> N
         feature_table(GROUPS["viewer"].values(), spine(), platform.warehouse, platform.store)
 
 
-ADDED = '''"""Added by a file."""
-
-from platform_assets.data.features.group import Feature, FeatureGroup
-from platform_assets.data.features.windows import so_far, total
-
-FACTOR = 1
-
-
-def build(marts, spine):
-    """Nothing but a sum."""
-    spent = so_far(marts["orders"], spine, {"spent": total("amount")})
-    return spent.mutate(spent=spent.spent * FACTOR)
-
-
-FEATURES = {"spent": Feature("dollars")}
-GROUP = FeatureGroup("added", "customer", "Added", ("orders",), FEATURES, build, __name__)
-'''
-
-
-@pytest.fixture
-def added(tmp_path: Path) -> Iterator[Path]:
-    """A group file in a folder of its own, which the package of groups also looks into."""
-    folder = tmp_path / "more"
-    folder.mkdir()
-    group_files.__path__.append(str(folder))
-    file = folder / f"customer_added_{tmp_path.name}.py"
-    file.write_text(ADDED)
-    yield file
-    group_files.__path__.remove(str(folder))
-
-
-def test_adding_a_file_adds_a_group(added: Path, platform: Platform) -> None:
-    group = find_groups()["customer"]["added"]
-    table = feature_table([group], spine(), platform.warehouse, platform.store).table
-    assert table["spent"].to_pylist() == [132.49, 10.0, 10.0]
-
-
-def test_a_comment_remakes_nothing_and_a_constant_only_its_group(added: Path, platform: Platform) -> None:
-    group = find_groups()["customer"]["added"]
-
-    def prints() -> tuple[str, str]:
-        both = (feature_recipe(g, spine(), platform.warehouse).fingerprint for g in (group, WINDOWS))
-        return next(both), next(both)
-
-    own, other = prints()
-    added.write_text(ADDED.replace("FACTOR = 1", "FACTOR = 1  # as agreed").replace("Nothing but a sum", "Just a sum"))
-    assert prints() == (own, other)
-    added.write_text(ADDED.replace("FACTOR = 1", "FACTOR = 2"))
-    changed, unchanged = prints()
-    assert changed != own
-    assert unchanged == other
-
-
-def test_a_feature_declared_twice_names_both_files(added: Path) -> None:
-    added.write_text(ADDED.replace('"spent"', '"orders_7d"').replace("spent=spent.spent", "orders_7d=spent.orders_7d"))
-    with pytest.raises(GroupRefused, match=r"customer_added.*: feature orders_7d of customer is declared in .*"):
-        find_groups()
-    added.write_text('"""Nothing here."""\n')
-
-
 def test_a_groups_code_is_its_file_and_the_windows_it_uses(platform: Platform) -> None:
     code = feature_recipe(WINDOWS, spine(), platform.warehouse).code
-    assert [name for name in code if name.startswith("platform_assets")] == [
+    assert [name for name in code if name.startswith(("platform_assets", "project_features"))] == [
         "platform_assets.data.features.group",
-        "platform_assets.data.features.groups.customer_order_windows",
         "platform_assets.data.features.point_in_time",
         "platform_assets.data.features.windows",
+        "project_features.customer_order_windows",
     ]
     assert "ibis-framework" in code
