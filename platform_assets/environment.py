@@ -265,7 +265,6 @@ class Environment:
         "where TensorBoard is served, such as http://localhost:6006 as by `make tensorboard`; steps that fit a "
         "model then link to it (default: they name the folder)")] = None
     # fmt: on
-    project: Path = REPOSITORY
 
     @property
     def features(self) -> Path:
