@@ -127,17 +127,11 @@ def test_a_source_without_exports_stops_nothing(installed: Installed, project: P
     assert "ASSET_MATERIALIZATION - Materialized value staging stg_exports." in done.stderr
 
 
-def test_dbt_is_led_to_the_project_and_to_what_the_package_brings(installed: Installed, project: Path) -> None:
-    done = installed.run("platform-assets", "dbt", "--quiet", "ls", "--output", "path", folder=project / "features")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "models/staging/stg_exports.sql" in done.stdout.splitlines()
-    manifest = json.loads((project / "dbt_project" / "target" / "manifest.json").read_text())
-    [schemas] = [
-        node
-        for node in manifest["macros"].values()
-        if node["name"] == "generate_schema_name" and node["package_name"] == "grocery"
-    ]
-    assert Path(schemas["original_file_path"]).is_relative_to(installed.environment)
+def test_macros_and_generic_tests_are_those_of_the_installed_package(installed: Installed, project: Path) -> None:
+    macros = json.loads((project / "dbt_project" / "target" / "manifest.json").read_text())["macros"].values()
+    ours = {macro["name"]: Path(macro["original_file_path"]) for macro in macros if macro["package_name"] == "grocery"}
+    assert {"generate_schema_name", "loaded_exports", "test_accepted_range"} <= set(ours)
+    assert all(path.is_relative_to(installed.environment) for path in ours.values())
 
 
 def test_everything_is_written_into_the_project(installed: Installed, project: Path) -> None:

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from platform_assets.campaigns.declaration.spec import json_schema
 from platform_assets.cli import main
-from platform_assets.environment import REPOSITORY, environment_from_variables
+from platform_assets.data.engines.opening import open_engine
+from platform_assets.environment import PACKAGE, REPOSITORY, environment_from_variables, local_environment
 from platform_assets.scaffold import project as scaffold
 from platform_assets.scaffold.project import FolderRefused, begin_project
 from platform_assets.settings import SETTINGS
@@ -131,6 +132,35 @@ def test_a_project_that_could_not_be_written_whole_is_not_there_at_all(
         begin_project(project)
     assert os.listdir(tmp_path) == (["project"] if there else [])
     assert not there or os.listdir(project) == [".git"]
+
+
+def test_dbt_gets_what_was_typed_and_is_led_to_the_project_the_profile_and_the_shared_macros(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "dbt"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\necho "$@"\npwd\necho "$DBT_PROJECT_DIR"\necho "$DBT_PROFILES_DIR"\necho "$PLATFORM_DBT_SHARED"\nexit 3\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program.with_name("python")))
+    monkeypatch.chdir(project / "features")
+    said = CliRunner().invoke(main, ["dbt", "build", "--select", "orders", "-h"])
+    assert said.exit_code == 3, said.output
+    assert said.output.splitlines() == [
+        "build --select orders -h",
+        str(project / "features"),
+        str(project / "dbt_project"),
+        str(PACKAGE / "dbt"),
+        str(PACKAGE / "dbt"),
+    ]
+
+
+def test_a_profile_of_its_own_goes_before_the_shared_one(project: Path) -> None:
+    dbt = open_engine(local_environment(project / ".data", project)).dbt
+    assert dbt.profiles == PACKAGE / "dbt"
+    (dbt.folder / "profiles.yml").touch()
+    assert dbt.profiles == dbt.folder
 
 
 def test_without_dbt_beside_the_platform_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -135,11 +136,44 @@ def run_command(project: DbtProject, arguments: Sequence[str]) -> int:
     Raises:
         DbtError: dbt is not there, or the project is not.
     """
-    status, _ = _dbt(project, *arguments)
-    run_results = project.target / "run_results.json"
-    if run_results.is_file():
-        _read_results(run_results)
-    return status
+    program = _ready(project)
+    places = {"DBT_PROJECT_DIR": project.folder, "DBT_PROFILES_DIR": project.profiles}
+    places |= {"DBT_TARGET_PATH": project.target, "DBT_LOG_PATH": project.target}
+    variables = os.environ | project.environment | {name: str(place) for name, place in places.items()}
+    said = _WithoutValues(sys.stdout)
+    with _logged_without_values(project):
+        # Not by `DbtCliResource`, which reads selections and -h itself.
+        with subprocess.Popen(  # noqa: S603 -- no shell, and a person's own command
+            [program, *arguments], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                said.write(line)
+        run_results = project.target / "run_results.json"
+        if run_results.is_file():
+            _read_results(run_results)
+    return running.returncode
+
+
+def _ready(project: DbtProject) -> Path:
+    """dbt's program, once the project is there and has a folder to work in."""
+    if not (project.folder / "dbt_project.yml").is_file():
+        raise DbtError(
+            f"{project.folder}: there is no dbt_project.yml; set PLATFORM_DBT_PROJECT to the folder of the dbt project"
+        )
+    program = dbt_program()
+    project.work.mkdir(parents=True, exist_ok=True)
+    return program
+
+
+@contextlib.contextmanager
+def _logged_without_values(project: DbtProject) -> Iterator[None]:
+    log = project.target / "dbt.log"
+    logged = log.stat().st_size if log.exists() else 0
+    try:
+        yield
+    finally:
+        _unquote_log(log, logged)
 
 
 def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[str]]:
@@ -149,14 +183,7 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[
     """
     from dagster_dbt import DbtCliResource
 
-    if not (project.folder / "dbt_project.yml").is_file():
-        raise DbtError(
-            f"{project.folder}: there is no dbt_project.yml; set PLATFORM_DBT_PROJECT to the folder of the dbt project"
-        )
-    executable = dbt_program()
-    project.work.mkdir(parents=True, exist_ok=True)
-    log = project.target / "dbt.log"
-    logged = log.stat().st_size if log.exists() else 0
+    executable = _ready(project)
     said = _WithoutValues(sys.stdout)
     resource = DbtCliResource(
         project_dir=str(project.folder),
@@ -164,12 +191,12 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[
         dbt_executable=str(executable),
         global_config_flags=["--no-use-colors"],
     )
-    with _variables(**project.environment, DO_NOT_TRACK="1"):
-        running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
-    with contextlib.redirect_stdout(said):
-        running.wait()
-    status = running.process.wait()
-    _unquote_log(log, logged)
+    with _logged_without_values(project):
+        with _variables(**project.environment, DO_NOT_TRACK="1"):
+            running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
+        with contextlib.redirect_stdout(said):
+            running.wait()
+        status = running.process.wait()
     return status, said.lines
 
 
