@@ -64,7 +64,7 @@ def _places(environment: Environment) -> Iterator[Readiness]:
     if home and not Path(home).is_dir():
         yield Readiness("DAGSTER_HOME", False, f"{home} is not a folder", f"make it: mkdir -p {shlex.quote(home)}")
     else:
-        remedy = "set it to a folder, or start with `make ui`, which does"
+        remedy = "set it to a folder: to dagster_home in a project that `init` began; in a checkout, `make ui` sets it"
         yield Readiness("DAGSTER_HOME", bool(home), home or "not set", remedy)
 
 
@@ -73,7 +73,7 @@ def _libraries(environment: Environment) -> Iterator[Readiness]:
         try:
             yield Readiness(name, True, metadata.version(name))
         except metadata.PackageNotFoundError:
-            yield Readiness(name, False, "not installed", "run `make environment`")
+            yield Readiness(name, False, "not installed", "install the platform with its dependencies; in a checkout, run `make environment`")
 
 
 def gpu_driver(environment: Environment) -> Iterator[Readiness]:
