@@ -73,7 +73,12 @@ def _libraries(environment: Environment) -> Iterator[Readiness]:
         try:
             yield Readiness(name, True, metadata.version(name))
         except metadata.PackageNotFoundError:
-            yield Readiness(name, False, "not installed", "install the platform with its dependencies; in a checkout, run `make environment`")
+            yield Readiness(
+                name,
+                False,
+                "not installed",
+                "install the platform with its dependencies; in a checkout, run `make environment`",
+            )
 
 
 def gpu_driver(environment: Environment) -> Iterator[Readiness]:

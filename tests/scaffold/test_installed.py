@@ -143,6 +143,13 @@ def test_everything_is_written_into_the_project(installed: Installed, project: P
     assert (project / "dbt_project" / "target" / "manifest.json").is_file()
 
 
+def test_what_takes_the_repository_s_manifests_says_so(installed: Installed, project: Path) -> None:
+    done = installed.run("platform-assets", "pinned", "--image", "registry.example/p/platform", "there", folder=project)
+    assert done.returncode == 1
+    assert "the manifests do not come with the installed platform. Run this in a checkout" in done.stderr
+    assert not (project / "there").exists()
+
+
 def test_where_no_project_is_a_command_says_how_to_begin_one(installed: Installed, tmp_path: Path) -> None:
     done = installed.run("platform-assets", "check", folder=tmp_path)
     assert done.returncode == 1
