@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 MANIFEST := dbt_project/target/manifest.json
-DBT_FILES := $(shell find dbt_project -type f \( -name '*.sql' -o -name '*.yml' \) -not -path '*/target/*')
+DBT_FILES := $(shell find dbt_project platform_assets/dbt -type f \( -name '*.sql' -o -name '*.yml' \) -not -path '*/target/*')
 
 # BigQuery and GCS on this machine, in an environment of their own: they need a newer Python than the platform.
 EMULATORS := $(abspath .emulators)
@@ -129,7 +129,7 @@ parity: $(MANIFEST) emulators
 # What a pull request changed, built in a stage of its own (deploy/bigquery/README.md). `dbt-state` runs on the deployed
 # commit with its PLATFORM_STAGE, so that STATE names its datasets; the separate target keeps the local manifest as it is.
 STATE ?= $(PLATFORM_DATA)/dbt-state
-DBT_PROJECT := --project-dir dbt_project --profiles-dir dbt_project
+DBT_PROJECT := --project-dir dbt_project --profiles-dir platform_assets/dbt
 
 ## dbt's state of this commit into STATE, for slim-ci
 dbt-state: $(VENV)/.installed
@@ -183,7 +183,7 @@ docs: $(VENV)/.installed
 
 ## the JSON Schema of a campaign file, for editors
 schema: $(VENV)/.installed
-	$(BIN)/platform-assets schema --output platform_assets/defs/campaign.schema.json
+	$(BIN)/platform-assets schema --output defs/campaign.schema.json
 
 ## every lock anew, from what is declared
 lock:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 KUBERNETES = REPOSITORY / "deploy" / "kubernetes" / "base"
-TEMPLATE = REPOSITORY / "platform_assets" / "defs" / "campaigns" / "repeat_buyers" / "defs.yaml"
+TEMPLATE = REPOSITORY / "defs" / "campaigns" / "repeat_buyers" / "defs.yaml"
 POSTGRES_IMAGE = REPOSITORY / "tests" / "cluster" / "images" / "docker-entrypoint.sh"
 POSTGRES_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 CAMPAIGN = "repeat_buyers_000"

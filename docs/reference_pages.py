@@ -62,7 +62,8 @@ def environment_page() -> str:
     return _page(
         "Environment variables",
         f"Read in `{_path(module.__name__)}` and nowhere else. A `PLATFORM_…` variable that is not in this list is refused, and "
-        "so is one that means nothing where `PLATFORM_ENV` says the platform runs.",
+        "so is one that means nothing where `PLATFORM_ENV` says the platform runs. A project's `platform-settings.env` sets them too, "
+        "a line each (`NAME=value`, no quotes, paths from the project's folder); the process's own win.",
         _table(("variable", "what it sets", "only with `PLATFORM_ENV`"), rows),
     )
 
@@ -75,7 +76,7 @@ def campaign_page() -> str:
     module = _module_that_defines("CampaignSpec")
     return _page(
         "Keys of a campaign file",
-        f"A campaign is `{_path(TOP)}/defs/campaigns/<name>/defs.yaml`, or `<name>/defs.yaml` below `PLATFORM_CAMPAIGNS_DIR`. Keys "
+        f"A campaign is `defs/campaigns/<name>/defs.yaml` in the project, or `<name>/defs.yaml` below `PLATFORM_CAMPAIGNS_DIR`. Keys "
         f"stand below `attributes`. A key that nothing honours is refused. Declared in `{_path(module.__name__)}`; "
         "`platform-assets schema` prints the JSON Schema for editors.",
         *_schema_tables(module.CampaignSpec.model_json_schema(), "attributes"),
@@ -86,7 +87,7 @@ def source_page() -> str:
     module = _module_that_defines("ExportSourceSpec")
     return _page(
         "Keys of a source file",
-        f"A source is `{_path(TOP)}/defs/sources/<name>/defs.yaml`, or `<name>/defs.yaml` below `PLATFORM_SOURCES_DIR`. Keys stand "
+        f"A source is `defs/sources/<name>/defs.yaml` in the project, or `<name>/defs.yaml` below `PLATFORM_SOURCES_DIR`. Keys stand "
         f"below `attributes`. Declared in `{_path(module.__name__)}`.",
         *_schema_tables(module.ExportSourceSpec.model_json_schema(), "attributes"),
     )

@@ -2,8 +2,9 @@
 
 Each variable is declared once, on the field that it sets: pydantic reads its text by the field's type. Not by
 pydantic-settings, which takes 118 CPU-ms more to import (pydantic is there anyway) and ignores unknown variables.
-Belongs here: the variables, their defaults, the places derived from them, and the scope of definitions to load.
-Does not belong here: anything that opens a file or a connection.
+A project's settings file holds variables that are as good as the process's own, which win.
+Belongs here: the variables, their defaults, the project they are of, the places derived from them, and the scope of
+definitions to load. Does not belong here: anything that opens another file or a connection.
 """
 
 import os
@@ -14,17 +15,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, PositiveInt, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PositiveInt,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
+
+from platform_assets.settings import (
+    PROJECT_VARIABLE,
+    SETTINGS,
+    EnvironmentVariableError,
+    Setting,
+    find_project,
+    read_settings,
+)
 
 PACKAGE = Path(__file__).resolve().parent
 REPOSITORY = PACKAGE.parent
 
 DEFAULT_MAX_BYTES_BILLED = 100 * 1024**3
 Place = Path | str
-
-
-class EnvironmentVariableError(ValueError):
-    """An environment variable holds something the platform cannot work with; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +73,13 @@ class Variable:
     description: str
 
 
-def _absolute(text: str) -> Path:
-    return Path(text).expanduser().resolve()
+def _absolute(text: str, info: ValidationInfo) -> Path:
+    """A path: relative to the folder of the settings file that holds it, else to the current folder."""
+    return Path(info.context or "", Path(text).expanduser()).resolve()
 
 
-def _place(text: str) -> Place:
-    return text.rstrip("/") if "://" in text else _absolute(text)
+def _place(text: str, info: ValidationInfo) -> Place:
+    return text.rstrip("/") if "://" in text else _absolute(text, info)
 
 
 def _unlike_a_url(path: Path) -> Path:
@@ -202,19 +217,22 @@ class Environment:
     """
 
     # fmt: off
+    project: Annotated[_Path, Variable(PROJECT_VARIABLE, f"a folder that holds {SETTINGS}",
+        f"folder of the project: what people declare, and its dbt project (default: the current folder or the nearest above it "
+        f"that holds {SETTINGS}, else the checkout that the platform runs from)")]
     data: Annotated[_DataPath, Variable("PLATFORM_DATA", "a path without ? and #, at which dbt would cut it off",
-        "folder that holds everything the platform writes locally (default: .data in the repository)")]
+        "folder that holds everything the platform writes locally (default: .data in the project)")]
     exports: Annotated[_Place, Variable("PLATFORM_EXPORTS", "a path",
         "folder or gs:// URL with the AWS exports as AWS wrote them (default: lake/exports in PLATFORM_DATA, or in the "
         "bucket)")]
     teachers: Annotated[_Place, Variable("PLATFORM_TEACHERS", "a path",
         "folder or gs:// URL with teacher files (default: lake/teachers in PLATFORM_DATA, or in the bucket)")]
     campaigns: Annotated[_Path, Variable("PLATFORM_CAMPAIGNS_DIR", "a path",
-        "folder with <campaign>/defs.yaml (default: platform_assets/defs/campaigns)")]
+        "folder with <campaign>/defs.yaml (default: defs/campaigns in the project)")]
     sources: Annotated[_Path, Variable("PLATFORM_SOURCES_DIR", "a path",
-        "folder with <source>/defs.yaml (default: platform_assets/defs/sources)")]
+        "folder with <source>/defs.yaml (default: defs/sources in the project)")]
     dbt_project: Annotated[_Path, Variable("PLATFORM_DBT_PROJECT", "a path",
-        "the dbt project (default: dbt_project in the repository)")]
+        "the dbt project (default: dbt_project in the project)")]
     timezone: Annotated[TimeZone, Variable("PLATFORM_TIMEZONE", "an IANA time zone such as Europe/Berlin",
         "time zone of business dates, an IANA name (default: UTC)")] = "UTC"
     first_date: Annotated[_Date, Variable("PLATFORM_FIRST_DATE", "a date such as 2024-01-31",
@@ -247,7 +265,11 @@ class Environment:
         "where TensorBoard is served, such as http://localhost:6006 as by `make tensorboard`; steps that fit a "
         "model then link to it (default: they name the folder)")] = None
     # fmt: on
-    project: Path = REPOSITORY
+
+    @property
+    def features(self) -> Path:
+        """What the project declares of features, a file an entity."""
+        return self.project / "features"
 
     @property
     def raw(self) -> Path:
@@ -306,15 +328,16 @@ class Environment:
         return self.cloud.open_place(folder) if self.cloud else self.data / folder
 
 
-def local_environment(data: Path, **overrides: object) -> Environment:
-    """The embedded platform below one folder; `overrides` replace single fields."""
+def local_environment(data: Path, project: Path = REPOSITORY, **overrides: object) -> Environment:
+    """The embedded platform below one folder, for a project; `overrides` replace single fields."""
     places: dict[str, object] = {
+        "project": project,
         "data": data,
         "exports": data / "lake" / "exports",
         "teachers": data / "lake" / "teachers",
-        "campaigns": PACKAGE / "defs" / "campaigns",
-        "sources": PACKAGE / "defs" / "sources",
-        "dbt_project": REPOSITORY / "dbt_project",
+        "campaigns": project / "defs" / "campaigns",
+        "sources": project / "defs" / "sources",
+        "dbt_project": project / "dbt_project",
     }
     return Environment(**(places | overrides))  # type: ignore[arg-type]
 
@@ -349,41 +372,71 @@ _NEEDED = {"gcp": ("PLATFORM_PROJECT",), "emulated": ("PLATFORM_PROJECT", *EMULA
 
 
 def environment_from_variables(variables: Mapping[str, str] | None = None) -> Environment:
-    """The environment that `variables` (default: the process's) describe; an empty one is as if it were not set.
+    """The environment that `variables` (default: the process's) and the project's settings file describe.
+
+    A variable of the process goes before the file's; an empty one is as if it were not set.
 
     Raises:
-        EnvironmentVariableError: a variable is unknown or its value is not usable; names it and what it takes.
+        EnvironmentVariableError: there is no project here; or a variable is unknown or its value is not usable: names it, where
+            it stands if in the file, and what it takes.
     """
     values = os.environ if variables is None else variables
     for name in values:
-        if name.startswith("PLATFORM_") and name not in VARIABLES:
-            raise EnvironmentVariableError(
-                f"{name} is not a variable of this platform; it knows {', '.join(VARIABLES)}"
-            )
+        _require_known(name)
     texts = {name: values[name] for name in _FIELDS if values.get(name)}
+    project = find_project(texts.get(PROJECT_VARIABLE), Path.cwd(), REPOSITORY)
+    settings = [setting for setting in read_settings(project / SETTINGS) if _may_be_set_by_a_file(setting)]
+    stands = {setting.name: setting.place for setting in settings if setting.text and setting.name not in texts}
+    texts |= {setting.name: setting.text for setting in settings if setting.name in stands}
+    return _environment_of(project, texts, stands)
+
+
+def _environment_of(project: Path, texts: dict[str, str], stands: Mapping[str, str]) -> Environment:
+    """The environment by the texts of its variables, of which some stand in the settings file, at the place named."""
     where = texts.get("PLATFORM_ENV", "local")
     refused, remedy = _REFUSED.get(where, ((), ""))
     for name in texts:
         if name in refused:
-            raise EnvironmentVariableError(f"{name} is set, but means nothing with PLATFORM_ENV={where}: {remedy}")
+            raise EnvironmentVariableError(
+                f"{stands.get(name, '')}{name} is set, but means nothing with PLATFORM_ENV={where}: {remedy}"
+            )
     for name in _NEEDED.get(where, ()):
         if name not in texts:
             raise EnvironmentVariableError(
                 f"{name} is not set; PLATFORM_ENV={where} needs it: {_FIELDS[name][3].takes}"
             )
     if where in _NEEDED:
-        project, stage = texts["PLATFORM_PROJECT"].replace(":", "-"), texts.get("PLATFORM_STAGE", "dev")
-        texts.setdefault("PLATFORM_BUCKET", f"{project}-audiences-{stage}")
+        google, stage = texts["PLATFORM_PROJECT"].replace(":", "-"), texts.get("PLATFORM_STAGE", "dev")
+        texts.setdefault("PLATFORM_BUCKET", f"{google}-audiences-{stage}")
     fields: dict[type, dict[str, Any]] = {Environment: {}, Cloud: {}, Limits: {}}
     for name, text in texts.items():
         owner, field, hint, variable = _FIELDS[name]
         if owner is Cloud and where == "local":
             continue  # an emulator's address says nothing here
         try:
-            fields[owner][field] = TypeAdapter(hint).validate_python(text)
+            context = project if name in stands else None
+            fields[owner][field] = TypeAdapter(hint).validate_python(text, context=context)
         except ValidationError as error:
-            raise EnvironmentVariableError(f"{name}={text}: takes {variable.takes}") from error
-    own = {"data": REPOSITORY / ".data", "limits": Limits(**fields[Limits]), **fields[Environment]}
+            raise EnvironmentVariableError(f"{stands.get(name, '')}{name}={text}: takes {variable.takes}") from error
+    own = {"data": project / ".data", "limits": Limits(**fields[Limits]), **fields[Environment], "project": project}
     if where == "local":
         return local_environment(**own)
     return cloud_environment(cloud=Cloud(**fields[Cloud]), **own)
+
+
+def _require_known(name: str, place: str = "") -> None:
+    if name.startswith("PLATFORM_") and name not in VARIABLES:
+        raise EnvironmentVariableError(
+            f"{place}{name} is not a variable of this platform; it knows {', '.join(VARIABLES)}"
+        )
+
+
+def _may_be_set_by_a_file(setting: Setting) -> bool:
+    _require_known(setting.name, setting.place)
+    if setting.name not in VARIABLES:
+        raise EnvironmentVariableError(
+            f"{setting.place}{setting.name} is not a variable of this platform; set it in the shell"
+        )
+    if setting.name == PROJECT_VARIABLE:
+        raise EnvironmentVariableError(f"{setting.place}{setting.name} says where this file is; set it in the shell")
+    return True

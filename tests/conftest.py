@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platform_assets.environment import REPOSITORY, Environment, local_environment
+from platform_assets.environment import PACKAGE, REPOSITORY, Environment, local_environment
 
 if TYPE_CHECKING:
     from tests.support.answered import Answered
@@ -31,7 +31,8 @@ def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, copy = REPOSITORY / "dbt_project", tmp_path_factory.mktemp("dbt") / "dbt_project"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("target", "logs"))
     manifest = source / "target" / "manifest.json"
-    newest = max(path.stat().st_mtime for path in copy.rglob("*") if path.suffix in (".sql", ".yml"))
+    read = (path for folder in (copy, PACKAGE / "dbt") for path in folder.rglob("*"))
+    newest = max(path.stat().st_mtime for path in read if path.suffix in (".sql", ".yml"))
     if manifest.is_file() and manifest.stat().st_mtime >= newest:
         (copy / "target").mkdir()
         shutil.copyfile(manifest, copy / "target" / manifest.name)

@@ -7,7 +7,6 @@ import pytest
 
 from platform_assets.environment import (
     CLOUD_ONLY,
-    PACKAGE,
     REPOSITORY,
     VARIABLES,
     Cloud,
@@ -21,6 +20,7 @@ from platform_assets.environment import (
 
 EXAMPLES: dict[str, tuple[str, str, object]] = {
     "PLATFORM_ENV": ("local", "name", "local"),
+    "PLATFORM_PROJECT_DIR": (str(REPOSITORY), "project", REPOSITORY),
     "PLATFORM_DATA": ("/somewhere/data", "data", Path("/somewhere/data")),
     "PLATFORM_EXPORTS": ("/somewhere/exports", "exports", Path("/somewhere/exports")),
     "PLATFORM_TEACHERS": ("/somewhere/teachers", "teachers", Path("/somewhere/teachers")),
@@ -216,12 +216,12 @@ def test_a_variable_sets_its_field_and_no_other(name: str) -> None:
     assert differing <= {field} | moved
 
 
-def test_without_variables_everything_lies_in_the_repository() -> None:
+def test_without_variables_everything_lies_in_the_project_that_the_repository_is() -> None:
     environment = environment_from_variables({})
     assert environment == local_environment(REPOSITORY / ".data")
     assert environment.exports == REPOSITORY / ".data" / "lake" / "exports"
-    assert environment.campaigns == PACKAGE / "defs" / "campaigns"
-    assert environment.sources == PACKAGE / "defs" / "sources"
+    assert environment.campaigns == REPOSITORY / "defs" / "campaigns"
+    assert environment.sources == REPOSITORY / "defs" / "sources"
     assert environment.dbt_manifest == REPOSITORY / "dbt_project" / "target" / "manifest.json"
     assert (environment.timezone, environment.scope, environment.strict) == ("UTC", Scope(), False)
 

@@ -15,7 +15,7 @@ for tool in buildah debootstrap; do
 done
 [ "$(id -u)" = 0 ] || { echo "a chroot needs root" >&2; exit 1; }
 commit=$(git rev-parse HEAD)
-[ -z "$(git status --porcelain -- platform_assets dbt_project features pyproject.toml requirements.lock deploy/docker deploy/bootstrap.lock)" ] || {
+[ -z "$(git status --porcelain -- platform_assets platform-settings.env dbt_project defs features pyproject.toml requirements.lock deploy/docker deploy/bootstrap.lock)" ] || {
   echo "what goes into the image is not committed, so it would bear the name of a commit that it is not: commit first" >&2
   [ "${UNCOMMITTED:-0}" = 1 ] || { echo "(UNCOMMITTED=1 builds it all the same, to try it)" >&2; exit 1; }
 }

@@ -1,6 +1,7 @@
-"""Commands for what people write: are their files right, what may stand in them, and their dbt project parsed."""
+"""Commands for what people write: a project begun, are its files right, what may stand in them, and its dbt project."""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +16,25 @@ if TYPE_CHECKING:
     from platform_assets.campaigns.declaration.spec import CampaignSpec
     from platform_assets.data.features.holdings import Holdings
     from platform_assets.environment import Environment
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Begin a project of one's own in FOLDER: dbt project, declarations, settings, CI file; overwrites nothing."""
+    from platform_assets.data.engines.opening import open_engine
+    from platform_assets.data.marts.dbt import DbtError, dbt_program, parse_project
+    from platform_assets.environment import local_environment
+    from platform_assets.scaffold.project import FolderRefused, begin_project
+
+    with Explained(DbtError, FolderRefused):
+        dbt_program()
+        project = begin_project(folder)
+        # So that everything else works from here on.
+        parse_project(open_engine(local_environment(project / ".data", project)).dbt)
+    click.echo(
+        f"{project}\nREADME.md there says where things are. Next: cd {shlex.quote(str(folder))} && platform-assets check"
+    )
 
 
 @click.command()
@@ -90,6 +110,17 @@ def schema(output: Path | None) -> None:
     else:
         output.write_text(text, encoding="utf-8")
         click.echo(str(output))
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def dbt(arguments: tuple[str, ...]) -> None:
+    """Run dbt itself, as `platform-assets dbt ls`: with the project, its profile, and the macros and tests of the platform."""
+    from platform_assets.data.engines.opening import open_engine
+    from platform_assets.data.marts.dbt import DbtError, run_command
+
+    with Explained(DbtError):
+        sys.exit(run_command(open_engine(environment_here()).dbt, arguments or ("--help",)))
 
 
 @click.command()

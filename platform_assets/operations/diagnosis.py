@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from platform_assets.data.engines.engine import Readiness
-from platform_assets.environment import Environment
+from platform_assets.environment import PACKAGE, Environment
 from platform_assets.foundation.storage import StorageRefused
 
 PARSE = "run `platform-assets manifest`"
@@ -64,7 +64,7 @@ def _places(environment: Environment) -> Iterator[Readiness]:
     if home and not Path(home).is_dir():
         yield Readiness("DAGSTER_HOME", False, f"{home} is not a folder", f"make it: mkdir -p {shlex.quote(home)}")
     else:
-        remedy = "set it to a folder, or start with `make ui`, which does"
+        remedy = "set it to a folder: to dagster_home in a project that `init` began; in a checkout, `make ui` sets it"
         yield Readiness("DAGSTER_HOME", bool(home), home or "not set", remedy)
 
 
@@ -73,7 +73,12 @@ def _libraries(environment: Environment) -> Iterator[Readiness]:
         try:
             yield Readiness(name, True, metadata.version(name))
         except metadata.PackageNotFoundError:
-            yield Readiness(name, False, "not installed", "run `make environment`")
+            yield Readiness(
+                name,
+                False,
+                "not installed",
+                "install the platform with its dependencies; in a checkout, run `make environment`",
+            )
 
 
 def gpu_driver(environment: Environment) -> Iterator[Readiness]:
@@ -96,7 +101,8 @@ def _manifest(environment: Environment) -> Readiness:
         return Readiness("dbt manifest", False, f"{manifest} is not there", PARSE)
     newest = max(
         path.stat().st_mtime
-        for path in environment.dbt_project.rglob("*")
+        for folder in (environment.dbt_project, PACKAGE / "dbt")
+        for path in folder.rglob("*")
         if path.suffix in (".sql", ".yml") and "target" not in path.parts
     )
     stale = newest > manifest.stat().st_mtime

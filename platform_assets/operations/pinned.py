@@ -53,6 +53,11 @@ def write_component(
         FileNotFoundError: the manifests are not here; this runs in a checkout of the repository.
         NoDigestError: there are digests, but none of a commit; nothing was written.
     """
+    if not TEMPLATE.is_file():
+        raise FileNotFoundError(
+            f"{TEMPLATE}: the manifests do not come with the installed platform. Run this in a checkout of its repository, with "
+            "PLATFORM_PROJECT_DIR naming your project"
+        )
     images = {campaign: _image(image, campaign, commit, digests or {}) for campaign, commit in commits.items()}
     variants = {campaign: _variants(image, commit, digests or {}) for campaign, commit in commits.items()}
     template = list(yaml.safe_load_all(TEMPLATE.read_text(encoding="utf-8")))

@@ -15,7 +15,7 @@ from platform_assets.campaigns.declaration.conditions import (
     parse_person_condition,
 )
 from platform_assets.components.loading import read_source_files
-from platform_assets.environment import PACKAGE
+from platform_assets.environment import REPOSITORY
 from tests.campaigns.test_parsing import complaint, read
 from tests.data.features.conftest import CATALOG
 from tests.support.declared import GOOD, write_declaration
@@ -213,7 +213,7 @@ def test_a_field_that_follows_the_advice_is_taken(
     assert read(tmp_path, GOOD.replace(line, followed)).error is None
 
 
-SHOP_FILE = (PACKAGE / "defs" / "sources" / "shop" / "defs.yaml").read_text(encoding="utf-8")
+SHOP_FILE = (REPOSITORY / "defs" / "sources" / "shop" / "defs.yaml").read_text(encoding="utf-8")
 SOURCE_FIELDS = [
     ("owner: team:shop-engineering", "owner: nobody", "team: and a name, such as team:crm", "owner: team:crm"),
     ("format: aurora_snapshot", "format: aurora", "is not one of 'aurora_snapshot' or 'dynamodb_full'", "format: aurora_snapshot"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from platform_assets.campaigns.declaration.parsing import CampaignFile, read_campaign, read_campaigns
 from platform_assets.campaigns.declaration.spec import CampaignSpec, json_schema
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, training_dates
-from platform_assets.environment import PACKAGE
+from platform_assets.environment import PACKAGE, REPOSITORY
 from platform_assets.foundation.execution.profiles import read_profiles
 from tests.data.features.conftest import CATALOG, HOLDINGS, WATERMARK
 from tests.support.declared import GOOD as MINIMAL
@@ -252,5 +252,5 @@ def test_the_schema_describes_every_field_for_editors() -> None:
 
 
 def test_the_schema_that_editors_read_is_the_one_the_code_has() -> None:
-    kept = PACKAGE / "defs" / "campaign.schema.json"
+    kept = REPOSITORY / "defs" / "campaign.schema.json"
     assert json.loads(kept.read_text()) == json_schema(), "run `make schema`"

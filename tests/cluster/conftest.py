@@ -17,7 +17,7 @@ import yaml
 
 from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.preparing import prepare
-from platform_assets.environment import PACKAGE, Environment, environment_from_variables, local_environment
+from platform_assets.environment import PACKAGE, REPOSITORY, Environment, environment_from_variables, local_environment
 from platform_assets.foundation.storage import files_at
 from samples.exports import copy_exports
 from samples.teachers import SCIFI_FILE
@@ -62,7 +62,7 @@ def profiles(cluster_folder: Path) -> Path:
 def campaigns(cluster_folder: Path) -> Path:
     """Both shop campaigns as they are declared, with fewer folds and a GPU for their networks."""
     for name in SHOP:
-        declared = yaml.safe_load((PACKAGE / "defs" / "campaigns" / name / "defs.yaml").read_text(encoding="utf-8"))
+        declared = yaml.safe_load((REPOSITORY / "defs" / "campaigns" / name / "defs.yaml").read_text(encoding="utf-8"))
         advanced = declared["attributes"].get("advanced", {})
         declared["attributes"]["advanced"] = advanced | {"resources": PROFILE_OF[name], "folds": FOLDS}
         folder = cluster_folder / "campaigns" / name

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from platform_assets.environment import PACKAGE
+from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.storage import files_at
 from platform_assets.operations.pinned import PORT
 from tests.cluster.conftest import AS_OF, Ran
@@ -48,7 +48,7 @@ def pinned(platform: Deployed, ran: Ran, campaigns: Path, cluster_folder: Path) 
     # Tests before these have promoted models that it may learn from: what the deployed version makes of them comes first.
     platform.succeeds(platform.launch_assets(["winback/training_set"]))
     platform.cluster.provide_image(IMAGE, image_of_commit(cluster_folder / "commit"))
-    declared = yaml.safe_load((PACKAGE / "defs" / "campaigns" / "winback" / "defs.yaml").read_text(encoding="utf-8"))
+    declared = yaml.safe_load((REPOSITORY / "defs" / "campaigns" / "winback" / "defs.yaml").read_text(encoding="utf-8"))
     del declared["attributes"]["population"]
     few = {"models": {"lightgbm": {}}, "folds": 2}
     declared["attributes"]["advanced"] = few | {"code": {"commit": COMMIT}}

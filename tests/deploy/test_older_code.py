@@ -18,7 +18,7 @@ from platform_assets.data.engines.duckdb.checksums import SUMS
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.exports.aurora import read_aurora_export
 from platform_assets.data.exports.lake import Lake
-from platform_assets.environment import PACKAGE, REPOSITORY
+from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.artifacts import ArtifactStore
 from tests.data.engines.writing import publish_from
 from tests.data.exports.breaking import SHOP, load_one, write_shop
@@ -62,7 +62,7 @@ def names() -> list[tuple[str, str | None]]:
     modules = set(re.findall(r'--module-name"?, "?([\w.]+)', manifests))
     types = {
         yaml.safe_load(path.read_text(encoding="utf-8"))["type"].rpartition(".")
-        for path in PACKAGE.glob("defs/*/*/defs.yaml")
+        for path in REPOSITORY.glob("defs/*/*/defs.yaml")
     }
     assert ("platform_assets.execution.launcher", "PlatformRunLauncher") in classes
     assert modules == {"platform_assets.definitions"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from platform_assets.environment import PACKAGE, REPOSITORY, Environment
+from platform_assets.environment import REPOSITORY, Environment
 from tests.emulators.clients import Variables, bigquery_client, rows
 
 MANAGED = REPOSITORY / "deploy" / "bigquery"
@@ -22,7 +22,7 @@ LANDED_ON = date(2026, 11, 22)
 
 def test_every_declared_table_has_a_transfer_of_its_format_and_no_other_has() -> None:
     declared = {}
-    for path in (PACKAGE / "defs" / "sources").glob("*/defs.yaml"):
+    for path in (REPOSITORY / "defs" / "sources").glob("*/defs.yaml"):
         attributes = yaml.safe_load(path.read_text())["attributes"]
         for table in attributes["tables"]:
             target = f"{path.parent.name}__{table['name']}${{run_date}}"

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from platform_assets.cli import main
 from platform_assets.data.catalog.pointer import MartStore, PublishedTable
-from platform_assets.environment import PACKAGE, Environment
+from platform_assets.environment import REPOSITORY, Environment
 from samples.movies import UNTIL
 from tests.support.declared import GOOD, with_campaigns, write_declaration
 from tests.support.processes import run_python
@@ -104,7 +104,7 @@ def test_check_names_every_file_that_nothing_reads(
 
 def test_check_names_one_broken_source_and_counts_the_others(environment: Environment, tmp_path: Path) -> None:
     for name in ("shop", "movies"):
-        text = (PACKAGE / "defs" / "sources" / name / "defs.yaml").read_text(encoding="utf-8")
+        text = (REPOSITORY / "defs" / "sources" / name / "defs.yaml").read_text(encoding="utf-8")
         write_declaration(tmp_path / "sources", name, text.replace("aurora_snapshot", "&a aurora_snapshot"))
     checked = on(replace(environment, sources=tmp_path / "sources"))("check")
     assert checked.exit_code == 1
@@ -215,7 +215,7 @@ def test_schema_describes_every_field_and_takes_the_repository_s_files(
     assert set(fields) == set(CampaignSpec.model_fields)
     undescribed = [name for name, field in fields.items() if not field.get("description")]
     assert undescribed == []
-    for place in PACKAGE.glob("defs/campaigns/*/defs.yaml"):
+    for place in REPOSITORY.glob("defs/campaigns/*/defs.yaml"):
         written = yaml.safe_load(place.read_text(encoding="utf-8"))
         assert set(written["attributes"]) <= set(fields)
         assert set(schema["properties"]["attributes"]["required"]) <= set(written["attributes"])

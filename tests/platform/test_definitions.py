@@ -14,7 +14,7 @@ from platform_assets.campaigns.declaration.parsing import DeclarationError
 from platform_assets.components import Campaign, ExportSource
 from platform_assets.data.features.registry import GroupRefused
 from platform_assets.definitions import build_definitions, io_manager_of
-from platform_assets.environment import PACKAGE, Environment, Scope, local_environment
+from platform_assets.environment import REPOSITORY, Environment, Scope, local_environment
 from platform_assets.operations.diagnosis import diagnose
 from tests.support.declared import GOOD, with_campaigns, write_declaration
 from tests.support.processes import run_python
@@ -299,7 +299,7 @@ def with_a_broken_source(environment: Environment) -> Environment:
     """The repository's sources, of which the shop's has a typo in its fifth line."""
     folder = environment.data / "sources"
     for name in ("shop", "movies"):
-        text = (PACKAGE / "defs" / "sources" / name / "defs.yaml").read_text(encoding="utf-8")
+        text = (REPOSITORY / "defs" / "sources" / name / "defs.yaml").read_text(encoding="utf-8")
         write_declaration(folder, name, text.replace("format: aurora", "format: aurrora"))
     return replace(environment, sources=folder)
 
@@ -353,7 +353,7 @@ def test_a_file_loads_alone_through_dagster_s_component_loader(
     monkeypatch.setenv("PLATFORM_DATA", str(environment.data))
     monkeypatch.setenv("PLATFORM_DBT_PROJECT", str(environment.dbt_project))
     name = Path(file).name
-    text = (PACKAGE / "defs" / file / "defs.yaml").read_text(encoding="utf-8")
+    text = (REPOSITORY / "defs" / file / "defs.yaml").read_text(encoding="utf-8")
     with create_defs_folder_sandbox() as sandbox:
         place = write_declaration(sandbox.defs_folder_path, name, text).parent
         with sandbox.load_component_and_build_defs(defs_path=place) as (loaded, alone):

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from platform_assets.environment import PACKAGE, Environment, local_environment
+from platform_assets.environment import REPOSITORY, Environment, local_environment
 from samples import demo
 from tests.support.declared import write_declaration
 
@@ -49,7 +49,7 @@ class Answered:
         """Ask, on a copy of the small platform."""
         shutil.copytree(small.data, self.folder / "data")
         for question in QUESTIONS:
-            text = (PACKAGE / "defs" / "campaigns" / question.campaign / "defs.yaml").read_text(encoding="utf-8")
+            text = (REPOSITORY / "defs" / "campaigns" / question.campaign / "defs.yaml").read_text(encoding="utf-8")
             write_declaration(self.folder / "campaigns", question.campaign, text)
         with dg.DagsterInstance.ephemeral() as instance:
             (self.folder / "ran").write_bytes(pickle.dumps(ask(self.environment, instance)))

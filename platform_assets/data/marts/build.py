@@ -211,7 +211,7 @@ def _stands_on(graph: ProjectGraph, model: Model, exports: Exports) -> tuple[Sta
 
 def _recipes(transform: Transform, models: Iterable[Model], exports: Exports) -> dict[str, Recipe]:
     code = code_of(__name__) | {name: metadata.version(name) for name in transform.project.distributions}
-    project = project_hash(transform.project.folder)
+    project = project_hash(transform.project)
     return {
         model.name: Recipe(
             key=f"transform/{model.layer}/{model.name}",

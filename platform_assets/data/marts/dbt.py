@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from uuid import uuid4
 from platform_assets.data.engines.dbt_project import DbtProject
 from platform_assets.data.quality.unquoting import without_values
 
-_NOT_PROJECT_CONTENT = frozenset({"target", "logs", "dbt_packages", ".user.yml", ".gitignore"})
+_NOT_PROJECT_CONTENT = frozenset({"target", "logs", ".user.yml", ".gitignore"})
+_PACKAGES = "dbt_packages"
 _FINISHED = (0, 1)
 _LINES_SHOWN = 15
 # How each event of dbt.log begins: "12:00:01.123456 [error] [MainThread]: …".
@@ -54,14 +56,34 @@ class NodeResult:
     compiled: str
 
 
-def project_hash(folder: Path) -> str:
-    """The sha256 over names and content of every file of a dbt project, dbt's own output left out."""
+def project_hash(project: DbtProject) -> str:
+    """The sha256 over names and content of every file that dbt builds from: the project's and its packages', and what all
+    projects share; dbt's own output left out."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and not _NOT_PROJECT_CONTENT & set(name.parts):
-            digest.update(f"{name.as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    # dbt links a package that is a folder elsewhere, and files are not looked for behind links.
+    linked = [path for path in (project.folder / _PACKAGES).glob("*") if path.is_symlink()]
+    for folder in (project.folder, *sorted(linked), project.shared):
+        digest.update(b"\0\n")
+        for path in sorted(folder.resolve().rglob("*")):
+            name = path.relative_to(folder.resolve())
+            if path.is_file() and not _NOT_PROJECT_CONTENT & set(name.parts):
+                digest.update(f"{name.as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def dbt_program() -> Path:
+    """dbt's command beside this interpreter, whether or not its environment is activated.
+
+    Raises:
+        DbtError: it is not there.
+    """
+    program = Path(sys.executable).with_name("dbt")
+    if not program.is_file():
+        raise DbtError(
+            f"{program} is not there: dbt is not installed with the platform. Install it into the same environment, with its "
+            "dependencies (pip install platform-assets, without --no-deps)"
+        )
+    return program
 
 
 def run_build(project: DbtProject, models: Sequence[str]) -> dict[str, NodeResult]:
@@ -108,6 +130,52 @@ def parse_project(project: DbtProject) -> Path:
     return manifest
 
 
+def run_command(project: DbtProject, arguments: Sequence[str]) -> int:
+    """dbt with arguments of a person's; returns its exit status. What it says and leaves holds no values out of the data.
+
+    Raises:
+        DbtError: dbt is not there, or the project is not.
+    """
+    program = _ready(project)
+    places = {"DBT_PROJECT_DIR": project.folder, "DBT_PROFILES_DIR": project.profiles}
+    places |= {"DBT_TARGET_PATH": project.target, "DBT_LOG_PATH": project.target}
+    variables = os.environ | project.environment | {name: str(place) for name, place in places.items()}
+    said = _WithoutValues(sys.stdout)
+    with _logged_without_values(project):
+        # Not by `DbtCliResource`, which reads selections and -h itself.
+        with subprocess.Popen(  # noqa: S603 -- no shell, and a person's own command
+            [program, *arguments], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                said.write(line)
+        run_results = project.target / "run_results.json"
+        if run_results.is_file():
+            _read_results(run_results)
+    return running.returncode
+
+
+def _ready(project: DbtProject) -> Path:
+    """dbt's program, once the project is there and has a folder to work in."""
+    if not (project.folder / "dbt_project.yml").is_file():
+        raise DbtError(
+            f"{project.folder}: there is no dbt_project.yml; set PLATFORM_DBT_PROJECT to the folder of the dbt project"
+        )
+    program = dbt_program()
+    project.work.mkdir(parents=True, exist_ok=True)
+    return program
+
+
+@contextlib.contextmanager
+def _logged_without_values(project: DbtProject) -> Iterator[None]:
+    log = project.target / "dbt.log"
+    logged = log.stat().st_size if log.exists() else 0
+    try:
+        yield
+    finally:
+        _unquote_log(log, logged)
+
+
 def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[str]]:
     """Run dbt through `DbtCliResource`: its output streams to the step's log, and a terminated step ends it.
 
@@ -115,27 +183,20 @@ def _dbt(project: DbtProject, command: str, *arguments: str) -> tuple[int, list[
     """
     from dagster_dbt import DbtCliResource
 
-    if not (project.folder / "dbt_project.yml").is_file():
-        raise DbtError(
-            f"{project.folder}: there is no dbt_project.yml; set PLATFORM_DBT_PROJECT to the folder of the dbt project"
-        )
-    project.work.mkdir(parents=True, exist_ok=True)
-    log = project.target / "dbt.log"
-    logged = log.stat().st_size if log.exists() else 0
+    executable = _ready(project)
     said = _WithoutValues(sys.stdout)
     resource = DbtCliResource(
         project_dir=str(project.folder),
-        profiles_dir=str(project.folder),
-        # The one beside this interpreter, whether or not its environment is activated.
-        dbt_executable=str(Path(sys.executable).with_name("dbt")),
+        profiles_dir=str(project.profiles),
+        dbt_executable=str(executable),
         global_config_flags=["--no-use-colors"],
     )
-    with _variables(**project.variables, DO_NOT_TRACK="1"):
-        running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
-    with contextlib.redirect_stdout(said):
-        running.wait()
-    status = running.process.wait()
-    _unquote_log(log, logged)
+    with _logged_without_values(project):
+        with _variables(**project.environment, DO_NOT_TRACK="1"):
+            running = resource.cli([command, *arguments], raise_on_error=False, target_path=project.target)
+        with contextlib.redirect_stdout(said):
+            running.wait()
+        status = running.process.wait()
     return status, said.lines
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from platform_assets.environment import REPOSITORY
+from platform_assets.environment import PACKAGE, REPOSITORY
 
 _DAY = re.compile(r"timestamp '(\d{4}-\d\d-\d\d) 00:00:00\+00'")
 _FOREIGN = ("PLATFORM_", "BIGQUERY_", "STORAGE_", "DBT_")
@@ -67,11 +67,11 @@ class Dbt:
     def say(self, *arguments: str, fails: bool = False) -> str:
         """Runs `dbt …` and returns what it printed."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-        project = [f"--project-dir={self.project}", f"--profiles-dir={self.project}"]
+        project = [f"--project-dir={self.project}", f"--profiles-dir={PACKAGE / 'dbt'}"]
         output = [f"--target-path={self.target}", f"--log-path={self.target}"]
         done = subprocess.run(
             [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments, *project, *output],
-            env={**inherited, **self.variables, "DO_NOT_TRACK": "1"},
+            env={**inherited, **self.variables, "PLATFORM_DBT_SHARED": str(PACKAGE / "dbt"), "DO_NOT_TRACK": "1"},
             capture_output=True,
             text=True,
         )

@@ -8,16 +8,16 @@ import duckdb
 import pytest
 import yaml
 
-import platform_assets
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.discover import LoadedSource, load_source
+from platform_assets.environment import REPOSITORY
 from samples.datasets import CDNOW, SampleDataError, fetch
 from samples.exports import write_sample_exports
 from samples.movies import write_movies_exports
 from samples.shop import write_shop_export
 
-SOURCES = Path(platform_assets.__file__).parent / "defs" / "sources"
+SOURCES = REPOSITORY / "defs" / "sources"
 
 
 def load(source: str, exports: Path, raw: Path) -> LoadedSource:

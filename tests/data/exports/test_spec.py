@@ -1,17 +1,16 @@
 """What a source may declare."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
-import platform_assets
 from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.environment import REPOSITORY
 from tests.data.exports.breaking import FILMS, SHOP
 
-SOURCES = Path(platform_assets.__file__).parent / "defs" / "sources"
+SOURCES = REPOSITORY / "defs" / "sources"
 
 
 @pytest.mark.parametrize("name", ["shop", "movies"])

@@ -230,16 +230,32 @@ def test_a_damaged_raw_table_stops_a_build_before_dbt_reads_it(
     assert world.transform.marts.read() == before
 
 
-def test_a_change_anywhere_in_the_project_is_seen(world: World, tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(world.environment.dbt_project, project)
+def test_a_change_anywhere_in_what_dbt_builds_from_is_seen(world: World, tmp_path: Path) -> None:
+    first = world.transform.project
+    project = replace(first, folder=tmp_path / "project", shared=tmp_path / "shared")
+    shutil.copytree(first.folder, project.folder)
+    shutil.copytree(first.shared, project.shared)
     before = project_hash(project)
-    assert before == project_hash(world.environment.dbt_project)
-    (project / "target" / "anything").write_text("dbt's own output does not count")
+    assert before == project_hash(first)
+    (project.folder / "target" / "anything").write_text("dbt's own output does not count")
     assert project_hash(project) == before
-    macro = project / "macros" / "engine.sql"
-    macro.write_text(macro.read_text() + "{# more #}")
-    assert project_hash(project) != before
+    local = tmp_path / "elsewhere"
+    local.mkdir()
+    (project.folder / "dbt_packages" / "pinned").mkdir(parents=True)
+    (project.folder / "dbt_packages" / "linked").symlink_to(local)
+    seen = {before}
+    for path in (
+        project.folder / "models" / "marts" / "orders.sql",
+        project.shared / "macros" / "engine.sql",
+        project.shared / "tests" / "generic" / "accepted_range.sql",
+        project.shared / "profiles.yml",
+        project.folder / "dbt_packages" / "pinned" / "macro.sql",
+        local / "macro.sql",
+    ):
+        with path.open("a") as file:
+            file.write("{# more #}")
+        seen.add(project_hash(project))
+    assert len(seen) == 7
 
 
 def test_a_raw_table_that_was_never_loaded_is_named(world: World, tmp_path: Path) -> None:

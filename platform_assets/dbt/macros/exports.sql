@@ -6,18 +6,15 @@
 {#- A relation (source_name, table_name, export_id, exported_at), one row per loaded export. -#}
 {% macro loaded_exports() %}{{ return(adapter.dispatch('loaded_exports')()) }}{% endmacro %}
 
-{#- Exports that are being loaded lie in a hidden folder. -#}
+{#- Exports that are being loaded lie in a hidden folder. Before the first is loaded there is no file, which read_json refuses. -#}
 {% macro duckdb__loaded_exports() %}
     (
         select
-            cast("source" as varchar) as source_name,
-            cast("table" as varchar) as table_name,
-            cast(export_id as varchar) as export_id,
-            cast(cast(exported_at as varchar) as timestamptz) as exported_at
-        from read_json(
-            '{{ env_var("PLATFORM_RAW", ".data/raw") }}/[!.]*/*/*/_export.json',
-            columns = {source: 'VARCHAR', "table": 'VARCHAR', export_id: 'VARCHAR', exported_at: 'VARCHAR'}
-        )
+            json_extract_string(content, '$.source') as source_name,
+            json_extract_string(content, '$.table') as table_name,
+            json_extract_string(content, '$.export_id') as export_id,
+            cast(json_extract_string(content, '$.exported_at') as timestamptz) as exported_at
+        from read_text('{{ env_var("PLATFORM_RAW", ".data/raw") }}/[!.]*/*/*/_export.json')
     )
 {% endmacro %}
 

@@ -1,0 +1,156 @@
+"""The platform as its users have it: installed from its wheel, far from any checkout, and led by a project of their own."""
+
+import json
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from platform_assets.environment import PACKAGE, REPOSITORY
+
+pytestmark = pytest.mark.slow
+BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+# As pip writes them for the packages beside the platform.
+SCRIPT = """#!{python}
+import sys
+from importlib.metadata import entry_points
+sys.exit(next(iter(entry_points(group="console_scripts", name="{name}"))).load()())
+"""
+SOURCE = """
+type: platform_assets.components.ExportSource
+attributes:
+  description: Orders of the shop, from its Aurora MySQL database.
+  owner: team:shop
+  format: aurora_snapshot
+  path: shop
+  database: shop
+  tables:
+    - {name: orders, export_table: shop.orders, key: [order_id]}
+"""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the wheel installed in it, beside the packages that this environment has."""
+
+    wheel: Path
+    environment: Path
+
+    def run(self, *command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        """What became of a command of that environment, which knows nothing of this checkout."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PLATFORM_", "PYTHON"))}
+        kept |= {"PATH": f"{self.environment / 'bin'}{os.pathsep}{kept['PATH']}", "DAGSTER_DISABLE_TELEMETRY": "yes"}
+        return subprocess.run(command, cwd=folder, env=kept | variables, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    folder = tmp_path_factory.mktemp("installed")
+    sources, wheels, environment = folder / "sources", folder / "wheels", folder / "environment"
+    sources.mkdir()
+    wheels.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(REPOSITORY / name, sources / name)
+    shutil.copytree(PACKAGE, sources / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([sys.executable, "-c", BUILD, wheels], cwd=sources, check=True, capture_output=True)
+    [wheel] = wheels.glob("*.whl")
+    shutil.rmtree(sources)
+    venv.create(environment, with_pip=False)
+    python = environment / "bin" / "python"
+    [packages] = (environment / "lib").glob("python*/site-packages")
+    # A path alone: what an editable installation there would add is not read.
+    (packages / "beside.pth").write_text("\n".join(site.getsitepackages()))
+    install = [
+        Path(sys.executable).with_name("uv"),
+        "pip",
+        "install",
+        "--offline",
+        "--no-deps",
+        "--python",
+        python,
+        wheel,
+    ]
+    subprocess.run(install, check=True, capture_output=True)
+    for name in ("dbt", "dagster"):
+        script = environment / "bin" / name
+        script.write_text(SCRIPT.format(python=python, name=name))
+        script.chmod(0o755)
+    return Installed(wheel, environment)
+
+
+@pytest.fixture(scope="module")
+def project(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Begun by the installed platform, with a source that has no exports yet."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    begun = installed.run("platform-assets", "init", "grocery", folder=folder)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    source = folder / "grocery" / "defs" / "sources" / "shop" / "defs.yaml"
+    source.parent.mkdir()
+    source.write_text(SOURCE)
+    return folder / "grocery"
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(installed: Installed) -> None:
+    with zipfile.ZipFile(installed.wheel) as wheel:
+        held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    files = {path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*") if path.is_file()}
+    assert held == {path.as_posix() for path in files if "__pycache__" not in path.parts}
+    assert not [name for name in held if re.search("defs/.*yaml|winback|scifi|stg_shop", name)]
+
+
+def test_a_new_project_passes_its_own_ci_although_its_source_has_no_exports(
+    installed: Installed, project: Path
+) -> None:
+    [job] = yaml.safe_load((project / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
+    [manifest, *lines] = [step["run"] for step in job["steps"] if not step.get("run", "pip ").startswith("pip ")]
+    # `init` has done the first, which takes dbt's seconds.
+    assert manifest == "platform-assets manifest"
+    assert (project / "dbt_project" / "target" / "manifest.json").is_file()
+    for line in lines:
+        done = installed.run(*line.split(), folder=project, **job["env"])
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def test_a_source_without_exports_stops_nothing(installed: Installed, project: Path) -> None:
+    job = ("dagster", "job", "execute", "-m", "platform_assets.definitions", "-j", "refresh_marts")
+    done = installed.run(*job, folder=project, DAGSTER_HOME=str(project / "dagster_home"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ASSET_MATERIALIZATION - Materialized value staging stg_exports." in done.stderr
+
+
+def test_macros_and_generic_tests_are_those_of_the_installed_package(installed: Installed, project: Path) -> None:
+    macros = json.loads((project / "dbt_project" / "target" / "manifest.json").read_text())["macros"].values()
+    ours = {macro["name"]: Path(macro["original_file_path"]) for macro in macros if macro["package_name"] == "grocery"}
+    assert {"generate_schema_name", "loaded_exports", "test_accepted_range"} <= set(ours)
+    assert all(path.is_relative_to(installed.environment) for path in ours.values())
+
+
+def test_everything_is_written_into_the_project(installed: Installed, project: Path) -> None:
+    [packages] = (installed.environment / "lib").glob("python*/site-packages")
+    assert {
+        path.name for path in packages.iterdir() if path.name.startswith((".", "defs", "dbt_project", "features"))
+    } == set()
+    assert (project / ".data").is_dir()
+    assert (project / "dbt_project" / "target" / "manifest.json").is_file()
+
+
+def test_what_takes_the_repository_s_manifests_says_so(installed: Installed, project: Path) -> None:
+    done = installed.run("platform-assets", "pinned", "--image", "registry.example/p/platform", "there", folder=project)
+    assert done.returncode == 1
+    assert "the manifests do not come with the installed platform. Run this in a checkout" in done.stderr
+    assert not (project / "there").exists()
+
+
+def test_where_no_project_is_a_command_says_how_to_begin_one(installed: Installed, tmp_path: Path) -> None:
+    done = installed.run("platform-assets", "check", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: there is no project here: neither {tmp_path} nor a folder above it holds ")
