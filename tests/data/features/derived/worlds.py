@@ -78,7 +78,9 @@ PEOPLE = replace(
         )
     },
 )
-CATALOG = Catalog({"shopper": Entity("shopper", "people", "who", "UTC", "visits")}, {"people": PEOPLE, "visits": VISITS})
+CATALOG = Catalog(
+    {"shopper": Entity("shopper", "people", "who", "UTC", "visits")}, {"people": PEOPLE, "visits": VISITS}
+)
 EVERYTHING = {
     "visits": {
         "admit": ["returned_at"],
@@ -86,6 +88,7 @@ EVERYTHING = {
     },
     "people": {"admit": ["city"], "categories": {"city": {"values": ["Bonn", "Köln"]}}},
 }
+SPINE = pa.schema([("who", pa.int64()), ("as_of", INSTANT)])
 Row = Mapping[str, Any]
 
 
@@ -123,40 +126,51 @@ def said(**features: Any) -> FeatureDeclaration:
 
 
 class Shop:
-    """One engine for many worlds."""
+    """One engine and one declaration for many worlds: statements are made once.
 
-    def __init__(self, catalog: Catalog = CATALOG) -> None:
-        self.catalog = catalog
-        self.engine = ibis.duckdb.connect()
-        self.engine.raw_sql("set timezone='UTC'")
-        self.engine.raw_sql("set threads=1")
+    Args:
+        single: the as-of instant that all rows share; None: each row has its own.
+    """
 
-    def features(
+    def __init__(
         self,
-        rows: Mapping[str, Sequence[Row]],
-        asked: Sequence[tuple[int, datetime]],
         declaration: FeatureDeclaration | None = None,
         *,
-        single: bool = False,
+        single: datetime | None = None,
         lag: timedelta = timedelta(0),
+        catalog: Catalog = CATALOG,
+    ) -> None:
+        engine = ibis.duckdb.connect()
+        self._connection = engine.con
+        self._connection.execute("set timezone='UTC'; set threads=1")
+        for name, schema in ROWS.items():
+            self._write(name, schema.empty_table())
+        self._write("spine", SPINE.empty_table())
+        spine = AsOfRows(engine.table("spine"), "who", single)
+        marts = {
+            "visits": Events(engine.table("visits"), "who", "at", lag).before(
+                single or datetime.max.replace(tzinfo=UTC)
+            ),
+            "people": valid_versions(engine.table("people"), "who", lag, spine),
+        }
+        self.groups = derived_groups(catalog, "shopper", declaration or said())
+        self._statements = [
+            engine.compile(finished(group.build(marts, spine), "who", list(group.features))) for group in self.groups
+        ]
+
+    def features(
+        self, rows: Mapping[str, Sequence[Row]], asked: Sequence[tuple[int, datetime]]
     ) -> dict[tuple[int, datetime], dict[str, Any]]:
         """(who, as-of) → every derived feature."""
-        schema = pa.schema([("who", pa.int64()), ("as_of", INSTANT)])
-        spine = AsOfRows(
-            ibis.memtable(pa.Table.from_pylist([{"who": who, "as_of": at} for who, at in asked], schema)),
-            "who",
-            asked[0][1] if single else None,
-        )
-        tables = {
-            name: ibis.memtable(pa.Table.from_pylist(list(rows.get(name, ())), schema)) for name, schema in ROWS.items()
-        }
-        marts = {
-            "visits": Events(tables["visits"], "who", "at", lag).before(max(at for _, at in asked)),
-            "people": valid_versions(tables["people"], "who", lag, spine),
-        }
+        for name, schema in ROWS.items():
+            self._write(name, pa.Table.from_pylist(list(rows.get(name, ())), schema))
+        self._write("spine", pa.Table.from_pylist([{"who": who, "as_of": at} for who, at in asked], SPINE))
         found: dict[tuple[int, datetime], dict[str, Any]] = {}
-        for group in derived_groups(self.catalog, "shopper", declaration or said()):
-            built = finished(group.build(marts, spine), "who", list(group.features))
-            for row in self.engine.to_pyarrow(built).to_pylist():
-                found.setdefault((row.pop("who"), row.pop("as_of")), {}).update(row)
+        for group, statement in zip(self.groups, self._statements, strict=True):
+            for who, at, *values in self._connection.execute(statement).fetchall():
+                found.setdefault((who, at), {}).update(zip(group.features, values, strict=True))
         return found
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        self._connection.register("arrived", table)
+        self._connection.execute(f"create or replace table {name} as select * from arrived")
