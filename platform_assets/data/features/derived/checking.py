@@ -44,7 +44,7 @@ def check_features(folder: Path, catalog: Catalog, warehouse: "Warehouse | None"
         if warehouse is not None:
             try:
                 doubts += grown_others(warehouse, file.declaration)
-            except MartRefused as refused:
+            except (MartRefused, ValueError) as refused:  # a damaged pointer is the latter
                 doubts.append(str(refused))
         columns = sum(len(group.features) for group in derivation.groups)
         checked.append(Checked(file.path.stem, columns, None, doubts))
