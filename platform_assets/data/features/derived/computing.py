@@ -111,9 +111,9 @@ class Computing:
         known = self.seen(marts, spine)
         local = epoch_seconds(known.table[events.time]) + plan.offset
         known = known.derive(
-            _block=(local // 3600) % 24 // HOURS_A_BLOCK,
+            _block=_remainder(local // (3600 * HOURS_A_BLOCK), BLOCKS),
             # 1970-01-01 was a Thursday.
-            _weekday=(local // SECONDS_A_DAY + 3) % 7,
+            _weekday=_remainder(local // SECONDS_A_DAY + 3, len(WEEKDAYS)),
         )
         widest = (plan.widest,)
         atoms = {"all": Atom(lambda t: t.count(), widest)}
@@ -284,6 +284,11 @@ def _other(value: "ir.Value", category: CategoryPlan) -> "ir.BooleanValue":
 
 def _over(days: tuple[int | None, ...], name: str) -> list[str]:
     return [window_name(name, window) for window in days]
+
+
+def _remainder(number: "ir.Value", by: int) -> "ir.Value":
+    # Ibis has no remainder that compiles for BigQuery with every sqlglot.
+    return number - number // by * by
 
 
 def _counted(column: str, value: int) -> "Callable[[ir.Table], ir.Value]":

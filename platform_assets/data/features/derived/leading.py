@@ -56,17 +56,16 @@ def leading_values(
     found = []
     for mart, category in _categories(catalog, entity, declaration):
         known = _known(warehouse, mart, entity.instant_of(before))
-        values = known.select(who=known[str(mart.entity_key)], value=known[category.column])
-        if category.form == "list":
-            values = values.mutate(value=values["value"].unnest())
-        values = values.filter(values["value"].notnull() & (values["value"] != ""))
-        counted = values.group_by("value").aggregate(rows=values.count(), people=values["who"].nunique())
+        held = known[category.column]
+        values = known.mutate(_value=held.unnest() if category.form == "list" else held)
+        values = values.filter(values["_value"].notnull() & (values["_value"] != ""))
+        counted = values.group_by("_value").aggregate(rows=values.count(), people=values[str(mart.entity_key)].nunique())
         rows: list[Mapping[str, Any]] = warehouse.to_arrow(counted).to_pylist()
-        ranked = sorted(rows, key=lambda row: (-row["rows"], row["value"]))
-        leading = [row for row in ranked if row["people"] >= least_people and len(row["value"]) <= 200][:most]
+        ranked = sorted(rows, key=lambda row: (-row["rows"], row["_value"]))
+        leading = [row for row in ranked if row["people"] >= least_people and len(row["_value"]) <= 200][:most]
         whole = sum(row["rows"] for row in rows)
         covered = sum(row["rows"] for row in leading) / whole if whole else 0.0
-        found.append(Leading(mart.name, category.column, tuple(row["value"] for row in leading), covered))
+        found.append(Leading(mart.name, category.column, tuple(row["_value"] for row in leading), covered))
     return found
 
 
@@ -79,9 +78,11 @@ def grown_others(warehouse: "Warehouse", declaration: FeatureDeclaration) -> lis
         if not category.values or category.counted_before is None or mart.event_time is None:
             continue
         try:
-            table = warehouse.table(mart.name)
+            table, until = warehouse.table(mart.name), warehouse.watermark(mart.name)
         except MartMissing:
             continue
+        # BigQuery refuses a look at an event mart that names no time.
+        table = table.filter(table[mart.event_time] < instant_literal(until))
         counted = datetime.fromisoformat(category.counted_before)
         others = conditions_of(category)[OTHER](table)
         since = table[mart.event_time] >= instant_literal(counted)
