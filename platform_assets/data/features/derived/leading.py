@@ -59,7 +59,9 @@ def leading_values(
         held = known[category.column]
         values = known.mutate(_value=held.unnest() if category.form == "list" else held)
         values = values.filter(values["_value"].notnull() & (values["_value"] != ""))
-        counted = values.group_by("_value").aggregate(rows=values.count(), people=values[str(mart.entity_key)].nunique())
+        counted = values.group_by("_value").aggregate(
+            rows=values.count(), people=values[str(mart.entity_key)].nunique()
+        )
         rows: list[Mapping[str, Any]] = warehouse.to_arrow(counted).to_pylist()
         ranked = sorted(rows, key=lambda row: (-row["rows"], row["_value"]))
         leading = [row for row in ranked if row["people"] >= least_people and len(row["_value"]) <= 200][:most]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import ibis
+import numpy as np
 import pyarrow as pa
 
 from platform_assets.data.catalog.catalog import Catalog, Entity, Mart
@@ -169,6 +170,16 @@ class Shop:
         for group, statement in zip(self.groups, self._statements, strict=True):
             for who, at, *values in self._connection.execute(statement).fetchall():
                 found.setdefault((who, at), {}).update(zip(group.features, values, strict=True))
+        return found
+
+    def columns(self, tables: Mapping[str, pa.Table], asked: pa.Table) -> dict[str, Any]:
+        """Feature → its values (an array, missing ones NaN) in the order of people."""
+        for name, table in {**tables, "spine": asked}.items():
+            self._write(name, table)
+        found: dict[str, Any] = {}
+        for group, statement in zip(self.groups, self._statements, strict=True):
+            result = self._connection.execute(statement).fetchnumpy()
+            found |= {name: np.ma.filled(result[name].astype("float64"), np.nan) for name in group.features}
         return found
 
     def _write(self, name: str, table: pa.Table) -> None:
