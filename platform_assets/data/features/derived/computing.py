@@ -17,7 +17,17 @@ from platform_assets.data.features.derived.plan import (
     MartPlan,
     name_parts,
 )
-from platform_assets.data.features.derived.rolling import CUT, Atom, Seen, beside, exact, rolled, seen
+from platform_assets.data.features.derived.rolling import (
+    CUT,
+    Atom,
+    Seen,
+    beside,
+    exact,
+    in_spans,
+    rolled,
+    rolled_up,
+    seen,
+)
 from platform_assets.data.features.windows import (
     SECONDS_A_DAY,
     AsOfRows,
@@ -173,26 +183,39 @@ class Computing:
         return self._named(found, spine, {name: found[name] for name in found.columns[2:]})
 
     def category(self, category: CategoryPlan, marts: Mapping[str, Any], spine: AsOfRows) -> "ir.Table":
-        """Shares of the leading values, and the means of measures within them: a pass a value."""
+        """Shares of the leading values, and the means of measures within them."""
         plan, known = self.plan, self.seen(marts, spine)
-        whole = rolled(known, {"all": Atom(lambda t: t.count(), plan.windows)})
-        parts = {}
-        for part, holds in conditions_of(category).items():
-            atoms = {f"{part}_n": Atom(lambda t: t.count(), plan.windows)}
-            for column in plan.measures:
-                atoms[f"{part}_{column}_sum"] = Atom(_summed(column), (plan.widest,))
-                atoms[f"{part}_{column}_filled"] = Atom(_filled(column), (plan.widest,))
-            parts[part] = rolled(known.only(holds), atoms)
+        counted = {"n": Atom(lambda t: t.count(), plan.windows)}
+        atoms = dict(counted)
+        for column in plan.measures:
+            atoms[f"{column}_sum"] = Atom(_summed(column), (plan.widest,))
+            atoms[f"{column}_filled"] = Atom(_filled(column), (plan.widest,))
+        conditions = conditions_of(category)
+        if category.form == "list":
+            # A row counts for each of its values, so each value meets the events anew.
+            whole = rolled_up(known, in_spans(known, counted), counted, "_whole_")
+            parts = {
+                part: rolled_up(known, in_spans(known.only(holds), atoms), atoms, f"_{number}_")
+                for number, (part, holds) in enumerate(conditions.items())
+            }
+        else:
+            known = known.derive(_part=_number_of(known.table, conditions))
+            cells = in_spans(known, atoms, ["_part"])
+            whole = rolled_up(known, cells, counted, "_whole_")
+            parts = {
+                part: rolled_up(known, cells.filter(cells["_part"] == number), atoms, f"_{number}_")
+                for number, part in enumerate(conditions)
+            }
         table = beside(spine, known.keys, [whole, *parts.values()])
         columns: dict[str, ir.Value] = {}
-        for part in parts:
+        for number, part in enumerate(parts):
             for days in plan.windows:
-                inside = table[window_name(f"{part}_n", days)].fill_null(0)
+                inside = table[window_name(f"_{number}_n", days)].fill_null(0)
                 columns[window_name(f"{category.column}_{part}_share", days)] = ratio(
-                    inside, table[window_name("all", days)]
+                    inside, table[window_name("_whole_n", days)]
                 )
             for column in plan.measures:
-                total, filled = (window_name(f"{part}_{column}_{name}", plan.widest) for name in ("sum", "filled"))
+                total, filled = (window_name(f"_{number}_{column}_{name}", plan.widest) for name in ("sum", "filled"))
                 columns[f"{category.column}_{part}_{column}_mean"] = ratio(table[total], table[filled])
         return self._named(table, spine, columns)
 
@@ -280,6 +303,13 @@ def _other(value: "ir.Value", category: CategoryPlan) -> "ir.BooleanValue":
     if category.form == "list":
         return value.filter(lambda element: element.notin(declared)).length() > 0
     return value.notin(declared)
+
+
+def _number_of(table: "ir.Table", conditions: "Mapping[str, Callable[[ir.Table], ir.BooleanValue]]") -> "ir.Value":
+    """Which of conditions that exclude each other a row satisfies, by number; null for none."""
+    import ibis
+
+    return ibis.cases(*((holds(table), number) for number, holds in enumerate(conditions.values())))
 
 
 def _over(days: tuple[int | None, ...], name: str) -> list[str]:

@@ -81,15 +81,24 @@ def seen(events: Events, spine: AsOfRows, windows: tuple[int | None, ...]) -> Se
 
 def rolled(events: Seen, atoms: Mapping[str, Atom]) -> "ir.Table":
     """Every atom over its windows in columns named by `window_name`, a row a spine row that knows an event."""
-    spans = events.table.group_by([*events.keys, _SPAN]).aggregate(
+    return rolled_up(events, in_spans(events, atoms), atoms)
+
+
+def in_spans(events: Seen, atoms: Mapping[str, Atom], by: Sequence[str] = ()) -> "ir.Table":
+    """The first pass: every atom by spine row and span, and by the values of `by` too."""
+    return events.table.group_by([*events.keys, _SPAN, *by]).aggregate(
         **{name: atom.aggregate(events.table) for name, atom in atoms.items()}
     )
+
+
+def rolled_up(events: Seen, spans: "ir.Table", atoms: Mapping[str, Atom], prefix: str = "") -> "ir.Table":
+    """The second pass: spans, or some of them, added up to windows, in columns that begin with `prefix`."""
     columns = {}
     for name, atom in atoms.items():
         for days in atom.windows:
             number = events.windows.index(days)
             inside = None if number == len(events.windows) - 1 else spans[_SPAN] <= number
-            columns[window_name(name, days)] = getattr(spans[name], atom.together)(where=inside)
+            columns[window_name(f"{prefix}{name}", days)] = getattr(spans[name], atom.together)(where=inside)
     return spans.group_by(list(events.keys)).aggregate(**columns)
 
 

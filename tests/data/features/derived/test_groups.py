@@ -102,7 +102,7 @@ def test_a_thousand_values_make_no_more_than_300_columns() -> None:
 
 
 def test_no_two_columns_of_an_entity_have_one_name() -> None:
-    values = {"kind": {"values": ["Sci-Fi", "sci fi", "other", "!"]}}
+    values = {"kind": {"values": ["Sci-Fi", "sci fi", "other", "!", "all"]}}
     groups = derived_groups(CATALOG, "shopper", plain(visits={"categories": values}))
     assert len(names_of(groups)) == sum(len(group.features) for group in groups)
     assert len({group.name for group in groups}) == len(groups)
