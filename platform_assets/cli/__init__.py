@@ -9,6 +9,7 @@ import click
 
 from platform_assets.cli.campaigns import backtest, new, preview
 from platform_assets.cli.deployment import database, doctor, janitor, pinned, prepare
+from platform_assets.cli.features import features
 from platform_assets.cli.project import check, dbt, init, manifest, schema
 from platform_assets.cli.surroundings import Commands
 
@@ -18,5 +19,21 @@ def main() -> None:
     """Campaign files and the state of the platform. Assets are run by `dagster`."""
 
 
-for command in (backtest, check, database, dbt, doctor, init, janitor, manifest, new, pinned, prepare, preview, schema):
+COMMANDS = (
+    backtest,
+    check,
+    database,
+    dbt,
+    doctor,
+    features,
+    init,
+    janitor,
+    manifest,
+    new,
+    pinned,
+    prepare,
+    preview,
+    schema,
+)
+for command in COMMANDS:
     main.add_command(command)

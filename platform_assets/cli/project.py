@@ -14,6 +14,8 @@ from platform_assets.cli.surroundings import BAD, DOUBTFUL, GOOD, Explained, env
 
 if TYPE_CHECKING:
     from platform_assets.campaigns.declaration.spec import CampaignSpec
+    from platform_assets.data.catalog.catalog import Catalog
+    from platform_assets.data.features.derived.checking import Checked
     from platform_assets.data.features.holdings import Holdings
     from platform_assets.environment import Environment
 
@@ -39,7 +41,7 @@ def init(folder: Path) -> None:
 
 @click.command()
 def check() -> None:
-    """Check every source and campaign file, and what the published marts say of their dates; exit 1 when one cannot be honoured."""
+    """Check every source, feature and campaign file, and what the published marts say of them; exit 1 when one cannot be honoured."""
     from platform_assets.campaigns.declaration.parsing import FILE_NAME, DeclarationError, is_yaml, read_campaigns
     from platform_assets.components.loading import read_source_files, unread_files
 
@@ -48,6 +50,7 @@ def check() -> None:
     with Explained(DeclarationError):
         sources = read_source_files(environment.sources)
         campaigns = read_campaigns(environment.campaigns, holdings, profiles_of(environment))
+        features = _features(environment, holdings.catalog)
         unread = unread_files(environment)
     for folder in (environment.sources, environment.campaigns):
         if not folder.is_dir():
@@ -55,9 +58,15 @@ def check() -> None:
     good = sum(file.error is None for file in sources)
     if good or not sources:
         click.echo(f"{GOOD} {good} sources")
-    errors = [error for error in (*(file.error for file in sources), *(file.error for file in campaigns)) if error]
+    errors = [file.error for file in (*sources, *features, *campaigns) if file.error]
     for source in sources:
         _say_what_is_wrong(source.error)
+    for entity in features:
+        if entity.error is None:
+            click.echo(f"{GOOD} features of {entity.entity}: {entity.columns} columns")
+        _say_what_is_wrong(entity.error)
+        for doubt in entity.doubts:
+            click.echo(f"{DOUBTFUL} features of {entity.entity}: {doubt}")
     doubts = _doubts(environment, holdings, {file.name: file.spec for file in campaigns if file.spec is not None})
     for campaign in campaigns:
         if campaign.error is None:
@@ -78,6 +87,16 @@ def check() -> None:
 def _say_what_is_wrong(error: Exception | None) -> None:
     for line in str(error or "").splitlines():
         click.echo(f"{BAD} {line}")
+
+
+def _features(environment: "Environment", catalog: "Catalog") -> "list[Checked]":
+    """Feature files; rows are looked at where that costs nothing."""
+    from platform_assets.data.engines.opening import open_warehouse
+    from platform_assets.data.features.derived.checking import check_features
+    from platform_assets.data.features.derived.declaration import features_folder
+
+    warehouse = None if environment.cloud else open_warehouse(environment, catalog, "check")
+    return check_features(features_folder(environment), catalog, warehouse)
 
 
 def _doubts(

@@ -9,10 +9,10 @@ import pytest
 from platform_assets.audiences.audience.audience import CSV_FILE, FILE, build_audience
 from platform_assets.audiences.report.figures import build_report
 from platform_assets.audiences.scoring.scoring import OtherModel, score_campaigns
-from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.training_sets.population import everyone, with_conditions
 from platform_assets.data.catalog.business_day import instant_of
+from platform_assets.data.conditions.parsing import parse_person_condition
 from platform_assets.foundation.artifacts import Artifact
 from tests.audiences.conftest import Made
 from tests.campaigns.conftest import AGAIN

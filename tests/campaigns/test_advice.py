@@ -8,25 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.campaigns.declaration.condition_terms import PredicateError
-from platform_assets.campaigns.declaration.conditions import (
+from platform_assets.components.loading import read_source_files
+from platform_assets.data.conditions.parsing import (
     Predicate,
     parse_event_condition,
     parse_person_condition,
 )
-from platform_assets.components.loading import read_source_files
+from platform_assets.data.conditions.terms import PredicateError
 from platform_assets.environment import REPOSITORY
 from tests.campaigns.test_parsing import complaint, read
 from tests.data.features.conftest import CATALOG
+from tests.data.small_catalog import typed
 from tests.support.declared import GOOD, write_declaration
 
 MORE = {"gift": "boolean", "channel": "varchar", "shipped_on": "date", "words": "varchar[]", "sizes": "bigint[]"}
 PEOPLE = {"is_employee": "boolean", "city": "varchar", "born": "date", "tags": "varchar[]"}
 ORDERS = replace(
-    CATALOG.marts["orders"], columns={**CATALOG.marts["orders"].columns, "ordered_at": "timestamptz", **MORE}
+    CATALOG.marts["orders"], columns={**CATALOG.marts["orders"].columns, **typed({"ordered_at": "timestamptz", **MORE})}
 )
 CUSTOMERS = replace(
-    CATALOG.marts["customers"], columns={"customer_id": "bigint", "created_at": "timestamptz", **PEOPLE}
+    CATALOG.marts["customers"], columns=typed({"customer_id": "bigint", "created_at": "timestamptz", **PEOPLE})
 )
 EVERY_KIND = replace(CATALOG, marts={**CATALOG.marts, "orders": ORDERS, "customers": CUSTOMERS})
 

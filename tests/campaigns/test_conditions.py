@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.campaigns.declaration.condition_terms import PredicateError
-from platform_assets.campaigns.declaration.conditions import parse_event_condition, parse_person_condition
 from platform_assets.campaigns.training_sets.population import everyone, with_conditions
+from platform_assets.data.conditions.parsing import parse_event_condition, parse_person_condition
+from platform_assets.data.conditions.terms import PredicateError
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.data.features.conftest import CATALOG, order, publish
 

@@ -12,15 +12,16 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from platform_assets.campaigns.declaration.condition_terms import PredicateError
-from platform_assets.campaigns.declaration.conditions import parse_event_condition, parse_person_condition
 from platform_assets.campaigns.training_sets.population import everyone, with_conditions
 from platform_assets.data.catalog.pointer import MartStore
+from platform_assets.data.conditions.parsing import parse_event_condition, parse_person_condition
+from platform_assets.data.conditions.terms import PredicateError
 from platform_assets.data.engines.bigquery.reading import BigQueryWarehouse
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.data.engines.reading import Warehouse
 from tests.data.engines.in_bigquery import connected, make_datasets
 from tests.data.features.conftest import CATALOG, START, in_zone, order, publish
+from tests.data.small_catalog import typed
 from tests.emulators import namespaces
 from tests.emulators.servers import Emulators
 
@@ -30,7 +31,7 @@ DAYS = [date(2024, 3, 10), date(2024, 3, 11), date(2024, 11, 3)]
 SIGNS = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 MIRRORED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 COLUMNS = {"at": "timestamptz", "plainly": "timestamp", "on_day": "date", "word": "varchar"}
-EVENTS = replace(CATALOG.marts["orders"], columns=COLUMNS)
+EVENTS = replace(CATALOG.marts["orders"], columns=typed(COLUMNS))
 
 
 def midnight(day: date) -> datetime:
@@ -118,7 +119,9 @@ def test_people_are_asked_by_the_business_day_of_their_entity(tmp_path: Path) ->
     held = {}
     for zone in ("UTC", ZONE):
         catalog = in_zone(zone)
-        declared = replace(catalog.marts["customers"], columns={"customer_id": "bigint", "created_at": "timestamptz"})
+        declared = replace(
+            catalog.marts["customers"], columns=typed({"customer_id": "bigint", "created_at": "timestamptz"})
+        )
         catalog = replace(catalog, marts={**catalog.marts, "customers": declared})
         rows = {"orders": [order(n, n, 0) for n in (1, 2)], "customers": people}
         warehouse = publish(tmp_path / zone.replace("/", "_"), catalog, rows)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel
@@ -15,6 +14,7 @@ from platform_assets.campaigns.training_sets.label import event_labels, is_known
 from platform_assets.campaigns.training_sets.population import everyone, people_asked, with_conditions
 from platform_assets.data.catalog.business_day import instant_of
 from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.conditions.parsing import parse_person_condition
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from tests.campaigns.worlds import campaign, fans
 from tests.data.features.conftest import CATALOG, START, in_zone, order, publish, rating, with_lag

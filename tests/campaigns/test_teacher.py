@@ -26,6 +26,7 @@ from platform_assets.environment import Limits
 from platform_assets.foundation.artifacts import ArtifactStore
 from tests.campaigns.worlds import Workshop, at, fans, labelled, viewers, write_teacher
 from tests.data.features.conftest import CATALOG, GROUPS, INSTANT, SCHEMAS, START, WATERMARK, publish, rating, with_lag
+from tests.data.small_catalog import typed
 from tests.support.processes import run_python
 
 Rows = list[dict[str, object]]
@@ -278,7 +279,7 @@ def test_an_absent_file_brings_the_nearest_name(shared_cinema: Workshop, teacher
 def test_people_named_by_text_are_read_as_text(tmp_path: Path, teachers: Path) -> None:
     names = ("viewer_version_id", pa.string()), ("viewer_id", pa.string())
     schema = pa.schema([*names, ("valid_from", INSTANT), ("valid_to", INSTANT)])
-    entity = replace(CATALOG.marts["viewers"], columns={field.name: str(field.type) for field in schema})
+    entity = replace(CATALOG.marts["viewers"], columns=typed({field.name: str(field.type) for field in schema}))
     rows = [{"viewer_version_id": f"v{n}", "viewer_id": n, "valid_from": START, "valid_to": None} for n in ("007", "x")]
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(SCHEMAS, "viewers", schema)

@@ -1,12 +1,20 @@
 """A catalog of two marts, and rows of one of them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from platform_assets.data.catalog.catalog import Catalog, Entity, Mart
+from platform_assets.data.catalog.column import Column
 
 WATERMARK = datetime(1998, 7, 1, tzinfo=UTC)
 Order = tuple[int, int, str]
+
+
+def typed(columns: Mapping[str, str]) -> dict[str, Column]:
+    """Columns of these types, without a role."""
+    return {name: Column(name, data_type) for name, data_type in columns.items()}
+
 
 ORDERS = Mart(
     name="orders",
@@ -17,7 +25,7 @@ ORDERS = Mart(
     event_time="ordered_at",
     history=None,
     arrival_lag=timedelta(0),
-    columns={"order_id": "bigint", "customer_id": "bigint", "ordered_at": "timestamptz"},
+    columns=typed({"order_id": "bigint", "customer_id": "bigint", "ordered_at": "timestamptz"}),
     descriptions={},
     description="",
     sources=(("shop", "orders"),),
@@ -29,7 +37,7 @@ CUSTOMERS = replace(
     key="customer_id",
     event_time=None,
     history="immutable",
-    columns={"customer_id": "bigint"},
+    columns=typed({"customer_id": "bigint"}),
     sources=(("shop", "customers"),),
 )
 CATALOG = Catalog(

@@ -28,12 +28,12 @@ from platform_assets.audiences.scoring.scoring import (
     scores_recipe,
     write_scores,
 )
-from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.population import marts_read
+from platform_assets.data.conditions.parsing import parse_person_condition
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import FILE as FEATURES_FILE
 from platform_assets.data.features.tables import feature_group_table

@@ -7,12 +7,12 @@ file) run where the data is read.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from platform_assets.campaigns.declaration.condition_terms import PredicateError
-from platform_assets.campaigns.declaration.conditions import parse_event_condition, parse_person_condition
 from platform_assets.campaigns.declaration.families import FAMILY, families_of
 from platform_assets.campaigns.declaration.feature_choice import feature_names
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
 from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.conditions.parsing import parse_event_condition, parse_person_condition
+from platform_assets.data.conditions.terms import PredicateError
 from platform_assets.data.features.holdings import Groups, Holdings
 from platform_assets.foundation.dagster_internals.core import DISALLOWED_NAMES
 from platform_assets.foundation.documents.sentences import did_you_mean

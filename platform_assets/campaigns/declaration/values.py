@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
+from platform_assets.data.conditions.terms import FIRST_DAY, LAST_DAY
 from platform_assets.foundation.documents.sentences import Spelled, shown
 
-FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 _DURATION = re.compile(r"([1-9][0-9]{0,3})([dw])")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
 

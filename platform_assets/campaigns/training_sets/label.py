@@ -5,11 +5,11 @@ Belongs here: labels made from events. Labels that somebody else made come from 
 
 from typing import TYPE_CHECKING
 
-from platform_assets.campaigns.declaration.conditions import parse_event_condition
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import AbsenceLabel, CampaignSpec, EventLabel
 from platform_assets.campaigns.training_sets.calendar import ImmatureLabel, newest_with_label
 from platform_assets.data.catalog.catalog import Mart
+from platform_assets.data.conditions.parsing import parse_event_condition
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.windows import instant_literal
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from platform_assets.campaigns.declaration.condition_terms import Aggregate
-from platform_assets.campaigns.declaration.conditions import Predicate, parse_person_condition
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.catalog.catalog import Catalog, Entity
+from platform_assets.data.conditions.parsing import Predicate, parse_person_condition
+from platform_assets.data.conditions.terms import Aggregate
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.point_in_time import population
 from platform_assets.data.features.windows import SECONDS_A_DAY, Events, epoch_seconds, instant_literal

@@ -12,7 +12,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.declaration.conditions import parse_person_condition
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups, feature_names, may_be_left_out
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabel
@@ -25,6 +24,7 @@ from platform_assets.campaigns.training_sets.label import event_labels, label_ma
 from platform_assets.campaigns.training_sets.population import marts_read, people_asked
 from platform_assets.campaigns.training_sets.teacher import kept_teacher
 from platform_assets.data.catalog.business_day import latest_as_of
+from platform_assets.data.conditions.parsing import parse_person_condition
 from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.holdings import Holdings
 from platform_assets.data.features.spine import Spine

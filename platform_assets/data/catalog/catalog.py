@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from platform_assets.data.catalog.business_day import instant_of
+from platform_assets.data.catalog.column import Column, column_of
 from platform_assets.data.catalog.declaration import (
     DECLARED_AT,
     SCD2_COLUMNS,
@@ -45,7 +46,7 @@ class Mart:
         event_time: the timestamptz column of an event mart.
         history: `immutable` (a row never changes) or `scd2` (one row per version, `valid_from`/`valid_to`).
         arrival_lag: how long after its event time a row may still arrive.
-        columns: name → type, in the contract's order.
+        columns: name → its type and role, in the contract's order.
         descriptions: name → what the column means.
         description: what one row is.
         sources: the raw tables it is made from, sorted.
@@ -60,7 +61,7 @@ class Mart:
     event_time: str | None
     history: History | None
     arrival_lag: timedelta
-    columns: dict[str, str]
+    columns: Mapping[str, Column]
     descriptions: dict[str, str]
     description: str
     sources: tuple[tuple[str, str], ...]
@@ -178,12 +179,12 @@ def is_mart(node: Mapping[str, Any]) -> bool:
 
 def _mart(node: Mapping[str, Any], declared: AnyDeclaration, sources: tuple[tuple[str, str], ...]) -> Mart:
     name = node["name"]
-    columns = {column["name"]: column["data_type"] for column in node["columns"].values()}
-    untyped = [column for column, data_type in columns.items() if not data_type]
-    if not columns or untyped:
+    untyped = [column["name"] for column in node["columns"].values() if not column["data_type"]]
+    if not node["columns"] or untyped:
         raise CatalogError(
             f"mart {name}: give every column a data_type; missing on {', '.join(untyped) or 'all of them'}"
         )
+    columns = {column["name"]: column_of(name, column) for column in node["columns"].values()}
     optional = ("entity", "entity_key", "event_time", "history")
     stated: dict[str, Any] = {**dict.fromkeys(optional), **declared.model_dump()}
     if stated["history"] == "scd2" and not set(SCD2_COLUMNS) <= set(columns):

@@ -94,6 +94,7 @@ def _group_asset(
                 "dagster/row_count": stored["rows"],
                 "as_of": stored["as_of"],
                 "features": stored["features"],
+                **({"remarks": "\n\n".join(stored["remarks"])} if stored.get("remarks") else {}),
                 **audit_metadata(stored["audit"]),
                 **warehouse.cost(),
             },

@@ -1,4 +1,4 @@
-"""Which feature groups there are: those that the project's Python declares, one for each file in its folder `features`.
+"""Which feature groups there are: those that the project's Python declares, one for each file in its folder `features`, and derived ones.
 
 Belongs here: finding and checking declarations. Does not belong here: computing. Loads with definitions, so the group
 files import nothing heavy.
@@ -13,9 +13,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from platform_assets.data.catalog.catalog import Catalog, CatalogError
+from platform_assets.data.features.derived.declaration import FOLDER, FeatureDeclaration, read_feature_files
+from platform_assets.data.features.derived.joining import GroupsClash, with_derived
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.holdings import Holdings
 from platform_assets.data.features.project_modules import ModuleRefused, import_modules
+from platform_assets.foundation.documents.reading import DeclarationError
 
 if TYPE_CHECKING:
     from platform_assets.environment import Environment
@@ -40,11 +43,11 @@ def read_holdings(environment: "Environment") -> Holdings:
 
 
 def find_groups(project: Path, catalog: Catalog) -> dict[str, dict[str, FeatureGroup]]:
-    """Entity → group name → group, each sorted by name.
+    """Entity → group name → group, each sorted by name: those written in Python, and those derived from what marts declare.
 
     Raises:
-        GroupRefused: a file cannot be imported or has no `GROUP`, one names an entity or a mart that is not there, or two
-            declare one group or one feature of an entity.
+        GroupRefused: a file cannot be imported or has no `GROUP`, one names an entity or a mart that is not there, two
+            declare one group or one feature of an entity, or a feature YAML cannot be honoured.
     """
     groups: dict[str, dict[str, FeatureGroup]] = {}
     first: dict[tuple[str, str], _Declared] = {}
@@ -56,7 +59,22 @@ def find_groups(project: Path, catalog: Catalog) -> dict[str, dict[str, FeatureG
                 here, there = (one.place_of(what.partition(" ")[2]) for one in (declared, other))
                 raise GroupRefused(f"{here}: {what} of {group.entity} is declared at {there} already; rename one")
         groups.setdefault(group.entity, {})[group.name] = group
-    return {entity: dict(sorted(groups[entity].items())) for entity in sorted(groups)}
+    try:
+        groups = with_derived(catalog, groups, _feature_files(project, catalog))
+    except (GroupsClash, DeclarationError) as error:
+        raise GroupRefused(str(error)) from error
+    return {entity: dict(sorted(groups[entity].items())) for entity in sorted(groups) if groups[entity]}
+
+
+def _feature_files(project: Path, catalog: Catalog) -> dict[str, FeatureDeclaration]:
+    """What the project's feature YAML says, by entity."""
+    declarations = {}
+    for file in read_feature_files(project / FOLDER, catalog):
+        if file.declaration is None:
+            assert file.error is not None
+            raise file.error
+        declarations[file.declaration.entity] = file.declaration
+    return declarations
 
 
 @dataclass(frozen=True)

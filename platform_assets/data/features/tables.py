@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platform_assets.data.features.derived.groups import DerivedGroup
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.quality import Bounds, Columns, Key, Monotone, NullShare, RowCount, Rule, audit
@@ -55,7 +56,7 @@ def feature_group_table(group: FeatureGroup, spine: Spine, warehouse: "Warehouse
     """The group's features at every spine row: found in the store, or built, audited and then published.
 
     Its file `features.parquet` has the entity's key, `as_of` and the features (float64), sorted by key and as_of.
-    Its metadata: rows, as_of, features, audit.
+    Its metadata: rows, as_of, features, audit; of a derived group remarks too.
 
     Raises:
         AsOfNotCovered: the marts' watermark lies before the spine's last as-of.
@@ -77,6 +78,7 @@ def feature_group_table(group: FeatureGroup, spine: Spine, warehouse: "Warehouse
             "as_of": "own as-of per row" if spine.single_as_of is None else spine.single_as_of.isoformat(),
             "features": len(group.features),
             "audit": result.metadata(),
+            **({"remarks": group.remarks(spine.max_as_of, table)} if isinstance(group, DerivedGroup) else {}),
         }
 
     return store.get_or_build(recipe, build)
@@ -157,6 +159,7 @@ def feature_recipe(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") ->
                 for name, mart in declared.items()
             },
             "engine": warehouse.engine,
+            **({"declaration": group.declaration} if isinstance(group, DerivedGroup) else {}),
         },
         inputs={
             f"marts/{name}": warehouse.version_before(name, spine.max_as_of - mart.arrival_lag)

@@ -89,7 +89,7 @@ def test_marts_and_entities_are_read_from_their_declarations() -> None:
     orders = catalog.mart("orders")
     assert orders.arrival_lag.days == 2
     assert orders.sources == (("shop", "orders"),)
-    assert orders.columns["ordered_at"] == "timestamptz"
+    assert orders.columns["ordered_at"].data_type == "timestamptz"
 
 
 REFUSED = {
@@ -172,3 +172,55 @@ def test_a_damaged_manifest_is_named_with_the_command_that_makes_it_again(tmp_pa
             ManifestMissing, match=rf"{manifest} is damaged: it is not readable JSON\. Run `platform-assets manifest`"
         ):
             Catalog.from_manifest(manifest)
+
+
+def with_columns(**columns: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with more columns of `orders`."""
+    made = manifest()
+    for name, declared in columns.items():
+        made["nodes"]["orders"]["columns"][name] = {"name": name, "description": "", **declared}
+    return made
+
+
+def test_a_column_has_its_role_whether_it_describes_a_person_and_whether_it_changes() -> None:
+    platform = {"platform": {"role": "measure"}}
+    orders = Catalog.from_nodes(
+        with_columns(
+            amount={"data_type": "decimal(38, 9)", "config": {"meta": platform}},
+            older={"data_type": "bigint", "meta": platform},
+            city={"data_type": "varchar", "policy_tags": ["personal"]},
+            status={"data_type": "varchar", "config": {"meta": {"platform": {"role": "category", "changes": True}}}},
+        )
+    ).mart("orders")
+    assert {name: column.role for name, column in orders.columns.items() if column.role} == {
+        "amount": "measure",
+        "older": "measure",
+        "status": "category",
+    }
+    assert [name for name, column in orders.columns.items() if column.personal] == ["city"]
+    assert [name for name, column in orders.columns.items() if column.changes] == ["status"]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "meta", "sentence"),
+    [
+        (
+            "bigint",
+            {"role": "mesure"},
+            r"role is 'mesure'; did you mean 'measure'\?; it takes measure, category, ident",
+        ),
+        (
+            "varchar",
+            {"role": "measure"},
+            r"role is measure, which a column of type varchar cannot be; it takes category, ",
+        ),
+        ("bigint[]", {"role": "category"}, r"role is category, which a column of type bigint\[\] cannot be"),
+        ("bigint", {"roll": "measure"}, r"config.meta.platform.roll is not a key here; did you mean 'role'\?"),
+        ("bigint", {"changes": "yes"}, r"changes is 'yes'; it takes true or false"),
+        ("bigint", "measure", r"is 'measure'; it takes keys, such as \{role: measure\}"),
+    ],
+)
+def test_a_role_that_cannot_be_is_refused_by_mart_column_and_key(data_type: str, meta: Any, sentence: str) -> None:
+    nodes = with_columns(x={"data_type": data_type, "config": {"meta": {"platform": meta}}})
+    with pytest.raises(CatalogError, match=f"mart orders: column x: .*{sentence}"):
+        Catalog.from_nodes(nodes)

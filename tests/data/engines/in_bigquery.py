@@ -35,6 +35,7 @@ def build_table(bigquery: BigQuery, mart: Mart, rows: pa.Table, tagged: Sequence
 
     types = {"int64": "INT64", "int32": "INT64", "string": "STRING", "timestamp[us, tz=UTC]": "TIMESTAMP"}
     types |= {"decimal128(38, 9)": "NUMERIC", "list<item: string>": "STRING"}
+    types |= {"double": "FLOAT64", "bool": "BOOL", "date32[day]": "DATE"}
     schema = [
         google.SchemaField(
             field.name,

@@ -18,6 +18,7 @@ from platform_assets.data.features.registry import find_groups
 from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.artifacts import ArtifactStore
 from tests.data.engines.writing import publish_from
+from tests.data.small_catalog import typed
 
 WATERMARK = datetime(1998, 7, 1, tzinfo=UTC)
 START = datetime(1997, 6, 1, tzinfo=UTC)
@@ -42,7 +43,7 @@ SCHEMAS = {
 
 
 def _mart(name: str, kind: Kind, entity: str, key: str, person: str, time: str | None, history: History | None) -> Mart:
-    columns = {field.name: str(field.type) for field in SCHEMAS[name]}
+    columns = typed({field.name: str(field.type) for field in SCHEMAS[name]})
     return Mart(name, kind, entity, key, person, time, history, timedelta(0), columns, {}, "", (("shop", name),))
 
 

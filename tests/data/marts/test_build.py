@@ -107,7 +107,7 @@ def test_columns_have_the_types_their_contract_states(world: World) -> None:
     with duckdb.connect(str(world.environment.dbt_database), read_only=True) as connection:
         for name, mart in world.transform.catalog.marts.items():
             described = connection.execute(f"describe marts.{name}").fetchall()
-            stated = ", ".join(f"null::{data_type} as {column}" for column, data_type in mart.columns.items())
+            stated = ", ".join(f"null::{column.data_type} as {name}" for name, column in mart.columns.items())
             promised = connection.execute(f"describe select {stated}").fetchall()
             assert [row[:2] for row in described] == [row[:2] for row in promised]
 

@@ -1,4 +1,4 @@
-"""The one small grammar in which a campaign file states conditions.
+"""The one small grammar in which files state conditions.
 
     condition := condition and|or condition | not condition | (condition) | term op term
                | term [not] in (literal, …) | term [not] between literal and literal | term is [not] null
@@ -9,7 +9,7 @@
     day       := 2024-01-31, or '2024-01-31' beside a column of times or dates
     aggregate := count(mart [, days]) | days_since(mart) | sum|mean|min|max(mart.column [, days])
 
-Columns are those of one mart: the event mart of a label's `where`, or the entity's own for conditions on people, which
+Columns are those of one mart: the event mart of a label's or a feature's `where`, or the entity's own for conditions on people, which
 may also use the aggregates: over a person's events before the as-of date, all of them or those of the last `days`.
 The text is parsed (sqlglot), every node must be one of the above, and Ibis expressions are built from the tree: the
 text itself never reaches an engine. What a refusal says to write instead is of the grammar.
@@ -21,8 +21,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_assets.campaigns.declaration.condition_terms import (
+from platform_assets.data.catalog.catalog import Catalog, Mart
+from platform_assets.data.conditions.meaning import compiled
+from platform_assets.data.conditions.terms import (
     AGGREGATES,
+    FIRST_DAY,
+    LAST_DAY,
     MEASURES,
     Aggregate,
     PredicateError,
@@ -39,9 +43,6 @@ from platform_assets.campaigns.declaration.condition_terms import (
     trees_of,
     written_day,
 )
-from platform_assets.campaigns.declaration.condition_values import compiled
-from platform_assets.campaigns.declaration.values import FIRST_DAY, LAST_DAY
-from platform_assets.data.catalog.catalog import Catalog, Mart
 from platform_assets.foundation.documents.sentences import did_you_mean
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Predicate:
 
 
 def parse_event_condition(text: str, mart: Mart, timezone: str) -> Predicate:
-    """A condition on the rows of one event mart (a label's `where`).
+    """A condition on the rows of one event mart (`where`).
 
     Args:
         timezone: of the entity's business days.

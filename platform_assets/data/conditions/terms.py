@@ -1,7 +1,7 @@
 """What the terms of a condition are: columns by their kind, calls, aggregates, days.
 
 Belongs here: reading one node of sqlglot's tree, or one column's declaration. Does not belong here: what may stand where
-(`conditions`), or what it comes to (`condition_values`).
+(`parsing`), or what it comes to (`meaning`).
 """
 
 import re
@@ -16,6 +16,7 @@ from platform_assets.foundation.documents.sentences import did_you_mean
 if TYPE_CHECKING:
     from sqlglot import exp
 
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 MEASURES = ("sum", "mean", "min", "max")
 AGGREGATES = ("count", "days_since", *MEASURES)
 _SPELLED = {"avg": "mean"}
@@ -119,7 +120,7 @@ def is_unquoted_day(node: "exp.Expr") -> bool:
 
 
 def as_written(node: "exp.Expr") -> str:
-    """A node as a campaign file writes it."""
+    """A node as a file writes it."""
     from sqlglot import exp
 
     if day := written_day(node):
@@ -148,27 +149,12 @@ def column_kind(mart: Mart, column: str) -> str:
     """
     if column not in mart.columns:
         raise PredicateError(f"{mart.name} has no column {column}{did_you_mean(column, mart.columns)}")
-    declared = mart.columns[column].lower()
-    if declared.endswith("[]") or declared.startswith(("array", "list")):
-        return "list"
-    return _scalar_kind(declared)
-
-
-def _scalar_kind(declared: str) -> str:
-    if declared.startswith(("varchar", "string", "text")):
-        return "text"
-    if declared.startswith(("timestamp", "datetime")):
-        return "time"
-    if declared.startswith("date"):
-        return "date"
-    return "boolean" if declared.startswith("bool") else "number"
+    return mart.columns[column].kind
 
 
 def element_kind(mart: Mart, column: str) -> str:
     """The kind of a list's elements; "" when its type does not say."""
-    declared = mart.columns[column].lower()
-    within = re.fullmatch(r"(.+)\[\]|array<(.+)>", declared)
-    return _scalar_kind(within[1] or within[2]) if within else ""
+    return mart.columns[column].element or ""
 
 
 def numbers_of(mart: Mart) -> list[str]:

@@ -10,9 +10,8 @@ from datetime import UTC, date, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.campaigns.declaration.condition_terms import aggregate_of, call_of, day_of
 from platform_assets.data.catalog.business_day import instant_of
-from platform_assets.data.features.windows import instant_literal
+from platform_assets.data.conditions.terms import aggregate_of, call_of, day_of
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
@@ -104,7 +103,8 @@ class _Compiler:
         instant = instant_of(day, self._timezone)
         if getattr(kind, "timezone", None) is None:
             return ibis.literal(instant.astimezone(UTC).replace(tzinfo=None), type="timestamp")
-        return instant_literal(instant)
+        # Without its zone it would not compare with instants on BigQuery.
+        return ibis.literal(instant, type="timestamp('UTC', 6)")
 
 
 def _number(text: str) -> int | float:
