@@ -13,6 +13,7 @@ import dagster as dg
 
 from platform_assets.audiences.scoring.assets import NO_TAGS, data_errors
 from platform_assets.campaigns.assets import not_retried, output_of, shown
+from platform_assets.campaigns.declaration.columns import LINEAGE, SCHEMA, audience_lineage, audience_schema
 from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.engines.engine import AudienceTable
@@ -50,6 +51,7 @@ def audience_assets(
         kinds={"parquet", "csv"},
         ins={"scores": dg.AssetIn([name, "scores"])},
         description=f"{spec.description}: the people to act on, ranked, with reasons and a held-out share.",
+        metadata={SCHEMA: audience_schema(spec, holdings)},
     )
     def audience(context: dg.AssetExecutionContext, scores: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience.audience import CSV_FILE, FILE, MEANINGS, build_audience
@@ -65,6 +67,7 @@ def audience_assets(
         metadata |= {"audience": parquet, "csv": csv}
         table = AudienceTable(name, spec.description, {question.entity.key: "The person.", **MEANINGS})
         file, uri = Path(answer.path(FILE)), places[0].location
+        metadata[LINEAGE] = audience_lineage(name, spec, holdings)
         metadata["table"] = open_engine(environment).publish_audience(table, file, uri, question.instant)
         return output_of(answer, {key: value for key, value in metadata.items() if value is not None})
 

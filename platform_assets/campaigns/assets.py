@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from platform_assets.campaigns.declaration.columns import LINEAGE, training_lineage
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.resources import step_tags
@@ -114,7 +115,7 @@ def _training_set(
             "ageing",
             "ageing_choice",
         )
-        yield output_of(rows, summary | work.warehouse.cost())
+        yield output_of(rows, {**summary, **work.warehouse.cost(), LINEAGE: training_lineage(spec, holdings)})
         yield audit_check_result(rows.metadata["audit"], key, verdicts.page(verdict_table(name), ANY_TIME))
         yield _warning(key, LEAKS, not rows.metadata["warnings"], " ".join(rows.metadata["warnings"]))
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from platform_assets.campaigns.assets import not_retried, output_of, shown
+from platform_assets.campaigns.declaration.columns import LINEAGE, SCHEMA, scores_lineage, scores_schema
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.data.features.holdings import Holdings
@@ -80,6 +81,7 @@ class _Scoring:
                 kinds={"parquet"},
                 is_required=False,
                 description="Calibrated scores of everyone the campaign asks about, from the promoted model.",
+                metadata={SCHEMA: scores_schema(spec, self.holdings)},
             )
             for name, spec in self.campaigns.items()
         }
@@ -103,6 +105,12 @@ class _Scoring:
     def checks(self) -> list[dg.AssetCheckSpec]:
         promise = "A promoted model is good as of the date"
         return [dg.AssetCheckSpec(MODEL_CHECK, asset=[name, "scores"], description=promise) for name in self.campaigns]
+
+    def output_of(self, name: str, scores: Artifact, more: Mapping[str, Any]) -> dg.Output[ArtifactRef]:
+        """What a campaign's scores come to."""
+        metadata = {**shown(scores, "people", "mean", "lowest", "highest", "model_good_from"), **more}
+        metadata[LINEAGE] = scores_lineage(self.campaigns[name], self.holdings)
+        return output_of(scores, metadata, name=name)
 
     def open_workspace(self) -> "Workspace":
         from platform_assets.campaigns.registry.opening import open_workspace
@@ -174,7 +182,7 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
         work = scoring.open_workspace()
         with not_retried(*data_errors()):
             for scored in score_campaigns(ready, work, day):
-                yield _output_of(scored.campaign, scored.scores, work.warehouse.cost())
+                yield scoring.output_of(scored.campaign, scored.scores, work.warehouse.cost())
 
     return scores
 
@@ -222,6 +230,7 @@ def _sharded(
         partitions_def=as_of,
         group_names_by_output_name={name: out.group_name for name, out in outs.items()},
         descriptions_by_output_name={name: str(out.description) for name, out in outs.items()},
+        metadata_by_output_name={name: dict(out.metadata or {}) for name, out in outs.items()},
         tags_by_output_name={name: out.tags for name, out in outs.items()},
         owners_by_output_name={name: list(out.owners or ()) for name, out in outs.items()},
         check_specs=scoring.checks,
@@ -288,14 +297,9 @@ def _gather_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> 
         shard_scores = [store.open(parts[f"shard_{shard}"]) for shard in range(shards)]
         with not_retried(ShardsRefused):
             for name, scores in gather_scores(Plan.of(store.open(plan)), shard_scores, store):
-                yield _output_of(name, scores, {"shards": shards})
+                yield scoring.output_of(name, scores, {"shards": shards})
 
     return gather
-
-
-def _output_of(name: str, scores: Artifact, more: Mapping[str, Any]) -> dg.Output[ArtifactRef]:
-    metadata = {**shown(scores, "people", "mean", "lowest", "highest", "model_good_from"), **more}
-    return output_of(scores, metadata, name=name)
 
 
 def data_errors() -> tuple[type[Exception], ...]:

@@ -23,6 +23,7 @@ from platform_assets.data.quality.pages import PagedVerdicts
 from platform_assets.foundation.artifacts import ArtifactStore, ArtifactUnusable
 
 if TYPE_CHECKING:
+    from platform_assets.data.engines.reading import Warehouse
     from platform_assets.environment import Environment
 
 GROUP_NAME = "features"
@@ -53,7 +54,7 @@ def _group_asset(
     key = dg.AssetKey(group.key.split("/"))
     marts = [catalog.mart(name).name for name in sorted({*group.marts, entity.population})]
     columns = [
-        dg.TableColumn(entity.key, description=f"the {entity.name}"),
+        dg.TableColumn(entity.key, catalog.mart(entity.mart).columns[entity.key].data_type, f"the {entity.name}"),
         dg.TableColumn("as_of", "timestamp", description="the instant before which everything here was known"),
         *(dg.TableColumn(name, "double", description=f.description) for name, f in group.features.items()),
     ]
@@ -97,7 +98,19 @@ def _group_asset(
                 **({"remarks": "\n\n".join(stored["remarks"])} if stored.get("remarks") else {}),
                 **audit_metadata(stored["audit"]),
                 **warehouse.cost(),
+                "dagster/column_lineage": _lineage(group, spine, warehouse),
             },
         )
 
     return features
+
+
+def _lineage(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") -> dg.TableColumnLineage:
+    from platform_assets.data.features.origins import feature_origins
+
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(dg.AssetKey(["marts", mart]), name) for mart, name in made_of]
+            for column, made_of in feature_origins(group, spine, warehouse).items()
+        }
+    )

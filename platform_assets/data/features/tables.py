@@ -18,6 +18,7 @@ from platform_assets.data.quality import Bounds, Columns, Key, Monotone, NullSha
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import pyarrow as pa
 
     from platform_assets.data.engines.reading import Warehouse
@@ -186,6 +187,14 @@ def audit_rules(group: FeatureGroup, key: str, rows: int | None = None) -> list[
 def compute_features(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") -> "pa.Table":
     """The group's table at the spine, neither cached nor audited.
 
+    Raises as `feature_expression` does.
+    """
+    return warehouse.to_arrow(feature_expression(group, spine, warehouse))
+
+
+def feature_expression(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") -> "ir.Table":
+    """What computes the group's table at the spine.
+
     Raises:
         MartMissing, MartRefused, MartNotUsable: a mart cannot be read.
     """
@@ -194,7 +203,7 @@ def compute_features(group: FeatureGroup, spine: Spine, warehouse: "Warehouse") 
 
     asked = AsOfRows(spine.in_engine(warehouse), spine.entity.key, spine.single_as_of)
     marts = {name: _known(name, group, asked, spine, warehouse) for name in group.marts}
-    return warehouse.to_arrow(finished(group.build(marts, asked), spine.entity.key, list(group.features)))
+    return finished(group.build(marts, asked), spine.entity.key, list(group.features))
 
 
 def _known(name: str, group: FeatureGroup, asked: Any, spine: Spine, warehouse: "Warehouse") -> Any:

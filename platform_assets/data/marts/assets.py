@@ -92,6 +92,7 @@ def _run(
             if dg.AssetCheckKey(key, outcome.name) in checks and outcome.status != "skipped":
                 yield _check_result(key, outcome)
 
+    engine = open_engine(environment).name
     held_up: dict[str, str] = {}
     stopped: ExportsDiffer | None = None
     try:
@@ -115,7 +116,7 @@ def _run(
     for outcome in outcomes.values():
         yield dg.MaterializeResult(
             asset_key=model_key(graph.models[outcome.name]),
-            metadata=_metadata(outcome, transform.versions),
+            metadata=_metadata(outcome, transform.versions) | _lineage(context, outcome, graph, engine),
             data_version=dg.DataVersion(outcome.data_version),
         )
     yield from selected([check for outcome in (*outcomes.values(), *tested.values()) for check in outcome.checks])
@@ -203,3 +204,32 @@ def _metadata(outcome: Any, versions: Any) -> dict[str, Any]:
         if instant is not None:
             details[name] = dg.MetadataValue.timestamp(instant)
     return details
+
+
+def _lineage(context: dg.AssetExecutionContext, outcome: Any, graph: ProjectGraph, engine: str) -> dict[str, Any]:
+    """From which columns of its direct parents a model's columns are made."""
+    from platform_assets.data.marts.lineage import column_origins
+
+    try:
+        origins = column_origins(graph.models[outcome.name], graph, outcome.compiled, engine)
+    except Exception as error:  # as dagster-dbt does: what is built and tested stands, whatever sqlglot cannot read
+        context.log.warning(
+            f"{outcome.name}: its column lineage is not known: sqlglot stopped with {type(error).__name__}"
+        )
+        return {}
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [
+                    dg.TableColumnDep(
+                        dg.AssetKey(["raw", one.source, one.table])
+                        if one.source
+                        else model_key(graph.models[one.table]),
+                        one.column,
+                    )
+                    for one in made_of
+                ]
+                for column, made_of in origins.items()
+            }
+        )
+    }

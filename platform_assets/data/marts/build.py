@@ -87,6 +87,7 @@ class ModelOutcome:
         checks: its tests.
         table: the published version; None for staging views.
         stands_on: the newest export of each raw table upstream of it.
+        compiled: the SQL that made it.
     """
 
     name: str
@@ -97,6 +98,7 @@ class ModelOutcome:
     checks: tuple[CheckOutcome, ...]
     table: PublishedTable | None
     stands_on: tuple[StandsOn, ...] = ()
+    compiled: str = ""
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,7 @@ def _make(
             seconds=result.seconds + sum(check.seconds for check in checks),
             checks=checks,
             table=table,
+            compiled=result.compiled,
         )
         outcomes[model.name] = _record(transform.artifacts, recipes[model.name], outcome)
     return outcomes
@@ -313,6 +316,7 @@ def _record(artifacts: ArtifactStore, recipe: Recipe, outcome: ModelOutcome) -> 
         "seconds": outcome.seconds,
         "checks": [asdict(check) for check in outcome.checks],
         "table": outcome.table.to_json() if outcome.table else None,
+        "compiled": outcome.compiled,
     }
 
     def write(folder: Path) -> Mapping[str, Any]:
@@ -338,6 +342,7 @@ def _recall(transform: Transform, recipe: Recipe) -> ModelOutcome | None:
         seconds=record["seconds"],
         checks=tuple(CheckOutcome(**check) for check in record["checks"]),
         table=table,
+        compiled=record["compiled"],
     )
 
 
