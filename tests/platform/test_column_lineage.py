@@ -118,7 +118,7 @@ def test_columns_are_shown_with_the_types_they_have(environment: Environment) ->
     graph = build_definitions(environment).resolve_asset_graph()
 
     def types(asset: str) -> dict[str, str]:
-        schema = graph.get(dg.AssetKey(asset.split("/"))).metadata["dagster/column_schema"].value
+        schema = graph.get(dg.AssetKey(asset.split("/"))).metadata["dagster/column_schema"]
         return {column.name: column.type for column in schema.columns}
 
     assert types("features/customer/order_windows")["customer_id"] == "bigint"

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import sqlglot
 from sqlglot import exp
 from sqlglot.lineage import lineage
-from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import build_scope
 
 from platform_assets.data.marts.graph import Model, ProjectGraph
 
@@ -19,7 +17,7 @@ from platform_assets.data.marts.graph import Model, ProjectGraph
 _ITEM = "item"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Origin:
     """A column that another is made from: of a model, or of a raw table (`source` set)."""
 
@@ -40,24 +38,21 @@ def column_origins(model: Model, graph: ProjectGraph, compiled: str, dialect: st
     return _origins(sqlglot.parse_one(compiled, dialect=dialect), model, graph, dialect)
 
 
-def _origins(parsed: exp.Expression, model: Model, graph: ProjectGraph, dialect: str) -> dict[str, list[Origin]]:
+def _origins(parsed: exp.Expr, model: Model, graph: ProjectGraph, dialect: str) -> dict[str, list[Origin]]:
     parents = {name.lower(): Origin(name, "") for name in model.models}
     parents |= {f"{source}__{table}".lower(): Origin(table, "", source) for source, table in model.sources}
+    named = _with_attributes(_with_plain_tables(parsed, model))
     schema = {
         name: {column.name: column.type or "unknown" for column in graph.models[name].columns} for name in model.models
     }
-    named = _with_attributes(_with_plain_tables(parsed, model))
-    qualified = qualify(named, schema=schema, dialect=dialect, validate_qualify_columns=False)
-    scope = build_scope(qualified)
+    # Nothing declares what a raw table holds: whatever is read may be of it.
+    read = {column.name: "unknown" for column in named.find_all(exp.Column)}
+    schema |= {name: read for name in parents if name not in schema}
     origins = {}
-    for column in qualified.named_selects:
-        leaves = (
-            node
-            for node in lineage(column, qualified, dialect=dialect, scope=scope).walk()
-            if not node.downstream and isinstance(node.expression, exp.Table)
-        )
+    for column, root in lineage(None, named, schema, dialect=dialect).items():
+        leaves = (node for node in root.walk() if not node.downstream and isinstance(node.expression, exp.Table))
         made_of = {
-            Origin(parent.table, exp.to_column(leaf.name, dialect=dialect).name, parent.source)
+            Origin(parent.table, exp.to_column(leaf.name).name, parent.source)
             for leaf in leaves
             if (parent := parents.get(leaf.expression.name.lower()))
         }
@@ -65,28 +60,28 @@ def _origins(parsed: exp.Expression, model: Model, graph: ProjectGraph, dialect:
     return origins
 
 
-def _with_plain_tables(parsed: exp.Expression, model: Model) -> exp.Expression:
+def _with_plain_tables(parsed: exp.Expr, model: Model) -> exp.Expr:
     """The same with each table under its bare name, `source__table` for raw ones, wherever an engine keeps it."""
     raw = {f"/{source}/{table}/": f"{source}__{table}" for source, table in model.sources}
 
-    def plain(node: exp.Expression) -> exp.Expression:
+    def plain(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Table):
             return node
         files = " ".join(literal.name for literal in node.this.find_all(exp.Literal))
         name = next((known for part, known in raw.items() if part in files), node.name)
         if not name:
             return node
-        table = exp.to_table(exp.to_identifier(name.lower()))
+        table = exp.Table(this=exp.to_identifier(name.lower()))
         table.set("alias", node.args.get("alias"))
         return table
 
     return parsed.transform(plain)
 
 
-def _with_attributes(parsed: exp.Expression) -> exp.Expression:
+def _with_attributes(parsed: exp.Expr) -> exp.Expr:
     """The same with a column for each attribute that is read out of a DynamoDB item."""
 
-    def attribute(node: exp.Expression) -> exp.Expression:
+    def attribute(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.JSONExtract | exp.JSONExtractScalar | exp.JSONExtractArray):
             item, path = node.this, node.expression
             if isinstance(item, exp.Column) and item.name.lower() == _ITEM and isinstance(path, exp.JSONPath):
