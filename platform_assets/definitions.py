@@ -48,7 +48,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         jobs=[*scoring_jobs(declarations.campaigns), *(campaign_job(*item) for item in campaigns)],
         schedules=[
             *scoring_schedules(declarations.campaigns, environment, platform.holdings),
-            *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment.timezone)),
+            *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment)),
         ],
         executor=_executor(environment),
         # Named, so that a run's configuration can set its level.

@@ -261,10 +261,18 @@ class Environment:
         "commit of the run that a step with an image of its own (CUDA) belongs to; pods get it by themselves")] = None
     metrics_port: Annotated[PositiveInt | None, Variable("PLATFORM_METRICS_PORT", _COUNT,
         "port on which a step that has a GPU serves its use to Prometheus (default: none)")] = None
+    schedules: Annotated[_Switch | None, Variable("PLATFORM_SCHEDULES", "0 or 1",
+        "1: schedules and the sensor on new exports run without anybody turning them on in Dagster's UI; 0: they are off until "
+        "somebody does (default: 1 with PLATFORM_ENV=gcp, else 0). What was turned on or off in the UI stays so")] = None
     tensorboard_url: Annotated[_Page | None, Variable("PLATFORM_TENSORBOARD_URL", "a URL such as http://localhost:6006",
         "where TensorBoard is served, such as http://localhost:6006 as by `make tensorboard`; steps that fit a "
         "model then link to it (default: they name the folder)")] = None
     # fmt: on
+
+    @property
+    def starts_by_itself(self) -> bool:
+        """Whether schedules and sensors run unless somebody turns them off."""
+        return self.name == "gcp" if self.schedules is None else self.schedules
 
     @property
     def features(self) -> Path:

@@ -38,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "PLATFORM_METRICS_PORT": ("9465", "metrics_port", 9465),
     "PLATFORM_TENSORBOARD_URL": ("http://localhost:6006", "tensorboard_url", "http://localhost:6006"),
     "PLATFORM_STRICT": ("1", "strict", True),
+    "PLATFORM_SCHEDULES": ("1", "yes"),
     "PLATFORM_MAX_FILE_BYTES": ("1000", "limits", Limits(file_bytes=1000)),
     "PLATFORM_MAX_FILE_ROWS": ("1000", "limits", Limits(file_rows=1000)),
     "PLATFORM_MAX_COLUMNS": ("10", "limits", Limits(columns=10)),

@@ -44,6 +44,7 @@ def check() -> None:
     """Check every source, feature and campaign file, and what the published marts say of them; exit 1 when one cannot be honoured."""
     from platform_assets.campaigns.declaration.parsing import FILE_NAME, DeclarationError, is_yaml, read_campaigns
     from platform_assets.components.loading import read_source_files, unread_files
+    from platform_assets.operations.automation.off import off_here
 
     environment = environment_here()
     holdings = holdings_of(environment)
@@ -67,10 +68,13 @@ def check() -> None:
         _say_what_is_wrong(entity.error)
         for doubt in entity.doubts:
             click.echo(f"{DOUBTFUL} features of {entity.entity}: {doubt}")
+    off = off_here({file.name: file.spec for file in campaigns if file.spec is not None}, environment)
     doubts = _doubts(environment, holdings, {file.name: file.spec for file in campaigns if file.spec is not None})
     for campaign in campaigns:
         if campaign.error is None:
             click.echo(f"{GOOD} {campaign.name}")
+            if campaign.name in off:
+                click.echo(f"{DOUBTFUL} {campaign.name}: {off[campaign.name]}")
         _say_what_is_wrong(campaign.error)
         for doubt in doubts.get(campaign.name, ()):
             click.echo(f"{DOUBTFUL} {campaign.name}: {doubt}")

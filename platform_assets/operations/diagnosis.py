@@ -161,6 +161,7 @@ def _campaigns(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.data.catalog.catalog import CatalogError
     from platform_assets.data.features.registry import GroupRefused, read_holdings
     from platform_assets.foundation.execution.profiles import ProfileError, read_profiles
+    from platform_assets.operations.automation.off import schedules_here
 
     if not environment.dbt_manifest.is_file():
         return  # told already, with what to do
@@ -176,8 +177,10 @@ def _campaigns(environment: Environment) -> Iterator[Readiness]:
     except ProfileError as error:
         yield Readiness("resource profiles", False, str(error), "correct the file, or unset PLATFORM_PROFILES")
         return
-    promoted = PromotedModels(environment.artifacts)
-    for file in read_campaigns(environment.campaigns, holdings, profiles):
+    promoted, files = PromotedModels(environment.artifacts), read_campaigns(environment.campaigns, holdings, profiles)
+    declared = {file.name: file.spec for file in files if file.spec is not None}
+    yield Readiness("schedules", True, schedules_here(declared, environment))
+    for file in files:
         try:
             good_from = [promotion.score_at for promotion in promoted.all(file.name)]
         except RegistryDamaged as error:

@@ -9,12 +9,15 @@ import dagster as dg
 import duckdb
 import pytest
 
-from platform_assets.components.loading import read_source_files
+from platform_assets.components.loading import read_declarations, read_source_files
+from platform_assets.components.platform import platform_of
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.definitions import build_definitions
-from platform_assets.environment import Environment
+from platform_assets.environment import Environment, environment_from_variables
+from platform_assets.operations.automation.off import off_here
 from platform_assets.operations.automation.sensors import new_exports_sensor
+from platform_assets.operations.diagnosis import diagnose
 from tests.data.engines.writing import publish_from
 from tests.data.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
 from tests.support.declared import GOOD, with_campaigns, write_declaration
@@ -227,3 +230,35 @@ def test_a_campaign_s_job_ends_at_its_promoted_model_and_scoring_starts_from_fea
     assert results == {key for key in scored if not key.startswith("features/customer/")}
     assert len(scored) > len(results)
     assert {key.split("/")[0] for key in selected("refresh_marts")} == {"raw", "staging", "marts"}
+
+
+def started_by_itself(environment: Environment) -> dict[str, bool]:
+    """Schedule or sensor → whether it runs before anybody turned it on."""
+    repository = build_definitions(environment).get_repository_def()
+    schedules = {one.name: one.default_status.value == "RUNNING" for one in repository.schedule_defs}
+    return schedules | {one.name: one.default_status.value == "RUNNING" for one in repository.sensor_defs}
+
+
+@pytest.mark.parametrize(("stated", "runs"), [(None, False), (False, False), (True, True)])
+def test_schedules_and_the_sensor_run_where_the_environment_says_so_and_are_told_where_not(
+    environment: Environment, stated: bool | None, runs: bool
+) -> None:
+    weekly = with_campaigns(environment, {"weekly": GOOD, "never": GOOD.replace("  schedule: weekly\n", "")})
+    given = replace(weekly, schedules=stated)
+    found = started_by_itself(given)
+    assert {name for name, on in found.items() if on} == (
+        {"train_weekly_weekly", "score_customer_daily", "new_exports"} if runs else set()
+    )
+    assert {"pretrain_customer_monthly", "train_weekly_weekly"} <= set(found)
+    [told] = [one.found for one in diagnose(given) if one.what == "schedules"]
+    assert told.startswith("on" if runs else "off unless turned on in Dagster's UI: train_weekly_weekly")
+    declared = read_declarations(platform_of(given)).campaigns
+    assert list(off_here(declared, given)) == ([] if runs else ["weekly"])
+
+
+def test_in_google_cloud_schedules_run_unless_they_are_turned_off() -> None:
+    cloud = {"PLATFORM_ENV": "gcp", "PLATFORM_PROJECT": "my-project"}
+    assert environment_from_variables(cloud).starts_by_itself
+    assert not environment_from_variables(cloud | {"PLATFORM_SCHEDULES": "0"}).starts_by_itself
+    assert not environment_from_variables({}).starts_by_itself
+    assert environment_from_variables({"PLATFORM_SCHEDULES": "1"}).starts_by_itself

@@ -17,16 +17,30 @@ CRON = {"day": "0 4 * * *", "week": "0 4 * * 1", "month": "0 4 1 * *"}
 SCORING_CRON = "0 6 * * *"
 
 
-def campaign_schedules(name: str, spec: CampaignSpec, timezone: str) -> list[dg.ScheduleDefinition]:
+def status_in(environment: Environment) -> dg.DefaultScheduleStatus:
+    """Whether a schedule runs before anybody turned it on or off."""
+    return dg.DefaultScheduleStatus.RUNNING if environment.starts_by_itself else dg.DefaultScheduleStatus.STOPPED
+
+
+def training_schedule_name(campaign: str, every: str) -> str:
+    return f"{train_job_name(campaign)}_{every}ly".replace("dayly", "daily")
+
+
+def scoring_schedule_name(entity: str) -> str:
+    return f"{score_job_name(entity)}_daily"
+
+
+def campaign_schedules(name: str, spec: CampaignSpec, environment: Environment) -> list[dg.ScheduleDefinition]:
     """The campaign's training schedule, when its file states one."""
     if spec.schedule is None:
         return []
     return [
         dg.ScheduleDefinition(
-            name=f"{train_job_name(name)}_{spec.schedule.every}ly".replace("dayly", "daily"),
+            name=training_schedule_name(name, spec.schedule.every),
             job_name=train_job_name(name),
             cron_schedule=CRON[spec.schedule.every],
-            execution_timezone=spec.schedule.timezone or timezone,
+            execution_timezone=spec.schedule.timezone or environment.timezone,
+            default_status=status_in(environment),
             description=f"Train {name} again every {spec.schedule.every}",
         )
     ]
@@ -59,10 +73,11 @@ def _scoring_schedule(
     entity: str, specs: Collection[CampaignSpec], environment: Environment, holdings: Holdings
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=f"{score_job_name(entity)}_daily",
+        name=scoring_schedule_name(entity),
         job_name=score_job_name(entity),
         cron_schedule=SCORING_CRON,
         execution_timezone=environment.timezone,
+        default_status=status_in(environment),
         description=f"Score all campaigns of {entity} as of the latest date the exports cover",
     )
     def scoring(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

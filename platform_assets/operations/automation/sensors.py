@@ -12,6 +12,7 @@ from platform_assets.foundation.execution.run_tags import NEW_EXPORTS_TAG
 from platform_assets.foundation.storage import StorageRefused
 from platform_assets.operations.automation.jobs import REFRESH_JOB
 
+NEW_EXPORTS_SENSOR = "new_exports"
 EVERY_SECONDS = 60
 _AT_ONCE = 8
 
@@ -26,9 +27,12 @@ def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Env
     """
 
     @dg.sensor(
-        name="new_exports",
+        name=NEW_EXPORTS_SENSOR,
         job_name=REFRESH_JOB,
         minimum_interval_seconds=EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if environment.starts_by_itself
+        else dg.DefaultSensorStatus.STOPPED,
         description="Load new exports and rebuild the marts when AWS has finished writing one",
     )
     def new_exports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

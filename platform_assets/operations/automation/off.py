@@ -1,0 +1,36 @@
+"""In words which schedules and sensors a place does not run by itself.
+
+Belongs here: their names, and how they are turned on. Does not belong here: the definitions (schedules.py, sensors.py).
+"""
+
+from collections.abc import Mapping
+
+from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
+from platform_assets.environment import Environment
+from platform_assets.operations.automation.schedules import scoring_schedule_name, training_schedule_name
+from platform_assets.operations.automation.sensors import NEW_EXPORTS_SENSOR
+
+_HOW = "turn it on in Dagster's UI under Automation, or set PLATFORM_SCHEDULES=1"
+
+
+def off_here(campaigns: Mapping[str, CampaignSpec], environment: Environment) -> dict[str, str]:
+    """Campaign → why its `schedule` starts nothing here by itself; empty where it does, and for campaigns without one."""
+    if environment.starts_by_itself:
+        return {}
+    told = {}
+    for name, spec in campaigns.items():
+        if spec.schedule is not None:
+            schedule = training_schedule_name(name, spec.schedule.every)
+            told[name] = (
+                f"its schedule ({spec.schedule.every}) is off here unless somebody turned {schedule} on: {_HOW}"
+            )
+    return told
+
+
+def schedules_here(campaigns: Mapping[str, CampaignSpec], environment: Environment) -> str:
+    """Whether schedules and the sensor run by themselves here, with the names of those that do not."""
+    if environment.starts_by_itself:
+        return "on, unless somebody turned one off in Dagster's UI; they run while `dagster-daemon` does"
+    names = [training_schedule_name(name, spec.schedule.every) for name, spec in campaigns.items() if spec.schedule]
+    names += [scoring_schedule_name(entity) for entity in by_entity(campaigns)]
+    return f"off unless turned on in Dagster's UI: {', '.join([*names, NEW_EXPORTS_SENSOR])}; PLATFORM_SCHEDULES=1 turns them on"
