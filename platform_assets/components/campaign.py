@@ -13,8 +13,10 @@ from platform_assets.campaigns.declaration.check import problems_of
 from platform_assets.campaigns.declaration.resources import shared_step_tags, step_tags
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
 from platform_assets.components.platform import Platform, platform_from_variables
+from platform_assets.components.scaffolding import CampaignScaffolder
 
 
+@dg.scaffold_with(CampaignScaffolder)
 class Campaign(dg.Component):
     """A question about people: training set, models, ensemble, promoted model, scores, audience, report."""
 

@@ -6,10 +6,12 @@ import dagster as dg
 from pydantic import BaseModel
 
 from platform_assets.components.platform import Platform, platform_from_variables
+from platform_assets.components.scaffolding import SourceScaffolder
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.assets import export_assets
 
 
+@dg.scaffold_with(SourceScaffolder)
 class ExportSource(dg.Component):
     """A DynamoDB or Aurora export that is loaded into raw tables."""
 
