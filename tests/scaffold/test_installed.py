@@ -70,14 +70,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     # A path alone: what an editable installation there would add is not read.
     (packages / "beside.pth").write_text("\n".join(site.getsitepackages()))
     install = [
-        Path(sys.executable).with_name("uv"),
+        str(Path(sys.executable).with_name("uv")),
         "pip",
         "install",
         "--offline",
         "--no-deps",
         "--python",
-        python,
-        wheel,
+        str(python),
+        str(wheel),
     ]
     subprocess.run(install, check=True, capture_output=True)
     for name in ("dbt", "dagster"):
