@@ -342,10 +342,12 @@ def local_environment(data: Path, project: Path = REPOSITORY, **overrides: objec
     return Environment(**(places | overrides))  # type: ignore[arg-type]
 
 
-def cloud_environment(name: str, cloud: Cloud, data: Path, **overrides: object) -> Environment:
+def cloud_environment(
+    name: str, cloud: Cloud, data: Path, project: Path = REPOSITORY, **overrides: object
+) -> Environment:
     """The platform in Google Cloud (`gcp`) or on emulators (`emulated`); `overrides` replace single fields."""
     places: dict[str, object] = {"exports": cloud.place("lake/exports"), "teachers": cloud.place("lake/teachers")}
-    return local_environment(data, **{**places, "name": name, "cloud": cloud, **overrides})
+    return local_environment(data, project, **{**places, "name": name, "cloud": cloud, **overrides})
 
 
 _FIELDS = {
