@@ -331,7 +331,11 @@ def local_environment(data: Path, **overrides: object) -> Environment:
 
 def cloud_environment(name: str, cloud: Cloud, data: Path, **overrides: object) -> Environment:
     """The platform in Google Cloud (`gcp`) or on emulators (`emulated`); `overrides` replace single fields."""
-    places: dict[str, object] = {"exports": cloud.place("lake/exports"), "teachers": cloud.place("lake/teachers"), "pages_url": None}
+    places: dict[str, object] = {
+        "exports": cloud.place("lake/exports"),
+        "teachers": cloud.place("lake/teachers"),
+        "pages_url": None,
+    }
     return local_environment(data, **{**places, "name": name, "cloud": cloud, **overrides})
 
 
