@@ -76,17 +76,24 @@ def audience_assets(
     )
     def report(context: dg.AssetExecutionContext, audience: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience.publication import folder_of, publish_file
-        from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, build_report
+        from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, PICTURE_FILE, build_report
 
         _, page = answer_of(build_report, audience, context)
         folder = folder_of(environment.reports, name, context.partition_key)
-        publish_file(page.path(FIGURES_FILE), folder, FIGURES_FILE)
+        for file in (FIGURES_FILE, PICTURE_FILE):
+            publish_file(page.path(file), folder, file)
         place = publish_file(page.path(FILE), folder, FILE)
+        link, picture = (
+            environment.page_url("reports", f"{name}/{context.partition_key}/{file}") for file in (FILE, PICTURE_FILE)
+        )
         metadata = {
-            **shown(page),
+            **shown(page, "headline"),
             "report": dg.MetadataValue.path(place.location),
-            "open": dg.MetadataValue.url(place.link),
+            "open": dg.MetadataValue.url(link or place.link),
         }
+        if picture:
+            # Longer Markdown is folded by the UI.
+            metadata["lift"] = dg.MetadataValue.md(f"![Lift by tenth of people]({picture})")
         if page.metadata["held_out"]:
             metadata["held_out"] = dg.MetadataValue.md(_held_out_table(page.metadata["held_out"]))
         return output_of(page, metadata)

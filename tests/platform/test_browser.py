@@ -1,4 +1,4 @@
-"""The web UI as people see it: a campaign's graph, and what an audit found."""
+"""The web UI as people see it: a campaign's graph, what an audit found, and pages that open when their links are clicked."""
 
 import os
 import shutil
@@ -8,14 +8,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 
-from platform_assets.environment import REPOSITORY
+from platform_assets.environment import REPOSITORY, Environment
+from tests.support.answered import Answered
 from tests.support.processes import free_port
 from tests.support.running import Platform, failures_of, variables_of
 
@@ -29,6 +32,19 @@ ARGUMENTS = [
 LOCATION = "platform_assets.definitions"
 STEPS = ("training_set", "lightgbm", "network", "ensemble", "promoted_model", "scores", "audience", "report")
 PATIENCE_SECONDS = 90
+# What is found again, so that the instance of the web UI knows of it; asset → partition.
+ASKED = {
+    "features/customer/order_value": "1998-04-01",
+    "repeat_buyers/training_set": None,
+    "repeat_buyers/promoted_model": None,
+    "repeat_buyers/report": "1998-04-01",
+}
+# Asset → what follows its address where its links are.
+ASSET_PAGES = {
+    "repeat_buyers/report": "?view=partitions&partition=1998-04-01",
+    "repeat_buyers/promoted_model": "",
+    "features/customer/order_value": "?view=checks&checkDetail=audit",
+}
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,28 +55,73 @@ pytestmark = [
 @pytest.fixture
 def web_ui(own_platform: Platform, tmp_path: Path) -> Iterator[str]:
     """The address of a web server on a platform in which one feature group was made for one date."""
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copyfile(REPOSITORY / "deploy" / "local" / "dagster.yaml", home / "dagster.yaml")
+    home = _home(tmp_path)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         shown = Platform.of(own_platform.environment, instance)
         made = shown.materialize("features/customer/order_value", partition_key="1998-07-01")
         assert made.success, failures_of(made)
-    port = free_port()
-    with (tmp_path / "server.log").open("w") as log:
+    with _web_ui_of(own_platform.environment, home) as address:
+        yield address
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The addresses of a web server and of the pages that its assets link to."""
+
+    ui: str
+    pages: str
+
+
+@pytest.fixture
+def answers_shown(answered: Answered, tmp_path: Path) -> Iterator[Shown]:
+    """A platform that answered its questions, the web UI on it, and its pages; both as `make ui` starts them."""
+    shutil.copytree(answered.folder / "data", tmp_path / "data")
+    pages = f"http://127.0.0.1:{free_port()}"
+    environment = replace(answered.environment, data=tmp_path / "data", pages_url=pages)
+    home = _home(tmp_path)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        platform = Platform.of(environment, instance)
+        for key, partition in ASKED.items():
+            made = platform.materialize(key, partition_key=partition)
+            assert made.success, failures_of(made)
+    command = ["-c", "from platform_assets.cli import main; main()", "pages", "--port", pages.rpartition(":")[2]]
+    with _served(command, f"{pages}/healthz", environment, home), _web_ui_of(environment, home) as ui:
+        yield Shown(ui, pages)
+
+
+def _home(folder: Path) -> Path:
+    home = folder / "home"
+    home.mkdir()
+    shutil.copyfile(REPOSITORY / "deploy" / "local" / "dagster.yaml", home / "dagster.yaml")
+    return home
+
+
+@contextmanager
+def _web_ui_of(environment: Environment, home: Path) -> Iterator[str]:
+    address = f"http://127.0.0.1:{free_port()}"
+    command = ["-m", "dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", address.rpartition(":")[2]]
+    with _served(command, f"{address}/server_info", environment, home):
+        yield address
+
+
+@contextmanager
+def _served(command: Sequence[str], answers: str, environment: Environment, home: Path) -> Iterator[None]:
+    """While in it, a process of Python serves, and has answered at an address."""
+    log = home.with_name(f"{answers.rpartition('/')[2]}.log")
+    with log.open("w") as written:
         server = subprocess.Popen(
-            [sys.executable, "-m", "dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port)],
-            env=os.environ | variables_of(own_platform.environment) | {"DAGSTER_HOME": str(home)},
+            [sys.executable, *command],
+            env=os.environ | variables_of(environment) | {"DAGSTER_HOME": str(home)},
             cwd=REPOSITORY,
-            stdout=log,
+            stdout=written,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        _wait_for(f"http://127.0.0.1:{port}/server_info", server, tmp_path / "server.log")
-        yield f"http://127.0.0.1:{port}"
+        _wait_for(answers, server, log)
+        yield
     finally:
-        # Its code server is another process of the same group.
+        # A web server's code server is another process of the same group.
         os.killpg(server.pid, signal.SIGTERM)
         try:
             server.wait(20)
@@ -104,9 +165,7 @@ def shot(page: "Page", folder: Path, name: str) -> None:
 
 def test_the_web_ui_shows_a_campaign_s_graph_and_what_an_audit_found(web_ui: str, page: "Page", tmp_path: Path) -> None:
     page.goto(f"{web_ui}/locations/{LOCATION}/asset-groups/repeat_buyers")
-    skip = page.get_by_text("Skip", exact=True)
-    skip.wait_for()
-    skip.click()
+    _skip_greeting(page)
     for step in STEPS:
         page.get_by_text(step, exact=True).first.wait_for()
     shot(page, tmp_path, "campaign")
@@ -119,3 +178,64 @@ def test_the_web_ui_shows_a_campaign_s_graph_and_what_an_audit_found(web_ui: str
     told = page.locator("body").inner_text()
     assert "Great Expectations judges the table before it is published" in told
     assert "Passed" in told
+
+
+def _skip_greeting(page: "Page") -> None:
+    skip = page.get_by_text("Skip", exact=True)
+    skip.wait_for()
+    skip.click()
+
+
+def _opened(page: "Page", href: str) -> str:
+    """What a person reads who clicks on a link, in whatever window it opens."""
+    link = page.locator(f"a[href='{href}']").first
+    if link.get_attribute("target") == "_blank":
+        with page.expect_popup() as opening:
+            link.click()
+        opened = opening.value
+        opened.wait_for_load_state()
+        text = opened.locator("body").inner_text()
+        assert opened.url == href
+        opened.close()
+        return text
+    link.click()
+    page.wait_for_url(f"**{href}")
+    text = page.locator("body").inner_text()
+    page.go_back()
+    return text
+
+
+def test_every_link_to_a_page_on_an_asset_page_and_on_the_index_opens_when_it_is_clicked(
+    answers_shown: Shown, page: "Page", tmp_path: Path
+) -> None:
+    page.goto(answers_shown.pages)
+    page.get_by_text("crm@example.com").first.wait_for()
+    shot(page, tmp_path, "index")
+    # What is folded cannot be clicked.
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    led_to = [str(link.get_attribute("href")) for link in page.locator("a").all()]
+    assert {href.split("/")[1] for href in led_to} == {"reports", "audits"}
+    for href in led_to:
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert _opened(page, href).strip(), href
+
+    read, first = [], True
+    for key, view in ASSET_PAGES.items():
+        page.goto(f"{answers_shown.ui}/assets/{key}{view}")
+        if first:
+            _skip_greeting(page)
+            first = False
+        page.locator(f"a[href^='{answers_shown.pages}/']").first.wait_for()
+        if key.endswith("report"):
+            picture = page.get_by_alt_text("Lift by tenth of people").first
+            picture.wait_for()
+            page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+            assert "In the top tenth " in page.locator("body").inner_text()
+        shot(page, tmp_path, key.rpartition("/")[2])
+        assert page.locator("a[href^='file:']").count() == 0
+        links = page.locator(f"a[href^='{answers_shown.pages}/']").all()
+        for href in sorted({str(link.get_attribute("href")) for link in links}):
+            read.append(_opened(page, href))
+    told = "\n".join(read)
+    for part in ("The audience", "Model card of campaign repeat_buyers", "Expectation Validation Result"):
+        assert part in told

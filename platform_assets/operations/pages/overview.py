@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from platform_assets.audiences.report.figures import FIGURES_FILE
+from platform_assets.campaigns.promotion.last_decision import FILE as DECISION_FILE
 from platform_assets.foundation.storage import Files
-from platform_assets.operations.pages.shelves import Named, Shelf, lies_in_place
+from platform_assets.operations.pages.shelves import CAMPAIGN, Named, Shelf, lies_in_place
 
 # A bucket answers in tens of milliseconds, and each campaign is three questions.
 AT_ONCE = 16
@@ -73,26 +75,31 @@ class Table:
 
 
 def campaigns_of(reports: Shelf) -> list[Row]:
-    """A row for each campaign that has a report or a card, by name."""
-    by_campaign = _grouped(reports.names(), "campaign")
+    """A row for each campaign that has a report, a card or a decision, by name."""
+    listed = reports.files.names()
+    by_campaign = _grouped(reports.among(listed), "campaign")
+    decided = {name.partition("/")[0] for name in listed if name.endswith(f"/{DECISION_FILE}")}
+    campaigns = sorted({*by_campaign, *(name for name in decided if CAMPAIGN.fullmatch(name))})
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda item: _row(reports.files, *item), sorted(by_campaign.items())))
+        return list(pool.map(lambda campaign: _row(reports.files, campaign, by_campaign.get(campaign, [])), campaigns))
 
 
 def tables_of(audits: Shelf) -> list[Table]:
-    return [Table(name, pages[::-1]) for name, pages in sorted(_grouped(audits.names(), "table").items())]
+    """The audited tables that have a page, by name."""
+    by_table = _grouped(audits.among(audits.files.names()), "table")
+    return [Table(name, pages[::-1]) for name, pages in sorted(by_table.items())]
 
 
 def _row(files: Files, campaign: str, names: Sequence[Named]) -> Row:
     reports, cards = ([one for one in names[::-1] if part in one.parts] for part in ("report", "card"))
-    figures = f"{campaign}/{reports[0].parts['report']}/figures.json" if reports else None
+    figures = f"{campaign}/{reports[0].parts['report']}/{FIGURES_FILE}" if reports else None
     return Row(
         campaign,
         reports,
         cards,
         files.written_at(reports[0].name) if reports else None,
         _read(files, figures, Figures) if figures else None,
-        _read(files, f"{campaign}/decision.json", Decision),
+        _read(files, f"{campaign}/{DECISION_FILE}", Decision),
     )
 
 

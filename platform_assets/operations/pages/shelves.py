@@ -5,7 +5,7 @@ same folders (`audience.csv`), so what has no form here is not there, whatever i
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from platform_assets.foundation.storage import Files, files_at
 Kind = Literal["page", "picture", "audit"]
 
 _NAME, _DAY = "[a-z][a-z0-9_]{0,62}", "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+CAMPAIGN = re.compile(_NAME)
 _FORMS: Mapping[str, Mapping[re.Pattern[str], Kind]] = {
     "reports": {
         re.compile(f"(?P<campaign>{_NAME})/(?P<report>{_DAY})/report\\.html"): "page",
@@ -63,9 +64,9 @@ class Shelf:
                 return Named(name, kind, match.groupdict())
         return None
 
-    def names(self) -> list[Named]:
-        """What is there to be served, sorted by name."""
-        return [named for name in self.files.names() if (named := self.named(name)) and lies_in_place(self.files, name)]
+    def among(self, names: Iterable[str]) -> list[Named]:
+        """Those of these names, as the place lists them, that are served."""
+        return [named for name in names if (named := self.named(name)) and lies_in_place(self.files, name)]
 
     def served(self, name: str) -> Served | None:
         """The file of that name; None where the name has no form, or no file of its own."""
