@@ -29,7 +29,7 @@ TALKS = {
     ("daemon", "code-location", 4266),
 }
 CALLS_API_SERVER = {"web-server", "daemon", "janitor", "run_worker"}
-PORTS = (80, 443, 3000, 4266, 5432, 6006, 6443, 9464)
+PORTS = (80, 443, 3000, 3001, 4266, 5432, 6006, 6443, 9464)
 
 
 def rights(objects: list[Manifest]) -> dict[str, set[str]]:
