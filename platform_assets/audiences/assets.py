@@ -76,7 +76,8 @@ def audience_assets(
     )
     def report(context: dg.AssetExecutionContext, audience: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience.publication import folder_of, publish_file
-        from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, PICTURE_FILE, build_report
+        from platform_assets.audiences.report.figures import build_report
+        from platform_assets.audiences.report.files import FIGURES_FILE, FILE, PICTURE_FILE
 
         _, page = answer_of(build_report, audience, context)
         folder = folder_of(environment.reports, name, context.partition_key)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, PICTURE_FILE
+from platform_assets.audiences.report.files import FIGURES_FILE, FILE, PICTURE_FILE
 from platform_assets.audiences.report.page import render_report
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import Promotion

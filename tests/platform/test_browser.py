@@ -35,7 +35,6 @@ PATIENCE_SECONDS = 90
 # What is found again, so that the instance of the web UI knows of it; asset → partition.
 ASKED = {
     "features/customer/order_value": "1998-04-01",
-    "repeat_buyers/training_set": None,
     "repeat_buyers/promoted_model": None,
     "repeat_buyers/report": "1998-04-01",
 }
@@ -52,18 +51,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def web_ui(own_platform: Platform, tmp_path: Path) -> Iterator[str]:
-    """The address of a web server on a platform in which one feature group was made for one date."""
-    home = _home(tmp_path)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        shown = Platform.of(own_platform.environment, instance)
-        made = shown.materialize("features/customer/order_value", partition_key="1998-07-01")
-        assert made.success, failures_of(made)
-    with _web_ui_of(own_platform.environment, home) as address:
-        yield address
-
-
 @dataclass(frozen=True)
 class Shown:
     """The addresses of a web server and of the pages that its assets link to."""
@@ -72,13 +59,14 @@ class Shown:
     pages: str
 
 
-@pytest.fixture
-def answers_shown(answered: Answered, tmp_path: Path) -> Iterator[Shown]:
-    """A platform that answered its questions, the web UI on it, and its pages; both as `make ui` starts them."""
-    shutil.copytree(answered.folder / "data", tmp_path / "data")
+@pytest.fixture(scope="module")
+def answers_shown(answered: Answered, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """A platform that answered its questions, the web UI on it, and its pages."""
+    folder = tmp_path_factory.mktemp("shown")
+    shutil.copytree(answered.folder / "data", folder / "data")
     pages = f"http://127.0.0.1:{free_port()}"
-    environment = replace(answered.environment, data=tmp_path / "data", pages_url=pages)
-    home = _home(tmp_path)
+    environment = replace(answered.environment, data=folder / "data", pages_url=pages)
+    home = _home(folder)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         platform = Platform.of(environment, instance)
         for key, partition in ASKED.items():
@@ -163,15 +151,17 @@ def shot(page: "Page", folder: Path, name: str) -> None:
         shutil.copyfile(place, Path(kept) / place.name)
 
 
-def test_the_web_ui_shows_a_campaign_s_graph_and_what_an_audit_found(web_ui: str, page: "Page", tmp_path: Path) -> None:
-    page.goto(f"{web_ui}/locations/{LOCATION}/asset-groups/repeat_buyers")
+def test_the_web_ui_shows_a_campaign_s_graph_and_what_an_audit_found(
+    answers_shown: Shown, page: "Page", tmp_path: Path
+) -> None:
+    page.goto(f"{answers_shown.ui}/locations/{LOCATION}/asset-groups/repeat_buyers")
     _skip_greeting(page)
     for step in STEPS:
         page.get_by_text(step, exact=True).first.wait_for()
     shot(page, tmp_path, "campaign")
     assert page.get_by_text("community").count() == 0
 
-    page.goto(f"{web_ui}/assets/features/customer/order_value")
+    page.goto(f"{answers_shown.ui}/assets/features/customer/order_value")
     page.get_by_role("tab", name="Checks").first.click()
     page.get_by_text("audit", exact=True).first.wait_for()
     shot(page, tmp_path, "audit")

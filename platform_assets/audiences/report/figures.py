@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_assets.audiences.report.charts import lift_chart
+from platform_assets.audiences.report.files import FIGURES_FILE, FILE, PICTURE_FILE
 from platform_assets.audiences.report.headline import headline_of, lift_of
 from platform_assets.audiences.report.measurement import enough, held_out_labels, measure
 from platform_assets.audiences.report.page import TEMPLATE, render_report
@@ -24,9 +25,6 @@ from platform_assets.data.features.registry import GROUPS
 from platform_assets.data.features.tables import FeatureTable, feature_table
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
-FILE = "report.html"
-FIGURES_FILE = "figures.json"
-PICTURE_FILE = "lift.svg"
 SHOWN_FEATURES = 12
 
 

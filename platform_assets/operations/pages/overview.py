@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from platform_assets.audiences.report.figures import FIGURES_FILE
+from platform_assets.audiences.report.files import FIGURES_FILE
 from platform_assets.campaigns.promotion.last_decision import FILE as DECISION_FILE
 from platform_assets.foundation.storage import Files
 from platform_assets.operations.pages.shelves import CAMPAIGN, Named, Shelf, lies_in_place

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from platform_assets.audiences.report.files import FILE, PICTURE_FILE
 from platform_assets.environment import Environment
 from platform_assets.foundation.storage import Files, files_at
 
@@ -19,9 +20,9 @@ _NAME, _DAY = "[a-z][a-z0-9_]{0,62}", "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 CAMPAIGN = re.compile(_NAME)
 _FORMS: Mapping[str, Mapping[re.Pattern[str], Kind]] = {
     "reports": {
-        re.compile(f"(?P<campaign>{_NAME})/(?P<report>{_DAY})/report\\.html"): "page",
+        re.compile(f"(?P<campaign>{_NAME})/(?P<report>{_DAY})/{re.escape(FILE)}"): "page",
         re.compile(f"(?P<campaign>{_NAME})/model_cards/(?P<card>{_DAY})\\.html"): "page",
-        re.compile(f"{_NAME}/{_DAY}/lift\\.svg"): "picture",
+        re.compile(f"{_NAME}/{_DAY}/{re.escape(PICTURE_FILE)}"): "picture",
     },
     "audits": {
         re.compile(f"(?P<table>({_NAME}/){{0,3}}{_NAME})/(?P<slot>{_DAY}|current)\\.html"): "audit",
