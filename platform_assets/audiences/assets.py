@@ -87,14 +87,11 @@ def audience_assets(
         link, picture = (
             environment.page_url("reports", f"{name}/{context.partition_key}/{file}") for file in (FILE, PICTURE_FILE)
         )
-        metadata = {
-            **shown(page, "headline"),
-            "report": dg.MetadataValue.path(place.location),
-            "open": dg.MetadataValue.url(link or place.link),
-        }
+        # The UI shows them in this order, and folds Markdown that is longer than a picture's name.
+        metadata = {"headline": page.metadata["headline"], "open": dg.MetadataValue.url(link or place.link)}
         if picture:
-            # Longer Markdown is folded by the UI.
             metadata["lift"] = dg.MetadataValue.md(f"![Lift by tenth of people]({picture})")
+        metadata |= {"report": dg.MetadataValue.path(place.location), **shown(page)}
         if page.metadata["held_out"]:
             metadata["held_out"] = dg.MetadataValue.md(_held_out_table(page.metadata["held_out"]))
         return output_of(page, metadata)

@@ -16,6 +16,7 @@ import pytest
 
 from platform_assets.environment import REPOSITORY, local_environment
 from platform_assets.operations.pages.serving import PagesError, listening, require_data
+from tests.learning.test_imports import loaded_after
 from tests.operations.pages.conftest import fill
 from tests.support.processes import free_port, run_python
 
@@ -112,6 +113,11 @@ def test_a_data_folder_that_is_not_there_is_told_and_not_made(tmp_path: Path) ->
     ):
         require_data(local_environment(missing))
     assert not missing.exists()
+
+
+def test_serving_loads_neither_dagster_nor_an_engine() -> None:
+    (loaded,) = loaded_after("import platform_assets.operations.pages.serving, platform_assets.cli")
+    assert not loaded & {"dagster", "duckdb", "ibis", "numpy", "pandas", "pyarrow", "matplotlib", "great_expectations"}
 
 
 def test_the_recipe_of_the_ui_starts_pages_beside_it_and_becomes_dagster() -> None:
