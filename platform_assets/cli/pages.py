@@ -17,11 +17,11 @@ from platform_assets.environment import DEFAULT_PAGES_PORT
 def pages(bind: str, port: int, beside: bool) -> None:
     """Serve reports, model cards, data docs and an index of campaigns to browsers, read-only; until it is ended."""
     parent = os.getppid()
-    from platform_assets.operations.pages.serving import PagesError, listening, require_data, serve
+    from platform_assets.operations.pages.serving import PagesError, host_of, listening, require_data, serve
 
     environment = environment_here()
     with Explained(PagesError):
         require_data(environment)
         listener = listening(bind, port)
-    click.echo(f"Pages on http://{bind}:{listener.getsockname()[1]}/")
+    click.echo(f"Pages on http://{host_of(bind)}:{listener.getsockname()[1]}/")
     serve(environment, bind, listener, parent if beside else None)

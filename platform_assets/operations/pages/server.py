@@ -30,7 +30,9 @@ METHODS = ("GET", "HEAD")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 _HERE = Path(__file__).parent
 _TYPES: dict[Kind, str] = {"page": "text/html", "audit": "text/html", "picture": "image/svg+xml"}
-_NOTHING_FETCHED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_NOTHING_FETCHED = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _HEADERS = {
     "Content-Security-Policy": _NOTHING_FETCHED,
     "X-Content-Type-Options": "nosniff",
@@ -45,7 +47,6 @@ _PICTURE_HEADERS = {
     "Content-Security-Policy": f"{_NOTHING_FETCHED}; sandbox",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
-_NOT_HERE = "There is no such page. The index, one level up, has all that there are.\n"
 
 
 class Pages:
@@ -59,7 +60,7 @@ class Pages:
         url = urlsplit(environment.pages_url or "")
         self._base = url.path.rstrip("/")
         self._hosts = LOOPBACK | {*hosts} | ({_host_of(url.netloc)} if url.netloc else set())
-        self._place = files_place(environment)
+        self._place = str(environment.reports)
         self._shelves = shelves_of(environment)
         self._index = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
             (_HERE / "index.html").read_text(encoding="utf-8")
@@ -89,18 +90,19 @@ class Pages:
         if path in ("/", self._base) and self._base:
             return RedirectResponse(f"{self._base}/")
         try:
-            return self._page(path.removeprefix(f"{self._base}/")) if path.startswith(f"{self._base}/") else _absent()
-        except StorageRefused as error:
+            page = self._page(path.removeprefix(f"{self._base}/")) if path.startswith(f"{self._base}/") else None
+            return page or PlainTextResponse(f"There is no such page; {self._base}/ lists all that there are.\n", 404)
+        except (StorageRefused, FileNotFoundError) as error:  # the second: there is no such bucket
             logging.getLogger(__name__).error("%s", error)
             return PlainTextResponse(f"{error}\n", 503)
 
-    def _page(self, name: str) -> Response:
+    def _page(self, name: str) -> Response | None:
         if not name:
             return self._overview()
         first, _, rest = name.partition("/")
         served = self._shelves[first].served(rest) if first in self._shelves else None
         if served is None:
-            return _absent()
+            return None
         content = served.content
         if served.kind == "audit":
             content = content.replace(b"</head>", self._audit_style, 1)
@@ -115,14 +117,6 @@ class Pages:
             tables=tables_of(self._shelves["audits"]),
         )
         return Response(page, media_type="text/html")
-
-
-def files_place(environment: Environment) -> str:
-    return str(environment.reports)
-
-
-def _absent() -> Response:
-    return PlainTextResponse(_NOT_HERE, 404)
 
 
 def _host_of(header: str) -> str | None:

@@ -73,11 +73,15 @@ def serve(environment: Environment, bind: str, listener: socket.socket, beside: 
     server.run(sockets=[listener])
 
 
+def host_of(bind: str) -> str:
+    """An address as URLs and Host headers write it."""
+    return f"[{bind.lower()}]" if ":" in bind else bind.lower()
+
+
 def settings_of(environment: Environment, bind: str) -> uvicorn.Config:
     """How uvicorn serves the pages of an environment at an address of this machine."""
-    host = f"[{bind}]" if ":" in bind else bind.lower()
     return uvicorn.Config(
-        Pages(environment, hosts=() if bind in EVERYWHERE else (host,)),
+        Pages(environment, hosts=() if bind in EVERYWHERE else (host_of(bind),)),
         # The strict one of uvicorn's two parsers: one Host, no line that is not HTTP.
         http="h11",
         ws="none",

@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -108,22 +107,21 @@ Serve = Callable[[Environment], Asked]
 @pytest.fixture(scope="session")
 def serve_pages() -> Iterator[Serve]:
     """Serves an environment from a thread of this process until the tests have ended."""
-    with ExitStack() as stack:
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-        def served(environment: Environment) -> Asked:
-            listener = serving.listening("127.0.0.1", 0)
-            server = uvicorn.Server(serving.settings_of(environment, "127.0.0.1"))
-            running = threading.Thread(target=server.run, args=([listener],))
-            running.start()
+    def served(environment: Environment) -> Asked:
+        listener = serving.listening("127.0.0.1", 0)
+        server = uvicorn.Server(serving.settings_of(environment, "127.0.0.1"))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        running.append((server, thread))
+        return Asked(environment, listener.getsockname()[1])
 
-            def end() -> None:
-                server.should_exit = True
-                running.join()
-
-            stack.callback(end)
-            return Asked(environment, listener.getsockname()[1])
-
-        yield served
+    yield served
+    for server, _ in running:
+        server.should_exit = True
+    for _, thread in running:
+        thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,12 @@ def test_a_name_that_is_no_page_is_never_asked_of_the_bucket(in_bucket: Asked, b
     assert bucket.asked == []
 
 
+def test_a_bucket_that_does_not_exist_is_told_in_a_sentence(in_bucket: Asked, bucket: BucketOfFolder) -> None:
+    bucket.refuses = refusing(404, "list")
+    answer = in_bucket("/")
+    assert (answer.status, answer.text) == (503, "gs://lake does not exist; create the bucket, or name another one\n")
+
+
 @pytest.mark.parametrize("status", [403, 503])
 def test_a_storage_that_does_not_say_what_is_there_is_told_and_is_no_empty_index(
     in_bucket: Asked, bucket: BucketOfFolder, status: int
