@@ -190,8 +190,8 @@ def _promoted_model(
                 publish_decision(name, trained.metadata["score_at"], "refused", str(error), environment)
                 yield dg.AssetCheckResult(asset_key=key, check_name=GATE, passed=False, description=str(error))
                 raise
-        decided = (str(decision.metadata[what]) for what in ("score_at", "outcome", "reason"))
-        publish_decision(name, *decided, environment)
+        score_at, outcome, reason = (str(decision.metadata[what]) for what in ("score_at", "outcome", "reason"))
+        publish_decision(name, score_at, outcome, reason, environment)
         promoted = decision.metadata["outcome"] == "promoted"
         metadata = {
             **shown(decision, "outcome", "reason", "score_at"),
