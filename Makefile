@@ -89,7 +89,7 @@ demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 # Pages end with the process that the shell becomes.
 ## Dagster's web UI on what the demo did, at http://127.0.0.1:3000, and its reports at http://127.0.0.1:3001
 ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
-	$(BIN)/platform-assets pages --beside & \
+	$(BIN)/platform-assets pages --beside $$$$ & \
 	exec env --default-signal=INT $(BIN)/dagster dev -w workspace.yaml
 
 # Side by side: the cluster is built while other tests run, and its tests mostly wait for pods. Each prints when it is done.

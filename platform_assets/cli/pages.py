@@ -1,7 +1,5 @@
 """The command that serves pages: reports, model cards and data docs in a browser."""
 
-import os
-
 import click
 
 from platform_assets.cli.surroundings import Explained, environment_here
@@ -13,10 +11,11 @@ from platform_assets.environment import DEFAULT_PAGES_PORT
 @click.option(
     "--port", default=DEFAULT_PAGES_PORT, show_default=True, type=click.IntRange(0, 65535), help="Port to listen at."
 )
-@click.option("--beside", is_flag=True, help="End when the process that started this one has ended, as `make ui` does.")
-def pages(bind: str, port: int, beside: bool) -> None:
+@click.option(
+    "--beside", type=click.IntRange(1), help="The process that starts this one, by its number; pages end with it."
+)
+def pages(bind: str, port: int, beside: int | None) -> None:
     """Serve reports, model cards, data docs and an index of campaigns to browsers, read-only; until it is ended."""
-    parent = os.getppid()
     from platform_assets.operations.pages.serving import PagesError, host_of, listening, require_data, serve
 
     environment = environment_here()
@@ -24,4 +23,4 @@ def pages(bind: str, port: int, beside: bool) -> None:
         require_data(environment)
         listener = listening(bind, port)
     click.echo(f"Pages on http://{host_of(bind)}:{listener.getsockname()[1]}/")
-    serve(environment, bind, listener, parent if beside else None)
+    serve(environment, bind, listener, beside)

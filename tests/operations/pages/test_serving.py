@@ -79,12 +79,18 @@ def test_it_listens_on_loopback_alone_and_ends_when_it_is_told_to(tmp_path: Path
 def test_pages_started_beside_a_process_end_with_it_however_it_ends(ended_by: signal.Signals, tmp_path: Path) -> None:
     port = free_port()
     # As the recipe of `make ui` does it: the shell becomes what it was started for.
-    script = 'command="$1"; shift; "$command" "$@" & exec sleep 600'
-    with started(["bash", "-c", script, "bash", *COMMAND, "--beside", "--port", str(port)], tmp_path) as shell:
+    script = '"$@" --beside $$ & exec sleep 600'
+    with started(["bash", "-c", script, "bash", *COMMAND, "--port", str(port)], tmp_path) as shell:
         soon(lambda: answers(port), "answered")
         shell.send_signal(ended_by)
         shell.wait(PATIENCE_SECONDS)
         soon(lambda: not answers(port), "ended")
+
+
+@pytest.mark.slow
+def test_pages_beside_a_process_that_ended_before_they_began_end_too(tmp_path: Path) -> None:
+    with started([*COMMAND, "--beside", "4194304", "--port", str(free_port())], tmp_path) as pages:
+        pages.wait(PATIENCE_SECONDS)
 
 
 def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
@@ -125,6 +131,6 @@ def test_the_recipe_of_the_ui_starts_pages_beside_it_and_becomes_dagster() -> No
         ["make", "--dry-run", "--always-make", "ui"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
     pages, dagster = recipe.splitlines()[-2:]
-    assert pages.rstrip("\\ ").endswith("platform-assets pages --beside &")
+    assert pages.rstrip("\\ ").endswith("platform-assets pages --beside $$ &")
     assert dagster.strip().startswith("exec env --default-signal=INT ")
     assert "dagster dev" in dagster
