@@ -10,6 +10,7 @@ import click
 from platform_assets.cli.campaigns import backtest, new, preview
 from platform_assets.cli.deployment import database, doctor, janitor, pinned, prepare
 from platform_assets.cli.features import features
+from platform_assets.cli.pages import pages
 from platform_assets.cli.project import check, dbt, init, manifest, schema
 from platform_assets.cli.surroundings import Commands
 
@@ -30,6 +31,7 @@ COMMANDS = (
     janitor,
     manifest,
     new,
+    pages,
     pinned,
     prepare,
     preview,
