@@ -90,14 +90,14 @@
 {% macro exact_decimal(text, attribute, scale=9) %}
     {%- set pattern = '[eE]|[.][0-9]{' ~ scale ~ '}[0-9]*[1-9]' -%}
     case
-        when {{ text_matches(text, pattern) }} then cast(error('attribute {{ attribute }} holds a number that {{ scale }} decimals cannot hold exactly; read it as text') as {{ decimal_type(scale) }})
+        when {{ text_matches(text, pattern) }} then cast(error('attribute {{ attribute }} holds a number that {{ scale }} decimals cannot hold exactly; read it with dynamodb_number_text') as {{ decimal_type(scale) }})
         else cast({{ text }} as {{ decimal_type(scale) }})
     end
 {%- endmacro %}
 
 {% macro exact_integer(text, attribute) %}
     case
-        when {{ text_matches(text, '[^-0-9]') }} then cast(error('attribute {{ attribute }} holds a number that is not an integer; read it as a decimal') as bigint)
+        when {{ text_matches(text, '[^-0-9]') }} then cast(error('attribute {{ attribute }} holds a number that is not an integer; read it with dynamodb_number') as bigint)
         else cast({{ text }} as bigint)
     end
 {%- endmacro %}

@@ -25,7 +25,7 @@ select
             {%- do read.append(dynamodb_value(place.number, tag)) -%}
         {%- endfor -%}
         {%- set value = read[0] if read | length == 1 else 'coalesce(' ~ read | join(', ') ~ ')' %}
-    {{ typed_text(value, column.type, column.path | join('.')) }} as {{ column.name }}
+    {{ typed_text(value, column.type, column.name) }} as {{ column.name }}
         {%- if not loop.last or keep %},{% endif %}
     {%- endfor %}
     {%- for name in keep %}
