@@ -5,7 +5,6 @@ Belongs here: DuckDB's statements over the decoded rows of all exports. Does not
 """
 # ruff: noqa: S608 - statements are composed of names and paths, each quoted by `quoted` or `literal`.
 
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.duckdb.staging import decode
 from platform_assets.data.exports.empty_tables import quoted
-from platform_assets.data.exports.export import Export, ExportFormat
+from platform_assets.data.exports.export import Export
 from platform_assets.data.exports.lake import Lake
 from platform_assets.environment import Environment
 from platform_assets.operations.onboarding import items, parts
@@ -31,7 +30,6 @@ _PROVENANCE = ("_export_id", "_exported_at")
 _KEY_TYPES = ("integer", "text", "date", *INSTANTS)
 # More columns than these are not tried together as a key.
 _TRIED = 6
-Engine = "duckdb.DuckDBPyConnection"
 
 
 class Found:
@@ -133,7 +131,6 @@ def _table(
     columns, notes = reader(engine, name, raw)
     typed = ", ".join(f"{column.sql} as {quoted(column.name)}" for column in columns)
     source = columns[0].relation if columns else raw
-    columns = [column for column in columns if column.type is not None]
     if typed:
         engine.execute(f"create table {quoted(name)} as select {typed}, {', '.join(_PROVENANCE)} from {source}")
         chosen = f"_export_id = {parts.literal(newest.export_id)}"
@@ -244,10 +241,3 @@ def _key(found: Found, table: Table) -> tuple[str, ...]:
                 if found.is_key(table.name, (*names, instant)):
                     return (*names, instant)
     return (unique[0],) if len(unique) == 1 else ()
-
-
-def format_of(found: Found) -> ExportFormat:
-    return found.exports.place.format
-
-
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

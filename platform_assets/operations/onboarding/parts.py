@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import duckdb
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
-_DATE = r"^\d{4}-\d{2}-\d{2}$"
-_INSTANT = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}(:?\d{2})?)?$"
+# As both engines read them; DuckDB alone knows a year 0.
+_YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
+_DATE = rf"^{_YEAR}-\d{{2}}-\d{{2}}$"
+_INSTANT = rf"^{_YEAR}-\d{{2}}-\d{{2}}[T ]\d{{2}}:\d{{2}}:\d{{2}}(\.\d{{1,6}})?(Z|[+-]\d{{2}}(:\d{{2}})?)?$"
 # 1990 to 2100: what lies beside is no instant of an application.
 _SECONDS, _MILLISECONDS = (631152000, 4102444800), (631152000_000, 4102444800_000)
 _INTEGER_DIGITS, _DECIMALS = 29, 9
@@ -59,7 +61,7 @@ def of_sql_type(
     engine: "duckdb.DuckDBPyConnection", relation: str, name: str, kind: str
 ) -> tuple[Typed | None, str]:
     """The column of an Aurora table, or None; and a sentence where something has to be said."""
-    column, reading = quoted(name), Reading((name,))
+    column = quoted(name)
 
     def typed(type_: Type, sql: str, parse: bool = False) -> Typed:
         return Typed(name, Reading((name,), parse=parse), type_, sql, relation)
@@ -90,7 +92,6 @@ def of_sql_type(
         return typed(type_, text_sql(f"{column}::varchar", type_), parse=type_ == "instant"), ""
     if kind.startswith(("TIME", "INTERVAL", "ENUM")) or kind == '"NULL"':
         return typed("text", f"{column}::varchar"), ""
-    del reading
     what = "binary" if kind in ("BLOB", "BIT", "GEOMETRY") else kind.split("(")[0].lower()
     return None, f"is {what}, which no feature is made of; it is left out. Read it in the staging model if it is needed."
 

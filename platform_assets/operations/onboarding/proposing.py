@@ -1,0 +1,523 @@
+"""What each table is: people, events or things; whose, when, by which key; and what is joined to it.
+
+Belongs here: proposals with their reasons, and questions where there is no single answer. Does not belong here: roles of
+single columns (`roles`), and writing any of it down.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Literal
+
+from platform_assets.data.catalog.declaration import nearest
+from platform_assets.operations.onboarding.existing import Existing
+from platform_assets.operations.onboarding.finding import Found, changed_columns
+from platform_assets.operations.onboarding.names import column_name, is_later, is_person, person_of, singular
+from platform_assets.operations.onboarding.roles import ROLES, TYPES, Proposal, Role, role_of
+from platform_assets.operations.onboarding.tables import (
+    INSTANTS,
+    Ask,
+    Column,
+    OnboardingError,
+    Question,
+    Table,
+    Wishes,
+)
+
+Kind = Literal["entity", "event", "dimension"]
+KINDS = ("entity", "event", "dimension", "leave_out")
+# A column refers to another table's key where at least this share of its values is there.
+_COVERED = 0.5
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column that holds another table's keys; `share` of its different values are there."""
+
+    column: str
+    table: str
+    key: str
+    share: float
+
+
+@dataclass(frozen=True)
+class MartColumn:
+    """A column of a mart.
+
+    Attributes:
+        name: in the mart.
+        origin: own | parent | the table it is joined from.
+        source: its name there.
+    """
+
+    name: str
+    origin: str
+    source: str
+    column: Column
+    proposal: Proposal
+
+
+@dataclass(frozen=True)
+class Mart:
+    """What is proposed of one mart.
+
+    Attributes:
+        table: what it is made of; its columns are the staging model's.
+        made_key: the name of the key that is put together of the table's key columns; None where one column is the key.
+        parent: the reference through which an event gets its person and time, where it has none of its own.
+        joined: references to tables whose columns, which never change, are joined.
+        without_person: whether rows lack the person and are left out.
+        people_of: for a mart of people without a table of their own, the event mart's table they are taken from.
+    """
+
+    name: str
+    table: Table
+    kind: Kind
+    reasons: tuple[str, ...]
+    columns: tuple[MartColumn, ...] = ()
+    entity: str | None = None
+    entity_key: str | None = None
+    event_time: str | None = None
+    history: str | None = None
+    population: str | None = None
+    made_key: str | None = None
+    parent: Reference | None = None
+    joined: tuple[Reference, ...] = ()
+    references: tuple[Reference, ...] = ()
+    without_person: bool = False
+    people_of: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.made_key or self.table.key[0]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is proposed of a source."""
+
+    source: str
+    marts: tuple[Mart, ...]
+    tables: Mapping[str, Table]
+    timezone: str
+    notes: tuple[str, ...] = field(default=())
+
+
+class Proposing:
+    """Proposes a source's marts; `ask` answers what has no single answer."""
+
+    def __init__(self, source: str, found: Found, wishes: Wishes, existing: Existing, ask: Ask) -> None:
+        self._source, self._found, self._wishes = source, found, wishes
+        self._existing, self._ask = existing, ask
+        self._notes = list(found.notes)
+        self._tables = dict(found.tables)
+
+    def plan(self) -> Plan:
+        """All marts.
+
+        Raises:
+            OnboardingError: a wish names what is not there, nothing can be made of the export, or `ask` refuses.
+        """
+        self._check_wishes()
+        self._find_keys()
+        references = {name: self._references(table) for name, table in self._tables.items()}
+        entity, entity_key = self._entity()
+        self._name_person(entity, entity_key, references)
+        marts = self._marts(entity, entity_key, references)
+        if not marts:
+            raise OnboardingError("\n".join(["nothing can be written from this export.", *self._notes]))
+        tables = {name: self._tables[name] for name in {mart.table.name: None for mart in marts}}
+        notes = [*self._notes, *(note for table in tables.values() for note in table.notes)]
+        return Plan(self._source, tuple(marts), tables, self._wishes.timezone, tuple(notes))
+
+    def _check_wishes(self) -> None:
+        wishes = self._wishes
+        for option, names in (
+            ("--key", wishes.keys),
+            ("--kind", wishes.kinds),
+            ("--event-time", wishes.event_times),
+            ("--history", wishes.histories),
+            ("--role", {name.partition(".")[0]: "" for name in wishes.roles}),
+            ("--population", {wishes.population: ""} if wishes.population else {}),
+        ):
+            for name in names:
+                if name not in self._tables:
+                    raise OnboardingError(f"{option} {name}: there is no such table{nearest(name, self._tables)}.")
+        columns = [(f"--key {table}={name}", table, name) for table, names in wishes.keys.items() for name in names]
+        columns += [(f"--event-time {table}={name}", table, name) for table, name in wishes.event_times.items()]
+        for option, table, name in columns:
+            if name not in self._tables[table].names:
+                there = self._tables[table].names
+                raise OnboardingError(
+                    f"{option}: {table} has no column {name}{nearest(name, there)}; it has {', '.join(there)}."
+                )
+
+    def _find_keys(self) -> None:
+        for name, table in list(self._tables.items()):
+            key = self._wishes.keys.get(name, table.key)
+            if self._wishes.kinds.get(name) == "leave_out":
+                del self._tables[name]
+            elif not table.rows:
+                self._notes.append(
+                    f"{name}: has no rows, so that nothing tells its types and key; it is left out. Add it when it has some."
+                )
+                del self._tables[name]
+            elif not key:
+                choices = tuple(c.name for c in table.columns if not c.nulls and c.values == table.rows)
+                self._notes.append(
+                    f"{name}: "
+                    + (f"{', '.join(choices)} each identify" if choices else "no column, and no few references together, identify")
+                    + f" its rows; it is left out. Say what does with --key {name}=<column>[,<column>]."
+                )
+                del self._tables[name]
+            elif not self._found.is_key(name, key):
+                raise OnboardingError(
+                    f"--key {name}={','.join(key)}: rows of {name} lack it or share it. Name columns that identify a row."
+                )
+            else:
+                self._tables[name] = replace(table, key=tuple(key))
+
+    def _references(self, table: Table) -> tuple[Reference, ...]:
+        references = []
+        for column in table.columns:
+            for other in self._tables.values():
+                if other.name == table.name or len(other.key) != 1 or table.key == (column.name,):
+                    continue
+                key = other.key[0]
+                if column.name != key and not column.name.endswith(f"_{key}"):
+                    continue
+                share = self._found.covered(table.name, column.name, other.name, key)
+                if share >= _COVERED:
+                    references.append(Reference(column.name, other.name, key, share))
+                    break
+        return tuple(references)
+
+    def _entity(self) -> tuple[str | None, str | None]:
+        """The kind of people, and the column that names one."""
+        wishes = self._wishes
+        columns = {name for table in self._tables.values() for name in table.names}
+        if wishes.entity:
+            key = wishes.entity_key or self._existing.entities.get(wishes.entity)
+            guesses = [name for name in (f"{wishes.entity}_id", f"{wishes.entity}_key", f"{wishes.entity}id") if name in columns]
+            key = key or (guesses[0] if guesses else None)
+            if key not in columns:
+                raise OnboardingError(
+                    f"--entity {wishes.entity}: no table has a column {key or wishes.entity + '_id'}"
+                    f"{nearest(key or wishes.entity, columns)}. Name it with --entity-key."
+                )
+            return wishes.entity, key
+        known = {entity: key for entity, key in self._existing.entities.items() if key in columns}
+        people = known or {person: name for name in sorted(columns) if (person := person_of(name))}
+        if not people:
+            return None, None
+        if len(people) == 1:
+            entity, key = next(iter(people.items()))
+            return entity, wishes.entity_key or key
+        question = Question(
+            f"Whose features are to be made: the columns {', '.join(people.values())} each name people.",
+            tuple(people),
+            "--entity",
+        )
+        entity = self._ask(question)
+        return entity, people[entity]
+
+    def _name_person(self, entity: str | None, key: str | None, references: dict[str, tuple[Reference, ...]]) -> None:
+        if entity is None or key is None:
+            self._notes.append(
+                "no column names a person, so that no event can be somebody's; every table is taken for things. Name the column "
+                "with --entity and --entity-key."
+            )
+
+    def _marts(
+        self, entity: str | None, key: str | None, references: dict[str, tuple[Reference, ...]]
+    ) -> list[Mart]:
+        marts: dict[str, Mart] = {}
+        later = []
+        for name, table in self._tables.items():
+            mart = self._alone(table, entity, key)
+            if mart is None:
+                later.append(table)
+            else:
+                marts[name] = replace(mart, references=references[name])
+        for table in later:
+            parents = [
+                one
+                for one in references[table.name]
+                if one.table in marts and marts[one.table].kind == "event" and marts[one.table].parent is None
+            ]
+            wished = self._wishes.kinds.get(table.name)
+            if parents and wished in (None, "event"):
+                marts[table.name] = replace(self._hop(table, parents, marts), references=references[table.name])
+            elif wished == "event":
+                raise OnboardingError(
+                    f"--kind {table.name}=event: it names no person and time in each row, and no table that does through its key."
+                )
+            else:
+                marts[table.name] = replace(self._thing(table), references=references[table.name])
+        events = [mart for mart in marts.values() if mart.kind == "event"]
+        result = self._people(marts, events, entity, key)
+        result = {name: self._with_columns(mart, result) for name, mart in result.items()}
+        return list(result.values())
+
+    def _alone(self, table: Table, entity: str | None, key: str | None) -> Mart | None:
+        """A table that says by itself what it is: somebody's events, or the people."""
+        wished = self._wishes.kinds.get(table.name)
+        if key is not None and table.key == (key,) and wished in (None, "entity"):
+            reason = f"{key} identifies its rows, and names the {entity}"
+            return Mart(self._mart_name(table.name), table, "entity", (reason,), entity=entity, entity_key=key)
+        if wished == "entity":
+            raise OnboardingError(f"--kind {table.name}=entity: its key is {', '.join(table.key)}, which names no person.")
+        if key is None or key not in table.names or wished == "dimension":
+            return None
+        time = self._event_time(table)
+        if time is None:
+            return None
+        column = table.column(key)
+        reasons = (f"{key} names the {entity}", f"{time} is when")
+        return Mart(
+            self._mart_name(table.name),
+            table,
+            "event",
+            reasons,
+            entity=entity,
+            entity_key=key,
+            event_time=time,
+            made_key=self._made_key(table),
+            without_person=column.nulls > 0,
+        )
+
+    def _hop(self, table: Table, parents: list[Reference], marts: Mapping[str, Mart]) -> Mart:
+        parent = parents[0]
+        if len(parents) > 1:
+            choices = tuple(one.table for one in parents)
+            text = f"{table.name} has no person and time of its own, and refers to {', '.join(choices)}, which have."
+            chosen = self._ask(Question(text, choices, f"--kind <table>=dimension for all but one of them; for {table.name}"))
+            parent = next(one for one in parents if one.table == chosen)
+        event = marts[parent.table]
+        share = f"; {parent.share:.1%} of its {parent.column} are there" if parent.share < 1 else ""
+        return Mart(
+            self._mart_name(table.name),
+            table,
+            "event",
+            (f"gets {event.entity_key} and {event.event_time} of {parent.table} through {parent.column}{share}",),
+            entity=event.entity,
+            entity_key=event.entity_key,
+            event_time=event.event_time,
+            made_key=self._made_key(table),
+            parent=parent,
+        )
+
+    def _thing(self, table: Table) -> Mart:
+        columns = changed_columns(self._found, table, table.key)
+        changed = [column.name for column in columns if column.changed]
+        if changed:
+            self._notes.append(
+                f"{table.name}: {', '.join(changed)} changed between exports and would leak into past dates, so they stay out of its "
+                "mart; the staging model has them."
+            )
+        seen = "one export cannot tell" if table.exports == 1 else f"{table.exports} exports agree"
+        return Mart(
+            self._mart_name(table.name),
+            replace(table, columns=columns),
+            "dimension",
+            (f"names no person; taken for things that do not change ({seen}; a test fails when one does)",),
+            history="immutable",
+            made_key=self._made_key(table),
+        )
+
+    def _people(
+        self, marts: dict[str, Mart], events: list[Mart], entity: str | None, key: str | None
+    ) -> dict[str, Mart]:
+        """The mart of people: their table, or who is in the events; none where the project has it or nobody acts."""
+        tables = [mart for mart in marts.values() if mart.kind == "entity"]
+        declared = self._existing.marts_of.get(entity or "")
+        for mart in tables:
+            if declared or not events:
+                why = f"{entity} is declared by mart {declared}" if declared else f"no table holds what a {entity} did"
+                self._notes.append(
+                    f"{mart.table.name}: {why}, so it is written as a table of things. "
+                    + ("" if declared else "Add the source of their events, and make it people's by hand.")
+                )
+                thing = replace(self._thing(mart.table), references=mart.references)
+                marts[mart.table.name] = replace(thing, reasons=(f"{why}; taken for things",))
+        tables = [mart for mart in marts.values() if mart.kind == "entity"]
+        if declared or not events or entity is None or key is None:
+            return marts
+        population = self._population(events)
+        covering = [m for m in tables if self._covers(m, events, key)]
+        if tables and not covering:
+            for mart in tables:
+                self._notes.append(
+                    f"{mart.table.name}: holds fewer than half of those who act in {population.table.name}, so it is written as a "
+                    f"table of things, and the {entity}s are taken from {population.table.name}."
+                )
+                marts[mart.table.name] = replace(self._thing(mart.table), references=mart.references)
+        if covering:
+            mart = covering[0]
+            history, reason = self._history(mart, key)
+            marts[mart.table.name] = replace(
+                mart,
+                history=history,
+                population=population.name,
+                reasons=(*mart.reasons, reason, f"whoever is in {population.name} counts"),
+                made_key=f"{entity}_version_id" if history == "scd2" else None,
+            )
+            return marts
+        plural = f"{entity[:-1]}ies" if entity.endswith("y") else f"{entity}s"
+        person = population.table.column(key)
+        marts[f"people {entity}"] = Mart(
+            self._mart_name(plural),
+            replace(population.table, key=(key,), columns=(person,)),
+            "entity",
+            (f"no table of {plural}: they are taken from {population.table.name}",),
+            entity=entity,
+            entity_key=key,
+            history="immutable",
+            population=population.name,
+            people_of=True,
+        )
+        return marts
+
+    def _covers(self, people: Mart, events: list[Mart], key: str) -> bool:
+        direct = [event for event in events if event.parent is None]
+        shares = [self._found.covered(event.table.name, key, people.table.name, key) for event in direct]
+        return all(share >= _COVERED for share in shares)
+
+    def _population(self, events: list[Mart]) -> Mart:
+        if self._wishes.population:
+            for event in events:
+                if event.table.name == self._wishes.population:
+                    return event
+            raise OnboardingError(
+                f"--population {self._wishes.population}: it is no table of events; those are "
+                f"{', '.join(event.table.name for event in events)}."
+            )
+        direct = [event for event in events if event.parent is None] or events
+        if len(direct) == 1:
+            return direct[0]
+        choices = tuple(event.table.name for event in direct)
+        answer = self._ask(Question("Who counts as active: whoever is in which events?", choices, "--population"))
+        return next(event for event in direct if event.table.name == answer)
+
+    def _history(self, mart: Mart, key: str) -> tuple[str, str]:
+        wished = self._wishes.histories.get(mart.table.name)
+        if wished:
+            return wished, f"history {wished}, as asked"
+        attributes = [column for column in mart.table.columns if column.name != key]
+        if all(column.type in INSTANTS and not column.nulls for column in attributes):
+            return "immutable", "nothing of it changes"
+        return "scd2", "what is known of people changes: a version from the export that first shows it (history scd2)"
+
+    def _event_time(self, table: Table) -> str | None:
+        wished = self._wishes.event_times.get(table.name)
+        instants = [column for column in table.columns if column.type in ("date", *INSTANTS)]
+        if wished:
+            if wished not in [column.name for column in instants]:
+                raise OnboardingError(f"--event-time {table.name}={wished}: is no instant or date.")
+            candidates = [table.column(wished)]
+        else:
+            candidates = instants
+        usable = [column for column in candidates if not column.nulls and _before(column.high, table.exported_at)]
+        if not usable:
+            if candidates:
+                names = ", ".join(column.name for column in candidates)
+                self._notes.append(
+                    f"{table.name}: of {names}, none has a value in each row that lies before the export, so it is no table of events."
+                )
+            return None
+        clear = [column for column in usable if not is_later(column.name)]
+        if len(usable) == 1 or len(clear) == 1:
+            return (clear or usable)[0].name
+        choices = tuple(column.name for column in usable)
+        text = f"When is an event of {table.name}: {', '.join(choices)} are instants of each row."
+        return self._ask(Question(text, choices, f"--event-time {table.name}=<column>"))
+
+    def _made_key(self, table: Table) -> str | None:
+        if len(table.key) == 1 and table.column(table.key[0]).type in ("integer", "text"):
+            return None
+        return column_name([singular(table.name), "key"], table.names)
+
+    def _with_columns(self, mart: Mart, marts: Mapping[str, Mart]) -> Mart:
+        """The mart with its columns and their roles, those joined to events included."""
+        if mart.people_of:
+            person = mart.table.column(mart.table.key[0])
+            return replace(mart, columns=(MartColumn(person.name, "own", person.name, person, _STRUCTURE),))
+        by_column = {one.column: one.table for one in mart.references}
+        structure = {mart.key, mart.entity_key, mart.event_time}
+        columns = []
+        for column in mart.table.columns:
+            if mart.kind == "dimension" and column.changed:
+                continue
+            if mart.kind == "entity" and mart.history == "scd2" and column.type == "texts":
+                self._notes.append(f"{mart.table.name}.{column.name}: lists have no versions; it stays out of the mart.")
+                continue
+            if mart.parent and column.name in (mart.entity_key, mart.event_time):
+                continue
+            proposal = role_of(column, mart.table, mart.kind == "entity" or self._of_person(mart), by_column.get(column.name))
+            if column.name in structure:
+                proposal = _STRUCTURE
+            columns.append(MartColumn(column.name, "own", column.name, column, self._wished(mart, column, proposal)))
+        if mart.parent:
+            parent = marts[mart.parent.table]
+            for name in (mart.entity_key, mart.event_time):
+                assert name is not None
+                columns.insert(0, MartColumn(name, "parent", name, parent.table.column(name), _STRUCTURE))
+        joined = []
+        if mart.kind == "event":
+            for reference in mart.references:
+                other = marts.get(reference.table)
+                if other is None or other.kind != "dimension" or reference.key in [one.name for one in columns if one.origin != "own"]:
+                    continue
+                joined.append(reference)
+                for column in other.table.columns:
+                    if column.name == reference.key or column.changed:
+                        continue
+                    taken = [one.name for one in columns]
+                    name = column.name if column.name not in taken else column_name([singular(other.table.name), column.name], taken)
+                    proposal = role_of(column, other.table, self._of_person(other), None)
+                    columns.append(MartColumn(name, reference.table, column.name, column, self._wished(mart, replace(column, name=name), proposal)))
+        return replace(mart, columns=tuple(columns), joined=tuple(joined))
+
+    def _of_person(self, mart: Mart) -> bool:
+        return is_person(singular(mart.table.name)) or any(person_of(name) for name in mart.table.key)
+
+    def _wished(self, mart: Mart, column: Column, proposal: Proposal) -> Proposal:
+        wished = self._wishes.roles.get(f"{mart.table.name}.{column.name}")
+        return proposal if wished is None else with_role(mart.table.name, column, proposal, wished)
+
+    def _mart_name(self, name: str) -> str:
+        own = column_name([name])
+        if own not in self._existing.models:
+            return own
+        other = f"{self._source}_{name}"
+        if other in self._existing.models:
+            raise OnboardingError(
+                f"the project has models {own} and {other} already, so {name} has no name for its mart. Rename or remove one of them."
+            )
+        self._notes.append(f"{name}: the project has a model {own} already, so its mart is called {other}.")
+        return other
+
+
+_STRUCTURE = Proposal("none", "key, person or time of the mart")
+
+
+def with_role(table: str, column: Column, proposal: Proposal, wished: str) -> Proposal:
+    """The proposal with another role.
+
+    Raises:
+        OnboardingError: there is no such role, or the column's type cannot have it.
+    """
+    roles: dict[str, Role] = {role: role for role in ROLES}
+    if wished not in roles:
+        raise OnboardingError(f"--role {table}.{column.name}={wished}: roles are {', '.join(ROLES)}.")
+    if wished != "none" and column.type not in TYPES[wished]:
+        raise OnboardingError(
+            f"--role {table}.{column.name}={wished}: the column is {column.type}; a {wished} is {', '.join(TYPES[wished])}."
+        )
+    return replace(proposal, role=roles[wished], reason="as asked", certain=True)
+
+
+def _before(high: object, exported_at: datetime) -> bool:
+    if isinstance(high, datetime):
+        return high < exported_at
+    return isinstance(high, date) and high < exported_at.date()
