@@ -10,6 +10,7 @@ import click
 from platform_assets.cli.campaigns import backtest, new, preview
 from platform_assets.cli.deployment import database, doctor, janitor, pinned, prepare
 from platform_assets.cli.project import check, manifest, schema
+from platform_assets.cli.sources import source
 from platform_assets.cli.surroundings import Commands
 
 
@@ -18,5 +19,5 @@ def main() -> None:
     """Campaign files and the state of the platform. Assets are run by `dagster`."""
 
 
-for command in (backtest, check, database, doctor, janitor, manifest, new, pinned, prepare, preview, schema):
+for command in (backtest, check, database, doctor, janitor, manifest, new, pinned, prepare, preview, schema, source):
     main.add_command(command)

@@ -76,7 +76,11 @@ def source_yaml(plan: Plan, place: Place, owner: str) -> str:
 def sources_yaml(plan: Plan, place: Place) -> str:
     """dbt's sources."""
     what = "DynamoDB tables" if place.format == "dynamodb_full" else "Aurora database"
-    columns = ["        - {name: Item, description: The item in DynamoDB's typed JSON.}"] if place.format == "dynamodb_full" else []
+    columns = (
+        ["        - {name: Item, description: The item in DynamoDB's typed JSON.}"]
+        if place.format == "dynamodb_full"
+        else []
+    )
     columns += [
         "        - {name: _export_id, description: The export this row was read from.}",
         "        - {name: _exported_at, description: When that export was taken.}",
@@ -132,7 +136,9 @@ def staging_yaml(plan: Plan) -> str:
         lines.append("    columns:")
         for column in table.columns:
             lines.append(f"      - name: {column.name}")
-            lines.append(f"        description: {quoted(f'{_FILL_IN} Column {column.reading.shown} of {table.export_table}.')}")
+            lines.append(
+                f"        description: {quoted(f'{_FILL_IN} Column {column.reading.shown} of {table.export_table}.')}"
+            )
             if mart.parent and column.name == mart.parent.column:
                 lines += [
                     "        data_tests:",
@@ -186,12 +192,27 @@ def _mart(plan: Plan, mart: Mart) -> Iterable[str]:
     yield "    columns:"
     if mart.made_key:
         parts = "person and beginning" if mart.history == "scd2" else ", ".join(mart.table.key)
-        yield from _column(mart.made_key, "*text", f"The row; {parts}.", "none", "the key of the mart", tests=["unique", "not_null"])
+        yield from _column(
+            mart.made_key, "*text", f"The row; {parts}.", "none", "the key of the mart", tests=["unique", "not_null"]
+        )
     for column in mart.columns:
         yield from _mart_column(plan, mart, column)
     if mart.history == "scd2":
-        yield from _column("valid_from", "*instant", "When the export was taken that first shows it so.", "none", "the version's", tests=["not_null"])
-        yield from _column("valid_to", "*instant", "When the export was taken that shows it otherwise, or no longer; null while it lasts.", "none", "the version's")
+        yield from _column(
+            "valid_from",
+            "*instant",
+            "When the export was taken that first shows it so.",
+            "none",
+            "the version's",
+            tests=["not_null"],
+        )
+        yield from _column(
+            "valid_to",
+            "*instant",
+            "When the export was taken that shows it otherwise, or no longer; null while it lasts.",
+            "none",
+            "the version's",
+        )
 
 
 def _platform(plan: Plan, mart: Mart) -> Iterable[tuple[str, str]]:
@@ -199,9 +220,9 @@ def _platform(plan: Plan, mart: Mart) -> Iterable[tuple[str, str]]:
     if mart.entity and mart.kind != "dimension":
         yield "entity", mart.entity
     yield "key", mart.key
-    if mart.kind != "dimension" and mart.entity_key and mart.entity_key != mart.key:
-        yield "entity_key", mart.entity_key
-    elif mart.kind == "event" and mart.entity_key:
+    if (mart.kind != "dimension" and mart.entity_key and mart.entity_key != mart.key) or (
+        mart.kind == "event" and mart.entity_key
+    ):
         yield "entity_key", mart.entity_key
     if mart.event_time:
         yield "event_time", mart.event_time
@@ -223,7 +244,9 @@ def _mart_column(plan: Plan, mart: Mart, column: MartColumn) -> Iterable[str]:
         tests.append("not_null:warn")
     lines = list(_more_tests(plan, mart, column))
     shown = column.column.reading.shown
-    origin = {"own": mart.table.name, "parent": mart.parent.table if mart.parent else ""}.get(column.origin, column.origin)
+    origin = {"own": mart.table.name, "parent": mart.parent.table if mart.parent else ""}.get(
+        column.origin, column.origin
+    )
     yield from _column(
         column.name,
         _DATA_TYPES[column.column.type],

@@ -39,7 +39,9 @@ def existing_in(environment: Environment, source: str) -> Existing:
     project = environment.dbt_project
     settings = _read(project / "dbt_project.yml")
     if not settings:
-        raise OnboardingError(f"{project}: there is no dbt_project.yml; set PLATFORM_DBT_PROJECT to the folder of the dbt project.")
+        raise OnboardingError(
+            f"{project}: there is no dbt_project.yml; set PLATFORM_DBT_PROJECT to the folder of the dbt project."
+        )
     models = project / "models"
     own = {models / layer / source for layer in ("staging", "marts")}
     foreign = [path for path in sorted(models.rglob("*")) if not own & {*path.parents}]
@@ -66,5 +68,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OnboardingError(f"{path}: is not readable YAML ({type(error).__name__}). Mend it first: `platform-assets manifest`.") from error
+        raise OnboardingError(
+            f"{path}: is not readable YAML ({type(error).__name__}). Mend it first: `platform-assets manifest`."
+        ) from error
     return value if isinstance(value, dict) else {}

@@ -50,7 +50,9 @@ class Found:
         types = [self.tables[name].column(one).type for name, one in ((table, column), (other, key))]
         if types[0] != types[1]:
             return 0.0
-        values = f"(select distinct {quoted(column)} as value from {relation(table)} where {quoted(column)} is not null)"
+        values = (
+            f"(select distinct {quoted(column)} as value from {relation(table)} where {quoted(column)} is not null)"
+        )
         count, known = self._engine.execute(
             f"select count(*), count(*) filter (value in (select {quoted(key)} from {relation(other)})) from {values}"
         ).fetchall()[0]
@@ -141,9 +143,7 @@ def _table(
     return Table(name, exported, rows, figures, (), newest.exported_at, len(holding), tuple(notes))
 
 
-def _columns_of(
-    engine: "duckdb.DuckDBPyConnection", table: str, raw: str
-) -> tuple[list[parts.Typed], list[str]]:
+def _columns_of(engine: "duckdb.DuckDBPyConnection", table: str, raw: str) -> tuple[list[parts.Typed], list[str]]:
     """The columns of an Aurora table, typed by what the export says and, where that is text or a number, by every value."""
     described = engine.execute(f"describe select * from {raw}").fetchall()
     kinds = {row[0]: row[1] for row in described if row[0] not in _PROVENANCE}
@@ -191,7 +191,9 @@ def changed_columns(found: Found, table: Table, key: Sequence[str]) -> tuple[Col
     if table.exports < 2:
         return table.columns
     names = ", ".join(quoted(name) for name in key)
-    counts = ", ".join(f"count(distinct to_json({quoted(column.name)})) > 1 as c{i}" for i, column in enumerate(table.columns))
+    counts = ", ".join(
+        f"count(distinct to_json({quoted(column.name)})) > 1 as c{i}" for i, column in enumerate(table.columns)
+    )
     flags = ", ".join(f"coalesce(bool_or(c{i}), false)" for i in range(len(table.columns)))
     row = found._engine.execute(
         f"select {flags} from (select {counts} from {quoted(table.name)} group by {names})"

@@ -59,16 +59,14 @@ def columns_of(engine: "duckdb.DuckDBPyConnection", table: str, raw: str) -> tup
     return columns, notes
 
 
-def _attributes(
-    engine: "duckdb.DuckDBPyConnection", table: str, raw: str, notes: list[str]
-) -> dict[Path, set[str]]:
+def _attributes(engine: "duckdb.DuckDBPyConnection", table: str, raw: str, notes: list[str]) -> dict[Path, set[str]]:
     """Attribute → its types in all items, maps opened."""
     attributes: dict[Path, set[str]] = {}
     maps: list[Path] = [()]
     for depth in range(_DEPTH):
         deeper: list[Path] = []
         for path in maps:
-            inner = '"Item"::json' if not path else f"json_extract(\"Item\", {literal(_json_path(path, 'M'))})"
+            inner = '"Item"::json' if not path else f'json_extract("Item", {literal(_json_path(path, "M"))})'
             pointer = "'/' || replace(replace(name, '~', '~0'), '/', '~1')"
             keys = (
                 f"(select name, map -> ({pointer}) as value from "
@@ -99,7 +97,9 @@ def _attributes(
                         notes.append(sentence)
                     continue
                 attributes.setdefault((*path, name), set()).add(tag)
-            deeper += [one for one, tags in attributes.items() if len(one) == depth + 1 and "M" in tags and one[:-1] == path]
+            deeper += [
+                one for one, tags in attributes.items() if len(one) == depth + 1 and "M" in tags and one[:-1] == path
+            ]
         maps = deeper
     return attributes
 
@@ -155,7 +155,7 @@ def _typed(
             f"is a list whose elements are of types {told}; only lists of text (S) are read, so it is left out. Read it in the "
             "staging model with dynamodb_list if it is needed."
         )
-    return ("texts", f"coalesce(list_transform(from_json({text}, '[{{\"S\":\"VARCHAR\"}}]'), lambda e: e.S), [])"), ""
+    return ("texts", f'coalesce(list_transform(from_json({text}, \'[{{"S":"VARCHAR"}}]\'), lambda e: e.S), [])'), ""
 
 
 def _json_path(path: Path, tag: str) -> str:

@@ -2,6 +2,7 @@
 
 Belongs here: from a proposal to a model's text. Does not belong here: YAML (`declarations`), and what is proposed.
 """
+# ruff: noqa: S608 - names are those that `column_name` makes.
 
 import re
 
@@ -29,7 +30,9 @@ def staging_sql(source: str, mart: Mart, table: Table) -> str:
             + "\n".join(lines)
             + f"\n    ],\n    where={condition},\n{keep}) }}}}\n"
         )
-    lines = [f"    {_raw_column(column)} as {column.name}" for column in table.columns] + [f"    {name}" for name in kept]
+    lines = [f"    {_raw_column(column)} as {column.name}" for column in table.columns] + [
+        f"    {name}" for name in kept
+    ]
     return f"select\n{_listed(lines)}\nfrom {{{{ source('{source}', '{table.name}') }}}}\nwhere {{{{ {condition} }}}}\n"
 
 

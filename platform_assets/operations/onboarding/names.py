@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable
 
 # DuckDB takes these for a type or a part of its grammar where a column's name would stand.
-_DUCKDB = frozenset(
+_DUCKDB_WORDS = (
     "all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default "
     "deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect "
     "into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary "
@@ -17,26 +17,27 @@ _DUCKDB = frozenset(
     "cross dec decimal exists extract float freeze full generated glob grouping grouping_id ilike inner inout int integer "
     "interval is isnull join left like map national natural nchar none notnull nullif numeric out outer overlaps overlay "
     "position positional precision real right row semi setof similar smallint struct substring tablesample time timestamp "
-    "treat trim try_cast tuple unpack values varchar verbose".split()
+    "treat trim try_cast tuple unpack values varchar verbose"
 )
 # cloud.google.com/bigquery/docs/reference/standard-sql/lexical#reserved_keywords
-_BIGQUERY = frozenset(
+_BIGQUERY_WORDS = (
     "all and any array as asc assert_rows_modified at between by case cast collate contains create cross cube current "
     "default define desc distinct else end enum escape except exclude exists extract false fetch following for from full "
     "graph_table group grouping groups hash having if ignore in inner intersect interval into is join lateral left like lookup "
     "merge natural new no not null nulls of on or order outer over partition preceding proto qualify range recursive "
     "respect right rollup rows select set some struct tablesample then to treat true unbounded union unnest using when "
-    "where window with within".split()
+    "where window with within"
 )
-RESERVED = _DUCKDB | _BIGQUERY
+RESERVED = frozenset(_DUCKDB_WORDS.split()) | frozenset(_BIGQUERY_WORDS.split())
 # Columns that the platform's own tables and macros have.
 _TAKEN = frozenset({"valid_from", "valid_to", "item_values", "_export_id", "_exported_at"})
 _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\"'`\\]|\{[{%#]|[}%#]\}")
-_PEOPLE = (
+_PEOPLE_WORDS = (
     "account client consumer contact customer donor fan guest household learner member parent passenger patient patron person "
     "player profile reader shopper student subscriber tenant user viewer visitor"
-).split()
-_PERSON_KEY = re.compile(rf"({'|'.join(_PEOPLE)})_?(?:id|key|no|number|uuid)")
+)
+_PEOPLE = frozenset(_PEOPLE_WORDS.split())
+_PERSON_KEY = re.compile(rf"({'|'.join(sorted(_PEOPLE))})_?(?:id|key|no|number|uuid)")
 _IDENTIFIER = re.compile(
     r"(.*_)?(id|ids|key|uuid|guid|no|nr|number|code|upc|ean|sku|isbn|asin|gtin|barcode|ref|reference|hash|token|zip|postcode"
     r"|zip_code|postal_code|phone|serial)"
@@ -107,7 +108,7 @@ def is_person(word: str) -> bool:
 
 
 def is_identifier(column: str) -> bool:
-    return _IDENTIFIER.fullmatch(column) is not None or column.endswith("id") and person_of(column) is not None
+    return _IDENTIFIER.fullmatch(column) is not None or (column.endswith("id") and person_of(column) is not None)
 
 
 def is_measure(column: str) -> bool:

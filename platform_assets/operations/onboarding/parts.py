@@ -57,9 +57,7 @@ def parquet(paths: Sequence[Path]) -> str:
     return f"read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
 
 
-def of_sql_type(
-    engine: "duckdb.DuckDBPyConnection", relation: str, name: str, kind: str
-) -> tuple[Typed | None, str]:
+def of_sql_type(engine: "duckdb.DuckDBPyConnection", relation: str, name: str, kind: str) -> tuple[Typed | None, str]:
     """The column of an Aurora table, or None; and a sentence where something has to be said."""
     column = quoted(name)
 
@@ -78,7 +76,9 @@ def of_sql_type(
         if scale <= _DECIMALS and precision - scale <= _INTEGER_DIGITS:
             return typed("decimal", f"{column}::decimal(38, 9)"), ""
     if kind == "HUGEINT" or kind.startswith(("DECIMAL", "UHUGEINT")):
-        return typed("text", f"{column}::varchar"), f"{kind} is more than both engines hold exactly; it is read as text."
+        return typed(
+            "text", f"{column}::varchar"
+        ), f"{kind} is more than both engines hold exactly; it is read as text."
     if kind in ("FLOAT", "DOUBLE"):
         return typed("float", f"{column}::double"), ""
     if kind == "BOOLEAN":
@@ -93,7 +93,10 @@ def of_sql_type(
     if kind.startswith(("TIME", "INTERVAL", "ENUM")) or kind == '"NULL"':
         return typed("text", f"{column}::varchar"), ""
     what = "binary" if kind in ("BLOB", "BIT", "GEOMETRY") else kind.split("(")[0].lower()
-    return None, f"is {what}, which no feature is made of; it is left out. Read it in the staging model if it is needed."
+    return (
+        None,
+        f"is {what}, which no feature is made of; it is left out. Read it in the staging model if it is needed.",
+    )
 
 
 def text_type(engine: "duckdb.DuckDBPyConnection", relation: str, text: str) -> Type:

@@ -57,9 +57,7 @@ def exports_at(environment: Environment, where: str, wishes: Wishes) -> Exports:
             f"{lake.location(place.path)}: there is no finished export with tables in it. "
             + (" ".join(reasons) or "Wait until AWS has written its last manifest, or copy the export again.")
         )
-    declared = tuple(
-        ExportTableSpec(name=name, export_table=table, key=["unknown"]) for name, table in names.items()
-    )
+    declared = tuple(ExportTableSpec(name=name, export_table=table, key=["unknown"]) for name, table in names.items())
     whole = discover(_spec(place, declared), "new", environment.exports)
     if whole.set_aside and not whole.complete:
         raise OnboardingError("\n".join(one.reason for one in whole.set_aside))

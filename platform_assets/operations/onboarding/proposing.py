@@ -166,7 +166,11 @@ class Proposing:
                 choices = tuple(c.name for c in table.columns if not c.nulls and c.values == table.rows)
                 self._notes.append(
                     f"{name}: "
-                    + (f"{', '.join(choices)} each identify" if choices else "no column, and no few references together, identify")
+                    + (
+                        f"{', '.join(choices)} each identify"
+                        if choices
+                        else "no column, and no few references together, identify"
+                    )
                     + f" its rows; it is left out. Say what does with --key {name}=<column>[,<column>]."
                 )
                 del self._tables[name]
@@ -198,7 +202,11 @@ class Proposing:
         columns = {name for table in self._tables.values() for name in table.names}
         if wishes.entity:
             key = wishes.entity_key or self._existing.entities.get(wishes.entity)
-            guesses = [name for name in (f"{wishes.entity}_id", f"{wishes.entity}_key", f"{wishes.entity}id") if name in columns]
+            guesses = [
+                name
+                for name in (f"{wishes.entity}_id", f"{wishes.entity}_key", f"{wishes.entity}id")
+                if name in columns
+            ]
             key = key or (guesses[0] if guesses else None)
             if key not in columns:
                 raise OnboardingError(
@@ -228,9 +236,7 @@ class Proposing:
                 "with --entity and --entity-key."
             )
 
-    def _marts(
-        self, entity: str | None, key: str | None, references: dict[str, tuple[Reference, ...]]
-    ) -> list[Mart]:
+    def _marts(self, entity: str | None, key: str | None, references: dict[str, tuple[Reference, ...]]) -> list[Mart]:
         marts: dict[str, Mart] = {}
         later = []
         for name, table in self._tables.items():
@@ -266,7 +272,9 @@ class Proposing:
             reason = f"{key} identifies its rows, and names the {entity}"
             return Mart(self._mart_name(table.name), table, "entity", (reason,), entity=entity, entity_key=key)
         if wished == "entity":
-            raise OnboardingError(f"--kind {table.name}=entity: its key is {', '.join(table.key)}, which names no person.")
+            raise OnboardingError(
+                f"--kind {table.name}=entity: its key is {', '.join(table.key)}, which names no person."
+            )
         if key is None or key not in table.names or wished == "dimension":
             return None
         time = self._event_time(table)
@@ -291,7 +299,9 @@ class Proposing:
         if len(parents) > 1:
             choices = tuple(one.table for one in parents)
             text = f"{table.name} has no person and time of its own, and refers to {', '.join(choices)}, which have."
-            chosen = self._ask(Question(text, choices, f"--kind <table>=dimension for all but one of them; for {table.name}"))
+            chosen = self._ask(
+                Question(text, choices, f"--kind <table>=dimension for all but one of them; for {table.name}")
+            )
             parent = next(one for one in parents if one.table == chosen)
         event = marts[parent.table]
         share = f"; {parent.share:.1%} of its {parent.column} are there" if parent.share < 1 else ""
@@ -449,11 +459,15 @@ class Proposing:
             if mart.kind == "dimension" and column.changed:
                 continue
             if mart.kind == "entity" and mart.history == "scd2" and column.type == "texts":
-                self._notes.append(f"{mart.table.name}.{column.name}: lists have no versions; it stays out of the mart.")
+                self._notes.append(
+                    f"{mart.table.name}.{column.name}: lists have no versions; it stays out of the mart."
+                )
                 continue
             if mart.parent and column.name in (mart.entity_key, mart.event_time):
                 continue
-            proposal = role_of(column, mart.table, mart.kind == "entity" or self._of_person(mart), by_column.get(column.name))
+            proposal = role_of(
+                column, mart.table, mart.kind == "entity" or self._of_person(mart), by_column.get(column.name)
+            )
             if column.name in structure:
                 proposal = _STRUCTURE
             columns.append(MartColumn(column.name, "own", column.name, column, self._wished(mart, column, proposal)))
@@ -466,16 +480,32 @@ class Proposing:
         if mart.kind == "event":
             for reference in mart.references:
                 other = marts.get(reference.table)
-                if other is None or other.kind != "dimension" or reference.key in [one.name for one in columns if one.origin != "own"]:
+                if (
+                    other is None
+                    or other.kind != "dimension"
+                    or reference.key in [one.name for one in columns if one.origin != "own"]
+                ):
                     continue
                 joined.append(reference)
                 for column in other.table.columns:
                     if column.name == reference.key or column.changed:
                         continue
                     taken = [one.name for one in columns]
-                    name = column.name if column.name not in taken else column_name([singular(other.table.name), column.name], taken)
+                    name = (
+                        column.name
+                        if column.name not in taken
+                        else column_name([singular(other.table.name), column.name], taken)
+                    )
                     proposal = role_of(column, other.table, self._of_person(other), None)
-                    columns.append(MartColumn(name, reference.table, column.name, column, self._wished(mart, replace(column, name=name), proposal)))
+                    columns.append(
+                        MartColumn(
+                            name,
+                            reference.table,
+                            column.name,
+                            column,
+                            self._wished(mart, replace(column, name=name), proposal),
+                        )
+                    )
         return replace(mart, columns=tuple(columns), joined=tuple(joined))
 
     def _of_person(self, mart: Mart) -> bool:

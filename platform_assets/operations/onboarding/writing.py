@@ -149,7 +149,12 @@ def _listing(path: Path, text: str, keys: tuple[str | int, ...]) -> Change:
         return Change(path, old, old, f"is not readable YAML ({type(error).__name__}). Mend it first.")
     if theirs is None or ours is None:
         where = ".".join(str(key) for key in keys)
-        return Change(path, old, text, f"holds no list of one entry a line at {where}, so nothing can be added to it. Add it by hand.")
+        return Change(
+            path,
+            old,
+            text,
+            f"holds no list of one entry a line at {where}, so nothing can be added to it. Add it by hand.",
+        )
     names = {name for name, _ in theirs.blocks}
     missing = [block for name, block in ours.blocks if name not in names]
     if not missing:
@@ -162,7 +167,9 @@ def _listing(path: Path, text: str, keys: tuple[str | int, ...]) -> Change:
         yaml.safe_load(new)
     except yaml.YAMLError as error:
         reason = str(getattr(error, "problem", "")) or type(error).__name__
-        return Change(path, old, new, f"would no longer be readable YAML with these entries ({reason}). Add them by hand.")
+        return Change(
+            path, old, new, f"would no longer be readable YAML with these entries ({reason}). Add them by hand."
+        )
     return Change(path, old, new)
 
 
@@ -202,8 +209,11 @@ def _end(lines: Sequence[str], node: yaml.SequenceNode) -> int:
     """The line after the last that belongs to a list; comments and blanks that follow it do not."""
     end = min(node.end_mark.line + (1 if node.end_mark.column else 0), len(lines))
     dash = lines[node.value[0].start_mark.line].index("-")
-    while end and (not lines[end - 1].strip() or len(lines[end - 1]) - len(lines[end - 1].lstrip()) <= dash - 1
-                   or lines[end - 1].lstrip().startswith("#")):
+    while end and (
+        not lines[end - 1].strip()
+        or len(lines[end - 1]) - len(lines[end - 1].lstrip()) <= dash - 1
+        or lines[end - 1].lstrip().startswith("#")
+    ):
         end -= 1
     return end
 
