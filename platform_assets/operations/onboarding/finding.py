@@ -126,7 +126,8 @@ def _table(
     for number, export in enumerate(holding):
         folder = work / f"{name}-{number}"
         folder.mkdir()
-        decode(engine, export, export.tables[name], lake, folder, environment.limits)
+        # The key is what is looked for.
+        decode(engine, export, replace(export.tables[name], key=()), lake, folder, environment.limits)
         folders.append(folder)
     raw = parts.parquet([path for folder in folders for path in sorted(folder.glob("part-*.parquet"))])
     reader = items.columns_of if newest.format == "dynamodb_full" else _columns_of

@@ -179,7 +179,8 @@ class Proposing:
                     f"--key {name}={','.join(key)}: rows of {name} lack it or share it. Name columns that identify a row."
                 )
             else:
-                self._tables[name] = replace(table, key=tuple(key))
+                columns = sorted(table.columns, key=lambda column: column.name not in key)
+                self._tables[name] = replace(table, key=tuple(key), columns=tuple(columns))
 
     def _references(self, table: Table) -> tuple[Reference, ...]:
         references = []
