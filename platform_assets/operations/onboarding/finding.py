@@ -158,7 +158,7 @@ def _columns_of(engine: "duckdb.DuckDBPyConnection", table: str, raw: str) -> tu
     for raw_name, kind in kinds.items():
         if unspeakable(raw_name):
             notes.append(
-                f"{table}: a column whose name holds quotes, backslashes, brackets of Jinja or control characters is left out; "
+                f"{table}: a column whose name holds quotes, backslashes, stars, brackets of Jinja or control characters is left out; "
                 "rename it at the source."
             )
             continue
@@ -223,7 +223,9 @@ def _key(found: Found, table: Table) -> tuple[str, ...]:
     """
     if not table.rows:
         return ()
-    usable = [column for column in table.columns if column.type in _KEY_TYPES and not column.nulls]
+    usable = [
+        column for column in table.columns if column.type in _KEY_TYPES and not column.nulls and column.may_be_key
+    ]
     unique = [column.name for column in usable if column.values == table.rows and column.type in ("integer", "text")]
     own = singular(table.name, table.names)
     for name in (f"{own}_id", f"{table.name}_id", own, f"{own}_key", f"{own}_no", f"{own}_number", "uuid", "key"):

@@ -90,7 +90,7 @@ def _attributes(engine: "duckdb.DuckDBPyConnection", table: str, raw: str, notes
             ).fetchall():
                 if unspeakable(name):
                     sentence = (
-                        f"{table}: an attribute whose name holds quotes, backslashes, brackets of Jinja or control characters is "
+                        f"{table}: an attribute whose name holds quotes, backslashes, stars, brackets of Jinja or control characters is "
                         "left out; JSON paths cannot hold it on both engines."
                     )
                     if sentence not in notes:

@@ -31,7 +31,7 @@ _BIGQUERY_WORDS = (
 RESERVED = frozenset(_DUCKDB_WORDS.split()) | frozenset(_BIGQUERY_WORDS.split())
 # Columns that the platform's own tables and macros have.
 _TAKEN = frozenset({"valid_from", "valid_to", "item_values", "_export_id", "_exported_at"})
-_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\"'`\\]|\{[{%#]|[}%#]\}")
+_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\"'`\\*]|\{[{%#]|[}%#]\}")
 _PEOPLE_WORDS = (
     "account client consumer contact customer donor fan guest household learner member parent passenger patient patron person "
     "player profile reader shopper student subscriber tenant user viewer visitor"
@@ -65,7 +65,7 @@ _PERSONAL = re.compile(
 
 
 def unspeakable(name: str) -> bool:
-    """Whether a name holds characters that no model can hold: quotes, backslashes, control characters, Jinja's brackets."""
+    """Whether a name holds characters that no model can hold: quotes, backslashes, stars, control characters, Jinja's brackets."""
     return not name or _UNSPEAKABLE.search(name) is not None
 
 

@@ -163,7 +163,9 @@ class Proposing:
                 )
                 del self._tables[name]
             elif not key:
-                choices = tuple(c.name for c in table.columns if not c.nulls and c.values == table.rows)
+                choices = tuple(
+                    c.name for c in table.columns if not c.nulls and c.values == table.rows and c.may_be_key
+                )
                 self._notes.append(
                     f"{name}: "
                     + (
@@ -174,6 +176,10 @@ class Proposing:
                     + f" its rows; it is left out. Say what does with --key {name}=<column>[,<column>]."
                 )
                 del self._tables[name]
+            elif inner := [one for one in key if not table.column(one).may_be_key]:
+                raise OnboardingError(
+                    f"--key {name}={','.join(key)}: {', '.join(inner)} lies inside a map, and a key is made of attributes of the item."
+                )
             elif not self._found.is_key(name, key):
                 raise OnboardingError(
                     f"--key {name}={','.join(key)}: rows of {name} lack it or share it. Name columns that identify a row."
@@ -474,7 +480,7 @@ class Proposing:
             columns.append(MartColumn(column.name, "own", column.name, column, self._wished(mart, column, proposal)))
         if mart.parent:
             parent = marts[mart.parent.table]
-            for name in (mart.entity_key, mart.event_time):
+            for name in (mart.event_time, mart.entity_key):
                 assert name is not None
                 columns.insert(0, MartColumn(name, "parent", name, parent.table.column(name), _STRUCTURE))
         joined = []

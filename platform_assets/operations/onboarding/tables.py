@@ -62,6 +62,11 @@ class Column:
     high: Any = None
     changed: bool = False
 
+    @property
+    def may_be_key(self) -> bool:
+        """Whether a source can declare it as key: an attribute inside a map is none."""
+        return len(self.reading.path) == 1
+
 
 @dataclass(frozen=True)
 class Table:
