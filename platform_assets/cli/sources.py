@@ -10,7 +10,7 @@ from platform_assets.cli.surroundings import DOUBTFUL, GOOD, Explained, environm
 
 if TYPE_CHECKING:
     from platform_assets.environment import Environment
-    from platform_assets.operations.onboarding.proposing import Mart, Plan
+    from platform_assets.operations.onboarding.marts import Mart, Plan
     from platform_assets.operations.onboarding.tables import Question, Wishes
 
 
@@ -68,7 +68,7 @@ def add(name: str, where: str, owner: str | None, yes: bool, manifest: bool, **w
     from platform_assets.foundation.storage import StorageRefused
     from platform_assets.operations.onboarding.adding import propose
     from platform_assets.operations.onboarding.tables import OnboardingError, refuse
-    from platform_assets.operations.onboarding.writing import changes_of, write
+    from platform_assets.operations.onboarding.writing.files import changes_of, write
 
     environment = environment_here()
     asked = sys.stdin.isatty() and not yes
@@ -154,7 +154,7 @@ def _what(mart: "Mart") -> str:
 
 def _asked_roles(plan: "Plan") -> "Plan":
     """The plan with the roles that a person names; the rest is changed by options."""
-    from platform_assets.operations.onboarding.proposing import with_role
+    from platform_assets.operations.onboarding.columns import with_role
     from platform_assets.operations.onboarding.roles import ROLES, TYPES
 
     marts = []
@@ -169,7 +169,7 @@ def _asked_roles(plan: "Plan") -> "Plan":
                     default=column.proposal.role,
                 )
                 if role != column.proposal.role:
-                    column = replace(column, proposal=with_role(mart.name, column.column, column.proposal, role))
+                    column = with_role(mart, column, role)
             columns.append(column)
         marts.append(replace(mart, columns=tuple(columns)))
     return replace(plan, marts=tuple(marts))

@@ -12,9 +12,10 @@ import yaml
 
 from platform_assets.environment import Environment
 from platform_assets.operations.onboarding.existing import Existing, existing_in
-from platform_assets.operations.onboarding.finding import found
-from platform_assets.operations.onboarding.place import exports_at
-from platform_assets.operations.onboarding.proposing import Plan, Proposing
+from platform_assets.operations.onboarding.marts import Plan
+from platform_assets.operations.onboarding.proposing import Proposing
+from platform_assets.operations.onboarding.reading.finding import found
+from platform_assets.operations.onboarding.reading.place import exports_at
 from platform_assets.operations.onboarding.tables import Ask, OnboardingError, Place, Wishes
 
 

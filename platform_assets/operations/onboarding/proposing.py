@@ -5,102 +5,26 @@ single columns (`roles`), and writing any of it down.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Literal
 
 from platform_assets.data.catalog.declaration import nearest
+from platform_assets.operations.onboarding.columns import with_columns
 from platform_assets.operations.onboarding.existing import Existing
-from platform_assets.operations.onboarding.finding import Found, changed_columns
-from platform_assets.operations.onboarding.names import column_name, is_later, is_person, person_of, singular
-from platform_assets.operations.onboarding.roles import ROLES, TYPES, Proposal, Role, role_of
+from platform_assets.operations.onboarding.marts import Mart, Plan, Reference
+from platform_assets.operations.onboarding.names import column_name, is_later, person_of, singular
+from platform_assets.operations.onboarding.reading.finding import Found, changed_columns
 from platform_assets.operations.onboarding.tables import (
     INSTANTS,
     Ask,
-    Column,
     OnboardingError,
     Question,
     Table,
     Wishes,
 )
 
-Kind = Literal["entity", "event", "dimension"]
-KINDS = ("entity", "event", "dimension", "leave_out")
 # A column refers to another table's key where at least this share of its values is there.
 _COVERED = 0.5
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A column that holds another table's keys; `share` of its different values are there."""
-
-    column: str
-    table: str
-    key: str
-    share: float
-
-
-@dataclass(frozen=True)
-class MartColumn:
-    """A column of a mart.
-
-    Attributes:
-        name: in the mart.
-        origin: own | parent | the table it is joined from.
-        source: its name there.
-    """
-
-    name: str
-    origin: str
-    source: str
-    column: Column
-    proposal: Proposal
-
-
-@dataclass(frozen=True)
-class Mart:
-    """What is proposed of one mart.
-
-    Attributes:
-        table: what it is made of; its columns are the staging model's.
-        made_key: the name of the key that is put together of the table's key columns; None where one column is the key.
-        parent: the reference through which an event gets its person and time, where it has none of its own.
-        joined: references to tables whose columns, which never change, are joined.
-        without_person: whether rows lack the person and are left out.
-        people_of: for a mart of people without a table of their own, the event mart's table they are taken from.
-    """
-
-    name: str
-    table: Table
-    kind: Kind
-    reasons: tuple[str, ...]
-    columns: tuple[MartColumn, ...] = ()
-    entity: str | None = None
-    entity_key: str | None = None
-    event_time: str | None = None
-    history: str | None = None
-    population: str | None = None
-    made_key: str | None = None
-    parent: Reference | None = None
-    joined: tuple[Reference, ...] = ()
-    references: tuple[Reference, ...] = ()
-    without_person: bool = False
-    people_of: bool = False
-
-    @property
-    def key(self) -> str:
-        return self.made_key or self.table.key[0]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that is proposed of a source."""
-
-    source: str
-    marts: tuple[Mart, ...]
-    tables: Mapping[str, Table]
-    timezone: str
-    notes: tuple[str, ...] = field(default=())
 
 
 class Proposing:
@@ -122,7 +46,11 @@ class Proposing:
         self._find_keys()
         references = {name: self._references(table) for name, table in self._tables.items()}
         entity, entity_key = self._entity()
-        self._name_person(entity, entity_key, references)
+        if entity is None:
+            self._notes.append(
+                "no column names a person, so that no event can be somebody's; every table is taken for things. Name the column "
+                "with --entity and --entity-key."
+            )
         marts = self._marts(entity, entity_key, references)
         if not marts:
             raise OnboardingError("\n".join(["nothing can be written from this export.", *self._notes]))
@@ -236,13 +164,6 @@ class Proposing:
         entity = self._ask(question)
         return entity, people[entity]
 
-    def _name_person(self, entity: str | None, key: str | None, references: dict[str, tuple[Reference, ...]]) -> None:
-        if entity is None or key is None:
-            self._notes.append(
-                "no column names a person, so that no event can be somebody's; every table is taken for things. Name the column "
-                "with --entity and --entity-key."
-            )
-
     def _marts(self, entity: str | None, key: str | None, references: dict[str, tuple[Reference, ...]]) -> list[Mart]:
         marts: dict[str, Mart] = {}
         later = []
@@ -269,8 +190,7 @@ class Proposing:
                 marts[table.name] = replace(self._thing(table), references=references[table.name])
         events = [mart for mart in marts.values() if mart.kind == "event"]
         result = self._people(marts, events, entity, key)
-        result = {name: self._with_columns(mart, result) for name, mart in result.items()}
-        return list(result.values())
+        return list(with_columns(result, self._wishes.roles, self._notes).values())
 
     def _alone(self, table: Table, entity: str | None, key: str | None) -> Mart | None:
         """A table that says by itself what it is: somebody's events, or the people."""
@@ -454,74 +374,6 @@ class Proposing:
             return None
         return column_name([singular(table.name), "key"], table.names)
 
-    def _with_columns(self, mart: Mart, marts: Mapping[str, Mart]) -> Mart:
-        """The mart with its columns and their roles, those joined to events included."""
-        if mart.people_of:
-            person = mart.table.column(mart.table.key[0])
-            return replace(mart, columns=(MartColumn(person.name, "own", person.name, person, _STRUCTURE),))
-        by_column = {one.column: one.table for one in mart.references}
-        structure = {mart.key, mart.entity_key, mart.event_time}
-        columns = []
-        for column in mart.table.columns:
-            if mart.kind == "dimension" and column.changed:
-                continue
-            if mart.kind == "entity" and mart.history == "scd2" and column.type == "texts":
-                self._notes.append(
-                    f"{mart.table.name}.{column.name}: lists have no versions; it stays out of the mart."
-                )
-                continue
-            if mart.parent and column.name in (mart.entity_key, mart.event_time):
-                continue
-            proposal = role_of(
-                column, mart.table, mart.kind == "entity" or self._of_person(mart), by_column.get(column.name)
-            )
-            if column.name in structure:
-                proposal = _STRUCTURE
-            columns.append(MartColumn(column.name, "own", column.name, column, self._wished(mart, column, proposal)))
-        if mart.parent:
-            parent = marts[mart.parent.table]
-            for name in (mart.event_time, mart.entity_key):
-                assert name is not None
-                columns.insert(0, MartColumn(name, "parent", name, parent.table.column(name), _STRUCTURE))
-        joined = []
-        if mart.kind == "event":
-            for reference in mart.references:
-                other = marts.get(reference.table)
-                if (
-                    other is None
-                    or other.kind != "dimension"
-                    or reference.key in [one.name for one in columns if one.origin != "own"]
-                ):
-                    continue
-                joined.append(reference)
-                for column in other.table.columns:
-                    if column.name == reference.key or column.changed:
-                        continue
-                    taken = [one.name for one in columns]
-                    name = (
-                        column.name
-                        if column.name not in taken
-                        else column_name([singular(other.table.name), column.name], taken)
-                    )
-                    proposal = role_of(column, other.table, self._of_person(other), None)
-                    columns.append(
-                        MartColumn(
-                            name,
-                            reference.table,
-                            column.name,
-                            column,
-                            self._wished(mart, replace(column, name=name), proposal),
-                        )
-                    )
-        return replace(mart, columns=tuple(columns), joined=tuple(joined))
-
-    def _of_person(self, mart: Mart) -> bool:
-        return is_person(singular(mart.table.name)) or any(person_of(name) for name in mart.table.key)
-
-    def _wished(self, mart: Mart, column: Column, proposal: Proposal) -> Proposal:
-        wished = self._wishes.roles.get(f"{mart.table.name}.{column.name}")
-        return proposal if wished is None else with_role(mart.table.name, column, proposal, wished)
-
     def _mart_name(self, name: str) -> str:
         own = column_name([name])
         if own not in self._existing.models:
@@ -533,25 +385,6 @@ class Proposing:
             )
         self._notes.append(f"{name}: the project has a model {own} already, so its mart is called {other}.")
         return other
-
-
-_STRUCTURE = Proposal("none", "key, person or time of the mart")
-
-
-def with_role(table: str, column: Column, proposal: Proposal, wished: str) -> Proposal:
-    """The proposal with another role.
-
-    Raises:
-        OnboardingError: there is no such role, or the column's type cannot have it.
-    """
-    roles: dict[str, Role] = {role: role for role in ROLES}
-    if wished not in roles:
-        raise OnboardingError(f"--role {table}.{column.name}={wished}: roles are {', '.join(ROLES)}.")
-    if wished != "none" and column.type not in TYPES[wished]:
-        raise OnboardingError(
-            f"--role {table}.{column.name}={wished}: the column is {column.type}; a {wished} is {', '.join(TYPES[wished])}."
-        )
-    return replace(proposal, role=roles[wished], reason="as asked", certain=True)
 
 
 def _before(high: object, exported_at: datetime) -> bool:

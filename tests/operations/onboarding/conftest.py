@@ -15,7 +15,7 @@ from platform_assets.cli import main
 from platform_assets.environment import REPOSITORY, Environment, local_environment
 from platform_assets.operations.onboarding.adding import Proposed, propose
 from platform_assets.operations.onboarding.tables import Wishes, refuse
-from platform_assets.operations.onboarding.writing import changes_of, write
+from platform_assets.operations.onboarding.writing.files import changes_of, write
 from samples.aurora_export import write_aurora_export
 from samples.dynamodb_export import Item, export_id, write_dynamodb_export
 from tests.support.running import variables_of

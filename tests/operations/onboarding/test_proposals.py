@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from platform_assets.operations.onboarding.adding import Proposed
-from platform_assets.operations.onboarding.proposing import Mart
+from platform_assets.operations.onboarding.marts import Mart
 from platform_assets.operations.onboarding.tables import OnboardingError
 from tests.operations.onboarding.conftest import AT, Project
 

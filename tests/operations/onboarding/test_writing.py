@@ -9,7 +9,7 @@ import yaml
 
 from platform_assets.operations.onboarding.adding import propose
 from platform_assets.operations.onboarding.tables import OnboardingError, Question, Wishes
-from platform_assets.operations.onboarding.writing import changes_of, write
+from platform_assets.operations.onboarding.writing.files import changes_of, write
 from tests.operations.onboarding.conftest import AT, Project
 from tests.operations.onboarding.test_proposals import grocery, two_people
 
@@ -95,7 +95,7 @@ def test_a_list_in_brackets_is_refused_instead_of_rewritten(project: Project) ->
     declared.write_text(head + "  tables: [{name: orders, export_table: app.orders, key: [basket_id]}]\n")
     proposed = project.propose("grocery")
     changes = changes_of(project.environment, proposed.plan, proposed.place, "team:crm")
-    with pytest.raises(OnboardingError, match="holds no list of one entry a line at attributes.tables"):
+    with pytest.raises(OnboardingError, match=r"holds no list of one entry a line at attributes\.tables"):
         write(changes)
 
 

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from platform_assets.operations.onboarding import parts
 from platform_assets.operations.onboarding.names import column_name, unspeakable
-from platform_assets.operations.onboarding.parts import Typed, literal
+from platform_assets.operations.onboarding.reading import parts
+from platform_assets.operations.onboarding.reading.parts import Typed, literal
 from platform_assets.operations.onboarding.tables import OnboardingError, Reading, Type
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from platform_assets.data.exports.empty_tables import quoted
 from platform_assets.data.exports.export import Export
 from platform_assets.data.exports.lake import Lake
 from platform_assets.environment import Environment
-from platform_assets.operations.onboarding import items, parts
 from platform_assets.operations.onboarding.names import column_name, is_identifier, singular, unspeakable
-from platform_assets.operations.onboarding.place import Exports
+from platform_assets.operations.onboarding.reading import items, parts
+from platform_assets.operations.onboarding.reading.place import Exports
 from platform_assets.operations.onboarding.tables import INSTANTS, NUMBERS, Column, OnboardingError, Table
 
 if TYPE_CHECKING:

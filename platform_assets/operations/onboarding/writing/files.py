@@ -16,10 +16,15 @@ import yaml
 
 from platform_assets.environment import Environment
 from platform_assets.foundation.storage import flush
-from platform_assets.operations.onboarding.declarations import marts_yaml, source_yaml, sources_yaml, staging_yaml
-from platform_assets.operations.onboarding.models import mart_sql, staging_name, staging_sql
-from platform_assets.operations.onboarding.proposing import Plan
+from platform_assets.operations.onboarding.marts import Plan
 from platform_assets.operations.onboarding.tables import OnboardingError, Place
+from platform_assets.operations.onboarding.writing.declarations import (
+    marts_yaml,
+    source_yaml,
+    sources_yaml,
+    staging_yaml,
+)
+from platform_assets.operations.onboarding.writing.models import mart_sql, staging_name, staging_sql
 
 # Where the entries of a YAML file stand: keys from the top, numbers into lists.
 _MODELS, _TABLES, _SOURCE_TABLES = ("models",), ("attributes", "tables"), ("sources", 0, "tables")

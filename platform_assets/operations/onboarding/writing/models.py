@@ -6,8 +6,8 @@ Belongs here: from a proposal to a model's text. Does not belong here: YAML (`de
 
 import re
 
+from platform_assets.operations.onboarding.marts import Mart
 from platform_assets.operations.onboarding.names import RESERVED
-from platform_assets.operations.onboarding.proposing import Mart
 from platform_assets.operations.onboarding.tables import INSTANTS, Column, Table
 
 _TEXT = "{{ dbt.type_string() }}"

@@ -7,15 +7,15 @@ Belongs here: from a plan to text with its comments. Does not belong here: SQL (
 import json
 from collections.abc import Iterable
 
-from platform_assets.operations.onboarding.models import (
+from platform_assets.operations.onboarding.marts import Mart, MartColumn, Plan
+from platform_assets.operations.onboarding.names import singular
+from platform_assets.operations.onboarding.tables import INSTANTS, NUMBERS, Place, Table
+from platform_assets.operations.onboarding.writing.models import (
     kept_columns,
     orphans_test,
     reads_every_export,
     staging_name,
 )
-from platform_assets.operations.onboarding.names import singular
-from platform_assets.operations.onboarding.proposing import Mart, MartColumn, Plan
-from platform_assets.operations.onboarding.tables import INSTANTS, NUMBERS, Place, Table
 
 _FILL_IN = "To fill in."
 _DATA_TYPES = {
