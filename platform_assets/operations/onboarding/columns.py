@@ -71,7 +71,8 @@ def _with_columns(mart: Mart, marts: Mapping[str, Mart], notes: list[str]) -> Ma
     joined: list[Reference] = []
     for reference in mart.references if mart.kind == "event" else ():
         other = marts.get(reference.table)
-        if other is None or other.kind != "dimension":
+        # What is known of people changes: joined to past events it would leak.
+        if other is None or other.kind != "dimension" or reference.column == mart.entity_key:
             continue
         if reference.table in [one.table for one in joined]:
             notes.append(

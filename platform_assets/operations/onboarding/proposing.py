@@ -4,7 +4,7 @@ Belongs here: proposals with their reasons, and questions where there is no sing
 single columns (`roles`), and writing any of it down.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -13,7 +13,7 @@ from platform_assets.operations.onboarding.columns import with_columns
 from platform_assets.operations.onboarding.existing import Existing
 from platform_assets.operations.onboarding.marts import Mart, Plan, Reference
 from platform_assets.operations.onboarding.names import column_name, is_later, person_of, singular
-from platform_assets.operations.onboarding.reading.finding import Found, changed_columns
+from platform_assets.operations.onboarding.reading.finding import Found
 from platform_assets.operations.onboarding.tables import (
     INSTANTS,
     Ask,
@@ -187,7 +187,7 @@ class Proposing:
                     f"--kind {table.name}=event: it names no person and time in each row, and no table that does through its key."
                 )
             else:
-                marts[table.name] = replace(self._thing(table), references=references[table.name])
+                marts[table.name] = replace(self._thing(table, key), references=references[table.name])
         events = [mart for mart in marts.values() if mart.kind == "event"]
         result = self._people(marts, events, entity, key)
         return list(with_columns(result, self._wishes.roles, self._notes).values())
@@ -244,8 +244,8 @@ class Proposing:
             parent=parent,
         )
 
-    def _thing(self, table: Table) -> Mart:
-        columns = changed_columns(self._found, table, table.key)
+    def _thing(self, table: Table, person: str | None) -> Mart:
+        columns = self._found.with_changes(table)
         changed = [column.name for column in columns if column.changed]
         if changed:
             self._notes.append(
@@ -253,11 +253,12 @@ class Proposing:
                 "mart; the staging model has them."
             )
         seen = "one export cannot tell" if table.exports == 1 else f"{table.exports} exports agree"
+        lacks = f"{person} is there, but not when" if person in table.names else "names no person"
         return Mart(
             self._mart_name(table.name),
             replace(table, columns=columns),
             "dimension",
-            (f"names no person; taken for things that do not change ({seen}; a test fails when one does)",),
+            (f"{lacks}; taken for things that do not change ({seen}; a test fails when one does)",),
             history="immutable",
             made_key=self._made_key(table),
         )
@@ -275,7 +276,7 @@ class Proposing:
                     f"{mart.table.name}: {why}, so it is written as a table of things. "
                     + ("" if declared else "Add the source of their events, and make it people's by hand.")
                 )
-                thing = replace(self._thing(mart.table), references=mart.references)
+                thing = replace(self._thing(mart.table, key), references=mart.references)
                 marts[mart.table.name] = replace(thing, reasons=(f"{why}; taken for things",))
         tables = [mart for mart in marts.values() if mart.kind == "entity"]
         if declared or not events or entity is None or key is None:
@@ -288,7 +289,7 @@ class Proposing:
                     f"{mart.table.name}: holds fewer than half of those who act in {population.table.name}, so it is written as a "
                     f"table of things, and the {entity}s are taken from {population.table.name}."
                 )
-                marts[mart.table.name] = replace(self._thing(mart.table), references=mart.references)
+                marts[mart.table.name] = replace(self._thing(mart.table, key), references=mart.references)
         if covering:
             mart = covering[0]
             history, reason = self._history(mart, key)
@@ -303,7 +304,7 @@ class Proposing:
         plural = f"{entity[:-1]}ies" if entity.endswith("y") else f"{entity}s"
         person = population.table.column(key)
         marts[f"people {entity}"] = Mart(
-            self._mart_name(plural),
+            self._mart_name(plural, [mart.name for mart in marts.values()]),
             replace(population.table, key=(key,), columns=(person,)),
             "entity",
             (f"no table of {plural}: they are taken from {population.table.name}",),
@@ -374,12 +375,13 @@ class Proposing:
             return None
         return column_name([singular(table.name), "key"], table.names)
 
-    def _mart_name(self, name: str) -> str:
+    def _mart_name(self, name: str, others: Collection[str] = ()) -> str:
         own = column_name([name])
-        if own not in self._existing.models:
+        taken = {*self._existing.models, *others}
+        if own not in taken:
             return own
         other = f"{self._source}_{name}"
-        if other in self._existing.models:
+        if other in taken:
             raise OnboardingError(
                 f"the project has models {own} and {other} already, so {name} has no name for its mart. Rename or remove one of them."
             )

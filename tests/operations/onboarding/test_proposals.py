@@ -228,10 +228,17 @@ def test_a_table_of_people_gets_versions_and_personal_columns_are_tagged(project
 
 def test_people_who_cover_few_of_those_who_act_are_things_and_the_people_come_from_the_events(project: Project) -> None:
     few = pa.table({"household_id": pa.array([1, 2], pa.int64()), "segment": ["a", "b"]})
-    project.aurora("grocery", grocery(demographics=few))
+    project.aurora("grocery", grocery(households=few))
     proposed = project.propose("grocery")
-    assert mart(proposed, "demographics").kind == "dimension"
-    assert mart(proposed, "households").people_of
+    assert mart(proposed, "households").kind == "dimension"
+    assert mart(proposed, "grocery_households").people_of
+
+
+def test_what_is_known_of_people_is_not_joined_to_their_past_events(project: Project) -> None:
+    project.aurora("grocery", grocery(households=people(segment=["a", "b", "a", "b", "a", "b", "a"])))
+    proposed = project.propose("grocery", kinds={"households": "dimension"})
+    assert mart(proposed, "households").kind == "dimension"
+    assert "segment" not in roles(mart(proposed, "orders"))
 
 
 def test_rows_without_a_person_are_left_out_and_counted(project: Project) -> None:
@@ -291,6 +298,21 @@ def two_people(**times: Any) -> dict[str, pa.Table]:
             {"entity": "customer", "event_times": {"orders": "order_id"}},
             two_people(ordered_at=1),
             "--event-time orders=order_id: is no instant or date.",
+        ),
+        (
+            {"entity": "customer", "roles": {"orders.account": "measure"}},
+            two_people(ordered_at=1),
+            "--role orders.account: no mart has that column; did you mean 'orders.account_id'?",
+        ),
+        (
+            {"entity": "customer", "roles": {"orders.ordered_at": "time"}},
+            two_people(ordered_at=1),
+            "it is the key, person or time of its mart, and has no other role.",
+        ),
+        (
+            {"entity": "customer", "roles": {"orders.account_id": "category"}},
+            two_people(ordered_at=1),
+            "the column is integer; a category is text, boolean, texts.",
         ),
         (
             {"entity": "customer", "roles": {"orders.account_id": "measures"}},

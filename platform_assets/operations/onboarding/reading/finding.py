@@ -66,6 +66,20 @@ class Found:
         ).fetchall()[0]
         return bool(rows == different)
 
+    def with_changes(self, table: Table) -> tuple[Column, ...]:
+        """The columns of a table, and whether a key has had two values of each in two exports."""
+        if table.exports < 2:
+            return table.columns
+        names = ", ".join(quoted(name) for name in table.key)
+        counts = ", ".join(
+            f"count(distinct to_json({quoted(column.name)})) > 1 as c{number}"
+            for number, column in enumerate(table.columns)
+        )
+        flags = ", ".join(f"coalesce(bool_or(c{number}), false)" for number in range(len(table.columns)))
+        grouped = f"(select {counts} from {quoted(table.name)} group by {names})"
+        row = self._engine.execute(f"select {flags} from {grouped}").fetchall()[0]
+        return tuple(replace(column, changed=flag) for column, flag in zip(table.columns, row, strict=True))
+
 
 def relation(table: str) -> str:
     return quoted(f"newest {table}")
@@ -185,21 +199,6 @@ def _with_figures(engine: "duckdb.DuckDBPyConnection", table: str, columns: Sequ
         replace(column, nulls=nulls, values=values, low=low, high=high)
         for column, (nulls, values, low, high) in zip(columns, grouped, strict=True)
     )
-
-
-def changed_columns(found: Found, table: Table, key: Sequence[str]) -> tuple[Column, ...]:
-    """The columns, and whether a key has had two values of each in two exports."""
-    if table.exports < 2:
-        return table.columns
-    names = ", ".join(quoted(name) for name in key)
-    counts = ", ".join(
-        f"count(distinct to_json({quoted(column.name)})) > 1 as c{i}" for i, column in enumerate(table.columns)
-    )
-    flags = ", ".join(f"coalesce(bool_or(c{i}), false)" for i in range(len(table.columns)))
-    row = found._engine.execute(
-        f"select {flags} from (select {counts} from {quoted(table.name)} group by {names})"
-    ).fetchall()[0]
-    return tuple(replace(column, changed=flag) for column, flag in zip(table.columns, row, strict=True))
 
 
 def _rename_ids(engine: "duckdb.DuckDBPyConnection", result: Found) -> None:

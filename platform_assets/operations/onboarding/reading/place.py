@@ -12,7 +12,7 @@ from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec, ExportTableSpec
 from platform_assets.data.raw.discover import discover
 from platform_assets.environment import Environment
-from platform_assets.operations.onboarding.names import column_name
+from platform_assets.operations.onboarding.names import column_name, unspeakable
 from platform_assets.operations.onboarding.tables import OnboardingError, Place, Wishes
 
 _NOTHING = ExportTableSpec(name="none", export_table="no.table", key=["none"])
@@ -44,7 +44,7 @@ def exports_at(environment: Environment, where: str, wishes: Wishes) -> Exports:
     place = _place(lake, _below(environment, where), wishes.database)
     spec = _spec(place, (_NOTHING,))
     first = discover(spec, "new", environment.exports)
-    names = _raw_names(first.undeclared)
+    names = _raw_names(tuple(table for table in first.undeclared if not unspeakable(table)))
     if chosen := set(wishes.tables):
         if unknown := chosen - names.keys() - set(names.values()):
             raise OnboardingError(
@@ -61,7 +61,12 @@ def exports_at(environment: Environment, where: str, wishes: Wishes) -> Exports:
     whole = discover(_spec(place, declared), "new", environment.exports)
     if whole.set_aside and not whole.complete:
         raise OnboardingError("\n".join(one.reason for one in whole.set_aside))
-    notes = [f"an export is not used: {one.reason}" for one in whole.set_aside]
+    notes = [
+        "a table whose name holds quotes, backslashes, stars, brackets of Jinja or control characters is left out."
+        for table in first.undeclared
+        if unspeakable(table)
+    ]
+    notes += [f"an export is not used: {one.reason}" for one in whole.set_aside]
     notes += [f"an export is not used yet: {note}." for note in whole.in_progress]
     return Exports(place, names, whole.complete, tuple(notes))
 
