@@ -53,8 +53,9 @@ def existing_in(environment: Environment, source: str) -> Existing:
             continue
         for model in _read(path).get("models") or ():
             platform = ((model.get("config") or {}).get("meta") or {}).get("platform") or {}
-            if platform.get("kind") == "entity" and platform.get("entity"):
-                entities[platform["entity"]] = platform.get("entity_key") or platform.get("key")
+            key = platform.get("entity_key") or platform.get("key")
+            if platform.get("kind") == "entity" and platform.get("entity") and key:
+                entities[platform["entity"]] = key
                 marts_of[platform["entity"]] = model["name"]
     configured = (settings.get("models") or {}).get(settings.get("name")) or {}
     owner = (configured.get("+meta") or {}).get("owner")

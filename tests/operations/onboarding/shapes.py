@@ -81,7 +81,7 @@ def _array(values: st.SearchStrategy[Any], kind: pa.DataType) -> st.SearchStrate
 
 _DAYS = st.dates(datetime(2000, 1, 1).date(), datetime(2025, 1, 1).date())
 _INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2025, 1, 1))
-_TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"), max_size=8)
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
 _NUMBER_TEXTS = st.one_of(
     st.integers(-(2**63), 2**63 - 1).map(str),
     st.integers(1_600_000_000, 1_700_000_000).map(str),

@@ -1,27 +1,160 @@
-"""What `source add` writes builds on DuckDB and on BigQuery, and holds the same rows there."""
+"""What `source add` writes builds and passes its tests, whatever the tables look like, and alike on DuckDB and BigQuery.
 
-from datetime import datetime, timedelta
+One project holds a grocer, its loyalty programme and random tables, so that dbt, which takes seconds to start, builds once an
+engine.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
 from platform_assets.components.loading import read_source_files
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.opening import open_engine
-from platform_assets.data.marts.dbt import run_build
+from platform_assets.data.marts.dbt import NodeResult, run_build
 from platform_assets.data.raw.discover import load_source
 from platform_assets.environment import Environment, environment_from_variables
+from platform_assets.operations.onboarding.tables import OnboardingError
 from samples.exports import copy_exports
 from tests.emulators.clients import bigquery_client
 from tests.emulators.namespaces import STAGE
 from tests.operations.onboarding.conftest import AT, Project
+from tests.operations.onboarding.shapes import SHAPES, Shape
 from tests.operations.onboarding.test_proposals import ROWS, grocery
 from tests.support.running import variables_of
 
 pytestmark = pytest.mark.slow
+EXAMPLES = 30
+SOURCES = ("grocery", "loyalty")
+GOOD = ("success", "pass", "warn")
+
+
+@dataclass(frozen=True)
+class Built:
+    """The project, what came of each node on DuckDB, and what was said of random tables that were not added."""
+
+    project: Project
+    results: Mapping[str, NodeResult]
+    added: Collection[str]
+    refused: Collection[str]
+
+    @property
+    def models(self) -> list[str]:
+        """Models of the grocer and its programme."""
+        folder = self.project.environment.dbt_project / "models"
+        own = (path for source in SOURCES for path in folder.glob(f"*/{source}/*.sql"))
+        return ["stg_exports", *(path.stem for path in own)]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    project = Project.empty(tmp_path_factory.mktemp("project"))
+    project.aurora("grocery", tables())
+    changed = tables()
+    changed["households"] = changed["households"].set_column(1, "segment", pa.array(["b"] * 7))
+    project.aurora("grocery", changed, AT + timedelta(days=1))
+    project.dynamodb("loyalty", "members", members())
+    project.add("grocery", event_times={"orders": "transaction_timestamp"})
+    project.add("loyalty")
+    added, refused = add_random_sources(project)
+    load(project.environment, (*SOURCES, *added))
+    dbt = open_engine(project.environment).dbt
+    results = run_build(dbt, [path.stem for path in dbt.folder.glob("models/**/*.sql")])
+    return Built(project, results, added, refused)
+
+
+def add_random_sources(project: Project) -> tuple[list[str], list[str]]:
+    """Names of those that were added, and the sentences on the others."""
+    added: list[str] = []
+    refused: list[str] = []
+
+    # Nothing is shrunk: sources add up in one project, which is built once.
+    @settings(
+        max_examples=EXAMPLES,
+        phases=[Phase.generate],
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(SHAPES)
+    def add(shape: Shape) -> None:
+        source = f"s{len(added) + len(refused)}"
+        if shape.layout == "aurora":
+            project.aurora(source, {"things": pa.table(dict(shape.columns))})
+        else:
+            project.dynamodb(source, "things", shape.items)
+        try:
+            project.add(source)
+            added.append(source)
+        except OnboardingError as error:
+            refused.append(str(error))
+
+    add()
+    return added, refused
+
+
+def load(environment: Environment, sources: Collection[str]) -> None:
+    engine = open_engine(environment)
+    for place in engine.prepare():
+        assert place.good, place
+    for file in read_source_files(environment.sources):
+        assert file.spec is not None, file.error
+        if file.name in sources:
+            assert not load_source(file.spec, file.name, environment.exports, engine.raw).set_aside
+
+
+def test_random_tables_build_and_pass_their_tests_or_are_refused_in_a_sentence(built: Built) -> None:
+    assert len(built.added) >= EXAMPLES // 3, built.refused
+    assert all(sentence.endswith(".") for sentence in built.refused)
+    broken = {name: result.message for name, result in built.results.items() if result.status not in GOOD}
+    assert not broken
+
+
+def test_lines_without_their_order_are_counted_by_a_test_that_warns(built: Built) -> None:
+    (counted,) = [result for name, result in built.results.items() if "lines_belong_to_orders" in name]
+    assert (counted.status, counted.failures) == ("warn", 1)
+
+
+def test_both_engines_build_what_is_written_row_by_row_alike(
+    built: Built, cloud_variables: dict[str, str], tmp_path: Path
+) -> None:
+    local = {**variables_of(built.project.environment), "PLATFORM_DATA": str(tmp_path)}
+    cloud = environment_from_variables({**cloud_variables, **local})
+    exports = Path(str(built.project.environment.exports))
+    for source in SOURCES:
+        copy_exports(exports / source, f"{cloud.exports}/{source}")
+    load(cloud, SOURCES)
+    results = run_build(open_engine(cloud).dbt, built.models)
+    assert not {name: result.message for name, result in results.items() if result.status not in GOOD}
+    catalog = Catalog.from_manifest(open_engine(built.project.environment).dbt.target / "manifest.json")
+    assert catalog.entities["household"].population == "orders"
+    marts = [mart for mart in catalog.marts.values() if mart.name in built.models]
+    assert {mart.name for mart in marts} == {"orders", "lines", "products", "households", "members"}
+    client = bigquery_client(cloud_variables)
+    with duckdb.connect(built.project.environment.dbt_database, read_only=True) as engine:
+        engine.execute("set timezone = 'UTC'")
+        for mart in marts:
+            names = ", ".join(mart.columns)
+            here = engine.execute(f"select {names} from marts.{mart.name}").fetchall()
+            there = client.query_and_wait(f"select {names} from {STAGE}_build.{mart.name}")
+            assert here
+            assert sorted(map(plain, here)) == sorted(plain(row.values()) for row in there), mart.name
+
+
+def plain(row: Any) -> tuple[str, ...]:
+    """A row as texts that sort: instants in UTC, numbers without the zeros that one engine pads with."""
+    texts = []
+    for value in row:
+        text = value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+        texts.append(text.rstrip("0").rstrip(".") if "." in text else text)
+    return tuple(texts)
 
 
 def members() -> list[Any]:
@@ -66,61 +199,3 @@ def tables() -> dict[str, pa.Table]:
         "active": pa.array([True] * 7, pa.bool_()),
     }
     return {**result, "households": pa.table(households)}
-
-
-def built(environment: Environment, project: Project) -> None:
-    engine = open_engine(environment)
-    for place in engine.prepare():
-        assert place.good, place
-    for file in read_source_files(environment.sources):
-        assert file.spec is not None, file.error
-        loaded = load_source(file.spec, file.name, environment.exports, engine.raw)
-        assert not loaded.set_aside
-    models = [path.stem for path in project.environment.dbt_project.glob("models/**/*.sql")]
-    results = run_build(engine.dbt, models)
-    broken = {
-        name: result.message for name, result in results.items() if result.status not in ("success", "pass", "warn")
-    }
-    assert not broken
-    warned = {name.split(".")[2] for name, result in results.items() if result.status == "warn"}
-    assert warned == {"lines_belong_to_orders"}
-
-
-def test_both_engines_build_what_is_written_row_by_row_alike(
-    project: Project, cloud_variables: dict[str, str], tmp_path: Path
-) -> None:
-    project.aurora("grocery", tables())
-    changed = tables()
-    changed["households"] = changed["households"].set_column(1, "segment", pa.array(["b"] * 7))
-    project.aurora("grocery", changed, AT + timedelta(days=1))
-    project.dynamodb("loyalty", "members", members())
-    project.add("grocery", event_times={"orders": "transaction_timestamp"})
-    project.add("loyalty")
-    built(project.environment, project)
-    local = {**variables_of(project.environment), "PLATFORM_DATA": str(tmp_path / "cloud")}
-    cloud = environment_from_variables({**cloud_variables, **local})
-    copy_exports(Path(str(project.environment.exports)), str(cloud.exports))
-    built(cloud, project)
-    catalog = Catalog.from_manifest(open_engine(project.environment).dbt.target / "manifest.json")
-    assert catalog.entities["household"].population == "orders"
-    client = bigquery_client(cloud_variables)
-    with duckdb.connect(project.environment.dbt_database, read_only=True) as engine:
-        engine.execute("set timezone = 'UTC'")
-        for mart in catalog.marts.values():
-            names = ", ".join(mart.columns)
-            here = [plain(row) for row in engine.execute(f"select {names} from marts.{mart.name}").fetchall()]
-            there = client.query_and_wait(f"select {names} from {STAGE}_build.{mart.name}")
-            assert sorted(here) == sorted(plain(row.values()) for row in there), mart.name
-            assert here
-
-
-def plain(row: Any) -> tuple[str, ...]:
-    """A row as texts that sort, instants in UTC."""
-    return tuple(
-        value.astimezone(AT.tzinfo).isoformat()
-        if isinstance(value, datetime)
-        else str(value).rstrip("0")
-        if "." in str(value)
-        else str(value)
-        for value in row
-    )
