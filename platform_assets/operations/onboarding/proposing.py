@@ -208,6 +208,7 @@ class Proposing:
         if time is None:
             return None
         column = table.column(key)
+        table = self._tables[table.name] = with_instant(table, time)
         reasons = (f"{key} names the {entity}", f"{time} is when")
         return Mart(
             self._mart_name(table.name),
@@ -387,6 +388,14 @@ class Proposing:
             )
         self._notes.append(f"{name}: the project has a model {own} already, so its mart is called {other}.")
         return other
+
+
+def with_instant(table: Table, time: str) -> Table:
+    """The table with a date read as the instant at which that day begins in UTC: events have instants."""
+    columns = tuple(
+        replace(one, type="instant") if one.name == time and one.type == "date" else one for one in table.columns
+    )
+    return replace(table, columns=columns)
 
 
 def _before(high: object, exported_at: datetime) -> bool:

@@ -61,6 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     changed["households"] = changed["households"].set_column(1, "segment", pa.array(["b"] * 7))
     project.aurora("grocery", changed, AT + timedelta(days=1))
     project.dynamodb("loyalty", "members", members())
+    project.dynamodb("loyalty", "redemptions", redemptions())
     project.add("grocery", event_times={"orders": "transaction_timestamp"})
     project.add("loyalty")
     added, refused = add_random_sources(project)
@@ -136,7 +137,7 @@ def test_both_engines_build_what_is_written_row_by_row_alike(
     catalog = Catalog.from_manifest(open_engine(built.project.environment).dbt.target / "manifest.json")
     assert catalog.entities["household"].population == "orders"
     marts = [mart for mart in catalog.marts.values() if mart.name in built.models]
-    assert {mart.name for mart in marts} == {"orders", "lines", "products", "households", "members"}
+    assert {mart.name for mart in marts} == {"orders", "lines", "products", "households", "members", "redemptions"}
     client = bigquery_client(cloud_variables)
     with duckdb.connect(built.project.environment.dbt_database, read_only=True) as engine:
         engine.execute("set timezone = 'UTC'")
@@ -178,6 +179,18 @@ def members() -> list[Any]:
             item["profile"] = {"NULL": True}
         items.append(item)
     return items
+
+
+def redemptions() -> list[Any]:
+    """What households redeemed on which day, by a key of three."""
+    return [
+        {
+            "household_id": {"N": str(number % 3)},
+            "coupon_upc": {"S": f"00{number % 4}"},
+            "redeemed_on": {"S": f"2023-03-{number + 1:02}"},
+        }
+        for number in range(24)
+    ]
 
 
 def tables() -> dict[str, pa.Table]:

@@ -263,6 +263,14 @@ def test_a_second_source_of_the_same_people_does_not_declare_them_again(project:
     assert (proposed.kind, proposed.entity, proposed.event_time) == ("event", "household", "visited_at")
 
 
+def test_events_of_a_day_are_at_its_beginning_in_utc(project: Project) -> None:
+    columns = {"visit_id": range(3), "customer_id": [1, 1, 2], "visited_on": ["2023-01-01", "2023-01-02", "2023-01-02"]}
+    project.aurora("app", {"visits": pa.table(columns)})
+    visits = mart(project.add("app"), "visits")
+    assert (visits.event_time, types(visits)["visited_on"]) == ("visited_on", "instant")
+    assert "{{ utc_timestamp('visited_on') }} as visited_on" in project.model("stg_app__visits")
+
+
 def two_people(**times: Any) -> dict[str, pa.Table]:
     columns = {
         "order_id": range(5),

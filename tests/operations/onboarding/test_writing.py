@@ -1,5 +1,10 @@
 """What `source add` writes, and that it overwrites nothing."""
 
+import contextlib
+import os
+import pty
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,11 +12,13 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from platform_assets.data.exports.export import ExportError
 from platform_assets.operations.onboarding.adding import propose
 from platform_assets.operations.onboarding.tables import OnboardingError, Question, Wishes
 from platform_assets.operations.onboarding.writing.files import changes_of, write
 from tests.operations.onboarding.conftest import AT, Project
 from tests.operations.onboarding.test_proposals import grocery, two_people
+from tests.support.running import variables_of
 
 
 def test_a_second_run_writes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +180,6 @@ def test_an_export_that_aws_has_not_finished_and_one_that_is_damaged_are_told(pr
     part = next(export.rglob("*.parquet"))
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    from platform_assets.data.exports.export import ExportError
-
     with pytest.raises(ExportError, match="not readable as Parquet"):
         project.propose("grocery")
     part.write_bytes(whole)
@@ -201,3 +206,30 @@ def test_a_column_of_bytes_is_left_out_and_no_value_is_ever_told(
     result = project.command(monkeypatch, "app", "--from", "app", "--yes", "--no-manifest")
     assert "things.photo: is binary" in result.output
     assert not [value for value in ("secret", "Rumpelstiltskin", "Rapunzel") if value in result.output]
+
+
+def test_at_a_terminal_what_is_ambiguous_and_each_role_is_asked(project: Project) -> None:
+    project.aurora("app", two_people(ordered_at=1))
+    command = ["source", "add", "app", "--from", "app", "--no-manifest"]
+    terminal, theirs = pty.openpty()
+    os.write(terminal, b"customer\nn\nmeasure\ny\n")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from platform_assets.cli import main; main()", *command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, **variables_of(project.environment)},
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux ends a terminal that nobody holds any more with an error
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    os.close(terminal)
+    assert process.wait() == 0, shown.decode()
+    assert b"Whose features are to be made" in shown
+    marts = yaml.safe_load((project.environment.dbt_project / "models/marts/app/_app__marts.yml").read_text())
+    (orders, _) = marts["models"]
+    assert orders["config"]["meta"]["platform"]["entity"] == "customer"
+    columns = {column["name"]: column["config"]["meta"]["platform"]["role"] for column in orders["columns"]}
+    assert columns == {"order_id": "none", "customer_id": "none", "account_id": "measure", "ordered_at": "none"}
