@@ -1,6 +1,6 @@
 """What is proposed of tables and columns, and what is asked or refused instead of guessed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -53,7 +53,7 @@ def types(mart: Mart) -> dict[str, str]:
     return {column.name: column.type for column in mart.table.columns}
 
 
-def one_table(columns: dict[str, Sequence[Any]], **kinds: pa.DataType) -> dict[str, pa.Table]:
+def one_table(columns: Mapping[str, Any], **kinds: pa.DataType) -> dict[str, pa.Table]:
     return {"things": pa.table({name: pa.array(values, kinds.get(name)) for name, values in columns.items()})}
 
 
@@ -269,6 +269,17 @@ def test_events_of_a_day_are_at_its_beginning_in_utc(project: Project) -> None:
     visits = mart(project.add("app"), "visits")
     assert (visits.event_time, types(visits)["visited_on"]) == ("visited_on", "instant")
     assert "{{ utc_timestamp('visited_on') }} as visited_on" in project.model("stg_app__visits")
+
+
+def test_a_reference_that_holds_days_is_in_a_key_once(project: Project) -> None:
+    columns = {
+        "zip_code": ["2023-01-01", "2023-01-01", "2023-01-02"],
+        "store_id": [1, 1, 2],
+        "seen_on": ["2023-01-01", "2023-01-02", "2023-01-01"],
+    }
+    project.aurora("app", one_table(columns))
+    (things,) = project.propose("app").plan.marts
+    assert things.table.key == ("zip_code", "seen_on")
 
 
 def two_people(**times: Any) -> dict[str, pa.Table]:

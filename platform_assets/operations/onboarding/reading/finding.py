@@ -234,7 +234,7 @@ def _key(found: Found, table: Table) -> tuple[str, ...]:
     if identifiers:
         return (identifiers[0],) if len(identifiers) == 1 else ()
     together = [column.name for column in usable if is_identifier(column.name)][:_TRIED]
-    instants = [column.name for column in usable if column.type in ("date", *INSTANTS)]
+    instants = [one.name for one in usable if one.type in ("date", *INSTANTS) and one.name not in together]
     for size in (2, 3):
         for names in combinations(together, size):
             if found.is_key(table.name, names):
