@@ -12,6 +12,7 @@ from platform_assets.cli.deployment import database, doctor, janitor, pinned, pr
 from platform_assets.cli.features import features
 from platform_assets.cli.pages import pages
 from platform_assets.cli.project import check, dbt, init, manifest, schema
+from platform_assets.cli.sources import source
 from platform_assets.cli.surroundings import Commands
 
 
@@ -36,6 +37,7 @@ COMMANDS = (
     prepare,
     preview,
     schema,
+    source,
 )
 for command in COMMANDS:
     main.add_command(command)
