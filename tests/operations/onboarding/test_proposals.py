@@ -272,14 +272,9 @@ def test_events_of_a_day_are_at_its_beginning_in_utc(project: Project) -> None:
 
 
 def test_a_reference_that_holds_days_is_in_a_key_once(project: Project) -> None:
-    columns = {
-        "zip_code": ["2023-01-01", "2023-01-01", "2023-01-02"],
-        "store_id": [1, 1, 2],
-        "seen_on": ["2023-01-01", "2023-01-02", "2023-01-01"],
-    }
-    project.aurora("app", one_table(columns))
+    project.aurora("app", one_table({"zip_code": ["2023-01-01", "2023-01-02", "2023-01-03"], "store": ["a"] * 3}))
     (things,) = project.propose("app").plan.marts
-    assert things.table.key == ("zip_code", "seen_on")
+    assert things.table.key == ("zip_code",)
 
 
 def two_people(**times: Any) -> dict[str, pa.Table]:

@@ -235,7 +235,7 @@ def _key(found: Found, table: Table) -> tuple[str, ...]:
         return (identifiers[0],) if len(identifiers) == 1 else ()
     together = [column.name for column in usable if is_identifier(column.name)][:_TRIED]
     instants = [one.name for one in usable if one.type in ("date", *INSTANTS) and one.name not in together]
-    for size in (2, 3):
+    for size in (1, 2, 3):
         for names in combinations(together, size):
             if found.is_key(table.name, names):
                 return names
