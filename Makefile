@@ -86,9 +86,11 @@ demo: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m samples.demo
 
 # A shell starts what it puts into the background deaf to SIGINT, and Dagster then makes it deaf to SIGTERM too.
-## Dagster's web UI on what the demo did, at http://127.0.0.1:3000
+# Pages end with the process that the shell becomes.
+## Dagster's web UI on what the demo did, at http://127.0.0.1:3000, and its reports at http://127.0.0.1:3001
 ui: $(MANIFEST) $(DAGSTER_HOME)/dagster.yaml
-	env --default-signal=INT $(BIN)/dagster dev -w workspace.yaml
+	$(BIN)/platform-assets pages --beside $$$$ & \
+	exec env --default-signal=INT $(BIN)/dagster dev -w workspace.yaml
 
 # Side by side: the cluster is built while other tests run, and its tests mostly wait for pods. Each prints when it is done.
 ## every test, on emulators and on a cluster of this machine

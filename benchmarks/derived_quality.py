@@ -9,7 +9,6 @@ take (`benchmarks/derived_speed.py`).
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -21,17 +20,19 @@ import pandas as pd
 import pyarrow as pa
 
 from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.catalog.column import Role
 from platform_assets.data.features.derived.declaration import declared
 from platform_assets.data.features.derived.groups import derived_groups
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.point_in_time import finished
-from platform_assets.data.features.registry import GROUPS
+from platform_assets.data.features.registry import find_groups
 from platform_assets.data.features.windows import AsOfRows, Events
 from platform_assets.environment import REPOSITORY
 from samples.datasets import cdnow, movielens_films, movielens_ratings, user_cache
 
+MANIFEST = REPOSITORY / "dbt_project" / "target" / "manifest.json"
 INSTANT = pa.timestamp("us", tz="UTC")
-ROLES = {
+ROLES: dict[str, dict[str, Role]] = {
     "orders": {"quantity": "measure", "amount": "measure"},
     "ratings": {"film_id": "identifier", "rating": "measure", "genres": "category", "released": "measure"},
 }
@@ -57,12 +58,13 @@ def main() -> None:
     parser.add_argument("--family", default="lightgbm")
     arguments = parser.parse_args()
     catalog = _catalog()
+    written = find_groups(REPOSITORY, Catalog.from_manifest(MANIFEST))
     mart, events, questions = _cdnow() if arguments.data == "cdnow" else _movielens()
     differences = []
     columns: dict[tuple[str, str], pd.DataFrame] = {}
     for question in questions:
         groups = {
-            "written": list(GROUPS[question.entity].values()),
+            "written": list(written[question.entity].values()),
             "derived": derived_groups(catalog, question.entity, _declaration(question.entity, events)),
         }
         found = {}
@@ -82,7 +84,7 @@ def main() -> None:
 
 def _catalog() -> Catalog:
     """The repository's, its columns with roles."""
-    catalog = Catalog.from_manifest(REPOSITORY / "dbt_project" / "target" / "manifest.json")
+    catalog = Catalog.from_manifest(MANIFEST)
     marts = dict(catalog.marts)
     for name, roles in ROLES.items():
         columns = {c: replace(one, role=roles.get(c)) for c, one in marts[name].columns.items()}
@@ -198,4 +200,4 @@ def _movielens() -> tuple[str, pa.Table, Iterator[Question]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -178,14 +178,14 @@ def _statement() -> str:
             f"{measure}_28d::double / nullif(n_28d, 0) - ({measure}_all - coalesce({measure}_28d, 0))::double / "
             f"nullif(n_all - coalesce(n_28d, 0), 0) as buys_{measure}_trend",
         ]
-    for number, kind in enumerate((*KINDS, "other")):
+    for part, kind in enumerate((*KINDS, "other")):
         for name, _ in WINDOWS:
             shown.append(
-                f"coalesce(part_{number}_n_{name}, 0)::double / nullif(n_{name}, 0) as buys_kind_{kind}_share_{name}"
+                f"coalesce(part_{part}_n_{name}, 0)::double / nullif(n_{name}, 0) as buys_kind_{kind}_share_{name}"
             )
         for measure in ("spent", "items"):
             shown.append(
-                f"part_{number}_{measure}::double / nullif(part_{number}_n_all, 0) as buys_kind_{kind}_{measure}_mean"
+                f"part_{part}_{measure}::double / nullif(part_{part}_n_all, 0) as buys_kind_{kind}_{measure}_mean"
             )
     rolled = f"select who, {', '.join(wanted)} from ({cells}) group by who"
     return f"select who, as_of, {', '.join(shown)} from spine left join ({rolled}) using (who) order by who, as_of"

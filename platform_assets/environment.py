@@ -38,6 +38,7 @@ PACKAGE = Path(__file__).resolve().parent
 REPOSITORY = PACKAGE.parent
 
 DEFAULT_MAX_BYTES_BILLED = 100 * 1024**3
+DEFAULT_PAGES_PORT = 3001
 Place = Path | str
 
 
@@ -126,6 +127,7 @@ _PolicyTags = Annotated[tuple[tuple[_Class, _PolicyTag], ...], BeforeValidator(_
 _HostAndPort = Annotated[str, _like(r"[^/\s:]+:\d+")]
 _Commit = Annotated[str, _like("[0-9a-f]{40}")]
 _Page = Annotated[str, _like(r"https?://\S+")]
+_PagesUrl = Annotated[str, _like(r"https?://[A-Za-z0-9._\[\]:-]+(/[A-Za-z0-9._~/-]*)?")]
 _Scope = Annotated[Scope, BeforeValidator(_scope)]
 _Switch = Annotated[bool, BeforeValidator({"0": False, "1": True}.get)]
 _Date = Annotated[date, BeforeValidator(date.fromisoformat)]
@@ -267,6 +269,10 @@ class Environment:
     tensorboard_url: Annotated[_Page | None, Variable("PLATFORM_TENSORBOARD_URL", "a URL such as http://localhost:6006",
         "where TensorBoard is served, such as http://localhost:6006 as by `make tensorboard`; steps that fit a "
         "model then link to it (default: they name the folder)")] = None
+    pages_url: Annotated[_PagesUrl | None, Variable("PLATFORM_PAGES_URL", "a URL such as http://127.0.0.1:3001",
+        "where `platform-assets pages` is reached, such as https://dagster.example.com/pages; assets link to reports, model "
+        "cards and data docs there (default: http://127.0.0.1:3001 with PLATFORM_ENV=local, as `make ui` serves them; else "
+        "links lead to the bucket)")] = None
     # fmt: on
 
     @property
@@ -321,6 +327,10 @@ class Environment:
     def refs(self) -> Place:
         return self._place("refs")
 
+    def page_url(self, shelf: Literal["reports", "audits"], name: str) -> str | None:
+        """Where a file of `reports`, or of `data_docs` (the shelf `audits`), is served as a page; None where none is."""
+        return f"{self.pages_url.rstrip('/')}/{shelf}/{name}" if self.pages_url else None
+
     @property
     def dbt_database(self) -> Path:
         return self.data / "warehouse" / "dbt.duckdb"
@@ -346,14 +356,21 @@ def local_environment(data: Path, project: Path = REPOSITORY, **overrides: objec
         "campaigns": project / "defs" / "campaigns",
         "sources": project / "defs" / "sources",
         "dbt_project": project / "dbt_project",
+        "pages_url": f"http://127.0.0.1:{DEFAULT_PAGES_PORT}",
     }
     return Environment(**(places | overrides))  # type: ignore[arg-type]
 
 
-def cloud_environment(name: str, cloud: Cloud, data: Path, **overrides: object) -> Environment:
-    """The platform in Google Cloud (`gcp`) or on emulators (`emulated`); `overrides` replace single fields."""
-    places: dict[str, object] = {"exports": cloud.place("lake/exports"), "teachers": cloud.place("lake/teachers")}
-    return local_environment(data, **{**places, "name": name, "cloud": cloud, **overrides})
+def cloud_environment(
+    name: str, cloud: Cloud, data: Path, project: Path = REPOSITORY, **overrides: object
+) -> Environment:
+    """The platform in Google Cloud (`gcp`) or on emulators (`emulated`), for a project; `overrides` replace single fields."""
+    places: dict[str, object] = {
+        "exports": cloud.place("lake/exports"),
+        "teachers": cloud.place("lake/teachers"),
+        "pages_url": None,
+    }
+    return local_environment(data, project, **{**places, "name": name, "cloud": cloud, **overrides})
 
 
 _FIELDS = {

@@ -128,7 +128,15 @@ def _types(kind: pa.DataType) -> tuple[str, str, int]:
         return f"decimal{shape}", f"decimal{shape}", kind.precision
     if pa.types.is_string(kind):
         return "text", "binary (UTF8)", 0
-    raise TypeError(f"Arrow type {kind}: the Aurora writer knows int32, int64, decimal, timestamp and string.")
+    if pa.types.is_float64(kind):
+        return "double", "double", 22
+    if pa.types.is_boolean(kind):
+        return "boolean", "boolean", 0
+    if pa.types.is_binary(kind):
+        return "blob", "binary", 0
+    raise TypeError(
+        f"Arrow type {kind}: the Aurora writer knows int32, int64, decimal, double, boolean, timestamp, string and binary."
+    )
 
 
 def _export_info(

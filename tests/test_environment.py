@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "PLATFORM_RUN_COMMIT": ("cd" * 20, "run_commit", "cd" * 20),
     "PLATFORM_METRICS_PORT": ("9465", "metrics_port", 9465),
     "PLATFORM_TENSORBOARD_URL": ("http://localhost:6006", "tensorboard_url", "http://localhost:6006"),
+    "PLATFORM_PAGES_URL": ("https://ui.example.com/pages", "pages_url", "https://ui.example.com/pages"),
     "PLATFORM_STRICT": ("1", "strict", True),
     "PLATFORM_SCHEDULES": ("1", "schedules", True),
     "PLATFORM_MAX_FILE_BYTES": ("1000", "limits", Limits(file_bytes=1000)),
@@ -58,6 +59,8 @@ UNUSABLE = [
     ("PLATFORM_COMMIT", "main", "git rev-parse HEAD"),
     ("PLATFORM_METRICS_PORT", "http", "whole number above 0"),
     ("PLATFORM_TENSORBOARD_URL", "localhost:6006", "such as http://localhost:6006"),
+    ("PLATFORM_PAGES_URL", "127.0.0.1:3001", "such as http://127.0.0.1:3001"),
+    ("PLATFORM_PAGES_URL", "http://127.0.0.1:3001/?page=", "such as http://127.0.0.1:3001"),
     ("PLATFORM_SCOPE", "winback", "campaign:<name>"),
     ("PLATFORM_SCOPE", "campaign:", "campaign:<name>"),
     ("PLATFORM_SCOPE", "entity:customer", "campaign:<name>"),
@@ -135,6 +138,17 @@ def test_in_a_folder_reports_lie_beside_their_audiences() -> None:
     environment = environment_from_variables({"PLATFORM_DATA": "/data"})
     assert environment.reports == environment.audiences == Path("/data/audiences")
     assert environment.data_docs == environment.verdicts == Path("/data/verdicts")
+
+
+def test_pages_have_an_address_where_they_are_served_by_default_and_elsewhere_where_somebody_says_so() -> None:
+    name = "winback/1998-01-01/report.html"
+    here, cloud = environment_from_variables({}), environment_from_variables(IN_CLOUD)
+    assert here.page_url("reports", name) == f"http://127.0.0.1:3001/reports/{name}"
+    assert cloud.page_url("reports", name) is None
+    said = {"PLATFORM_PAGES_URL": "https://ui.example.com/pages/"}
+    for variables in ({}, IN_CLOUD):
+        environment = environment_from_variables(variables | said)
+        assert environment.page_url("audits", "a/b.html") == "https://ui.example.com/pages/audits/a/b.html"
 
 
 def test_every_variable_has_an_example_here() -> None:

@@ -79,17 +79,22 @@ def audience_assets(
     )
     def report(context: dg.AssetExecutionContext, audience: ArtifactRef) -> dg.Output[ArtifactRef]:
         from platform_assets.audiences.audience.publication import folder_of, publish_file
-        from platform_assets.audiences.report.figures import FIGURES_FILE, FILE, build_report
+        from platform_assets.audiences.report.figures import build_report
+        from platform_assets.audiences.report.files import FIGURES_FILE, FILE, PICTURE_FILE
 
         _, page = answer_of(build_report, audience, context)
         folder = folder_of(environment.reports, name, context.partition_key)
-        publish_file(page.path(FIGURES_FILE), folder, FIGURES_FILE)
+        for file in (FIGURES_FILE, PICTURE_FILE):
+            publish_file(page.path(file), folder, file)
         place = publish_file(page.path(FILE), folder, FILE)
-        metadata = {
-            **shown(page),
-            "report": dg.MetadataValue.path(place.location),
-            "open": dg.MetadataValue.url(place.link),
-        }
+        link, picture = (
+            environment.page_url("reports", f"{name}/{context.partition_key}/{file}") for file in (FILE, PICTURE_FILE)
+        )
+        # The UI shows them in this order, and folds Markdown that is longer than a picture's name.
+        metadata = {"headline": page.metadata["headline"], "open": dg.MetadataValue.url(link or place.link)}
+        if picture:
+            metadata["lift"] = dg.MetadataValue.md(f"![Lift by tenth of people]({picture})")
+        metadata |= {"report": dg.MetadataValue.path(place.location), **shown(page)}
         if page.metadata["held_out"]:
             metadata["held_out"] = dg.MetadataValue.md(_held_out_table(page.metadata["held_out"]))
         return output_of(page, metadata)

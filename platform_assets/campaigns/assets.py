@@ -86,7 +86,7 @@ def _training_set(
         from platform_assets.campaigns.training_sets.refusals import REFUSALS
         from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 
-        verdicts = PagedVerdicts(environment.verdicts, environment.data_docs)
+        verdicts = PagedVerdicts(environment.verdicts, environment.data_docs, partial(environment.page_url, "audits"))
         work = open_workspace(environment, holdings, f"{name} training_set")
         score_at = _as_date(config.score_at)
         try:
@@ -177,6 +177,7 @@ def _promoted_model(
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.campaigns.promotion.card import Judged, build_card, publish_card
         from platform_assets.campaigns.promotion.gate import NotPromoted, decide_promotion
+        from platform_assets.campaigns.promotion.last_decision import publish_decision
         from platform_assets.campaigns.registry.promoted import PromotedModels, RegistryDamaged
         from platform_assets.campaigns.training_sets.training_rows import OtherTrainingSet
 
@@ -187,8 +188,11 @@ def _promoted_model(
             try:
                 decision = decide_promotion(name, weighted, trained, store, PromotedModels(environment.artifacts))
             except NotPromoted as error:
+                publish_decision(name, trained.metadata["score_at"], "refused", str(error), environment)
                 yield dg.AssetCheckResult(asset_key=key, check_name=GATE, passed=False, description=str(error))
                 raise
+        score_at, outcome, reason = (str(decision.metadata[what]) for what in ("score_at", "outcome", "reason"))
+        publish_decision(name, score_at, outcome, reason, environment)
         promoted = decision.metadata["outcome"] == "promoted"
         metadata = {
             **shown(decision, "outcome", "reason", "score_at"),

@@ -10,7 +10,9 @@ import click
 from platform_assets.cli.campaigns import backtest, new, preview
 from platform_assets.cli.deployment import database, doctor, janitor, pinned, prepare
 from platform_assets.cli.features import features
+from platform_assets.cli.pages import pages
 from platform_assets.cli.project import check, dbt, init, manifest, schema
+from platform_assets.cli.sources import source
 from platform_assets.cli.surroundings import Commands
 
 
@@ -30,10 +32,12 @@ COMMANDS = (
     janitor,
     manifest,
     new,
+    pages,
     pinned,
     prepare,
     preview,
     schema,
+    source,
 )
 for command in COMMANDS:
     main.add_command(command)

@@ -59,7 +59,8 @@ def check() -> None:
     good = sum(file.error is None for file in sources)
     if good or not sources:
         click.echo(f"{GOOD} {good} sources")
-    errors = [file.error for file in (*sources, *features, *campaigns) if file.error]
+    results = [*(one.error for one in sources), *(one.error for one in features), *(one.error for one in campaigns)]
+    errors = [error for error in results if error]
     for source in sources:
         _say_what_is_wrong(source.error)
     for entity in features:

@@ -51,10 +51,13 @@ def test_one_run_ends_with_the_files_people_look_for(shared_run: tuple[Workshop,
     told = materialized(result)
     folder = workshop.folder / "audiences" / "again" / PAST.isoformat()
     written = {path.name for path in folder.iterdir()}
-    assert written == {"audience.csv", "audience.parquet", "figures.json", "report.html"}
+    assert written == {"audience.csv", "audience.parquet", "figures.json", "lift.svg", "report.html"}
     assert told["again/audience"]["csv"] == str(folder / "audience.csv")
     assert told["again/report"]["report"] == str(folder / "report.html")
-    assert told["again/report"]["open"] == (folder / "report.html").as_uri()
+    served = "http://127.0.0.1:3001/reports/again/1998-05-01"
+    assert told["again/report"]["open"] == f"{served}/report.html"
+    assert told["again/report"]["lift"] == f"![Lift by tenth of people]({served}/lift.svg)"
+    assert told["again/report"]["headline"].startswith("40 of 400 people. In the top tenth ")
     assert "| AUC |" in told["again/report"]["held_out"]
     assert told["again/audience"]["selected"] == 40
     assert told["again/scores"]["people"] == 400

@@ -4,14 +4,16 @@ import json
 import re
 from datetime import date
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.audiences.report.figures import FIGURES_FILE, FILE
+from platform_assets.audiences.report.files import FIGURES_FILE, FILE, PICTURE_FILE
 from platform_assets.audiences.report.page import render_report
 from platform_assets.campaigns.registry.bundles import load_bundle
 from platform_assets.campaigns.registry.promoted import Promotion
+from platform_assets.campaigns.training.ensemble_artifact import evaluation_of
 from platform_assets.campaigns.training_sets.training_rows import TrainingRows
 from platform_assets.campaigns.training_sets.training_set import event_rows, join_features
 from platform_assets.data.catalog.business_day import instant_of
@@ -71,6 +73,40 @@ def test_the_page_says_what_a_reader_needs(past: Made, trained: Trained) -> None
         "held out", "out of fold", "AUC lost when shuffled",
     ):  # fmt: skip
         assert part in text, part
+
+
+@pytest.mark.parametrize("which", ["past", "latest"])
+def test_the_picture_of_the_lift_stands_alone_and_has_the_lift_of_every_tenth(
+    request: pytest.FixtureRequest, which: str, trained: Trained
+) -> None:
+    report = request.getfixturevalue(which).report
+    text = Path(report.path(PICTURE_FILE)).read_text(encoding="utf-8")
+    picture = ElementTree.fromstring(text)
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    drawn = [" ".join(element.itertext()).strip() for element in picture.iter("{http://www.w3.org/2000/svg}text")]
+    held_out = figures_of(report)["held_out"]
+    tenths = held_out["calibration"] if held_out else evaluation_of(trained.ensemble)["calibration_table"]
+    positives, rows = sum(row["rows"] * row["actual"] for row in tenths), sum(row["rows"] for row in tenths)
+    assert (held_out is None) == (which == "latest")
+    for row in tenths:
+        assert f"{row['actual'] / (positives / rows):.1f}" in drawn
+    assert ("Lift, held out, as of 1998-05-01" if held_out else "Lift, out of fold, at the dates of training") in drawn
+    led_to = [value for element in picture.iter() for name, value in element.items() if name.endswith("href")]
+    assert all(value.startswith("#") for value in led_to)
+    assert not re.findall(r"(?:url\(|@import)\s*['\"]?(?!#)", text)
+
+
+def test_the_headline_says_what_came_true_once_it_is_known_and_not_before(past: Made, latest: Made) -> None:
+    held_out, audience = past.report.metadata["held_out"], past.audience.metadata
+    people = f"{audience['selected']} of {audience['people']} people. "
+    assert past.report.metadata["headline"].startswith(
+        f"{people}In the top tenth {held_out['top_rate']:.1%} came true, "
+    )
+    assert f"as of all ({held_out['base_rate']:.1%}); ordered by {held_out['rule']['column']} alone, " in past.report.metadata["headline"]  # fmt: skip
+    assert "What will come true is not known yet; out of fold the top tenth held " in latest.report.metadata["headline"]
+    for made in (past, latest):
+        assert figures_of(made.report)["headline"] == made.report.metadata["headline"]
+        assert made.report.metadata["headline"] in Page(page_of(made.report)).text
 
 
 def test_equal_figures_give_equal_bytes(past: Made) -> None:

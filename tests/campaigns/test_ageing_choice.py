@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from platform_assets.audiences.report.backtest import backtest
-from platform_assets.audiences.report.figures import FILE as REPORT
+from platform_assets.audiences.report.files import FILE as REPORT
 from platform_assets.campaigns.declaration.feature_choice import feature_names, may_be_left_out
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.promotion.card import Judged, card_of

@@ -1,5 +1,6 @@
 """The face of a campaign's training: hits with their reason, failures in sentences, and nothing built on what was refused."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,7 @@ def test_a_refused_model_is_a_red_check_and_no_materialisation(own_cinema: Works
     assert (gate.passed, gate.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "fans/ensemble" in materialized(result)
     assert "fans/promoted_model" not in materialized(result)
+    assert last_decision(own_cinema, "fans")["outcome"] == "refused"
 
 
 def test_a_champion_kept_is_a_warning_not_a_failure(ran: Workshop) -> None:
@@ -162,7 +164,14 @@ def test_a_champion_kept_is_a_warning_not_a_failure(ran: Workshop) -> None:
     assert result.success
     gate = checks(result)["promotion_gate"]
     assert (gate.passed, gate.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert materialized(result)["again/promoted_model"]["outcome"] == "kept"
+    told = materialized(result)["again/promoted_model"]
+    assert told["outcome"] == "kept"
+    assert last_decision(ran, "again") == {what: told[what] for what in ("outcome", "reason", "score_at")}
+
+
+def last_decision(workshop: Workshop, name: str) -> dict[str, str]:
+    """What people are shown of it."""
+    return dict(json.loads((environment_of(workshop).data / "audiences" / name / "decision.json").read_text()))
 
 
 @pytest.mark.parametrize(

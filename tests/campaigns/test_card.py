@@ -18,10 +18,13 @@ def test_a_promoted_models_card_is_published_and_linked(own_shop: Workshop) -> N
     told = materialized(result)["carded/promoted_model"]
     page = Path(str(told["model_card"]))
     assert page.name == f"{PAST}.html"
+    assert told["open"] == f"http://127.0.0.1:3001/reports/carded/model_cards/{PAST}.html"
     assert campaign().description in page.read_text()
     card = json.loads(page.with_suffix(".json").read_text())
     assert card["score_at"] == PAST.isoformat()
     assert all(limit in str(told["limits"]) for limit in card["limits"])
+    decided = json.loads((page.parents[1] / "decision.json").read_text())
+    assert decided == {what: told[what] for what in ("outcome", "reason", "score_at")}
 
 
 def test_a_card_says_what_the_model_was_made_from(shared_shop: Workshop, trained: Trained) -> None:

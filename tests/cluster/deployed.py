@@ -29,6 +29,7 @@ from tests.cluster.cluster import Cluster
 OVERLAY = REPOSITORY / "deploy" / "kubernetes" / "overlays" / "test"
 NAMESPACE = "audience-platform"
 GRAPHQL = "http://127.0.0.1:3000/graphql"
+PAGES = "http://127.0.0.1:3001"
 LOCATION = "platform"
 STARTS_WITHIN = 180.0
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
@@ -321,7 +322,7 @@ def deployed(
     cluster.kubectl("apply", "-k", str(folder / "overlay"))
     try:
         for what in ("statefulset/postgres", "deployment/code-platform", "deployment/dagster-webserver",
-                     "deployment/dagster-daemon", "deployment/janitor"):  # fmt: skip
+                     "deployment/dagster-daemon", "deployment/janitor", "deployment/pages"):  # fmt: skip
             cluster.kubectl("rollout", "status", what, "-n", NAMESPACE, f"--timeout={STARTS_WITHIN:g}s")
         with dg.DagsterInstance.from_config(str(_write_home(folder / "home", password))) as instance:
             made = Deployed(cluster, environment, instance, folder / "overlay")

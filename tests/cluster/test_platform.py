@@ -3,6 +3,8 @@
 import itertools
 import json
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
@@ -13,8 +15,9 @@ import pytest
 from platform_assets.environment import Environment
 from platform_assets.foundation.storage import files_at
 from tests.cluster.conftest import AS_OF, FOLDS, SHOP, Ran
-from tests.cluster.deployed import LAUNCH, LOCATION, Deployed, repository, until, variables
+from tests.cluster.deployed import LAUNCH, LOCATION, PAGES, Deployed, repository, until, variables
 from tests.parity.comparing import compare
+from tests.support.pages import Page
 
 pytestmark = pytest.mark.slow
 
@@ -86,12 +89,29 @@ def test_the_bucket_that_people_may_look_at_holds_reports_cards_audits_curves_an
     assert {name.partition("/")[0] for name in looked_at} == {"audiences", "verdicts", "tensorboard", "compute_logs"}
     for name in looked_at:
         assert re.fullmatch(
-            r"audiences/\w+/(model_cards/[\d-]+\.(json|html)|[\d-]+/(report\.html|figures\.json))|verdicts/.+\.html"
+            r"audiences/\w+/(decision\.json|model_cards/[\d-]+\.(json|html)|[\d-]+/(report\.html|lift\.svg|figures\.json))|verdicts/.+\.html"
             r"|(tensorboard|compute_logs)/.+",
             name,
         )
     hidden = files_at(f"gs://{cloud.bucket}").names("audiences")
     assert {name.rpartition("/")[2] for name in hidden} == {"audience.csv", "audience.parquet"}
+
+
+def test_the_pod_of_pages_serves_reports_from_the_bucket_and_nothing_else(platform: Deployed, ran: Ran) -> None:
+    def asked(path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"{PAGES}{path}", timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    status, index = asked("/")
+    assert (status, [name for name in SHOP if name in index]) == (200, list(SHOP))
+    led_to = [str(attributes["href"]) for tag, attributes in Page(index).tags if tag == "a"]
+    assert {f"/reports/{name}/{AS_OF}/report.html" for name in SHOP} <= set(led_to)
+    assert {asked(path)[0] for path in led_to} == {200}
+    for file in ("audience.csv", "figures.json"):
+        assert asked(f"/reports/{SHOP[0]}/{AS_OF}/{file}")[0] == 404
 
 
 def test_scoring_shards_have_a_pod_each(platform: Deployed, ran: Ran) -> None:

@@ -29,7 +29,7 @@ TALKS = {
     ("daemon", "code-location", 4266),
 }
 CALLS_API_SERVER = {"web-server", "daemon", "janitor", "run_worker"}
-PORTS = (80, 443, 3000, 4266, 5432, 6006, 6443, 9464)
+PORTS = (80, 443, 3000, 3001, 4266, 5432, 6006, 6443, 9464)
 
 
 def rights(objects: list[Manifest]) -> dict[str, set[str]]:
@@ -126,6 +126,20 @@ def test_on_gke_the_metadata_server_gives_tokens_to_all_but_the_database() -> No
     asked = {pod.labels["app.kubernetes.io/component"] for pod in pod_templates(overlay("gke"))} | COMPONENTS
     admitted = {one for one in asked if selects(spec["podSelector"], {"app.kubernetes.io/component": one})}
     assert admitted == asked - {"database"}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_pages_have_no_right_but_to_read_what_people_may_look_at(name: str) -> None:
+    objects = overlay(name)
+    [pod] = [pod for pod in pod_templates(objects) if pod.owner == "Deployment/pages"]
+    account = of_kind(objects, "ServiceAccount")[pod.spec["serviceAccountName"]]
+    google = account["metadata"].get("annotations", {}).get("iam.gke.io/gcp-service-account", "")
+    assert google.partition("@")[0] == ("audience-platform-reader" if name == "gke" else "")
+    assert account["metadata"]["name"] not in rights(objects)
+    written = {mount["name"] for mount in pod.containers[0]["volumeMounts"] if not mount.get("readOnly")}
+    empty = {volume["name"] for volume in pod.spec["volumes"] if "emptyDir" in volume}
+    assert written == empty
+    assert not policies(objects, "pages", "ingress")
 
 
 # Which Secrets the containers of a pod take variables from.

@@ -69,17 +69,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     [packages] = (environment / "lib").glob("python*/site-packages")
     # A path alone: what an editable installation there would add is not read.
     (packages / "beside.pth").write_text("\n".join(site.getsitepackages()))
-    install = [
-        Path(sys.executable).with_name("uv"),
-        "pip",
-        "install",
-        "--offline",
-        "--no-deps",
-        "--python",
-        python,
-        wheel,
-    ]
-    subprocess.run(install, check=True, capture_output=True)
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run(
+        [uv, "pip", "install", "--offline", "--no-deps", "--python", python, wheel], check=True, capture_output=True
+    )
     for name in ("dbt", "dagster"):
         script = environment / "bin" / name
         script.write_text(SCRIPT.format(python=python, name=name))

@@ -92,10 +92,12 @@ def test_what_the_repository_and_a_project_both_hold_is_the_same(project: Path) 
 def test_a_folder_that_holds_something_stays_as_it_is(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
     before = files_of(tmp_path)
-    with pytest.raises(
-        FolderRefused, match=rf"^{tmp_path}: is not empty, it holds {name}; nothing was written\. Name a "
-    ):
-        begin_project(tmp_path)
+    refused = CliRunner().invoke(main, ["init", str(tmp_path)])
+    assert refused.exit_code == 1
+    assert refused.output == (
+        f"Error: {tmp_path}: is not empty, it holds {name}; nothing was written. Name a folder that is not there yet, or an "
+        "empty one\n"
+    )
     assert files_of(tmp_path) == before
 
 

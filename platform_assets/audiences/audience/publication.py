@@ -1,7 +1,8 @@
 """Putting audience and report where people look for them, each in one atomic step.
 
 The artifacts stay where they are; these are copies under names that do not change from run to run:
-`<audiences>/<campaign>/<as-of date>/` holds `audience.parquet`, `audience.csv`, `report.html` and `figures.json`.
+`<audiences>/<campaign>/<as-of date>/` holds `audience.parquet`, `audience.csv`, `report.html`, `lift.svg`
+and `figures.json`.
 """
 
 from dataclasses import dataclass

@@ -6,6 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from platform_assets.audiences.report.charts import lift_chart
+from platform_assets.audiences.report.files import FIGURES_FILE, FILE, PICTURE_FILE
+from platform_assets.audiences.report.headline import headline_of, lift_of
 from platform_assets.audiences.report.measurement import enough, held_out_labels, measure
 from platform_assets.audiences.report.page import TEMPLATE, render_report
 from platform_assets.audiences.scoring.scoring import groups_scored, require_made_with
@@ -21,15 +24,14 @@ from platform_assets.data.engines.reading import Warehouse
 from platform_assets.data.features.tables import FeatureTable, feature_table
 from platform_assets.foundation.artifacts import Artifact, ArtifactStore, Recipe, code_of
 
-FILE = "report.html"
-FIGURES_FILE = "figures.json"
 SHOWN_FEATURES = 12
 
 
 def build_report(question: Question, audience: Artifact, promotion: Promotion, work: Workspace) -> Artifact:
-    """The report: `report.html` for people, `figures.json` with the same figures for programs.
+    """The report: `report.html` for people, `lift.svg` of its lift, `figures.json` with the same figures for programs.
 
-    Its metadata says what came true, under `held_out`, once enough labels from its date on are known; null before.
+    Its metadata says what came true, under `held_out`, once enough labels from its date on are known; null before; and the
+    report in a sentence or two, under `headline`.
 
     Raises:
         OtherModel: the audience comes from another model than `promotion`.
@@ -68,7 +70,10 @@ def build_report(question: Question, audience: Artifact, promotion: Promotion, w
         by_time = [{**row, "part": "out of fold"} for row in evaluation["by_time"]]
         if held_out:
             by_time.append(_held_out_row(held_out, day))
+        lift = lift_of(held_out, day.isoformat(), evaluation["calibration_table"])
+        headline = headline_of(audience.metadata, held_out, lift)
         figures = {
+            "headline": headline,
             "campaign": {
                 "name": name,
                 "description": spec.description,
@@ -90,7 +95,9 @@ def build_report(question: Question, audience: Artifact, promotion: Promotion, w
         }
         (folder / FILE).write_text(render_report(figures), encoding="utf-8")
         (folder / FIGURES_FILE).write_text(json.dumps(figures, indent=1, sort_keys=True, allow_nan=False))
-        return {"held_out": held_out and {key: value for key, value in held_out.items() if not isinstance(value, list)}}
+        (folder / PICTURE_FILE).write_text(lift_chart(lift.tenths, lift.base_rate, lift.measured), encoding="utf-8")
+        told = held_out and {key: value for key, value in held_out.items() if not isinstance(value, list)}
+        return {"held_out": told, "headline": headline}
 
     return store.get_or_build(recipe, build)
 

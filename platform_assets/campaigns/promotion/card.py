@@ -79,7 +79,7 @@ def publish_card(name: str, score_at: str, card: Artifact, environment: Environm
     for file in (JSON_FILE, PAGE_FILE):
         place = f"{name}/model_cards/{score_at}{Path(file).suffix}"
         files.put_file(Path(card.path(file)), place)
-    return files.location(place), files.link(place)
+    return files.location(place), environment.page_url("reports", place) or files.link(place)
 
 
 def card_of(name: str, spec: CampaignSpec, judged: Judged, groups: Groups, commit: str | None) -> ModelCard:

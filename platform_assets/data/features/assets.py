@@ -6,6 +6,7 @@ partitions, checks, metadata, failures. Does not belong here: computing, caching
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -72,7 +73,8 @@ def _group_asset(
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = open_warehouse(environment, catalog, group.key)
         spine = Spine.of_population(entity, entity.instant_of(date.fromisoformat(context.partition_key)))
-        verdicts, slot = PagedVerdicts(environment.verdicts, environment.data_docs), context.partition_key
+        verdicts = PagedVerdicts(environment.verdicts, environment.data_docs, partial(environment.page_url, "audits"))
+        slot = context.partition_key
         try:
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint
             artifact = feature_group_table(group, spine, warehouse, ArtifactStore(environment.artifacts))

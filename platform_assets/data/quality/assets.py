@@ -29,7 +29,7 @@ def audit_check_result(
     result: AuditResult | Mapping[str, Any], asset: dg.AssetKey | Sequence[str], page: str | None = None
 ) -> dg.AssetCheckResult:
     """An audit (or its stored `metadata()`) as a check result: ERROR when a critical rule failed, WARN for
-    warnings. `page`: where its page of data docs lies.
+    warnings. `page`: where its page of data docs is, as `PagedVerdicts.page` says.
     """
     audit = result.metadata() if isinstance(result, AuditResult) else result
     sentences = "\n".join(f"{check['severity']}: {check['message']}" for check in audit["failed"])
@@ -39,8 +39,12 @@ def audit_check_result(
         asset_key=asset,
         severity=dg.AssetCheckSeverity.WARN if audit["passed"] else dg.AssetCheckSeverity.ERROR,
         description=sentences or f"all {audit['checks']} rules hold over {audit['rows']} rows",
-        metadata=audit_metadata(audit) | ({"data_docs": dg.MetadataValue.path(page)} if page else {}),
+        metadata=audit_metadata(audit) | ({"data_docs": _led_to(page)} if page else {}),
     )
+
+
+def _led_to(page: str) -> dg.MetadataValue[Any]:
+    return dg.MetadataValue.url(page) if page.startswith("http") else dg.MetadataValue.path(page)
 
 
 def audit_metadata(audit: Mapping[str, Any]) -> dict[str, Any]:

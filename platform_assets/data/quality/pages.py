@@ -3,7 +3,7 @@
 Belongs here: where pages lie. Does not belong here: verdicts themselves (`verdicts.py`), which every result depends on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,17 @@ from platform_assets.foundation.storage import files_at
 class PagedVerdicts(Verdicts):
     """Verdicts below `root`, and a page for each below `pages`; both a folder or gs:// URL, and may be the same."""
 
-    def __init__(self, root: str | Path, pages: str | Path) -> None:
+    def __init__(
+        self, root: str | Path, pages: str | Path, served: Callable[[str], str | None] = lambda name: None
+    ) -> None:
+        """`served`: the URL at which the page of a name is served, if it is."""
         super().__init__(root)
-        self._pages = files_at(pages)
+        self._pages, self._served = files_at(pages), served
 
     def page(self, table: str, slot: str) -> str:
-        return self._pages.location(f"{table}/{slot}.html")
+        """Where the page of the last audit is: the URL at which it is served, else its path or gs:// URL."""
+        name = f"{table}/{slot}.html"
+        return self._served(name) or self._pages.location(name)
 
     def _write(self, table: str, slot: str, verdict: Verdict, audit: Mapping[str, Any] | None) -> None:
         # An audit kept by earlier code may hold no validation.

@@ -46,23 +46,10 @@
   N as an exact decimal. Engines round surplus decimals in silence; here a number that does not fit `scale` decimals
   stops the build. Keep `dynamodb_number_text` beside it, or ask for another scale (0 holds 38-digit integers).
 -#}
-{% macro dynamodb_number(item, path, scale=9) %}
-    {%- set text = dynamodb_number_text(item, path) -%}
-    {%- set pattern = '[eE]|[.][0-9]{' ~ scale ~ '}[0-9]*[1-9]' -%}
-    case
-        when {{ text_matches(text, pattern) }} then cast(error('attribute {{ path }} holds a number that {{ scale }} decimals cannot hold exactly; read it with dynamodb_number_text') as {{ decimal_type(scale) }})
-        else cast({{ text }} as {{ decimal_type(scale) }})
-    end
-{%- endmacro %}
+{% macro dynamodb_number(item, path, scale=9) %}{{ exact_decimal(dynamodb_number_text(item, path), path, scale) }}{% endmacro %}
 
 {#- N as bigint; a number with decimals, or beyond 64 bits, stops the build. -#}
-{% macro dynamodb_integer(item, path) %}
-    {%- set text = dynamodb_number_text(item, path) -%}
-    case
-        when {{ text_matches(text, '[^-0-9]') }} then cast(error('attribute {{ path }} holds a number that is not an integer; read it with dynamodb_number') as bigint)
-        else cast({{ text }} as bigint)
-    end
-{%- endmacro %}
+{% macro dynamodb_integer(item, path) %}{{ exact_integer(dynamodb_number_text(item, path), path) }}{% endmacro %}
 
 {#- BOOL: boolean. -#}
 {% macro dynamodb_boolean(item, path) %}cast({{ dynamodb_scalar(item, dynamodb_path(path, 'BOOL')) }} as boolean){% endmacro %}
@@ -97,6 +84,23 @@
 
 {#- Whether the attribute is there and NULL. -#}
 {% macro dynamodb_is_null(item, path) %}coalesce({{ dynamodb_scalar(item, dynamodb_path(path, 'NULL')) }} = 'true', false){% endmacro %}
+
+
+{#- Text of a number as decimal and as bigint, or the build stops. -#}
+{% macro exact_decimal(text, attribute, scale=9) %}
+    {%- set pattern = '[eE]|[.][0-9]{' ~ scale ~ '}[0-9]*[1-9]' -%}
+    case
+        when {{ text_matches(text, pattern) }} then cast(error('attribute {{ attribute }} holds a number that {{ scale }} decimals cannot hold exactly; read it with dynamodb_number_text') as {{ decimal_type(scale) }})
+        else cast({{ text }} as {{ decimal_type(scale) }})
+    end
+{%- endmacro %}
+
+{% macro exact_integer(text, attribute) %}
+    case
+        when {{ text_matches(text, '[^-0-9]') }} then cast(error('attribute {{ attribute }} holds a number that is not an integer; read it with dynamodb_number') as bigint)
+        else cast({{ text }} as bigint)
+    end
+{%- endmacro %}
 
 
 {#- The primitives, one implementation an engine. -#}

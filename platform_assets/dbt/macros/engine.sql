@@ -17,6 +17,14 @@
 {% macro bigquery__timestamp_from_epoch(seconds) %}timestamp_seconds({{ seconds }}){% endmacro %}
 
 
+{#- An instant, from milliseconds since 1970-01-01 UTC. -#}
+{% macro timestamp_from_epoch_milliseconds(milliseconds) %}{{ return(adapter.dispatch('timestamp_from_epoch_milliseconds')(milliseconds)) }}{% endmacro %}
+
+{% macro duckdb__timestamp_from_epoch_milliseconds(milliseconds) %}(make_timestamp(1000 * ({{ milliseconds }})) at time zone 'UTC'){% endmacro %}
+
+{% macro bigquery__timestamp_from_epoch_milliseconds(milliseconds) %}timestamp_millis({{ milliseconds }}){% endmacro %}
+
+
 {#- Seconds since 1970-01-01 UTC, bigint, from an instant. -#}
 {% macro epoch_of_timestamp(column) %}{{ return(adapter.dispatch('epoch_of_timestamp')(column)) }}{% endmacro %}
 
@@ -31,6 +39,14 @@
 {% macro duckdb__decimal_type(scale) %}decimal(38, {{ scale }}){% endmacro %}
 
 {% macro bigquery__decimal_type(scale) %}{{ 'numeric' if scale == 9 else 'bignumeric' }}{% endmacro %}
+
+
+{#- The type of numbers with a floating point, of 64 bits. -#}
+{% macro float_type() %}{{ return(adapter.dispatch('float_type')()) }}{% endmacro %}
+
+{% macro duckdb__float_type() %}double{% endmacro %}
+
+{% macro bigquery__float_type() %}float64{% endmacro %}
 
 
 {#- The type of an instant. -#}

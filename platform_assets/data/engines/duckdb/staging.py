@@ -56,22 +56,12 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path, limits
     """
     import duckdb
 
-    verification.check_files(export, table, lake, lake.exists)
-    if export.format == "dynamodb_full":
-        stored = lake.stored(file.key for file in table.files)
-        for file in table.files:
-            verification.check_decompressed(lake, file, stored[file.key].size, limits)
     spill = folder / "spill"
     with duckdb.connect() as engine:
         engine.execute("set timezone = 'UTC'")
         engine.execute(f"set temp_directory = {_text(str(spill))}")
         lake.attach(engine)
-        if export.format == "dynamodb_full":
-            rows = _stage_items(engine, export, table, lake, folder)
-        else:
-            _check_footers(engine, table, lake, limits)
-            rows = _stage_parts(engine, export, table, lake, folder, limits)
-        verification.check_rows(export, table, lake, rows)
+        decode(engine, export, table, lake, folder, limits)
         _check_key(engine, export, table, lake, folder)
         profile = _profile(engine, _staged(folder), export.format)
         if export.format == "aurora_snapshot":
@@ -79,6 +69,32 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path, limits
     if spill.exists():
         shutil.rmtree(spill)
     return profile
+
+
+def decode(
+    engine: "duckdb.DuckDBPyConnection",
+    export: Export,
+    table: ExportedTable,
+    lake: Lake,
+    folder: Path,
+    limits: Limits,
+) -> int:
+    """As `stage`, but for the key, which is not looked at; returns the number of rows.
+
+    Args:
+        engine: in UTC, and able to open the lake's files.
+    """
+    verification.check_files(export, table, lake, lake.exists)
+    if export.format == "dynamodb_full":
+        stored = lake.stored(file.key for file in table.files)
+        for file in table.files:
+            verification.check_decompressed(lake, file, stored[file.key].size, limits)
+        rows = _stage_items(engine, export, table, lake, folder)
+    else:
+        _check_footers(engine, table, lake, limits)
+        rows = _stage_parts(engine, export, table, lake, folder, limits)
+    verification.check_rows(export, table, lake, rows)
+    return rows
 
 
 def profile_of(folder: Path, export_format: ExportFormat) -> Profile:

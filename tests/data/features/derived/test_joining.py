@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.data.features.derived.groups import derived_groups
 from platform_assets.data.features.derived.joining import GroupsClash, with_derived
-from platform_assets.data.features.registry import GROUPS
+from tests.data.features.conftest import GROUPS
 from tests.data.features.derived.test_groups import RATED, VIEWER
 from tests.data.features.derived.worlds import CATALOG, said
 
