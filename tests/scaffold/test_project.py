@@ -41,6 +41,7 @@ def test_a_project_holds_what_the_platform_dbt_dagster_git_and_ci_look_for(proje
         "defs/sources/.gitkeep",
         "features/.gitkeep",
         "platform-settings.env",
+        "pyproject.toml",
         "requirements.txt",
         "workspace.yaml",
     }
