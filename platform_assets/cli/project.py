@@ -69,16 +69,15 @@ def check() -> None:
         _say_what_is_wrong(entity.error)
         for doubt in entity.doubts:
             click.echo(f"{DOUBTFUL} features of {entity.entity}: {doubt}")
-    off = off_here({file.name: file.spec for file in campaigns if file.spec is not None}, environment)
     doubts = _doubts(environment, holdings, {file.name: file.spec for file in campaigns if file.spec is not None})
     for campaign in campaigns:
         if campaign.error is None:
             click.echo(f"{GOOD} {campaign.name}")
-            if campaign.name in off:
-                click.echo(f"{DOUBTFUL} {campaign.name}: {off[campaign.name]}")
         _say_what_is_wrong(campaign.error)
         for doubt in doubts.get(campaign.name, ()):
             click.echo(f"{DOUBTFUL} {campaign.name}: {doubt}")
+    if off := off_here({file.name: file.spec for file in campaigns if file.spec is not None}, environment):
+        click.echo(f"schedules {off}")
     loose = [path for path in unread if is_yaml(path) and not any(str(path) in str(error) for error in errors)]
     for path in unread:
         if path in loose or not is_yaml(path):

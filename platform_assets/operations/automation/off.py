@@ -10,21 +10,16 @@ from platform_assets.environment import Environment
 from platform_assets.operations.automation.schedules import scoring_schedule_name, training_schedule_name
 from platform_assets.operations.automation.sensors import NEW_EXPORTS_SENSOR
 
-_HOW = "turn it on in Dagster's UI under Automation, or set PLATFORM_SCHEDULES=1"
 
-
-def off_here(campaigns: Mapping[str, CampaignSpec], environment: Environment) -> dict[str, str]:
-    """Campaign → why its `schedule` starts nothing here by itself; empty where it does, and for campaigns without one."""
-    if environment.starts_by_itself:
-        return {}
-    told = {}
-    for name, spec in campaigns.items():
-        if spec.schedule is not None:
-            schedule = training_schedule_name(name, spec.schedule.every)
-            told[name] = (
-                f"its schedule ({spec.schedule.every}) is off here unless somebody turned {schedule} on: {_HOW}"
-            )
-    return told
+def off_here(campaigns: Mapping[str, CampaignSpec], environment: Environment) -> str:
+    """Which campaigns' `schedule` starts nothing here by itself, and what to do; empty where all run."""
+    stated = [f"{name} ({spec.schedule.every})" for name, spec in campaigns.items() if spec.schedule is not None]
+    if environment.starts_by_itself or not stated:
+        return ""
+    return (
+        f"off here unless turned on: {', '.join(stated)}; turn them on in Dagster's UI under Automation, or set "
+        "PLATFORM_SCHEDULES=1"
+    )
 
 
 def schedules_here(campaigns: Mapping[str, CampaignSpec], environment: Environment) -> str:
