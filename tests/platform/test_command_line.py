@@ -48,7 +48,7 @@ def test_check_says_ok_to_every_file_of_the_repository(environment: Environment)
     *files, schedules = checked.stdout.splitlines()
     assert files == ["ok 2 sources", "ok repeat_buyers", "ok scifi_fans", "ok winback"]
     assert schedules.startswith(
-        "?? schedules: off here unless turned on: repeat_buyers (week), winback (month); turn them"
+        "schedules off here unless turned on: repeat_buyers (week), winback (month); turn them"
     )
 
 
