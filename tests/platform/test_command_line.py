@@ -47,9 +47,7 @@ def test_check_says_ok_to_every_file_of_the_repository(environment: Environment)
     assert checked.exit_code == 0, checked.output
     *files, schedules = checked.stdout.splitlines()
     assert files == ["ok 2 sources", "ok repeat_buyers", "ok scifi_fans", "ok winback"]
-    assert schedules.startswith(
-        "schedules off here unless turned on: repeat_buyers (week), winback (month); turn them"
-    )
+    assert schedules.startswith("schedules off here unless turned on: repeat_buyers (week), winback (month); turn them")
 
 
 def test_check_exits_1_and_names_every_mistake_of_every_file(campaigns: Environment) -> None:
