@@ -348,6 +348,15 @@ def cloud_environment(name: str, cloud: Cloud, data: Path, **overrides: object) 
     return local_environment(data, **{**places, "name": name, "cloud": cloud, **overrides})
 
 
+def dagster_home(environment: Environment, variables: Mapping[str, str] | None = None) -> Path | None:
+    """The folder of the Dagster instance where DAGSTER_HOME does not name it: the project's `dagster_home`, or `dagster` in the
+    data folder, as `make` has it; None where it does, or neither is there."""
+    if (os.environ if variables is None else variables).get("DAGSTER_HOME"):
+        return None
+    places = (environment.project / "dagster_home", environment.data / "dagster")
+    return next((place for place in places if (place / "dagster.yaml").is_file()), None)
+
+
 _FIELDS = {
     variable.name: (owner, field, hint, variable)
     for owner in (Environment, Cloud, Limits)
