@@ -24,7 +24,9 @@ def summary_lines(campaign: str, day: date, environment: Environment) -> list[st
     audiences = files_at(folder_of(environment.audiences, campaign, day.isoformat()))
     stored = reports.read(FIGURES_FILE)
     if stored is None:
-        raise FileNotFoundError(f"{reports.location(FIGURES_FILE)} is not there; materialise {campaign}/report as of {day}")
+        raise FileNotFoundError(
+            f"{reports.location(FIGURES_FILE)} is not there; materialise {campaign}/report as of {day}"
+        )
     figures = json.loads(stored.content)
     audience, training = figures["audience"], figures["training"]
     out_of_fold = "  ".join(

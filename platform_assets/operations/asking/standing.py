@@ -15,7 +15,9 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.campaigns.registry.opening import open_workspace
 from platform_assets.campaigns.registry.promoted import PromotedModels, Promotion
 from platform_assets.campaigns.registry.workspace import Workspace
-from platform_assets.campaigns.training_sets.training_set import marts_of, score_date
+from platform_assets.campaigns.training_sets.calendar import NotCovered
+from platform_assets.campaigns.training_sets.training_set import marts_of, score_date, watermark_of
+from platform_assets.data.catalog.business_day import latest_as_of
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.versions import Versions
 from platform_assets.data.exports.spec import ExportSourceSpec
@@ -63,6 +65,22 @@ class Asked:
             NotCovered, ImmatureLabel: it cannot be asked as of then.
         """
         return score_date(self.spec, self.looking(), stated)
+
+    def latest(self, stated: date | None) -> date:
+        """The date to score as of: stated, else the latest that the exports cover.
+
+        Raises:
+            NotCovered: they do not cover the stated one.
+            MartMissing, MartRefused: a mart cannot be read.
+        """
+        work = self.looking()
+        covered = watermark_of(self.spec, work)
+        latest = latest_as_of(covered, self.holdings.catalog.entities[self.spec.entity].timezone)
+        if stated is not None and stated > latest:
+            raise NotCovered(
+                f"as of {stated}: the exports cover everything before {covered.isoformat()} only, so {latest} is the latest date"
+            )
+        return stated or latest
 
 
 def stale_marts(asked: Asked) -> str | None:
