@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from platform_assets.cli.surroundings import DOUBTFUL, GOOD, Explained, catalog_of, environment_here
+from platform_assets.cli.surroundings import DOUBTFUL, GOOD, Explained, environment_here, holdings_of
 
 
 @click.group()
@@ -33,7 +33,7 @@ def suggest(entity: str, before: datetime, most: int) -> None:
     from platform_assets.foundation.documents.reading import DeclarationError
 
     environment = environment_here()
-    catalog = catalog_of(environment)
+    catalog = holdings_of(environment).catalog
     with Explained(CatalogError, MartMissing, MartRefused, DeclarationError):
         path = features_folder(environment) / f"{catalog.entity(entity).name}.yaml"
         declaration = read_features(path, catalog) if path.exists() else declared(entity)
