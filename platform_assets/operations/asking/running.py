@@ -10,6 +10,8 @@ from typing import Any
 
 import dagster as dg
 
+from platform_assets.foundation.dagster_internals.core import DagsterExecutionInterruptedError
+
 Say = Callable[[str], None]
 
 
@@ -31,15 +33,33 @@ def run_job(job: dg.JobDefinition, instance: dg.DagsterInstance, say: Say, **how
         RunFailed, RunCanceled: it did not succeed.
     """
     told = job.with_logger_defs({"console": _telling(say)})
-    result = told.execute_in_process(instance=instance, raise_on_error=False, **how)
+    # Without a logger in its configuration a run tells every event.
+    config = {"loggers": {"console": {}}, **(how.pop("run_config", None) or {})}
+    result = told.execute_in_process(instance=instance, raise_on_error=False, run_config=config, **how)
     if result.success:
         return
     where = f"run {result.run_id} of {job.name}: in Dagster's UI (`make ui`, or `dagster dev`) under Runs"
     run = instance.get_run_by_id(result.run_id)
-    if run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING):
-        raise RunCanceled(f"canceled; what finished is kept. {where}")
-    failures = [f"{event.step_key}: {_sentence(event.step_failure_data)}" for event in result.get_step_failure_events()]
-    raise RunFailed("\n".join([*failures, where]))
+    failures = result.get_step_failure_events()
+    if run is not None and any(_was_interrupted(event.step_failure_data) for event in failures):
+        # Dagster takes a step that was interrupted for one that failed.
+        instance.report_run_canceled(run, "Canceled from the terminal that it was started from.")
+    if run is None or _status(instance, run) != dg.DagsterRunStatus.FAILURE:
+        raise RunCanceled(f"canceled; what its finished steps made is kept. {where}")
+    sentences = [f"{event.step_key}: {_sentence(event.step_failure_data)}" for event in failures]
+    raise RunFailed("\n".join([*sentences, where]))
+
+
+def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus | None:
+    now = instance.get_run_by_id(run.run_id)
+    return now.status if now is not None else None
+
+
+def _was_interrupted(failure: Any) -> bool:
+    return failure.error is not None and failure.error.cls_name in (
+        DagsterExecutionInterruptedError.__name__,
+        KeyboardInterrupt.__name__,
+    )
 
 
 def _sentence(failure: Any) -> str:
@@ -57,7 +77,7 @@ class _Steps(logging.Handler):
         self._found: dict[str, bool] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        event = getattr(record, "dagster_event", None)
+        event = getattr(record, "dagster_meta", {}).get("dagster_event")
         if event is None or event.step_key is None:
             return
         step = event.step_key
