@@ -6,7 +6,7 @@ Each starts Dagster runs in this process, on the instance that the UI shows.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -33,12 +33,13 @@ def run(campaign: str, as_of: datetime | None) -> None:
     Without --as-of, as of the campaign file's score_at.
     """
     environment = _runs_here()
+    stated = _stated(as_of, environment)
     holdings = holdings_of(environment)
     asked = _asked(environment, holdings, campaign)
     from platform_assets.operations.asking.phases import bring_up_to_date, turn_of
 
     with _explained(), _terminal(environment, campaign) as terminal, turn_of(asked):
-        day = bring_up_to_date(asked, as_of.date() if as_of else None, terminal)
+        day = bring_up_to_date(asked, stated, terminal)
     _show(asked, day)
 
 
@@ -53,6 +54,7 @@ def score(campaign_or_entity: str, as_of: datetime | None) -> None:
     from platform_assets.operations.asking.phases import answer, turn_of
 
     environment = _runs_here()
+    stated = _stated(as_of, environment)
     holdings = holdings_of(environment)
     names = _campaigns(environment, holdings, campaign_or_entity)
     failed = []
@@ -60,7 +62,7 @@ def score(campaign_or_entity: str, as_of: datetime | None) -> None:
         asked = _asked(environment, holdings, name)
         try:
             with _explained(), _terminal(environment, name) as terminal, turn_of(asked):
-                day = asked.latest(as_of.date() if as_of else None)
+                day = asked.latest(stated)
                 answer(asked, day, terminal)
             _show(asked, day)
         except click.ClickException as error:
@@ -109,6 +111,16 @@ def _runs_here() -> Environment:
     return environment
 
 
+def _stated(as_of: datetime | None, environment: Environment) -> date | None:
+    """The date asked for, which must be one that the platform has."""
+    day = as_of.date() if as_of else None
+    if day is not None and day < environment.first_date:
+        raise click.ClickException(
+            f"as of {day}: {environment.first_date} is the first date that can be asked for; PLATFORM_FIRST_DATE sets it"
+        )
+    return day
+
+
 def _names(environment: Environment) -> list[str]:
     from platform_assets.campaigns.declaration.parsing import FILE_NAME
 
@@ -140,6 +152,12 @@ def _asked(environment: Environment, holdings: "Holdings", name: str) -> "Asked"
     from platform_assets.operations.asking.standing import Asked
 
     spec = campaign_of(environment, holdings, name)
+    pinned = spec.advanced.code
+    if pinned is not None and pinned.commit != environment.commit:
+        raise click.ClickException(
+            f"{name} is pinned to commit {pinned.commit} (advanced.code), and this is the code of "
+            f"{environment.commit or 'no commit that it was told (PLATFORM_COMMIT)'}: ask it with the platform of that commit"
+        )
     graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
     sources = {file.name: file.spec for file in read_source_files(environment.sources) if file.spec is not None}
     return Asked(name, spec, environment, holdings, graph, sources)
@@ -184,12 +202,9 @@ def _terminal(environment: Environment, campaign: str) -> "Iterator[Terminal]":
         yield Terminal(lambda: build_definitions(scoped), instance, click.echo)
 
 
-def _show(asked: "Asked", day: object) -> None:
-    from datetime import date
-
+def _show(asked: "Asked", day: date) -> None:
     from platform_assets.audiences.report.summary import summary_lines
 
-    assert isinstance(day, date)
     click.echo(f"\n{asked.name} as of {day}")
     for line in summary_lines(asked.name, day, asked.environment):
         click.echo(line)

@@ -195,6 +195,7 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(environment: Environment,
     assert "has not been published yet" in typed("score", "repeat_buyers")
     assert "runs of this deployment are pods" in typed("run", "repeat_buyers", PLATFORM_EXECUTOR="kubernetes")
     assert 'did you mean "repeat_buyers/report"?' in typed("why", "repeat_buyers/reports")
+    assert "1997-01-01 is the first date" in typed("score", "customer", "--as-of", "1996-12-31")
     assert "DAGSTER_HOME does not name" in typed("run", "repeat_buyers", DAGSTER_HOME="")
 
 
