@@ -348,13 +348,16 @@ def cloud_environment(name: str, cloud: Cloud, data: Path, **overrides: object) 
     return local_environment(data, **{**places, "name": name, "cloud": cloud, **overrides})
 
 
-def dagster_home(environment: Environment, variables: Mapping[str, str] | None = None) -> Path | None:
-    """The folder of the Dagster instance where DAGSTER_HOME does not name it: the project's `dagster_home`, or `dagster` in the
-    data folder, as `make` has it; None where it does, or neither is there."""
-    if (os.environ if variables is None else variables).get("DAGSTER_HOME"):
-        return None
+def is_dagster_home_set() -> bool:
+    """Whether the process's variables name the folder of the Dagster instance; the name is Dagster's own."""
+    return bool(os.environ.get("DAGSTER_HOME"))
+
+
+def dagster_home(environment: Environment) -> Path | None:
+    """The folder of the Dagster instance where no variable names it: the project's `dagster_home`, or `dagster` in the data
+    folder, as `make` has it; None where a variable does, or neither is there."""
     places = (environment.project / "dagster_home", environment.data / "dagster")
-    return next((place for place in places if (place / "dagster.yaml").is_file()), None)
+    return None if is_dagster_home_set() else next((p for p in places if (p / "dagster.yaml").is_file()), None)
 
 
 _FIELDS = {

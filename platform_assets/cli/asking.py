@@ -4,15 +4,16 @@ Each starts Dagster runs in this process, on the instance that the UI shows.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from platform_assets.cli.surroundings import Explained, campaign_of, environment_here, holdings_of
-from platform_assets.environment import Environment, Scope, dagster_home
+from platform_assets.environment import Environment, Scope, dagster_home, is_dagster_home_set
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -92,7 +93,7 @@ def why(asset: str) -> None:
     known = [key.to_user_string() for key in build_definitions(environment).resolve_all_asset_keys()]
     if asset not in known:
         raise click.ClickException(f"there is no asset {asset}{did_you_mean(asset, known)}")
-    with _explained(), _instance(environment) as instance:
+    with _explained(), _open_instance(_home(environment)) as instance:
         for line in last_step(dg.AssetKey(asset.split("/")), instance):
             click.echo(line)
         campaign = asset.split("/")[0]
@@ -174,32 +175,38 @@ def _explained() -> Explained:
     return Explained(*data_errors(), ExportError, NothingExported, RunCanceled, RunFailed, StorageRefused)
 
 
-@contextmanager
-def _instance(environment: Environment) -> "Iterator[dg.DagsterInstance]":
+def _home(environment: Environment) -> Path | None:
+    """The folder of the Dagster instance; None: DAGSTER_HOME names it."""
+    home = dagster_home(environment)
+    if home is None and not is_dagster_home_set():
+        raise click.ClickException(
+            "DAGSTER_HOME does not name the folder in which Dagster keeps its runs, and neither "
+            f"{environment.project / 'dagster_home'} nor {environment.data / 'dagster'} holds a dagster.yaml; set it to the UI's, an "
+            "absolute path"
+        )
+    return home
+
+
+def _open_instance(home: Path | None) -> "dg.DagsterInstance":
     import dagster as dg
 
-    from platform_assets.foundation.dagster_internals.core import DagsterHomeNotSetError
-
-    home = dagster_home(environment)
-    try:
-        opened = dg.DagsterInstance.get() if home is None else dg.DagsterInstance.from_config(str(home))
-    except (DagsterHomeNotSetError, dg.DagsterInvariantViolationError) as error:
-        raise click.ClickException(
-            f"DAGSTER_HOME does not name the folder in which Dagster keeps its runs, and neither {environment.project / 'dagster_home'} "
-            f"nor {environment.data / 'dagster'} holds a dagster.yaml; set it to the UI's, an absolute path ({error})"
-        ) from error
-    with opened as instance:
-        yield instance
+    with Explained(dg.DagsterInvariantViolationError):
+        return dg.DagsterInstance.get() if home is None else dg.DagsterInstance.from_config(str(home))
 
 
 @contextmanager
 def _terminal(environment: Environment, campaign: str) -> "Iterator[Terminal]":
-    from platform_assets.definitions import build_definitions
+    """What runs of a campaign are started from; opened when there is one to start, which takes longer than a look."""
     from platform_assets.operations.asking.phases import Terminal
 
-    scoped = replace(environment, scope=Scope(frozenset({campaign})))
-    with _instance(environment) as instance:
-        yield Terminal(lambda: build_definitions(scoped), instance, click.echo)
+    def load() -> "dg.Definitions":
+        from platform_assets.definitions import build_definitions
+
+        return build_definitions(replace(environment, scope=Scope(frozenset({campaign}))))
+
+    home = _home(environment)
+    with ExitStack() as stack:
+        yield Terminal(load, lambda: stack.enter_context(_open_instance(home)), click.echo)
 
 
 def _show(asked: "Asked", day: date) -> None:

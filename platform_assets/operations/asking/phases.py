@@ -19,17 +19,20 @@ UNCHANGED = "same code, settings and inputs as before"
 
 
 class Terminal:
-    """Where runs are started from: the definitions, loaded when something is to be run, the instance, and what is told."""
+    """Where runs are started from: definitions and instance, loaded when something is to be run, and what is told."""
 
-    def __init__(self, load: Callable[[], dg.Definitions], instance: dg.DagsterInstance, say: Say) -> None:
-        self._load, self.instance, self.say = load, instance, say
-        self._definitions: dg.Definitions | None = None
+    def __init__(
+        self, load: Callable[[], dg.Definitions], open_instance: Callable[[], dg.DagsterInstance], say: Say
+    ) -> None:
+        self.say = say
+        self._load, self._open = load, open_instance
+        self._opened: tuple[dg.Definitions, dg.DagsterInstance] | None = None
 
     def run(self, job: str, selection: list[dg.AssetKey], **how: object) -> None:
-        if self._definitions is None:
-            self._definitions = self._load()
-        resolved = self._definitions.resolve_job_def(job)
-        run_job(resolved, self.instance, self.say, asset_selection=selection, **how)
+        if self._opened is None:
+            self._opened = self._load(), self._open()
+        definitions, instance = self._opened
+        run_job(definitions.resolve_job_def(job), instance, self.say, asset_selection=selection, **how)
 
 
 def turn_of(asked: Asked) -> Lease:
