@@ -13,6 +13,7 @@ import dagster as dg
 from platform_assets.foundation.dagster_internals.core import DagsterExecutionInterruptedError
 
 Say = Callable[[str], None]
+_INTERRUPTIONS = (DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 
 
 class RunFailed(RuntimeError):
@@ -41,8 +42,8 @@ def run_job(job: dg.JobDefinition, instance: dg.DagsterInstance, say: Say, **how
     where = f"run {result.run_id} of {job.name}: in Dagster's UI (`make ui`, or `dagster dev`) under Runs"
     run = instance.get_run_by_id(result.run_id)
     failures = result.get_step_failure_events()
-    if run is not None and any(_was_interrupted(event.step_failure_data) for event in failures):
-        # Dagster takes a step that was interrupted for one that failed.
+    if run is not None and any(map(_was_interrupted, result.all_events)):
+        # Dagster takes a step, or the start of a run, that was interrupted for one that failed.
         instance.report_run_canceled(run, "Canceled from the terminal that it was started from.")
     if run is None or _status(instance, run) != dg.DagsterRunStatus.FAILURE:
         raise RunCanceled(f"canceled; what its finished steps made is kept. {where}")
@@ -55,11 +56,11 @@ def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunSt
     return now.status if now is not None else None
 
 
-def _was_interrupted(failure: Any) -> bool:
-    return failure.error is not None and failure.error.cls_name in (
-        DagsterExecutionInterruptedError.__name__,
-        KeyboardInterrupt.__name__,
-    )
+def _was_interrupted(event: dg.DagsterEvent) -> bool:
+    error = getattr(event.event_specific_data, "error", None)
+    while error is not None and error.cls_name not in _INTERRUPTIONS:
+        error = error.cause
+    return error is not None
 
 
 def _sentence(failure: Any) -> str:
