@@ -373,6 +373,18 @@ def cloud_environment(
     return local_environment(data, project, **{**places, "name": name, "cloud": cloud, **overrides})
 
 
+def is_dagster_home_set() -> bool:
+    """Whether the process's variables name the folder of the Dagster instance; the name is Dagster's own."""
+    return bool(os.environ.get("DAGSTER_HOME"))
+
+
+def dagster_home(environment: Environment) -> Path | None:
+    """The folder of the Dagster instance where no variable names it: the project's `dagster_home`, or `dagster` in the data
+    folder, as `make` has it; None where a variable does, or neither is there."""
+    places = (environment.project / "dagster_home", environment.data / "dagster")
+    return None if is_dagster_home_set() else next((p for p in places if (p / "dagster.yaml").is_file()), None)
+
+
 _FIELDS = {
     variable.name: (owner, field, hint, variable)
     for owner in (Environment, Cloud, Limits)

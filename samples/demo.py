@@ -15,9 +15,9 @@ from typing import Any
 
 import dagster as dg
 
+from platform_assets.audiences.report.summary import summary_lines
 from platform_assets.definitions import build_definitions
 from platform_assets.environment import Environment, environment_from_variables
-from platform_assets.foundation.storage import files_at
 from samples.exports import write_sample_exports
 
 
@@ -144,48 +144,11 @@ def _training_of(question: Question, ran: dict[str, Ran]) -> tuple[str, Ran]:
 
 
 def _block(question: Question, trained_at: str, trained: Ran, scored: Ran, environment: Environment) -> list[str]:
-    training = trained.metadata[(f"{question.campaign}/training_set", None)]
-    audience = scored.metadata[(f"{question.campaign}/audience", question.as_of)]
-    figures = _figures(environment, question)
-    out_of_fold = "  ".join(
-        f"{row['when']} {row['auc']:.3f}"
-        for row in figures["by_time"]
-        if row["part"] == "out of fold" and row["auc"] is not None
-    )
     return [
         f"{question.campaign} as of {question.as_of}   (model of {trained_at}, trained in {trained.seconds:.1f} s; "
         f"all campaigns of {question.entity} scored and reported in {scored.seconds:.1f} s)",
-        f"  people {audience['people']:,}, training rows {training['rows']:,}, positives {training['positives']:,}, base rate {training['base_rate']:.1%}",
-        f"  out-of-fold AUC      {out_of_fold}",
-        *_held_out_lines(figures["held_out"]),
-        f"  audience             {audience['selected']:,} people ({audience['treat']:,} to treat, {audience['holdout']:,} held out)",
-        f"                       {audience['csv']}",
-        f"  report               {scored.metadata[(f'{question.campaign}/report', question.as_of)]['report']}",
+        *summary_lines(question.campaign, date.fromisoformat(question.as_of), environment),
     ]
-
-
-def _held_out_lines(held_out: dict[str, Any] | None) -> list[str]:
-    if held_out is None:
-        return ["  held out             not known yet: the horizon is not over in the exports"]
-    rule, best = held_out["rule"], held_out["best_column_in_hindsight"]
-    low, high = held_out["auc"]["low"], held_out["auc"]["high"]
-    return [
-        f"  held-out AUC         {held_out['auc']['value']:.3f} ({low:.3f} to {high:.3f}); {rule['column']} alone {rule['auc']:.3f}, "
-        f"best column in hindsight {best['auc']:.3f}, logistic {held_out['logistic_auc']:.3f}",
-        f"  held-out rate        {held_out['base_rate']:.1%} of {held_out['rows']:,} rows; predicted/actual {held_out['predicted_over_actual']:.2f}; "
-        f"top decile {held_out['top_rate']:.1%}, the rule's {held_out['rule_top_rate']:.1%}",
-    ]
-
-
-def _figures(environment: Environment, question: Question) -> dict[str, Any]:
-    import json
-
-    from platform_assets.audiences.audience.publication import folder_of
-
-    folder = folder_of(environment.audiences, question.campaign, date.fromisoformat(question.as_of).isoformat())
-    stored = files_at(folder).read("figures.json")
-    assert stored is not None
-    return dict(json.loads(stored.content))
 
 
 if __name__ == "__main__":

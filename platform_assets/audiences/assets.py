@@ -4,7 +4,6 @@ All are partitioned by as-of date. Belongs here: keys, metadata and failures. Th
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from platform_assets.campaigns.declaration.question import Question
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.data.engines.engine import AudienceTable
 from platform_assets.data.engines.opening import open_engine
+from platform_assets.data.features.assets import day_asked
 from platform_assets.data.features.holdings import Holdings
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef
@@ -41,7 +41,7 @@ def audience_assets(
         from platform_assets.campaigns.registry.opening import open_workspace
 
         work = open_workspace(environment, holdings, f"{name} {context.asset_key.path[-1]}")
-        question = work.question(name, spec, date.fromisoformat(context.partition_key))
+        question = work.question(name, spec, day_asked(context))
         with not_retried(*data_errors()):
             promotion = work.promoted.require(name, question.as_of)
             return question, build(question, work.store.open(upstream), promotion, work)

@@ -2,11 +2,12 @@
 
 Belongs here: reading what people type, calling a room for it, and saying what came of it; a file a group of commands. What
 needs more than the environment is imported inside a command, so that `--help` answers at once. Does not belong here: any
-work, and what runs assets, which is `dagster` itself.
+work.
 """
 
 import click
 
+from platform_assets.cli.asking import run, score, why
 from platform_assets.cli.campaigns import backtest, new, preview
 from platform_assets.cli.deployment import database, doctor, janitor, pinned, prepare
 from platform_assets.cli.features import features
@@ -18,7 +19,7 @@ from platform_assets.cli.surroundings import Commands
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Campaign files and the state of the platform. Assets are run by `dagster`."""
+    """Campaign files, their answers, and the state of the platform."""
 
 
 COMMANDS = (
@@ -36,8 +37,11 @@ COMMANDS = (
     pinned,
     prepare,
     preview,
+    run,
     schema,
+    score,
     source,
+    why,
 )
 for command in COMMANDS:
     main.add_command(command)

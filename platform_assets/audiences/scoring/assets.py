@@ -18,6 +18,7 @@ from platform_assets.campaigns.assets import not_retried, output_of, shown
 from platform_assets.campaigns.declaration.columns import LINEAGE, SCHEMA, scores_lineage, scores_schema
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
+from platform_assets.data.features.assets import day_asked
 from platform_assets.data.features.holdings import Holdings
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import Artifact, ArtifactRef, ArtifactStore, ArtifactUnusable
@@ -176,7 +177,7 @@ def _one_step(scoring: _Scoring, as_of: dg.PartitionsDefinition, step_tags: Mapp
     def scores(context: dg.AssetExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.scoring.scoring import score_campaigns
 
-        day = date.fromisoformat(context.partition_key)
+        day = day_asked(context)
         if not (ready := (yield from scoring.judged(context.op_execution_context, day))):
             return
         work = scoring.open_workspace()
@@ -251,7 +252,7 @@ def _plan_op(scoring: _Scoring, shards: int, step_tags: Mapping[str, str]) -> dg
     def plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.audiences.scoring.sharding import plan_scores
 
-        day = date.fromisoformat(context.partition_key)
+        day = day_asked(context)
         if not (ready := (yield from scoring.judged(context, day))):
             return
         work = scoring.open_workspace()

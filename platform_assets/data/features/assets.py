@@ -45,6 +45,21 @@ def feature_assets(
     ]
 
 
+def day_asked(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> date:
+    """The as-of date of a step.
+
+    Raises:
+        dg.Failure: its run was started without one.
+    """
+    if not context.has_partition_key:
+        raise dg.Failure(
+            "this run has no as-of date, which Dagster calls a partition: `platform-assets score <campaign or entity> "
+            "[--as-of DATE]` asks for one (default: the latest that the exports cover); in the UI, choose a date",
+            allow_retries=False,
+        )
+    return date.fromisoformat(context.partition_key)
+
+
 def _group_asset(
     group: FeatureGroup,
     entity: Entity,
@@ -72,7 +87,7 @@ def _group_asset(
     )
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = open_warehouse(environment, catalog, group.key)
-        spine = Spine.of_population(entity, entity.instant_of(date.fromisoformat(context.partition_key)))
+        spine = Spine.of_population(entity, entity.instant_of(day_asked(context)))
         verdicts = PagedVerdicts(environment.verdicts, environment.data_docs, partial(environment.page_url, "audits"))
         slot = context.partition_key
         try:

@@ -5,6 +5,7 @@ an artifact travels between steps. Does not belong here: what the artifacts mean
 """
 
 from platform_assets.foundation.artifacts.code import code_of
+from platform_assets.foundation.artifacts.looking import LookingStore, WouldBeMade
 from platform_assets.foundation.artifacts.recipe import ArtifactRef, Recipe
 from platform_assets.foundation.artifacts.store import (
     Artifact,

@@ -181,8 +181,7 @@ class ArtifactStore:
             path = self._fetched(stored, downloads)
         if not _holds(path, files[name]):
             if record is not None:
-                if path.is_file():
-                    self._files.put_file(path, _aside(stored))
+                self._set_content_aside(path, stored)
                 self._set_record_aside(ref.fingerprint, record)
             raise ArtifactCorrupt(
                 f"{ref.key}: {self._files.location(stored)} is missing or not what was stored. What is left of it is set aside in "
@@ -207,6 +206,11 @@ class ArtifactStore:
             log.warning("%s", error)
             return False
         return True
+
+    def _set_content_aside(self, path: Path, stored: str) -> None:
+        """Keep a copy of what is left of a damaged file."""
+        if path.is_file():
+            self._files.put_file(path, _aside(stored))
 
     def _set_record_aside(self, fingerprint: str, record: Stored) -> None:
         """Keep a copy of a damaged artifact's record, then remove it; not if another process replaced it meanwhile."""

@@ -12,6 +12,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as UnresolvedAssetJobDefinition,
 )
 from dagster._core.definitions.utils import DISALLOWED_NAMES as DISALLOWED_NAMES
+from dagster._core.errors import DagsterExecutionInterruptedError as DagsterExecutionInterruptedError
 from dagster._core.errors import DagsterHomeNotSetError as DagsterHomeNotSetError
 from dagster._core.errors import DagsterUserCodeUnreachableError as DagsterUserCodeUnreachableError
 from dagster._core.events import StepFailureData as StepFailureData
