@@ -168,13 +168,15 @@ def test_features_bodies_jobs_and_training_sets_follow_the_projects_groups(
     environment: Environment, definitions: dg.Definitions, tmp_path: Path
 ) -> None:
     own = build_definitions(with_a_group(environment, tmp_path, GROUP))
-    assert {key for key in keys(own) if key.startswith(("features/", "bodies/"))} == {
-        "features/customer/numbers",
-        "bodies/customer",
-    }
-    assert {name for name in jobs_in(own) if name.startswith("pretrain_")} == {"pretrain_customer"}
-    [schedule] = [one.name for one in own.get_repository_def().schedule_defs if one.name.startswith("pretrain_")]
-    assert schedule == "pretrain_customer_monthly"
+    features = {key for key in keys(own) if key.startswith("features/")}
+    assert {key for key in features if key.startswith("features/customer/")} == {"features/customer/numbers"}
+    # An entity for which nobody wrote a group gets derived ones.
+    assert "features/viewer/ratings_activity" in features
+    assert {key for key in keys(own) if key.startswith("bodies/")} == {"bodies/customer", "bodies/viewer"}
+    pretraining = {"pretrain_customer", "pretrain_viewer"}
+    assert {name for name in jobs_in(own) if name.startswith("pretrain_")} == pretraining
+    schedules = {one.name for one in own.get_repository_def().schedule_defs if one.name.startswith("pretrain_")}
+    assert schedules == {f"{name}_monthly" for name in pretraining}
     training = own.resolve_asset_graph().get(dg.AssetKey(["again", "training_set"]))
     assert _sorted(training.parent_keys) == ["features/customer/numbers"]
     assert "features/customer/numbers" in _sorted(jobs_in(own)["score_customer"].asset_layer.selected_asset_keys)
