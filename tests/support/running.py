@@ -20,6 +20,7 @@ def variables_of(environment: Environment) -> dict[str, str]:
         "PLATFORM_CAMPAIGNS_DIR": str(environment.campaigns),
         "PLATFORM_SOURCES_DIR": str(environment.sources),
         "PLATFORM_DBT_PROJECT": str(environment.dbt_project),
+        "PLATFORM_PROJECT_DIR": str(environment.project),
     }
 
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from platform_assets.cli import main
 from platform_assets.environment import REPOSITORY, Environment, local_environment
+from platform_assets.settings import SETTINGS
 from tests.data.features.conftest import CATALOG, publish, rating
 from tests.data.features.derived.test_groups import ROLES
 from tests.support.running import variables_of
@@ -16,12 +17,13 @@ from tests.support.running import variables_of
 @pytest.fixture
 def project(tmp_path: Path) -> Environment:
     """A project whose columns have roles, with ratings of which the later ones are of another genre."""
-    environment = local_environment(tmp_path / "data", dbt_project=tmp_path / "project" / "dbt_project")
+    environment = local_environment(tmp_path / "data", tmp_path / "project")
     manifest = json.loads((REPOSITORY / "dbt_project" / "target" / "manifest.json").read_bytes())
     for node in manifest["nodes"].values():
         for column, role in ROLES.get(node["name"], {}).items():
             node["columns"][column]["config"] = {"meta": {"platform": {"role": role}}}
     environment.dbt_manifest.parent.mkdir(parents=True)
+    (environment.project / SETTINGS).touch()
     environment.dbt_manifest.write_text(json.dumps(manifest))
     rows = [rating(n, n % 12, n % 60, 4, ("Drama",)) for n in range(60)]
     rows += [rating(100 + n, n % 12, 100 + n, 4, ("Sci-Fi",)) for n in range(60)]
@@ -34,7 +36,7 @@ def run(project: Environment, *arguments: str) -> Result:
 
 
 def test_suggest_writes_leading_values_and_check_says_when_the_rest_grows(project: Environment) -> None:
-    path = project.dbt_project.parent / "features" / "viewer.yaml"
+    path = project.project / "features" / "viewer.yaml"
     suggested = run(project, "features", "suggest", "viewer", "--before", "1997-08-01")
     assert suggested.exit_code == 0, suggested.output
     assert "ok ratings.genres: 1 values, 100% of what was counted" in suggested.output
@@ -48,7 +50,7 @@ def test_suggest_writes_leading_values_and_check_says_when_the_rest_grows(projec
 
 
 def test_check_exits_1_for_a_feature_file_that_cannot_be_honoured(project: Environment) -> None:
-    path = project.dbt_project.parent / "features" / "viewer.yaml"
+    path = project.project / "features" / "viewer.yaml"
     path.parent.mkdir()
     path.write_text("entity: viewer\nfeatures:\n  rating: {}\n")
     checked = run(project, "check")
