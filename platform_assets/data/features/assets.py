@@ -17,9 +17,8 @@ from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.registry import GROUPS, Groups
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, MartNotUsable, feature_group_table, feature_recipe
-from platform_assets.data.quality import AuditFailed
+from platform_assets.data.quality import AuditFailed, Verdicts
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec, audit_metadata
-from platform_assets.data.quality.pages import PagedVerdicts
 from platform_assets.foundation.artifacts import ArtifactStore, ArtifactUnusable
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def _group_asset(
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = open_warehouse(environment, catalog, group.key)
         spine = Spine.of_population(entity, entity.instant_of(date.fromisoformat(context.partition_key)))
-        verdicts, slot = PagedVerdicts(environment.verdicts, environment.data_docs), context.partition_key
+        verdicts, slot = Verdicts(environment.verdicts, environment.data_docs), context.partition_key
         try:
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint
             artifact = feature_group_table(group, spine, warehouse, ArtifactStore(environment.artifacts))
