@@ -26,9 +26,8 @@ from platform_assets.campaigns.training.model_assets import (
     verdict_table,
 )
 from platform_assets.data.features.holdings import Groups, Holdings
-from platform_assets.data.quality import AuditFailed
+from platform_assets.data.quality import AuditFailed, Verdicts
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec
-from platform_assets.data.quality.pages import PagedVerdicts
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import ArtifactRef, ArtifactStore
 from platform_assets.foundation.execution.profiles import Profiles
@@ -86,7 +85,7 @@ def _training_set(
         from platform_assets.campaigns.training_sets.refusals import REFUSALS
         from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 
-        verdicts = PagedVerdicts(environment.verdicts, environment.data_docs, partial(environment.page_url, "audits"))
+        verdicts = Verdicts(environment.verdicts, environment.data_docs, partial(environment.page_url, "audits"))
         work = open_workspace(environment, holdings, f"{name} training_set")
         score_at = _as_date(config.score_at)
         try:

@@ -18,9 +18,8 @@ from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.holdings import Groups
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import AsOfNotCovered, MartNotUsable, feature_group_table, feature_recipe
-from platform_assets.data.quality import AuditFailed
+from platform_assets.data.quality import AuditFailed, Verdicts
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec, audit_metadata
-from platform_assets.data.quality.pages import PagedVerdicts
 from platform_assets.foundation.artifacts import ArtifactStore, ArtifactUnusable
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def _group_asset(
     def features(context: dg.AssetExecutionContext) -> Iterator[Any]:
         warehouse = open_warehouse(environment, catalog, group.key)
         spine = Spine.of_population(entity, entity.instant_of(day_asked(context)))
-        verdicts = PagedVerdicts(environment.verdicts, environment.data_docs, partial(environment.page_url, "audits"))
+        verdicts = Verdicts(environment.verdicts, environment.data_docs, partial(environment.page_url, "audits"))
         slot = context.partition_key
         try:
             fingerprint = feature_recipe(group, spine, warehouse).fingerprint

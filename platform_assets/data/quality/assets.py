@@ -29,7 +29,7 @@ def audit_check_result(
     result: AuditResult | Mapping[str, Any], asset: dg.AssetKey | Sequence[str], page: str | None = None
 ) -> dg.AssetCheckResult:
     """An audit (or its stored `metadata()`) as a check result: ERROR when a critical rule failed, WARN for
-    warnings. `page`: where its page of data docs is, as `PagedVerdicts.page` says.
+    warnings. `page`: where its page of data docs is, as `Verdicts.page` says.
     """
     audit = result.metadata() if isinstance(result, AuditResult) else result
     sentences = "\n".join(f"{check['severity']}: {check['message']}" for check in audit["failed"])

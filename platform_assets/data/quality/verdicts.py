@@ -6,7 +6,7 @@ each lies its audit as a page of data docs. Belongs here: verdicts. Does not bel
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,10 +37,21 @@ class Verdict:
 
 
 class Verdicts:
-    """Verdicts below `root`, a folder or gs:// URL: one small file a table and slot, replaced whole."""
+    """Verdicts below `root`, a folder or gs:// URL: one small file a table and slot, replaced whole.
 
-    def __init__(self, root: str | Path) -> None:
-        self._files = files_at(root)
+    Args:
+        pages: where the pages of audits lie, which people may look at who may not read the rest; None: beside the verdicts.
+        served: the URL at which the page of a name is served, if it is.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        pages: str | Path | None = None,
+        served: Callable[[str], str | None] = lambda name: None,
+    ) -> None:
+        self._files, self._served = files_at(root), served
+        self._pages = self._files if pages is None else files_at(pages)
 
     def passed(self, table: str, slot: str, fingerprint: str, audit: Mapping[str, Any] | None = None) -> None:
         """Record that the audit of `fingerprint` passed; clears an earlier refusal. `audit`: its `metadata()`."""
@@ -53,8 +64,9 @@ class Verdicts:
         self._write(table, slot, Verdict("refused", fingerprint, reason, _now()), audit)
 
     def page(self, table: str, slot: str) -> str:
-        """Where the page of the last audit lies, a path or gs:// URL."""
-        return self._files.location(f"{table}/{slot}.html")
+        """Where the page of the last audit is: the URL at which it is served, else its path or gs:// URL."""
+        name = f"{table}/{slot}.html"
+        return self._served(name) or self._pages.location(name)
 
     def last(self, table: str, slot: str) -> Verdict | None:
         """The last verdict, or None when there was no audit."""
@@ -98,12 +110,12 @@ class Verdicts:
     def _write(self, table: str, slot: str, verdict: Verdict, audit: Mapping[str, Any] | None) -> None:
         # An audit kept by earlier code may hold no validation.
         if audit and "validation" in audit and not self._shown(table, slot, verdict):
-            self._files.write(f"{table}/{slot}.html", page(audit["validation"]).encode())
+            self._pages.write(f"{table}/{slot}.html", page(audit["validation"]).encode())
         self._files.write(_name(table, slot), json.dumps(asdict(verdict), indent=1, sort_keys=True).encode())
 
     def _shown(self, table: str, slot: str, verdict: Verdict) -> bool:
         """Whether the page shows this very audit: importing Great Expectations only to find out costs 3 CPU-s."""
-        if verdict.state == "refused" or self._files.read(f"{table}/{slot}.html") is None:
+        if verdict.state == "refused" or self._pages.read(f"{table}/{slot}.html") is None:
             return False
         try:
             last = self.last(table, slot)

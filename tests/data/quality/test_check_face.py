@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from platform_assets.data.quality import Bounds, audit
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec
-from platform_assets.data.quality.pages import PagedVerdicts
+from platform_assets.data.quality import Verdicts
 
 TABLE = pa.table({"value": [-1.0, 2.0]})
 
@@ -29,10 +29,10 @@ def test_a_page_that_is_served_is_a_link_and_one_that_is_not_a_place(tmp_path: P
     url = "http://127.0.0.1:3001/audits/t/current.html"
     for verdicts, shown in (
         (
-            PagedVerdicts(tmp_path, tmp_path, lambda name: f"http://127.0.0.1:3001/audits/{name}"),
+            Verdicts(tmp_path, tmp_path, lambda name: f"http://127.0.0.1:3001/audits/{name}"),
             dg.MetadataValue.url(url),
         ),
-        (PagedVerdicts(tmp_path, tmp_path), dg.MetadataValue.path(str(tmp_path / "t" / "current.html"))),
+        (Verdicts(tmp_path, tmp_path), dg.MetadataValue.path(str(tmp_path / "t" / "current.html"))),
     ):
         page = verdicts.page("t", "current")
         result = audit_check_result(audit(TABLE, [Bounds("value")], name="t"), ["t"], page)

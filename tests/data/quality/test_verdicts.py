@@ -6,7 +6,6 @@ import pyarrow as pa
 import pytest
 
 from platform_assets.data.quality import Bounds, Key, Refused, Verdicts, audit
-from platform_assets.data.quality.pages import PagedVerdicts
 from platform_assets.foundation.storage import files_at
 from tests.foundation.storage.roots import root
 
@@ -49,7 +48,7 @@ def test_an_unreadable_verdict_refuses(content: bytes, root: str) -> None:
 def test_with_the_last_verdict_goes_its_audit_as_a_page_that_names_nobody(root: str, apart: str) -> None:
     table = pa.table({"person": ["ann@example.com", "bo@example.com"], "orders_7d": [-7.5, 1.0]})
     rules, pages = [Key(("person",)), Bounds("orders_7d", 0)], f"{root}{apart}"
-    verdicts = PagedVerdicts(root, pages) if apart else Verdicts(root)
+    verdicts = Verdicts(root, pages) if apart else Verdicts(root)
     failed = audit(table, rules, name=TABLE).metadata()
     verdicts.refuse(TABLE, SLOT, "f1", "orders_7d below 0.", failed)
     assert verdicts.page(TABLE, SLOT) == f"{pages}/{TABLE}/{SLOT}.html"
