@@ -78,7 +78,7 @@ def _program(name: str) -> str:
 
 def _recipe() -> list[str]:
     """What `make ui` starts `dagster dev` with."""
-    recipe = re.search(r"^ui:.*\n\t(.*)\$\(BIN\)/dagster dev ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    recipe = re.search(r"^\texec (.*)\$\(BIN\)/dagster dev ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     assert recipe
     return recipe[1].split()
 
