@@ -25,7 +25,7 @@ from platform_assets.data.features.derived.declaration import declared
 from platform_assets.data.features.derived.groups import derived_groups
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.point_in_time import finished
-from platform_assets.data.features.registry import find_groups
+from platform_assets.data.features.registry import find_holdings
 from platform_assets.data.features.windows import AsOfRows, Events
 from platform_assets.environment import REPOSITORY
 from samples.datasets import cdnow, movielens_films, movielens_ratings, user_cache
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--family", default="lightgbm")
     arguments = parser.parse_args()
     catalog = _catalog()
-    written = find_groups(REPOSITORY, Catalog.from_manifest(MANIFEST))
+    written = find_holdings(REPOSITORY, Catalog.from_manifest(MANIFEST)).groups
     mart, events, questions = _cdnow() if arguments.data == "cdnow" else _movielens()
     differences = []
     columns: dict[tuple[str, str], pd.DataFrame] = {}

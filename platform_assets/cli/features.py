@@ -26,7 +26,7 @@ def suggest(entity: str, before: datetime, most: int) -> None:
     from platform_assets.data.catalog.catalog import CatalogError
     from platform_assets.data.catalog.pointer import MartMissing, MartRefused
     from platform_assets.data.engines.opening import open_warehouse
-    from platform_assets.data.features.derived.declaration import declared, features_folder, read_features
+    from platform_assets.data.features.derived.declaration import declared, read_features
     from platform_assets.data.features.derived.groups import derive
     from platform_assets.data.features.derived.leading import leading_values
     from platform_assets.data.features.derived.writing import write_leading
@@ -35,7 +35,7 @@ def suggest(entity: str, before: datetime, most: int) -> None:
     environment = environment_here()
     catalog = holdings_of(environment).catalog
     with Explained(CatalogError, MartMissing, MartRefused, DeclarationError):
-        path = features_folder(environment) / f"{catalog.entity(entity).name}.yaml"
+        path = environment.features / f"{catalog.entity(entity).name}.yaml"
         declaration = read_features(path, catalog) if path.exists() else declared(entity)
         warehouse = open_warehouse(environment, catalog, f"features suggest {entity}")
         found = leading_values(warehouse, declaration, before.date(), most)

@@ -97,10 +97,9 @@ def _features(environment: "Environment", catalog: "Catalog") -> "list[Checked]"
     """Feature files; rows are looked at where that costs nothing."""
     from platform_assets.data.engines.opening import open_warehouse
     from platform_assets.data.features.derived.checking import check_features
-    from platform_assets.data.features.derived.declaration import features_folder
 
     warehouse = None if environment.cloud else open_warehouse(environment, catalog, "check")
-    return check_features(features_folder(environment), catalog, warehouse)
+    return check_features(environment.features, catalog, warehouse)
 
 
 def _doubts(

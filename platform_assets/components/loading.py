@@ -1,14 +1,14 @@
 """Finding the YAML files and turning each into definitions, on its own: one broken file does not hide the others.
 
-A broken source leaves its raw tables as they were loaded before, for the marts and campaigns that stand on them.
+A broken source leaves its raw tables as they were loaded before, for the marts and campaigns that stand on them; a broken
+feature file refuses the campaigns of its entity.
 """
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -29,18 +29,19 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.environment import Environment
 
 SOURCE_TYPE = "platform_assets.components.ExportSource"
-BROKEN_GROUP, BROKEN_SOURCES_GROUP = "broken_campaigns", "broken_sources"
+BROKEN_GROUP, BROKEN_SOURCES_GROUP, BROKEN_FEATURES_GROUP = "broken_campaigns", "broken_sources", "broken_features"
 SourceFile = DeclaredFile[ExportSourceSpec]
 
 
 @dataclass(frozen=True)
 class Declarations:
-    """What people declared: sources and campaigns that hold, and files that do not."""
+    """What people declared: sources and campaigns that hold, and files that do not, of features by their path too."""
 
     sources: dict[str, ExportSourceSpec]
     campaigns: dict[str, CampaignSpec]
     broken: tuple[CampaignFile, ...]
     broken_sources: tuple[SourceFile, ...]
+    broken_features: Mapping[Path, Exception]
 
 
 def read_declarations(platform: Platform) -> Declarations:
@@ -58,7 +59,8 @@ def read_declarations(platform: Platform) -> Declarations:
             f"PLATFORM_SCOPE=campaign:{','.join(missing)}: {environment.campaigns} holds no such campaign"
         )
     sources = read_source_files(environment.sources) if environment.scope.shared else []
-    errors = [file.error for file in sources] + [file.error for file in files]
+    features = platform.holdings.broken if environment.scope.shared else {}
+    errors = [*(file.error for file in sources), *features.values(), *(file.error for file in files)]
     if environment.strict and any(errors):
         raise DeclarationError("\n".join(str(error) for error in errors if error))
     return Declarations(
@@ -66,6 +68,7 @@ def read_declarations(platform: Platform) -> Declarations:
         {file.name: file.spec for file in files if file.spec is not None},
         tuple(file for file in files if file.error is not None),
         tuple(file for file in sources if file.error is not None),
+        features,
     )
 
 
@@ -117,30 +120,35 @@ def _source(path: Path) -> ExportSourceSpec:
 def broken_definitions(declarations: Declarations) -> dg.Definitions:
     """For each broken file an asset that fails with what is wrong, and a check that says the same."""
     taken: set[str] = set()
-    return dg.Definitions.merge(
-        *(_broken([_name_for_dagster(file.name, taken)], "campaign", file) for file in declarations.broken),
+    files = [
+        *((BROKEN_GROUP, [], file.name, file.path, file.error) for file in declarations.broken),
         *(
-            _broken(["sources", _name_for_dagster(file.name, taken)], "source", file)
+            (BROKEN_SOURCES_GROUP, ["sources"], file.name, file.path, file.error)
             for file in declarations.broken_sources
         ),
+        *(
+            (BROKEN_FEATURES_GROUP, ["features"], path.stem, path, error)
+            for path, error in declarations.broken_features.items()
+        ),
+    ]
+    return dg.Definitions.merge(
+        *(
+            _broken(dg.AssetKey([*place, _name_for_dagster(name, taken), "definition"]), group, path, str(error))
+            for group, place, name, path, error in files
+        )
     )
 
 
-def _broken(path: list[str], what: str, file: DeclaredFile[Any]) -> dg.Definitions:
-    key = dg.AssetKey([*path, "definition"])
+def _broken(key: dg.AssetKey, group: str, path: Path, error: str) -> dg.Definitions:
+    what = group.removeprefix("broken_").removesuffix("s")
 
-    @dg.asset(
-        key=key,
-        group_name=BROKEN_GROUP if what == "campaign" else BROKEN_SOURCES_GROUP,
-        description=f"**Broken {what} file.**\n\n```\n{file.error}\n```",
-        kinds={"yaml"},
-    )
+    @dg.asset(key=key, group_name=group, description=f"**Broken {what} file.**\n\n```\n{error}\n```", kinds={"yaml"})
     def definition() -> None:
-        raise dg.Failure(str(file.error), allow_retries=False)
+        raise dg.Failure(error, allow_retries=False)
 
     @dg.asset_check(asset=key, name="file_is_valid", description=f"The {what} file can be honoured")
     def file_is_valid() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=False, description=str(file.error), metadata={"file": str(file.path)})
+        return dg.AssetCheckResult(passed=False, description=error, metadata={"file": str(path)})
 
     return dg.Definitions(assets=[definition], asset_checks=[file_is_valid])
 

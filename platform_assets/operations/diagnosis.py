@@ -177,6 +177,8 @@ def _campaigns(environment: Environment) -> Iterator[Readiness]:
     except ProfileError as error:
         yield Readiness("resource profiles", False, str(error), "correct the file, or unset PLATFORM_PROFILES")
         return
+    for path, wrong in holdings.broken.items():
+        yield Readiness(f"features of {path.stem}", False, str(wrong), "correct the file")
     promoted, files = PromotedModels(environment.artifacts), read_campaigns(environment.campaigns, holdings, profiles)
     declared = {file.name: file.spec for file in files if file.spec is not None}
     yield Readiness("schedules", True, schedules_here(declared, environment))

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,37 @@ def test_a_broken_source_is_told_and_leaves_other_sources_marts_and_campaigns_al
 def test_a_strict_load_stops_at_a_broken_source_with_its_file_and_line(environment: Environment) -> None:
     with pytest.raises(DeclarationError, match=r"shop/defs\.yaml:5: format: "):
         build_definitions(replace(with_a_broken_source(environment), strict=True))
+
+
+def with_broken_features(environment: Environment, folder: Path) -> Environment:
+    """The repository's marts and campaigns, in a project that names a mart which viewers do not have."""
+    (folder / "features").mkdir(parents=True)
+    (folder / "features" / "viewer.yaml").write_text("entity: viewer\nfeatures:\n  rating: {}\n", encoding="utf-8")
+    for file in REPOSITORY.glob("features/*.py"):
+        shutil.copy(file, folder / "features")
+    shutil.copytree(REPOSITORY / "dbt_project", folder / "dbt_project")
+    return replace(environment, project=folder)
+
+
+def test_a_broken_feature_file_is_told_and_refuses_the_campaigns_of_its_entity_alone(
+    environment: Environment, tmp_path: Path
+) -> None:
+    given = with_broken_features(environment, tmp_path / "project")
+    sentence = f"{given.project / 'features' / 'viewer.yaml'}:3: features.rating: is no mart of viewer"
+    with dg.DagsterInstance.ephemeral() as instance:
+        platform = Platform.of(given, instance)
+        graph = platform.definitions.resolve_asset_graph()
+        assert dg.AssetKey(["winback", "promoted_model"]) in graph.executable_asset_keys
+        assert dg.AssetKey(["scifi_fans", "promoted_model"]) not in graph.executable_asset_keys
+        assert graph.get(dg.AssetKey(["features", "viewer", "definition"])).group_name == "broken_features"
+        failures = failures_of(platform.materialize("features/viewer/definition", "scifi_fans/definition"))
+        assert len(failures) == 2
+        assert all(sentence in said for said in failures.values())
+
+
+def test_a_strict_load_stops_at_a_broken_feature_file_with_its_line(environment: Environment, tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match=r"features/viewer\.yaml:3: features\.rating"):
+        build_definitions(replace(with_broken_features(environment, tmp_path / "project"), strict=True))
 
 
 def test_a_campaign_alone_needs_no_source_file(environment: Environment) -> None:

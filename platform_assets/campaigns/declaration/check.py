@@ -13,7 +13,7 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec, TeacherLabe
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.conditions.parsing import parse_event_condition, parse_person_condition
 from platform_assets.data.conditions.terms import PredicateError
-from platform_assets.data.features.holdings import Groups, Holdings
+from platform_assets.data.features.holdings import Holdings
 from platform_assets.foundation.dagster_internals.core import DISALLOWED_NAMES
 from platform_assets.foundation.documents.sentences import did_you_mean
 from platform_assets.foundation.execution.profiles import Profiles
@@ -43,7 +43,7 @@ def problems_of(spec: CampaignSpec, holdings: Holdings, profiles: Profiles) -> l
     return [
         *_label_problems(spec, catalog),
         *_condition_problems(spec, catalog),
-        *_feature_problems(spec, holdings.groups),
+        *_feature_problems(spec, holdings),
         *_model_problems(spec),
         *_resource_problems(spec, profiles),
     ]
@@ -76,8 +76,11 @@ def _condition_problems(spec: CampaignSpec, catalog: Catalog) -> Iterator[Proble
             yield Problem(path, str(error))
 
 
-def _feature_problems(spec: CampaignSpec, held: Groups) -> Iterator[Problem]:
-    groups = held.get(spec.entity, {})
+def _feature_problems(spec: CampaignSpec, holdings: Holdings) -> Iterator[Problem]:
+    if why := holdings.why_no_groups(spec.entity):
+        yield Problem(("entity",), f"{spec.entity} has no features until its file can be honoured: {why}")
+        return
+    groups = holdings.groups.get(spec.entity, {})
     if not groups:
         yield Problem(
             ("entity",),
@@ -94,7 +97,7 @@ def _feature_problems(spec: CampaignSpec, held: Groups) -> Iterator[Problem]:
         if name not in offered:
             path = ("advanced", "feature_selection", "drop", index)
             yield Problem(path, f"there is no feature {name} in the chosen groups{did_you_mean(name, offered)}")
-    if offered and set(chosen) <= set(groups) and not feature_names(spec, held):
+    if offered and set(chosen) <= set(groups) and not feature_names(spec, holdings.groups):
         yield Problem(("advanced", "feature_selection"), "no feature is left")
 
 

@@ -5,7 +5,8 @@ depend on this module.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.features.group import FeatureGroup
@@ -19,7 +20,14 @@ class Holdings:
 
     Attributes:
         groups: entity → name → group, each sorted by name; an entity without one is absent.
+        broken: feature files that cannot be honoured, each with what is wrong; their entities have no groups.
     """
 
     catalog: Catalog
     groups: Groups
+    broken: Mapping[Path, Exception] = field(default_factory=dict)
+
+    def why_no_groups(self, entity: str) -> str | None:
+        """What is wrong with the entity's feature file; None when nothing is."""
+        wrong = [str(error) for path, error in self.broken.items() if path.stem == entity]
+        return "; ".join(wrong[0].splitlines()) if wrong else None

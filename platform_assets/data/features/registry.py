@@ -13,11 +13,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from platform_assets.data.catalog.catalog import Catalog, CatalogError
-from platform_assets.data.features.derived.declaration import FOLDER, FeatureDeclaration, read_feature_files
+from platform_assets.data.features.derived.declaration import read_feature_files
 from platform_assets.data.features.derived.joining import GroupsClash, with_derived
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.holdings import Holdings
-from platform_assets.data.features.project_modules import ModuleRefused, import_modules
+from platform_assets.data.features.project_modules import FOLDER, ModuleRefused, import_modules
 from platform_assets.foundation.documents.reading import DeclarationError
 
 if TYPE_CHECKING:
@@ -36,19 +36,36 @@ def read_holdings(environment: "Environment") -> Holdings:
 
     Raises:
         ManifestMissing, CatalogError: the dbt project is not parsed yet, or declares something unusable.
-        GroupRefused: as `find_groups`.
+        GroupRefused: as `find_holdings`.
     """
-    catalog = Catalog.from_manifest(environment.dbt_manifest)
-    return Holdings(catalog, find_groups(environment.project, catalog))
+    return find_holdings(environment.project, Catalog.from_manifest(environment.dbt_manifest))
 
 
-def find_groups(project: Path, catalog: Catalog) -> dict[str, dict[str, FeatureGroup]]:
-    """Entity → group name → group, each sorted by name: those written in Python, and those derived from what marts declare.
+def find_holdings(project: Path, catalog: Catalog) -> Holdings:
+    """The marts, and by entity the groups that are written in Python and those derived from what marts declare.
+
+    An entity whose feature YAML cannot be honoured has none, which hides no other entity's.
 
     Raises:
         GroupRefused: a file cannot be imported or has no `GROUP`, one names an entity or a mart that is not there, two
-            declare one group or one feature of an entity, or a feature YAML cannot be honoured.
+            declare one group or one feature of an entity, or the folder of feature YAML cannot be listed.
     """
+    groups = _written_groups(project, catalog)
+    try:
+        files = read_feature_files(project / FOLDER, catalog)
+        declared = {file.declaration.entity: file.declaration for file in files if file.declaration is not None}
+        groups = with_derived(catalog, groups, declared)
+    except (GroupsClash, DeclarationError) as error:
+        raise GroupRefused(str(error)) from error
+    broken = {file.path: file.error for file in files if file.error is not None}
+    unsure = {path.stem for path in broken}
+    usable = {
+        entity: dict(sorted(own.items())) for entity, own in sorted(groups.items()) if own and entity not in unsure
+    }
+    return Holdings(catalog, usable, broken)
+
+
+def _written_groups(project: Path, catalog: Catalog) -> dict[str, dict[str, FeatureGroup]]:
     groups: dict[str, dict[str, FeatureGroup]] = {}
     first: dict[tuple[str, str], _Declared] = {}
     for declared in _written(project):
@@ -59,22 +76,7 @@ def find_groups(project: Path, catalog: Catalog) -> dict[str, dict[str, FeatureG
                 here, there = (one.place_of(what.partition(" ")[2]) for one in (declared, other))
                 raise GroupRefused(f"{here}: {what} of {group.entity} is declared at {there} already; rename one")
         groups.setdefault(group.entity, {})[group.name] = group
-    try:
-        groups = with_derived(catalog, groups, _feature_files(project, catalog))
-    except (GroupsClash, DeclarationError) as error:
-        raise GroupRefused(str(error)) from error
-    return {entity: dict(sorted(groups[entity].items())) for entity in sorted(groups) if groups[entity]}
-
-
-def _feature_files(project: Path, catalog: Catalog) -> dict[str, FeatureDeclaration]:
-    """What the project's feature YAML says, by entity."""
-    declarations = {}
-    for file in read_feature_files(project / FOLDER, catalog):
-        if file.declaration is None:
-            assert file.error is not None
-            raise file.error
-        declarations[file.declaration.entity] = file.declaration
-    return declarations
+    return groups
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import pytest
 from platform_assets.data.catalog.catalog import Catalog, Entity, History, Kind, Mart
 from platform_assets.data.catalog.pointer import MartStore
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
-from platform_assets.data.features.holdings import Holdings
-from platform_assets.data.features.registry import find_groups
+from platform_assets.data.features.registry import find_holdings
 from platform_assets.environment import REPOSITORY
 from platform_assets.foundation.artifacts import ArtifactStore
 from tests.data.engines.writing import publish_from
@@ -60,8 +59,8 @@ CATALOG = Catalog(
     },
 )
 
-GROUPS = find_groups(REPOSITORY, CATALOG)
-HOLDINGS = Holdings(CATALOG, GROUPS)
+HOLDINGS = find_holdings(REPOSITORY, CATALOG)
+GROUPS = HOLDINGS.groups
 
 
 def with_lag(catalog: Catalog, mart: str, lag: timedelta) -> Catalog:

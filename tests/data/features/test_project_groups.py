@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.data.features.registry import GroupRefused, find_groups
+from platform_assets.data.features.derived.groups import DerivedGroup
+from platform_assets.data.features.registry import GroupRefused, find_holdings
 from platform_assets.data.features.spine import Spine
 from platform_assets.data.features.tables import feature_recipe, feature_table
 from platform_assets.foundation.artifacts import code
@@ -59,29 +60,30 @@ def write(file: Path, text: str) -> None:
 
 
 def fingerprint(project: Path, platform: Platform) -> str:
-    group = find_groups(project, CATALOG)["customer"]["added"]
+    group = find_holdings(project, CATALOG).groups["customer"]["added"]
     spine = Spine.of_population(CATALOG.entities["customer"], AS_OF)
     return feature_recipe(group, spine, platform.warehouse).fingerprint
 
 
 def refusal(project: Path) -> str:
     with pytest.raises(GroupRefused) as refused:
-        find_groups(project, CATALOG)
+        find_holdings(project, CATALOG)
     return str(refused.value)
 
 
-def test_a_file_adds_a_group_and_without_one_there_are_none(project: Path, platform: Platform) -> None:
+def test_a_file_adds_a_group_and_without_one_all_are_derived(project: Path, platform: Platform) -> None:
     spine = Spine.of_population(CATALOG.entities["customer"], AS_OF)
-    group = find_groups(project, CATALOG)["customer"]["added"]
+    group = find_holdings(project, CATALOG).groups["customer"]["added"]
     table = feature_table([group], spine, platform.warehouse, platform.store).table
     assert table["spent"].to_pylist() == [264.98, 20.0, 20.0]
-    assert find_groups(platform.folder / "nothing", CATALOG) == {}
+    derived = find_holdings(platform.folder / "nothing", CATALOG).groups.get("customer", {})
+    assert all(isinstance(group, DerivedGroup) for group in derived.values())
 
 
 def test_two_projects_in_one_process_stay_apart(project: Path, platform: Platform, tmp_path: Path) -> None:
     other = shutil.copytree(project, tmp_path / "other")
     write(other / "features/shared/rates.py", "TWO = 5\n")
-    groups = [find_groups(folder, CATALOG)["customer"]["added"] for folder in (project, other, project)]
+    groups = [find_holdings(folder, CATALOG).groups["customer"]["added"] for folder in (project, other, project)]
     spine = Spine.of_population(CATALOG.entities["customer"], AS_OF)
     first, second, third = (feature_recipe(group, spine, platform.warehouse).fingerprint for group in groups)
     assert first == third != second
@@ -128,7 +130,7 @@ def test_an_edit_within_the_second_is_what_runs(project: Path, platform: Platfor
     spent = []
     for two in (2, 3):
         write(project / "features/shared/rates.py", f"TWO = {two}\n")
-        group = find_groups(project, CATALOG)["customer"]["added"]
+        group = find_holdings(project, CATALOG).groups["customer"]["added"]
         spent.append(feature_table([group], spine, platform.warehouse, platform.store).table["spent"][1].as_py())
     assert spent == [20.0, 30.0]
 

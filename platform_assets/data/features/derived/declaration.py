@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -21,10 +21,6 @@ from platform_assets.data.conditions.terms import FIRST_DAY, LAST_DAY, Predicate
 from platform_assets.foundation.documents.reading import DeclarationError, Document, read_document
 from platform_assets.foundation.documents.sentences import did_you_mean, shown
 
-if TYPE_CHECKING:
-    from platform_assets.environment import Environment
-
-FOLDER = "features"
 ALL: Literal["all"] = "all"
 MOST_FEATURES = 300
 MOST_VALUES = 60
@@ -116,11 +112,6 @@ class FeatureFile:
     path: Path
     declaration: FeatureDeclaration | None
     error: DeclarationError | None
-
-
-def features_folder(environment: "Environment") -> Path:
-    """Where the project in use says what features are made of."""
-    return environment.project / FOLDER
 
 
 def read_feature_files(folder: Path, catalog: Catalog) -> list[FeatureFile]:
