@@ -128,7 +128,11 @@ def test_serving_loads_neither_dagster_nor_an_engine() -> None:
 
 def test_the_recipe_of_the_ui_starts_pages_beside_it_and_becomes_dagster() -> None:
     recipe = subprocess.run(
-        ["make", "--dry-run", "--always-make", "ui"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "ui"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     pages, dagster = recipe.splitlines()[-2:]
     assert pages.rstrip("\\ ").endswith("platform-assets pages --beside $$ &")
