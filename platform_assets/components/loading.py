@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.components.platform import Platform
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.environment import Environment
+from platform_assets.foundation.documents.reading import Document
 
 SOURCE_TYPE = "platform_assets.components.ExportSource"
 BROKEN_GROUP, BROKEN_SOURCES_GROUP = "broken_campaigns", "broken_sources"
@@ -35,12 +37,20 @@ SourceFile = DeclaredFile[ExportSourceSpec]
 
 @dataclass(frozen=True)
 class Declarations:
-    """What people declared: sources and campaigns that hold, and files that do not."""
+    """What people declared: the files of sources and campaigns, those that hold and those that do not."""
 
-    sources: dict[str, ExportSourceSpec]
-    campaigns: dict[str, CampaignSpec]
-    broken: tuple[CampaignFile, ...]
-    broken_sources: tuple[SourceFile, ...]
+    source_files: tuple[SourceFile, ...]
+    campaign_files: tuple[CampaignFile, ...]
+
+    @cached_property
+    def sources(self) -> dict[str, ExportSourceSpec]:
+        """Those that hold, by name."""
+        return {file.name: file.spec for file in self.source_files if file.spec is not None}
+
+    @cached_property
+    def campaigns(self) -> dict[str, CampaignSpec]:
+        """Those that hold, by name."""
+        return {file.name: file.spec for file in self.campaign_files if file.spec is not None}
 
 
 def read_declarations(platform: Platform) -> Declarations:
@@ -61,12 +71,7 @@ def read_declarations(platform: Platform) -> Declarations:
     errors = [file.error for file in sources] + [file.error for file in files]
     if environment.strict and any(errors):
         raise DeclarationError("\n".join(str(error) for error in errors if error))
-    return Declarations(
-        {file.name: file.spec for file in sources if file.spec is not None},
-        {file.name: file.spec for file in files if file.spec is not None},
-        tuple(file for file in files if file.error is not None),
-        tuple(file for file in sources if file.error is not None),
-    )
+    return Declarations(tuple(sources), tuple(files))
 
 
 def _of_this_code(file: CampaignFile, environment: Environment) -> CampaignFile | None:
@@ -110,18 +115,24 @@ def _files_in(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _source(path: Path) -> ExportSourceSpec:
-    return attributes_as(parse_document(path, SOURCE_TYPE), ExportSourceSpec)
+def _source(path: Path) -> tuple[Document, ExportSourceSpec]:
+    document = parse_document(path, SOURCE_TYPE)
+    return document, attributes_as(document, ExportSourceSpec)
 
 
 def broken_definitions(declarations: Declarations) -> dg.Definitions:
     """For each broken file an asset that fails with what is wrong, and a check that says the same."""
     taken: set[str] = set()
     return dg.Definitions.merge(
-        *(_broken([_name_for_dagster(file.name, taken)], "campaign", file) for file in declarations.broken),
+        *(
+            _broken([_name_for_dagster(file.name, taken)], "campaign", file)
+            for file in declarations.campaign_files
+            if file.error is not None
+        ),
         *(
             _broken(["sources", _name_for_dagster(file.name, taken)], "source", file)
-            for file in declarations.broken_sources
+            for file in declarations.source_files
+            if file.error is not None
         ),
     )
 
@@ -134,6 +145,7 @@ def _broken(path: list[str], what: str, file: DeclaredFile[Any]) -> dg.Definitio
         group_name=BROKEN_GROUP if what == "campaign" else BROKEN_SOURCES_GROUP,
         description=f"**Broken {what} file.**\n\n```\n{file.error}\n```",
         kinds={"yaml"},
+        metadata={"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[_place(file)])},
     )
     def definition() -> None:
         raise dg.Failure(str(file.error), allow_retries=False)
@@ -143,6 +155,12 @@ def _broken(path: list[str], what: str, file: DeclaredFile[Any]) -> dg.Definitio
         return dg.AssetCheckResult(passed=False, description=str(file.error), metadata={"file": str(file.path)})
 
     return dg.Definitions(assets=[definition], asset_checks=[file_is_valid])
+
+
+def _place(file: DeclaredFile[Any]) -> dg.LocalFileCodeReference:
+    """The first line of a broken file that its error names."""
+    named = re.match(re.escape(f"{file.path}:") + r"(\d+)", str(file.error))
+    return dg.LocalFileCodeReference(file_path=str(file.path), line_number=int(named[1]) if named else 1)
 
 
 def _name_for_dagster(name: str, taken: set[str]) -> str:
