@@ -12,6 +12,7 @@ import dagster as dg
 
 from platform_assets.campaigns.training.body_assets import body_assets
 from platform_assets.components.campaign import Campaign, scores_of
+from platform_assets.components.code_references import with_code_references
 from platform_assets.components.export_source import ExportSource
 from platform_assets.components.loading import Declarations, broken_definitions, read_declarations
 from platform_assets.components.platform import Platform, platform_of
@@ -25,8 +26,10 @@ from platform_assets.operations.automation.jobs import campaign_job, pretraining
 from platform_assets.operations.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
 from platform_assets.operations.automation.sensors import new_exports_sensor
 
-# Outputs carry data versions, which Dagster still calls beta; the version is pinned, and the warning buries what matters.
+# Outputs carry data versions and assets code references, which Dagster still calls beta or a preview; the version is pinned,
+# and the warnings bury what matters.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 
 def build_definitions(environment: Environment, resources: dict[str, Any] | None = None) -> dg.Definitions:
@@ -55,12 +58,13 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         loggers={"console": dg.colored_console_logger},
         resources={"io_manager": io_manager_of(environment)} | (resources or {}),
     )
-    return dg.Definitions.merge(
+    merged = dg.Definitions.merge(
         own,
         *(_shared(declarations, platform) if environment.scope.shared else ()),
         *(Campaign(name, spec).definitions(platform) for name, spec in campaigns),
         broken_definitions(declarations),
     )
+    return with_code_references(merged, declarations, platform)
 
 
 def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Definitions]:

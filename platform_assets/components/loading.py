@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -27,6 +28,7 @@ from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.components.platform import Platform
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.environment import Environment
+from platform_assets.foundation.documents.reading import Document
 
 SOURCE_TYPE = "platform_assets.components.ExportSource"
 BROKEN_GROUP, BROKEN_SOURCES_GROUP, BROKEN_FEATURES_GROUP = "broken_campaigns", "broken_sources", "broken_features"
@@ -35,13 +37,22 @@ SourceFile = DeclaredFile[ExportSourceSpec]
 
 @dataclass(frozen=True)
 class Declarations:
-    """What people declared: sources and campaigns that hold, and files that do not, of features by their path too."""
+    """What people declared: the files of sources and campaigns, those that hold and those that do not, and the files of
+    features that do not."""
 
-    sources: dict[str, ExportSourceSpec]
-    campaigns: dict[str, CampaignSpec]
-    broken: tuple[CampaignFile, ...]
-    broken_sources: tuple[SourceFile, ...]
+    source_files: tuple[SourceFile, ...]
+    campaign_files: tuple[CampaignFile, ...]
     broken_features: Mapping[Path, Exception]
+
+    @cached_property
+    def sources(self) -> dict[str, ExportSourceSpec]:
+        """Those that hold, by name."""
+        return {file.name: file.spec for file in self.source_files if file.spec is not None}
+
+    @cached_property
+    def campaigns(self) -> dict[str, CampaignSpec]:
+        """Those that hold, by name."""
+        return {file.name: file.spec for file in self.campaign_files if file.spec is not None}
 
 
 def read_declarations(platform: Platform) -> Declarations:
@@ -63,13 +74,7 @@ def read_declarations(platform: Platform) -> Declarations:
     errors = [*(file.error for file in sources), *features.values(), *(file.error for file in files)]
     if environment.strict and any(errors):
         raise DeclarationError("\n".join(str(error) for error in errors if error))
-    return Declarations(
-        {file.name: file.spec for file in sources if file.spec is not None},
-        {file.name: file.spec for file in files if file.spec is not None},
-        tuple(file for file in files if file.error is not None),
-        tuple(file for file in sources if file.error is not None),
-        features,
-    )
+    return Declarations(tuple(sources), tuple(files), features)
 
 
 def _of_this_code(file: CampaignFile, environment: Environment) -> CampaignFile | None:
@@ -113,18 +118,20 @@ def _files_in(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _source(path: Path) -> ExportSourceSpec:
-    return attributes_as(parse_document(path, SOURCE_TYPE), ExportSourceSpec)
+def _source(path: Path) -> tuple[Document, ExportSourceSpec]:
+    document = parse_document(path, SOURCE_TYPE)
+    return document, attributes_as(document, ExportSourceSpec)
 
 
 def broken_definitions(declarations: Declarations) -> dg.Definitions:
     """For each broken file an asset that fails with what is wrong, and a check that says the same."""
     taken: set[str] = set()
     files = [
-        *((BROKEN_GROUP, [], file.name, file.path, file.error) for file in declarations.broken),
+        *((BROKEN_GROUP, [], file.name, file.path, file.error) for file in declarations.campaign_files if file.error),
         *(
             (BROKEN_SOURCES_GROUP, ["sources"], file.name, file.path, file.error)
-            for file in declarations.broken_sources
+            for file in declarations.source_files
+            if file.error
         ),
         *(
             (BROKEN_FEATURES_GROUP, ["features"], path.stem, path, error)
@@ -142,7 +149,13 @@ def broken_definitions(declarations: Declarations) -> dg.Definitions:
 def _broken(key: dg.AssetKey, group: str, path: Path, error: str) -> dg.Definitions:
     what = group.removeprefix("broken_").removesuffix("s")
 
-    @dg.asset(key=key, group_name=group, description=f"**Broken {what} file.**\n\n```\n{error}\n```", kinds={"yaml"})
+    @dg.asset(
+        key=key,
+        group_name=group,
+        description=f"**Broken {what} file.**\n\n```\n{error}\n```",
+        kinds={"yaml"},
+        metadata={"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[_place(path, error)])},
+    )
     def definition() -> None:
         raise dg.Failure(error, allow_retries=False)
 
@@ -151,6 +164,12 @@ def _broken(key: dg.AssetKey, group: str, path: Path, error: str) -> dg.Definiti
         return dg.AssetCheckResult(passed=False, description=error, metadata={"file": str(path)})
 
     return dg.Definitions(assets=[definition], asset_checks=[file_is_valid])
+
+
+def _place(path: Path, error: str) -> dg.LocalFileCodeReference:
+    """The first line of a broken file that its error names."""
+    named = re.match(re.escape(f"{path}:") + r"(\d+)", error)
+    return dg.LocalFileCodeReference(file_path=str(path), line_number=int(named[1]) if named else 1)
 
 
 def _name_for_dagster(name: str, taken: set[str]) -> str:

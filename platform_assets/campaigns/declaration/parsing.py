@@ -6,8 +6,8 @@ them begins with, and a campaign file whole. Does not belong here: reading YAML,
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -30,12 +30,22 @@ Spec = TypeVar("Spec", bound=BaseModel)
 
 @dataclass(frozen=True)
 class DeclaredFile(Generic[Spec]):
-    """One folder's file, read: `spec`, or else `error`."""
+    """One folder's file, read: `spec`, or else `error`.
+
+    Attributes:
+        lines: keys from the top → the line that they stand on; none of a file that is not held up.
+    """
 
     name: str
     path: Path
     spec: Spec | None
     error: DeclarationError | None
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict)
+
+    def line_of(self, *keys: str | int) -> int:
+        """The line of a key of the attributes, or of the nearest above it that the file states."""
+        whole = ("attributes", *keys)
+        return next((self.lines[whole[:end]] for end in range(len(whole), 0, -1) if whole[:end] in self.lines), 1)
 
 
 CampaignFile = DeclaredFile[CampaignSpec]
@@ -53,7 +63,7 @@ def read_campaign(path: Path, holdings: Holdings, profiles: Profiles) -> Campaig
     return read_declared(path, "campaign", partial(_campaign, holdings=holdings, profiles=profiles))
 
 
-def read_declared(path: Path, what: str, read: Callable[[Path], Spec]) -> DeclaredFile[Spec]:
+def read_declared(path: Path, what: str, read: Callable[[Path], tuple[Document, Spec]]) -> DeclaredFile[Spec]:
     """One file as `read` reads it; whatever is wrong with it stays with it.
 
     Args:
@@ -67,7 +77,8 @@ def read_declared(path: Path, what: str, read: Callable[[Path], Spec]) -> Declar
             )
         if name in DISALLOWED_NAMES:
             raise DeclarationError(f"{path}: the folder's name is the {what}'s; {name} is a word of Dagster's own")
-        return DeclaredFile(name, path, read(path), None)
+        document, spec = read(path)
+        return DeclaredFile(name, path, spec, None, document.lines)
     except DeclarationError as error:
         return DeclaredFile(name, path, None, error)
     except OSError as error:
@@ -129,12 +140,12 @@ def is_yaml(path: Path) -> bool:
     return path.suffix.lower() in (".yaml", ".yml")
 
 
-def _campaign(path: Path, holdings: Holdings, profiles: Profiles) -> CampaignSpec:
+def _campaign(path: Path, holdings: Holdings, profiles: Profiles) -> tuple[Document, CampaignSpec]:
     document = parse_document(path, COMPONENT_TYPE)
     spec = attributes_as(document, CampaignSpec)
     if problems := problems_of(spec, holdings, profiles):
         raise DeclarationError("\n".join(document.at(problem.path, problem.message) for problem in problems))
-    return spec
+    return document, spec
 
 
 def _declares(folder: Path) -> bool:

@@ -6,6 +6,7 @@ files import nothing heavy.
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from platform_assets.data.catalog.catalog import Catalog, CatalogError
 from platform_assets.data.features.derived.declaration import read_feature_files
+from platform_assets.data.features.derived.groups import DerivedGroup
 from platform_assets.data.features.derived.joining import GroupsClash, with_derived
 from platform_assets.data.features.group import FeatureGroup
 from platform_assets.data.features.holdings import Holdings
@@ -77,6 +79,19 @@ def _written_groups(project: Path, catalog: Catalog) -> dict[str, dict[str, Feat
                 raise GroupRefused(f"{here}: {what} of {group.entity} is declared at {there} already; rename one")
         groups.setdefault(group.entity, {})[group.name] = group
     return groups
+
+
+def place_of(group: FeatureGroup, project: Path) -> tuple[Path, int] | None:
+    """File and line where a group is declared; None where it follows from its mart alone, which no feature YAML mentions."""
+    if not isinstance(group, DerivedGroup):
+        file = Path(str(sys.modules[group.module].__file__))
+        return file, _line_of(file)
+    file, mart = project / FOLDER / f"{group.entity}.yaml", group.marts[0]
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    # A mart is a key of the second level; what is called alike stands deeper.
+    named = list(re.finditer(rf"^( +){re.escape(mart)} *:", text, re.MULTILINE))
+    first = min(named, key=lambda one: len(one[1]), default=None)
+    return (file, text.count("\n", 0, first.start()) + 1) if first else None
 
 
 @dataclass(frozen=True)

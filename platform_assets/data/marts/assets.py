@@ -39,7 +39,10 @@ def transform_assets(environment: Environment, sources: Mapping[str, ExportSourc
 
     @dg.multi_asset(
         name=OP_NAME,
-        specs=[_asset_spec(model, graph, environment, engine.name) for model in graph.models.values()],
+        specs=[
+            _asset_spec(model, graph, engine.name, _files_of(model, manifest, environment))
+            for model in graph.models.values()
+        ],
         check_specs=[_check_spec(test, graph) for model in graph.models.values() for test in model.tests],
         can_subset=True,
     )
@@ -129,7 +132,16 @@ def _held_up(reasons: Mapping[str, str]) -> list[str]:
     return [f"{name} was not built: {reason}" for name, reason in reasons.items()]
 
 
-def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment, engine: str) -> dg.AssetSpec:
+def _files_of(model: Model, manifest: Mapping[str, Any], environment: Environment) -> dg.CodeReferencesMetadataValue:
+    """A model's SQL, and the YAML that describes it."""
+    described = str(manifest["nodes"][model.unique_id].get("patch_path") or "").partition("://")[2]
+    files = [environment.dbt_project / path for path in (model.path, described) if path]
+    return dg.CodeReferencesMetadataValue(
+        code_references=[dg.LocalFileCodeReference(file_path=str(file)) for file in files]
+    )
+
+
+def _asset_spec(model: Model, graph: ProjectGraph, engine: str, files: dg.CodeReferencesMetadataValue) -> dg.AssetSpec:
     parents = [model_key(graph.models[name]) for name in sorted(model.models)]
     raw = [dg.AssetKey(["raw", source, table]) for source, table in sorted(model.sources)]
     return dg.AssetSpec(
@@ -153,7 +165,7 @@ def _asset_spec(model: Model, graph: ProjectGraph, environment: Environment, eng
                     for column in model.columns
                 ]
             ),
-            "sql": dg.MetadataValue.path(str(environment.dbt_project / model.path)),
+            "dagster/code_references": files,
         },
     )
 
