@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from platform_assets.environment import REPOSITORY, EnvironmentVariableError, environment_from_variables
-from platform_assets.settings import MAX_BYTES, SETTINGS, find_project
+from platform_assets.environment.settings import MAX_BYTES, SETTINGS, find_project
 
 
 def settings_in(folder: Path, text: str = "") -> Path:

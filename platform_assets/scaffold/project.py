@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from platform_assets.campaigns.declaration.spec import json_schema
-from platform_assets.settings import SETTINGS
+from platform_assets.environment.settings import SETTINGS
 
 TEMPLATE = Path(__file__).parent / "template"
 SCHEMA = Path("defs", "campaign.schema.json")

@@ -12,9 +12,9 @@ from platform_assets.campaigns.declaration.spec import json_schema
 from platform_assets.cli import main
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.environment import PACKAGE, REPOSITORY, environment_from_variables, local_environment
+from platform_assets.environment.settings import SETTINGS
 from platform_assets.scaffold import project as scaffold
 from platform_assets.scaffold.project import FolderRefused, begin_project
-from platform_assets.settings import SETTINGS
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -184,7 +184,7 @@ def test_a_command_that_needs_a_project_says_how_to_begin_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # As it is for a package that lies in no checkout.
-    monkeypatch.setattr("platform_assets.environment.REPOSITORY", tmp_path)
+    monkeypatch.setattr("platform_assets.environment.reading.REPOSITORY", tmp_path)
     refused = CliRunner().invoke(main, command.split(), env={"PLATFORM_PROJECT_DIR": None})
     assert refused.exit_code == 1
     assert refused.output.startswith(

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from platform_assets.cli import main
 from platform_assets.environment import REPOSITORY, Environment, local_environment
-from platform_assets.settings import SETTINGS
+from platform_assets.environment.settings import SETTINGS
 from tests.data.features.conftest import CATALOG, publish, rating
 from tests.data.features.derived.test_groups import ROLES
 from tests.support.running import variables_of

@@ -2,7 +2,7 @@
 
 A project is a folder that holds `platform-settings.env`: what people declare, and a dbt project, for a platform that may be
 installed elsewhere. Belongs here: finding it, and reading that file line by line. Does not belong here: what a variable means,
-or reading the process's own (`environment`).
+or reading the process's own (`reading.py`).
 """
 
 from dataclasses import dataclass
