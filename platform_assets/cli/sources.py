@@ -138,7 +138,8 @@ def _show(plan: "Plan", exports: tuple[str, ...]) -> None:
         for column in mart.columns:
             mark = "  " if column.proposal.certain else DOUBTFUL
             personal = ", personal" if column.proposal.personal else ""
-            words = f"{column.proposal.role:<10} {column.proposal.reason}{personal}"
+            changing = ", differs between exports" if column.column.changed and mart.history != "scd2" else ""
+            words = f"{column.proposal.role:<10} {column.proposal.reason}{personal}{changing}"
             click.echo(f"  {mark} {column.name:<28} {column.column.type:<10} {words}")
     for note in dict.fromkeys(plan.notes):
         click.echo(f"{DOUBTFUL} {note}")
