@@ -96,7 +96,12 @@ def add(name: str, where: str, owner: str | None, yes: bool, manifest: bool, **w
             click.echo(f"{GOOD} {path}")
     if manifest:
         _parse(environment)
-    click.echo('Now say what tables and columns mean where it says "To fill in.", then run the job refresh_marts.')
+    click.echo('Say what tables and columns mean where it says "To fill in.".')
+    for entity in sorted({mart.entity for mart in plan.marts if mart.kind == "event" and mart.entity}):
+        click.echo(
+            f"Next: platform-assets features suggest {entity} --before DATE (the first date to be trained as of), then "
+            "platform-assets new CAMPAIGN"
+        )
 
 
 def _wishes(wished: dict[str, object]) -> "Wishes":
