@@ -42,9 +42,13 @@ def init(folder: Path) -> None:
         dbt_program()
         project = begin_project(folder)
         # So that everything else works from here on.
-        parse_project(open_engine(local_environment(project / ".data", project)).dbt)
+        environment = local_environment(project / ".data", project)
+        parse_project(open_engine(environment).dbt)
+    exports = Path(environment.exports)
+    exports.mkdir(parents=True, exist_ok=True)
     click.echo(
-        f"{project}\nREADME.md there says where things are. Next: cd {shlex.quote(str(folder))} && platform-assets check"
+        f"{project}\nREADME.md there says where things are. Next: cd {shlex.quote(str(folder))}, copy exports into "
+        f"{exports.relative_to(project)}/<source>/, and platform-assets source add <source> --from <source>"
     )
 
 

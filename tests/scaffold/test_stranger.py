@@ -83,7 +83,7 @@ def ask(stranger: Stranger, form: Form, every: int, campaign: str, config: pytes
     began = time.monotonic()
     stranger.types("platform-assets init shop")
     stranger.types("cd shop")
-    stranger.types("cp -r ../exports .data/lake/exports")
+    stranger.types("cp -r ../exports/grocer .data/lake/exports/")
     added = stranger.types("platform-assets source add grocer --from grocer --owner team:shop --yes")
     assert "gets household_id and ordered_at of orders through order_id" in added
     stranger.types("platform-assets features suggest household --before 2017-07-01 --most 60")
