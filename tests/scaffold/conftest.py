@@ -47,6 +47,17 @@ def installed(built_once: "BuiltOnce") -> Installed:
     return Installed(wheel, folder / "environment")
 
 
+@pytest.fixture(scope="session")
+def begun(built_once: "BuiltOnce", installed: Installed) -> Path:
+    """A project as `platform-assets init grocery` leaves it, for all to copy and none to change."""
+
+    def begin(folder: Path) -> None:
+        done = installed.run("platform-assets", "init", "grocery", folder=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return built_once("begun", begin) / "grocery"
+
+
 def _install(folder: Path) -> None:
     sources, wheels, environment = folder / "sources", folder / "wheels", folder / "environment"
     sources.mkdir()
