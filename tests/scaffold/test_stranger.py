@@ -5,6 +5,7 @@ says; `tests.support.grocer` fetches it.
 """
 
 import re
+import resource
 import shlex
 import shutil
 import time
@@ -76,6 +77,7 @@ class Answer:
     said: str
     commands: int
     seconds: float
+    cpu_seconds: float
     folder: Path
 
     def figures(self, name: str) -> list[float]:
@@ -92,7 +94,7 @@ def ask(stranger: Stranger, form: Form, every: int, campaign: str, config: pytes
         leave = pytest.fail if config.option.require_programs else pytest.skip
         leave(f"no exports of a stranger's: {error}")
     write_grocer(stranger.folder / "exports", form, tables)
-    began = time.monotonic()
+    began, spent = time.monotonic(), cpu_seconds()
     stranger.types("platform-assets init grocery")
     stranger.types("cd grocery")
     stranger.types("cp -r ../exports/grocer .data/lake/exports/")
@@ -105,7 +107,13 @@ def ask(stranger: Stranger, form: Form, every: int, campaign: str, config: pytes
     assert "ok tropical" in stranger.types("platform-assets check")
     said = stranger.types("platform-assets run tropical")
     answer = stranger.folder / ".data" / "audiences" / "tropical" / "2017-11-15"
-    return Answer(said, len(stranger.typed), time.monotonic() - began, answer)
+    return Answer(said, len(stranger.typed), time.monotonic() - began, cpu_seconds() - spent, answer)
+
+
+def cpu_seconds() -> float:
+    """What commands that have ended took, with those that they started."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def check(answer: Answer, campaign: str) -> None:
@@ -120,9 +128,8 @@ def check(answer: Answer, campaign: str) -> None:
 def tell(capsys: pytest.CaptureFixture[str], form: Form, answer: Answer) -> None:
     with capsys.disabled():
         held_out, out_of_fold = (answer.figures(f"{name} AUC") for name in ("held-out", "out-of-fold"))
-        print(
-            f"\n{form}: {answer.commands} commands, {answer.seconds:.0f} s; held-out AUC {held_out[0]}, out of fold {out_of_fold}"
-        )
+        took = f"{answer.commands} commands, {answer.seconds:.0f} s, {answer.cpu_seconds:.0f} CPU-s"
+        print(f"\n{form}: {took}; held-out AUC {held_out[0]}, out of fold {out_of_fold}")
 
 
 def test_exports_never_seen_before_become_an_audience_by_a_few_commands_and_lines_of_yaml(
