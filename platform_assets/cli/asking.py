@@ -3,23 +3,17 @@
 Each starts Dagster runs in this process, on the instance that the UI shows.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from platform_assets.cli.surroundings import Explained, campaign_of, environment_here, holdings_of
-from platform_assets.environment import Environment, Scope, dagster_home, is_dagster_home_set
+from platform_assets.cli.surroundings import campaign_of, environment_here, holdings_of
+from platform_assets.cli.terminal import instance_folder, open_instance, run_refusals, terminal_of, upstream_of
+from platform_assets.environment import Environment
 
 if TYPE_CHECKING:
-    import dagster as dg
-
     from platform_assets.data.features.holdings import Holdings
-    from platform_assets.operations.asking.phases import Terminal
     from platform_assets.operations.asking.standing import Asked
 
 AS_OF = click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="As-of date: what happened before it is known.")
@@ -39,7 +33,7 @@ def run(campaign: str, as_of: datetime | None) -> None:
     asked = _asked(environment, holdings, campaign)
     from platform_assets.operations.asking.phases import bring_up_to_date, turn_of
 
-    with _explained(), _terminal(environment, campaign) as terminal, turn_of(asked):
+    with run_refusals(), terminal_of(environment, frozenset({campaign})) as terminal, turn_of(asked):
         day = bring_up_to_date(asked, stated, terminal)
     _show(asked, day)
 
@@ -62,7 +56,7 @@ def score(campaign_or_entity: str, as_of: datetime | None) -> None:
     for name in names:
         asked = _asked(environment, holdings, name)
         try:
-            with _explained(), _terminal(environment, name) as terminal, turn_of(asked):
+            with run_refusals(), terminal_of(environment, frozenset({name})) as terminal, turn_of(asked):
                 day = asked.latest(stated)
                 answer(asked, day, terminal)
             _show(asked, day)
@@ -93,7 +87,7 @@ def why(asset: str) -> None:
     known = [key.to_user_string() for key in build_definitions(environment).resolve_all_asset_keys()]
     if asset not in known:
         raise click.ClickException(f"there is no asset {asset}{did_you_mean(asset, known)}")
-    with _explained(), _open_instance(_home(environment)) as instance:
+    with run_refusals(), open_instance(instance_folder(environment)) as instance:
         for line in last_step(dg.AssetKey(asset.split("/")), instance):
             click.echo(line)
         campaign = asset.split("/")[0]
@@ -147,9 +141,6 @@ def _campaigns(environment: Environment, holdings: "Holdings", word: str) -> lis
 
 
 def _asked(environment: Environment, holdings: "Holdings", name: str) -> "Asked":
-    from platform_assets.components.loading import read_source_files
-    from platform_assets.data.catalog.catalog import read_manifest
-    from platform_assets.data.marts.graph import ProjectGraph
     from platform_assets.operations.asking.standing import Asked
 
     spec = campaign_of(environment, holdings, name)
@@ -159,54 +150,8 @@ def _asked(environment: Environment, holdings: "Holdings", name: str) -> "Asked"
             f"{name} is pinned to commit {pinned.commit} (advanced.code), and this is the code of "
             f"{environment.commit or 'no commit that it was told (PLATFORM_COMMIT)'}: ask it with the platform of that commit"
         )
-    graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
-    sources = {file.name: file.spec for file in read_source_files(environment.sources) if file.spec is not None}
-    return Asked(name, spec, environment, holdings, graph, sources)
-
-
-def _explained() -> Explained:
-    """Refusals of the steps, and of what they stand on, as sentences."""
-    from platform_assets.audiences.scoring.assets import data_errors
-    from platform_assets.data.exports.export import ExportError
-    from platform_assets.foundation.storage import StorageRefused
-    from platform_assets.operations.asking.running import RunCanceled, RunFailed
-    from platform_assets.operations.asking.standing import NothingExported
-
-    return Explained(*data_errors(), ExportError, NothingExported, RunCanceled, RunFailed, StorageRefused)
-
-
-def _home(environment: Environment) -> Path | None:
-    """The folder of the Dagster instance; None: DAGSTER_HOME names it."""
-    home = dagster_home(environment)
-    if home is None and not is_dagster_home_set():
-        raise click.ClickException(
-            "DAGSTER_HOME does not name the folder in which Dagster keeps its runs, and neither "
-            f"{environment.project / 'dagster_home'} nor {environment.data / 'dagster'} holds a dagster.yaml; set it to the UI's, an "
-            "absolute path"
-        )
-    return home
-
-
-def _open_instance(home: Path | None) -> "dg.DagsterInstance":
-    import dagster as dg
-
-    with Explained(dg.DagsterInvariantViolationError):
-        return dg.DagsterInstance.get() if home is None else dg.DagsterInstance.from_config(str(home))
-
-
-@contextmanager
-def _terminal(environment: Environment, campaign: str) -> "Iterator[Terminal]":
-    """What runs of a campaign are started from; opened when there is one to start, which takes longer than a look."""
-    from platform_assets.operations.asking.phases import Terminal
-
-    def load() -> "dg.Definitions":
-        from platform_assets.definitions import build_definitions
-
-        return build_definitions(replace(environment, scope=Scope(frozenset({campaign}))))
-
-    home = _home(environment)
-    with ExitStack() as stack:
-        yield Terminal(load, lambda: stack.enter_context(_open_instance(home)), click.echo)
+    upstream = upstream_of(environment, holdings, name, ())
+    return Asked(name, spec, environment, holdings, upstream.graph, upstream.sources)
 
 
 def _show(asked: "Asked", day: date) -> None:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_assets.cli.surroundings import BAD, DOUBTFUL, GOOD, Explained, environment_here, holdings_of, profiles_of
+from platform_assets.cli.surroundings import (
+    BAD,
+    DOUBTFUL,
+    GOOD,
+    Explained,
+    catalog_of,
+    environment_here,
+    holdings_of,
+    profiles_of,
+)
 
 if TYPE_CHECKING:
     from platform_assets.campaigns.declaration.spec import CampaignSpec
@@ -33,9 +42,13 @@ def init(folder: Path) -> None:
         dbt_program()
         project = begin_project(folder)
         # So that everything else works from here on.
-        parse_project(open_engine(local_environment(project / ".data", project)).dbt)
+        environment = local_environment(project / ".data", project)
+        parse_project(open_engine(environment).dbt)
+    exports = Path(environment.exports)
+    exports.mkdir(parents=True, exist_ok=True)
     click.echo(
-        f"{project}\nREADME.md there says where things are. Next: cd {shlex.quote(str(folder))} && platform-assets check"
+        f"{project}\nREADME.md there says where things are. Next: cd {shlex.quote(str(folder))}, copy exports into "
+        f"{exports.relative_to(project)}/<source>/, and platform-assets source add <source> --from <source>"
     )
 
 
@@ -44,14 +57,17 @@ def check() -> None:
     """Check every source, feature and campaign file, and what the published marts say of them; exit 1 when one cannot be honoured."""
     from platform_assets.campaigns.declaration.parsing import FILE_NAME, DeclarationError, is_yaml, read_campaigns
     from platform_assets.components.loading import read_source_files, unread_files
+    from platform_assets.data.features.derived.checking import check_defaults
     from platform_assets.operations.automation.off import off_here
 
     environment = environment_here()
-    holdings = holdings_of(environment)
     with Explained(DeclarationError):
         sources = read_source_files(environment.sources)
-        campaigns = read_campaigns(environment.campaigns, holdings, profiles_of(environment))
-        features = _features(environment, holdings.catalog)
+        features = _features(environment, catalog_of(environment))
+        # Campaigns are held against what features there are.
+        holdings = None if any(one.error for one in features) else holdings_of(environment)
+        campaigns = read_campaigns(environment.campaigns, holdings, profiles_of(environment)) if holdings else []
+        features += check_defaults(holdings, {one.entity for one in features}) if holdings else []
         unread = unread_files(environment)
     for folder in (environment.sources, environment.campaigns):
         if not folder.is_dir():
@@ -69,6 +85,8 @@ def check() -> None:
         _say_what_is_wrong(entity.error)
         for doubt in entity.doubts:
             click.echo(f"{DOUBTFUL} features of {entity.entity}: {doubt}")
+    if holdings is None:
+        click.echo(f"{DOUBTFUL} {environment.campaigns}: no campaign was checked; mend the features first")
     doubts = _doubts(environment, holdings, {file.name: file.spec for file in campaigns if file.spec is not None})
     for campaign in campaigns:
         if campaign.error is None:
@@ -103,14 +121,14 @@ def _features(environment: "Environment", catalog: "Catalog") -> "list[Checked]"
 
 
 def _doubts(
-    environment: "Environment", holdings: "Holdings", campaigns: "Mapping[str, CampaignSpec]"
+    environment: "Environment", holdings: "Holdings | None", campaigns: "Mapping[str, CampaignSpec]"
 ) -> dict[str, list[str]]:
     """What the published marts say against campaigns, by name. A cloud is asked by `preview` and `doctor`: checks of files
     run where there is none."""
     from platform_assets.campaigns.training_sets.outlook import doubts_of
     from platform_assets.data.catalog.pointer import MartStore
 
-    if environment.cloud is not None:
+    if environment.cloud is not None or holdings is None:
         return {}
     try:
         published = MartStore(environment.marts).read()

@@ -96,7 +96,12 @@ def add(name: str, where: str, owner: str | None, yes: bool, manifest: bool, **w
             click.echo(f"{GOOD} {path}")
     if manifest:
         _parse(environment)
-    click.echo('Now say what tables and columns mean where it says "To fill in.", then run the job refresh_marts.')
+    click.echo('Say what tables and columns mean where it says "To fill in.".')
+    for entity in sorted({mart.entity for mart in plan.marts if mart.kind == "event" and mart.entity}):
+        click.echo(
+            f"Next: platform-assets features suggest {entity} --before DATE (the first date to be trained as of), then "
+            "platform-assets new CAMPAIGN"
+        )
 
 
 def _wishes(wished: dict[str, object]) -> "Wishes":
@@ -138,7 +143,8 @@ def _show(plan: "Plan", exports: tuple[str, ...]) -> None:
         for column in mart.columns:
             mark = "  " if column.proposal.certain else DOUBTFUL
             personal = ", personal" if column.proposal.personal else ""
-            words = f"{column.proposal.role:<10} {column.proposal.reason}{personal}"
+            changing = ", differs between exports" if column.column.changed and mart.history != "scd2" else ""
+            words = f"{column.proposal.role:<10} {column.proposal.reason}{personal}{changing}"
             click.echo(f"  {mark} {column.name:<28} {column.column.type:<10} {words}")
     for note in dict.fromkeys(plan.notes):
         click.echo(f"{DOUBTFUL} {note}")

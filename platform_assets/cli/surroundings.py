@@ -13,6 +13,7 @@ from platform_assets.environment import Environment, EnvironmentVariableError, e
 if TYPE_CHECKING:
     from platform_assets.campaigns.declaration.spec import CampaignSpec
     from platform_assets.campaigns.registry.workspace import Workspace
+    from platform_assets.data.catalog.catalog import Catalog
     from platform_assets.data.features.holdings import Holdings
     from platform_assets.foundation.execution.profiles import Profiles
 
@@ -52,6 +53,13 @@ def environment_here() -> Environment:
     """The environment that the process's variables describe."""
     with Explained(EnvironmentVariableError):
         return environment_from_variables()
+
+
+def catalog_of(environment: Environment) -> "Catalog":
+    from platform_assets.data.catalog.catalog import Catalog, CatalogError, ManifestMissing
+
+    with Explained(CatalogError, ManifestMissing):
+        return Catalog.from_manifest(environment.dbt_manifest)
 
 
 def holdings_of(environment: Environment) -> "Holdings":

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import BaseModel, Field
 
+from platform_assets.campaigns.declaration.beginning import WITHIN, attributes_of
+
 
 class CampaignStart(BaseModel):
     """What a campaign cannot do without."""
@@ -16,7 +18,7 @@ class CampaignStart(BaseModel):
     owner: str = Field(description="who answers for it: an e-mail address or team:…")
     entity: str = Field(description="whom it is about, such as customer")
     event: str = Field(description="the event mart whose next event is asked for, such as orders")
-    within: str = Field("30d", description="within how long, such as 30d")
+    within: str = Field(WITHIN, description="within how long, such as 30d")
 
 
 class CampaignScaffolder(dg.Scaffolder[CampaignStart]):
@@ -28,13 +30,7 @@ class CampaignScaffolder(dg.Scaffolder[CampaignStart]):
 
     def scaffold(self, request: dg.ScaffoldRequest[CampaignStart]) -> None:
         start = request.params
-        attributes: dict[str, Any] = {
-            "owner": start.owner,
-            "description": f"{start.entity} with {start.event} within {start.within}".capitalize(),
-            "entity": start.entity,
-            "label": {"event": start.event, "within": start.within},
-            "audience": {"top": "10%"},
-        }
+        attributes = attributes_of(start.owner, start.entity, start.event, start.within)
         dg.scaffold_component(request, attributes)
 
 

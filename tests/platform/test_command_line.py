@@ -14,7 +14,9 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from platform_assets.campaigns.declaration.beginning import NothingToBegin, event_of
 from platform_assets.cli import main
+from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore, PublishedTable
 from platform_assets.environment import REPOSITORY, Environment
 from samples.movies import UNTIL
@@ -196,6 +198,46 @@ def test_new_refuses_what_would_not_work_and_writes_nothing(
     assert refused.exit_code == 1
     assert told in refused.stderr
     assert sorted(campaigns.data.rglob("*")) == before
+
+
+def test_new_begins_a_campaign_that_checks_from_what_the_marts_declare(campaigns: Environment) -> None:
+    command = on(campaigns)
+    made = command("new", "first", "--entity", "customer", "--owner", "crm@example.com")
+    assert made.exit_code == 0, made.output
+    text = (campaigns.campaigns / "first" / "defs.yaml").read_text(encoding="utf-8")
+    assert "label: {event: orders, within: 30d}" in text
+    assert "amount" in text
+    assert "ok first" in command("check").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "say whom it is about with --entity: customer, viewer"),
+        (("--entity", "custommer"), '--entity custommer: there is no such entity; did you mean "customer"?'),
+        (
+            ("--entity", "customer", "--event", "order"),
+            '--event order: is no mart of events of customer; did you mean "orders"?',
+        ),
+        (("--entity", "customer", "--event", "ratings"), "--event ratings: is no mart of events of customer"),
+        (("--entity", "customer"), "say who answers for it: --owner team:name, or an e-mail address"),
+        (("--entity", "customer", "--owner", "nobody"), "owner: "),
+        (("--like", "good", "--entity", "customer"), "--like copies all of a campaign; leave --entity"),
+    ],
+)
+def test_new_says_what_it_cannot_guess_and_writes_nothing(
+    campaigns: Environment, options: tuple[str, ...], told: str
+) -> None:
+    before = sorted(campaigns.data.rglob("*"))
+    refused = on(campaigns)("new", "first", *options)
+    assert refused.exit_code == 1
+    assert told in refused.stderr
+    assert sorted(campaigns.data.rglob("*")) == before
+
+
+def test_new_says_how_to_come_by_people_where_no_mart_has_them() -> None:
+    with pytest.raises(NothingToBegin, match="add a source of what they did first: platform-assets source add"):
+        event_of(Catalog({}, {}), None, None)
 
 
 def test_new_refuses_to_copy_a_broken_campaign(campaigns: Environment) -> None:

@@ -1,30 +1,18 @@
 """The platform as its users have it: installed from its wheel, far from any checkout, and led by a project of their own."""
 
 import json
-import os
 import re
 import shutil
-import site
-import subprocess
-import sys
-import venv
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-from platform_assets.environment import PACKAGE, REPOSITORY
+from platform_assets.environment import PACKAGE
+from tests.scaffold.conftest import Installed
 
 pytestmark = pytest.mark.slow
-BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
-# As pip writes them for the packages beside the platform.
-SCRIPT = """#!{python}
-import sys
-from importlib.metadata import entry_points
-sys.exit(next(iter(entry_points(group="console_scripts", name="{name}"))).load()())
-"""
 SOURCE = """
 type: platform_assets.components.ExportSource
 attributes:
@@ -38,58 +26,14 @@ attributes:
 """
 
 
-@dataclass(frozen=True)
-class Installed:
-    """An environment with the wheel installed in it, beside the packages that this environment has."""
-
-    wheel: Path
-    environment: Path
-
-    def run(self, *command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        """What became of a command of that environment, which knows nothing of this checkout."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PLATFORM_", "PYTHON"))}
-        kept |= {"PATH": f"{self.environment / 'bin'}{os.pathsep}{kept['PATH']}", "DAGSTER_DISABLE_TELEMETRY": "yes"}
-        return subprocess.run(command, cwd=folder, env=kept | variables, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    folder = tmp_path_factory.mktemp("installed")
-    sources, wheels, environment = folder / "sources", folder / "wheels", folder / "environment"
-    sources.mkdir()
-    wheels.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copyfile(REPOSITORY / name, sources / name)
-    shutil.copytree(PACKAGE, sources / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run([sys.executable, "-c", BUILD, wheels], cwd=sources, check=True, capture_output=True)
-    [wheel] = wheels.glob("*.whl")
-    shutil.rmtree(sources)
-    venv.create(environment, with_pip=False)
-    python = environment / "bin" / "python"
-    [packages] = (environment / "lib").glob("python*/site-packages")
-    # A path alone: what an editable installation there would add is not read.
-    (packages / "beside.pth").write_text("\n".join(site.getsitepackages()))
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run(
-        [uv, "pip", "install", "--offline", "--no-deps", "--python", python, wheel], check=True, capture_output=True
-    )
-    for name in ("dbt", "dagster"):
-        script = environment / "bin" / name
-        script.write_text(SCRIPT.format(python=python, name=name))
-        script.chmod(0o755)
-    return Installed(wheel, environment)
-
-
-@pytest.fixture(scope="module")
-def project(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Begun by the installed platform, with a source that has no exports yet."""
-    folder = tmp_path_factory.mktemp("elsewhere")
-    begun = installed.run("platform-assets", "init", "grocery", folder=folder)
-    assert begun.returncode == 0, begun.stdout + begun.stderr
-    source = folder / "grocery" / "defs" / "sources" / "shop" / "defs.yaml"
+    project = shutil.copytree(begun, tmp_path_factory.mktemp("elsewhere") / "grocery")
+    source = project / "defs" / "sources" / "shop" / "defs.yaml"
     source.parent.mkdir()
     source.write_text(SOURCE)
-    return folder / "grocery"
+    return project
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(installed: Installed) -> None:

@@ -84,7 +84,10 @@ class Pointer:
         if name in self.refused:
             raise MartRefused(f"mart {name}: {self.refused[name]}; fix its cause and materialise marts/{name} again")
         if name not in self.tables:
-            raise MartMissing(f"mart {name} has not been published yet; materialise marts/{name} first")
+            raise MartMissing(
+                f"mart {name} has not been published yet; materialise marts/{name} first, as "
+                "`platform-assets run <campaign>` does"
+            )
         return self.tables[name]
 
 

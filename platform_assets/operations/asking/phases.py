@@ -12,7 +12,7 @@ from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.foundation.storage import Lease, files_at
 from platform_assets.operations.asking.running import Say, keys, run_job
-from platform_assets.operations.asking.standing import Asked, stale_answer, stale_marts, stale_model
+from platform_assets.operations.asking.standing import Asked, Upstream, stale_answer, stale_marts, stale_model
 from platform_assets.operations.automation.jobs import REFRESH_JOB, score_job_name, train_job_name
 
 UNCHANGED = "same code, settings and inputs as before"
@@ -48,13 +48,7 @@ def bring_up_to_date(asked: Asked, stated: date | None, terminal: Terminal) -> d
         NothingExported, REFUSALS, NothingPromoted: it cannot be answered, in a sentence.
     """
     name, say = asked.name, terminal.say
-    if why := stale_marts(asked):
-        say(f"marts: {why}")
-        models = [asked.graph.models[model] for model in asked.graph.closure(asked.marts)]
-        built = [(model.layer, model.name) for model in models]
-        terminal.run(REFRESH_JOB, keys(*(("raw", *table) for table in asked.raw), *built))
-    else:
-        say(f"marts: nothing to do; every finished export is loaded, {UNCHANGED}")
+    refresh_marts(asked.upstream, terminal)
     day = asked.day(stated)
     if why := stale_model(asked, day):
         say(f"model as of {day}: {why}")
@@ -66,6 +60,22 @@ def bring_up_to_date(asked: Asked, stated: date | None, terminal: Terminal) -> d
         say(f"model as of {day}: nothing to do; {UNCHANGED}")
     answer(asked, day, terminal)
     return day
+
+
+def refresh_marts(upstream: Upstream, terminal: Terminal) -> None:
+    """Bring marts up to date with the exports.
+
+    Raises:
+        RunFailed, RunCanceled: a run did not succeed.
+        NothingExported: there is nothing to make one of them from.
+    """
+    if why := stale_marts(upstream):
+        terminal.say(f"marts: {why}")
+        models = [upstream.graph.models[model] for model in upstream.graph.closure(upstream.marts)]
+        built = [(model.layer, model.name) for model in models]
+        terminal.run(REFRESH_JOB, keys(*(("raw", *table) for table in upstream.raw), *built))
+    else:
+        terminal.say(f"marts: nothing to do; every finished export is loaded, {UNCHANGED}")
 
 
 def answer(asked: Asked, day: date, terminal: Terminal) -> None:

@@ -37,7 +37,7 @@ def last_step(asset: dg.AssetKey, instance: dg.DagsterInstance) -> list[str]:
 def would_do(asked: Asked) -> str:
     """What `run` would do first for a campaign as its file asks, or why it would do nothing."""
     try:
-        if why := stale_marts(asked):
+        if why := stale_marts(asked.upstream):
             return f"a run would refresh the marts; {why}"
         day = asked.day(None)
         if why := stale_model(asked, day):

@@ -18,6 +18,7 @@ from platform_assets.campaigns.registry.workspace import Workspace
 from platform_assets.campaigns.training_sets.calendar import NotCovered
 from platform_assets.campaigns.training_sets.training_set import marts_of, score_date, watermark_of
 from platform_assets.data.catalog.business_day import latest_as_of
+from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.versions import Versions
 from platform_assets.data.exports.spec import ExportSourceSpec
@@ -33,6 +34,27 @@ class NothingExported(LookupError):
 
 
 @dataclass(frozen=True)
+class Upstream:
+    """Marts that something reads, with what they are made from.
+
+    Attributes:
+        reader: what reads them, as sentences call it.
+    """
+
+    reader: str
+    marts: tuple[str, ...]
+    environment: Environment
+    catalog: Catalog
+    graph: ProjectGraph
+    sources: Mapping[str, ExportSourceSpec]
+
+    @property
+    def raw(self) -> list[tuple[str, str]]:
+        """The raw tables upstream of the marts, as (source, table)."""
+        return sorted({table for mart in self.marts for table in self.graph.upstream_sources(mart)})
+
+
+@dataclass(frozen=True)
 class Asked:
     """A campaign in an environment, with what its marts are made from."""
 
@@ -44,13 +66,9 @@ class Asked:
     sources: Mapping[str, ExportSourceSpec]
 
     @property
-    def marts(self) -> tuple[str, ...]:
-        return marts_of(self.spec, self.holdings)
-
-    @property
-    def raw(self) -> list[tuple[str, str]]:
-        """The raw tables upstream of its marts, as (source, table)."""
-        return sorted({table for mart in self.marts for table in self.graph.upstream_sources(mart)})
+    def upstream(self) -> Upstream:
+        marts = marts_of(self.spec, self.holdings)
+        return Upstream(self.name, marts, self.environment, self.holdings.catalog, self.graph, self.sources)
 
     def looking(self) -> Workspace:
         """The marts as they are published now, and a store and models in which nothing can be changed."""
@@ -83,8 +101,8 @@ class Asked:
         return stated or latest
 
 
-def stale_marts(asked: Asked) -> str | None:
-    """Why the marts that a campaign reads have to be brought up to date; None: they are.
+def stale_marts(upstream: Upstream) -> str | None:
+    """Why marts have to be brought up to date; None: they are.
 
     Raises:
         NothingExported: there is nothing to make one of them from.
@@ -93,14 +111,14 @@ def stale_marts(asked: Asked) -> str | None:
     from platform_assets.data.marts import build
     from platform_assets.data.marts.opening import open_transform
 
-    if (news := _news_of_exports(asked)) is not None:
+    if (news := _news_of_exports(upstream)) is not None:
         return news
-    environment = asked.environment
-    transform = open_transform(environment, asked.graph, asked.holdings.catalog)
+    environment = upstream.environment
+    transform = open_transform(environment, upstream.graph, upstream.catalog)
     looking: Versions = _LookedAtVersions(transform.versions)  # type: ignore[assignment]
     transform = replace(transform, artifacts=LookingStore(environment.artifacts), versions=looking)
     pointer = transform.marts.pointer()
-    for mart in asked.marts:
+    for mart in upstream.marts:
         if mart in pointer.refused:
             return f"{mart} is refused: {pointer.refused[mart]}"
         try:
@@ -112,22 +130,22 @@ def stale_marts(asked: Asked) -> str | None:
     return None
 
 
-def _news_of_exports(asked: Asked) -> str | None:
+def _news_of_exports(upstream: Upstream) -> str | None:
     from platform_assets.data.exports.lake import Lake
     from platform_assets.data.raw.discover import discover
 
-    loaded = open_engine(asked.environment).raw.loaded(asked.raw)
+    loaded = open_engine(upstream.environment).raw.loaded(upstream.raw)
     there = {key: {(raw.export_id, raw.content_hash) for raw in tables} for key, tables in loaded.items()}
     news: list[str] = []
-    for source in sorted({source for source, _ in asked.raw} & asked.sources.keys()):
-        spec = asked.sources[source]
-        discovered = discover(spec, source, asked.environment.exports)
+    for source in sorted({source for source, _ in upstream.raw} & upstream.sources.keys()):
+        spec = upstream.sources[source]
+        discovered = discover(spec, source, upstream.environment.exports)
         held = {name for export in discovered.complete for name in export.tables}
-        for name in (table for of, table in asked.raw if of == source):
+        for name in (table for of, table in upstream.raw if of == source):
             if not there[source, name] and name not in held:
-                where, notes = Lake(asked.environment.exports).location(spec.path), "; ".join(discovered.in_progress)
+                where, notes = Lake(upstream.environment.exports).location(spec.path), "; ".join(discovered.in_progress)
                 raise NothingExported(
-                    f"{asked.name} reads {source}.{name}, and there is no finished export of it in {where}"
+                    f"{upstream.reader} reads {source}.{name}, and there is no finished export of it in {where}"
                     f"{f' ({notes})' if notes else ''}; wait for AWS to finish one, or start one, then ask again"
                 )
         news += [

@@ -110,6 +110,13 @@ def _own(mart: Mart, notes: list[str]) -> list[MartColumn]:
         proposal = role_of(column, mart.table, people, references.get(column.name))
         if column.name in structure:
             proposal = _STRUCTURE
+        if column.changed and mart.history != "scd2":
+            use = (
+                "whose or when a row is must not"
+                if column.name in structure
+                else "no feature is made of it unless it is admitted"
+            )
+            notes.append(f"{shown}: differs between exports; {use}.")
         columns.append(MartColumn(column.name, "own", column.name, column, proposal))
     return columns
 

@@ -1,7 +1,7 @@
 """What each table is: people, events or things; whose, when, by which key; and what is joined to it.
 
-Belongs here: proposals with their reasons, and questions where there is no single answer. Does not belong here: roles of
-single columns (`roles`), and writing any of it down.
+Belongs here: proposals with their reasons, and questions where there is no single answer. Does not belong here: what
+identifies a row (`keys`), roles of single columns (`roles`), and writing any of it down.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,6 +11,7 @@ from datetime import date, datetime
 from platform_assets.data.catalog.declaration import nearest
 from platform_assets.operations.onboarding.columns import with_columns
 from platform_assets.operations.onboarding.existing import Existing
+from platform_assets.operations.onboarding.keys import check_wishes, with_keys
 from platform_assets.operations.onboarding.marts import Mart, Plan, Reference
 from platform_assets.operations.onboarding.names import column_name, is_later, person_of, singular
 from platform_assets.operations.onboarding.reading.finding import Found
@@ -34,7 +35,7 @@ class Proposing:
         self._source, self._found, self._wishes = source, found, wishes
         self._existing, self._ask = existing, ask
         self._notes = list(found.notes)
-        self._tables = dict(found.tables)
+        self._tables: dict[str, Table] = dict(found.tables)
 
     def plan(self) -> Plan:
         """All marts.
@@ -42,8 +43,8 @@ class Proposing:
         Raises:
             OnboardingError: a wish names what is not there, nothing can be made of the export, or `ask` refuses.
         """
-        self._check_wishes()
-        self._find_keys()
+        check_wishes(self._wishes, self._tables)
+        self._tables = with_keys(self._found, self._wishes, self._notes)
         references = {name: self._references(table) for name, table in self._tables.items()}
         entity, entity_key = self._entity()
         if entity is None:
@@ -57,64 +58,6 @@ class Proposing:
         tables = {name: self._tables[name] for name in {mart.table.name: None for mart in marts}}
         notes = [*self._notes, *(note for table in tables.values() for note in table.notes)]
         return Plan(self._source, tuple(marts), tables, self._wishes.timezone, tuple(notes))
-
-    def _check_wishes(self) -> None:
-        wishes = self._wishes
-        for option, names in (
-            ("--key", wishes.keys),
-            ("--kind", wishes.kinds),
-            ("--event-time", wishes.event_times),
-            ("--history", wishes.histories),
-            ("--role", {name.partition(".")[0]: "" for name in wishes.roles}),
-            ("--population", {wishes.population: ""} if wishes.population else {}),
-        ):
-            for name in names:
-                if name not in self._tables:
-                    raise OnboardingError(f"{option} {name}: there is no such table{nearest(name, self._tables)}.")
-        columns = [(f"--key {table}={name}", table, name) for table, names in wishes.keys.items() for name in names]
-        columns += [(f"--event-time {table}={name}", table, name) for table, name in wishes.event_times.items()]
-        for option, table, name in columns:
-            if name not in self._tables[table].names:
-                there = self._tables[table].names
-                raise OnboardingError(
-                    f"{option}: {table} has no column {name}{nearest(name, there)}; it has {', '.join(there)}."
-                )
-
-    def _find_keys(self) -> None:
-        for name, table in list(self._tables.items()):
-            key = self._wishes.keys.get(name, table.key)
-            if self._wishes.kinds.get(name) == "leave_out":
-                del self._tables[name]
-            elif not table.rows:
-                self._notes.append(
-                    f"{name}: has no rows, so that nothing tells its types and key; it is left out. Add it when it has some."
-                )
-                del self._tables[name]
-            elif not key:
-                choices = tuple(
-                    c.name for c in table.columns if not c.nulls and c.values == table.rows and c.may_be_key
-                )
-                self._notes.append(
-                    f"{name}: "
-                    + (
-                        f"{', '.join(choices)} each identify"
-                        if choices
-                        else "no column, and no few references together, identify"
-                    )
-                    + f" its rows; it is left out. Say what does with --key {name}=<column>[,<column>]."
-                )
-                del self._tables[name]
-            elif inner := [one for one in key if not table.column(one).may_be_key]:
-                raise OnboardingError(
-                    f"--key {name}={','.join(key)}: {', '.join(inner)} lies inside a map, and a key is made of attributes of the item."
-                )
-            elif not self._found.is_key(name, key):
-                raise OnboardingError(
-                    f"--key {name}={','.join(key)}: rows of {name} lack it or share it. Name columns that identify a row."
-                )
-            else:
-                columns = sorted(table.columns, key=lambda column: column.name not in key)
-                self._tables[name] = replace(table, key=tuple(key), columns=tuple(columns))
 
     def _references(self, table: Table) -> tuple[Reference, ...]:
         references = []
@@ -246,8 +189,7 @@ class Proposing:
         )
 
     def _thing(self, table: Table, person: str | None) -> Mart:
-        columns = self._found.with_changes(table)
-        changed = [column.name for column in columns if column.changed]
+        changed = [column.name for column in table.columns if column.changed]
         if changed:
             self._notes.append(
                 f"{table.name}: {', '.join(changed)} changed between exports and would leak into past dates, so they stay out of its "
@@ -257,7 +199,7 @@ class Proposing:
         lacks = f"{person} is there, but not when" if person in table.names else "names no person"
         return Mart(
             self._mart_name(table.name),
-            replace(table, columns=columns),
+            table,
             "dimension",
             (f"{lacks}; taken for things that do not change ({seen}; a test fails when one does)",),
             history="immutable",

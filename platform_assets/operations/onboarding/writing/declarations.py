@@ -247,11 +247,12 @@ def _mart_column(plan: Plan, mart: Mart, column: MartColumn) -> Iterable[str]:
     origin = {"own": mart.table.name, "parent": mart.parent.table if mart.parent else ""}.get(
         column.origin, column.origin
     )
+    changes = column.origin == "own" and column.column.changed and mart.history != "scd2"
     yield from _column(
         column.name,
         _DATA_TYPES[column.column.type],
         f"{_FILL_IN} {shown} of {origin}.",
-        column.proposal.role,
+        column.proposal.role + (", changes: true" if changes else ""),
         column.proposal.reason,
         personal=column.proposal.personal,
         tests=tests,

@@ -49,6 +49,14 @@ def test_suggest_writes_leading_values_and_check_says_when_the_rest_grows(projec
     )
 
 
+def test_check_says_which_values_are_to_be_counted_of_an_entity_that_has_no_file(project: Environment) -> None:
+    checked = run(project, "check")
+    assert checked.exit_code == 0, checked.output
+    assert "ok features of viewer: " in checked.output
+    command = "platform-assets features suggest viewer --before DATE"
+    assert f"ratings.genres has no leading values yet; write them by `{command}`" in checked.output
+
+
 def test_check_exits_1_for_a_feature_file_that_cannot_be_honoured(project: Environment) -> None:
     path = project.project / "features" / "viewer.yaml"
     path.parent.mkdir()
