@@ -290,12 +290,7 @@ def test_the_reference_has_every_variable_command_key_and_module(reference: dict
 
 def test_every_key_variable_and_option_of_the_reference_says_what_it_means(reference: dict[str, str]) -> None:
     people_write = ("environment", "campaign-file", "source-file", "mart-declaration", "feature-file", "commands")
-    rows = [
-        (page, row)
-        for page in people_write
-        for row in reference[page].splitlines()
-        if row.startswith("| `")
-    ]
+    rows = [(page, row) for page in people_write for row in reference[page].splitlines() if row.startswith("| `")]
     assert len(rows) > 150
     assert [(page, row) for page, row in rows if re.match(r"\| `[^`]+` \|\s*\|", row)] == []
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 
-from platform_assets.data.quality import Bounds, audit
+from platform_assets.data.quality import Bounds, Verdicts, audit
 from platform_assets.data.quality.assets import audit_check_result, audit_check_spec
-from platform_assets.data.quality import Verdicts
 
 TABLE = pa.table({"value": [-1.0, 2.0]})
 
