@@ -94,14 +94,13 @@ class Proposing:
                 choices = tuple(
                     c.name for c in table.columns if not c.nulls and c.values == table.rows and c.may_be_key
                 )
+                what = f"{', '.join(choices)} each identify its rows"
+                if not choices:
+                    what = "no column, and no few references together, identify its rows"
+                elif len(choices) == 1:
+                    what = f"{choices[0]} identifies its rows, perhaps by chance"
                 self._notes.append(
-                    f"{name}: "
-                    + (
-                        f"{', '.join(choices)} each identify"
-                        if choices
-                        else "no column, and no few references together, identify"
-                    )
-                    + f" its rows; it is left out. Say what does with --key {name}=<column>[,<column>]."
+                    f"{name}: {what}; it is left out. Say what does with --key {name}=<column>[,<column>]."
                 )
                 del self._tables[name]
             elif inner := [one for one in key if not table.column(one).may_be_key]:

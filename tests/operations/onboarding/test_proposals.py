@@ -373,3 +373,20 @@ def test_a_table_without_a_key_is_left_out_in_a_sentence(project: Project) -> No
         note.startswith("log: no column, and no few references together, identify its rows")
         for note in proposed.plan.notes
     )
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"weight": ["1 g", "2 g"]}, "weight identifies its rows, perhaps by chance"),
+        ({"left": ["a", "b"], "right": ["c", "d"]}, "left, right each identify its rows"),
+        ({"left": ["a", "a"]}, "no column, and no few references together, identify its rows"),
+    ],
+)
+def test_what_identifies_rows_without_a_name_that_says_so_is_no_key_until_a_person_says_so(
+    columns: Mapping[str, list[str]], said: str, project: Project
+) -> None:
+    project.aurora("app", one_table(columns))
+    with pytest.raises(OnboardingError) as refused:
+        project.propose("app")
+    assert f"things: {said}; it is left out. Say what does with --key things=<column>[,<column>]." in str(refused.value)
