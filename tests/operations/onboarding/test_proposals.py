@@ -378,13 +378,13 @@ def test_a_table_without_a_key_is_left_out_in_a_sentence(project: Project) -> No
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"weight": ["1 g", "2 g"]}, "weight identifies its rows, perhaps by chance"),
-        ({"left": ["a", "b"], "right": ["c", "d"]}, "left, right each identify its rows"),
-        ({"left": ["a", "a"]}, "no column, and no few references together, identify its rows"),
+        ({"weight": [1.5, 2.5]}, "weight identifies its rows, perhaps by chance"),
+        ({"size": ["a", "b"], "shade": ["c", "d"]}, "size, shade each identify its rows"),
+        ({"size": ["a", "a"]}, "no column, and no few references together, identify its rows"),
     ],
 )
 def test_what_identifies_rows_without_a_name_that_says_so_is_no_key_until_a_person_says_so(
-    columns: Mapping[str, list[str]], said: str, project: Project
+    columns: Mapping[str, list[Any]], said: str, project: Project
 ) -> None:
     project.aurora("app", one_table(columns))
     with pytest.raises(OnboardingError) as refused:
