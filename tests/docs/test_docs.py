@@ -17,6 +17,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from platform_assets.environment import EMULATOR_VARIABLES, REPOSITORY, VARIABLES
 from tests.support.processes import run_python
@@ -275,8 +276,12 @@ def test_the_reference_has_every_variable_command_key_and_module(reference: dict
     from platform_assets.data.catalog.declaration import KINDS
     from platform_assets.data.features.derived.declaration import FeatureDeclaration, Leading, MartFeatures
 
-    marts = [(f"kind `{kind}`", model) for kind, model in KINDS.items()]
-    files = [("The file", FeatureDeclaration), ("MartFeatures", MartFeatures), ("Leading", Leading)]
+    marts: list[tuple[str, type[BaseModel]]] = [(f"kind `{kind}`", model) for kind, model in KINDS.items()]
+    files: list[tuple[str, type[BaseModel]]] = [
+        ("The file", FeatureDeclaration),
+        ("MartFeatures", MartFeatures),
+        ("Leading", Leading),
+    ]
     for page, models in (("mart-declaration", marts), ("feature-file", files)):
         for title, model in models:
             _, _, section = told[page].partition(f"{title}\n")
