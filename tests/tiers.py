@@ -1,6 +1,6 @@
 """Pytest plugin: how much a run of tests does, what it needs, and which of its processes does what.
 
-Belongs here: how many crash points are tried, programs beside Python, and what xdist's workers share. Does not belong here:
+Belongs here: how many crash points and examples are tried, programs beside Python, and what xdist's workers share. Does not belong here:
 BigQuery (emulators/fixtures.py) and Kubernetes (cluster/fixtures.py).
 """
 
@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import pytest
 
 Draw = Callable[[Sequence[int], int], list[int]]
+Examples = Callable[..., Callable[[Callable[..., None]], Callable[..., None]]]
 BuiltOnce = Callable[[str, Callable[[Path], Any]], Path]
 
 KUBERNETES_TOOLS = Path(__file__).parents[1] / ".kubernetes-tools" / "programs"
@@ -29,7 +30,9 @@ LONG = (*TOGETHER, "/parity/", "/test_bigquery_tables.py", "/test_bigquery_crash
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tiers", "how much is done")
-    group.addoption("--deep", action="store_true", help="every crash point, instead of a few that are drawn")
+    group.addoption(
+        "--deep", action="store_true", help="every crash point and many examples, instead of a few that are drawn"
+    )
     group.addoption("--seed", type=int, help="what is drawn without --deep (default: another one each time, printed)")
     group.addoption("--require-programs", action="store_true", help="fail instead of skip when a program is missing")
 
@@ -88,6 +91,20 @@ def draw(request: pytest.FixtureRequest) -> Draw:
         return list(points) if option.deep else sorted(generator.sample(points, min(few, len(points))))
 
     return drawn
+
+
+@pytest.fixture(scope="session")
+def examples(pytestconfig: pytest.Config) -> Examples:
+    """Hypothesis' settings of a test within a test: so many examples, and so many with --deep; the seed decides which."""
+    import hypothesis
+
+    option = pytestconfig.option
+
+    def of(few: int, deep: int, **more: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        stated = {"max_examples": deep if option.deep else few, "deadline": None, "database": None} | more
+        return lambda test: hypothesis.seed(option.seed)(hypothesis.settings(**stated)(test))
+
+    return of
 
 
 @pytest.fixture(scope="session")

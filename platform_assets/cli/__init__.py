@@ -19,7 +19,11 @@ from platform_assets.cli.surroundings import Commands
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Campaign files, their answers, and the state of the platform."""
+    """Campaign files, their answers, and the state of the platform.
+
+    The exit code is 0 when a command did what was asked, 1 when it refused or failed, or looked at something that is not as it
+    should be, and 2 when it cannot be understood as typed; a sentence says what is wrong. Of `dbt` it is dbt's own.
+    """
 
 
 COMMANDS = (

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from platform_assets.data.features.holdings import Holdings
     from platform_assets.operations.asking.standing import Asked
 
-AS_OF = click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="As-of date: what happened before it is known.")
+AS_OF = click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="As-of date, as 2024-01-31: what happened before it is known.",
+)
 
 
 @click.command()

@@ -19,6 +19,7 @@ def features() -> None:
     "--before",
     required=True,
     type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
     help="Count what was known when this day began: no later than the first date that a campaign is trained as of.",
 )
 @click.option("--most", default=20, show_default=True, type=click.IntRange(1, 60), help="How many values a category.")

@@ -9,6 +9,7 @@ from platform_assets.environment.forms import Place, Scope, TimeZone
 from platform_assets.environment.reading import (
     CLOUD_ONLY,
     EMULATOR_VARIABLES,
+    TAKES,
     VARIABLES,
     dagster_home,
     environment_from_variables,
@@ -34,6 +35,7 @@ __all__ = [
     "PROJECT_VARIABLE",
     "REPOSITORY",
     "SETTINGS",
+    "TAKES",
     "VARIABLES",
     "Cloud",
     "Environment",

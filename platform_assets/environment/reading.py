@@ -53,6 +53,7 @@ EMULATOR_VARIABLES = {
     name: _FIELDS[name][3].description
     for name in ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "PLATFORM_BIGQUERY_STORAGE_HOST")
 }
+TAKES = {name: stated[3].takes for name, stated in _FIELDS.items()}
 CLOUD_ONLY = tuple(name for name in VARIABLES if _FIELDS[name][0] is Cloud)
 _REFUSED = {
     "local": (CLOUD_ONLY, "unset it, or set PLATFORM_ENV=gcp"),

@@ -4,6 +4,7 @@ Belongs here: pages as text, against the parsers, files and declarations they sp
 that is: the demo, the commands and the doctor have tests of their own.
 """
 
+import importlib
 import importlib.util
 import re
 import shlex
@@ -16,6 +17,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from platform_assets.environment import EMULATOR_VARIABLES, REPOSITORY, VARIABLES
 from tests.support.processes import run_python
@@ -224,6 +226,24 @@ def test_a_yaml_file_on_a_page_is_one(text: str) -> None:
     model.model_validate(written["attributes"])
 
 
+def test_the_feature_file_on_the_page_can_be_honoured_where_marts_declare_what_the_page_says(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from platform_assets.data.catalog.catalog import Catalog
+    from platform_assets.data.catalog.column import column_of
+    from platform_assets.data.features.derived.declaration import read_features
+
+    page = DOCS / "how-to" / "derive-features.md"
+    columns_text, file_text = [block.text for block in blocks_of(page) if block.language == "yaml"]
+    columns = {column["name"]: column_of("ratings", column) for column in yaml.safe_load(columns_text)}
+    catalog = Catalog.from_manifest(REPOSITORY / "dbt_project" / "target" / "manifest.json")
+    ratings = catalog.mart("ratings")
+    assert [name for name, one in columns.items() if one.kind != ratings.columns[name].kind] == []
+    marts = catalog.marts | {"ratings": replace(ratings, columns={**ratings.columns, **columns})}
+    (tmp_path / "viewer.yaml").write_text(file_text, encoding="utf-8")
+    assert read_features(tmp_path / "viewer.yaml", replace(catalog, marts=marts)).of("ratings").windows
+
+
 def test_the_feature_group_on_the_page_is_one() -> None:
     page = DOCS / "how-to" / "add-a-feature-group.md"
     (code,) = [block.text for block in blocks_of(page) if block.language == "python"]
@@ -241,10 +261,8 @@ def test_the_readme_is_short_and_its_pictures_are_small() -> None:
     assert all(picture.stat().st_size <= MOST_BYTES for picture in pictures)
 
 
-def test_the_reference_has_every_variable_command_key_and_module(tmp_path: Path) -> None:
-    pages = reference_pages()
-    pages.write_pages(tmp_path)
-    told = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.md")}
+def test_the_reference_has_every_variable_command_key_and_module(reference: dict[str, str]) -> None:
+    told = reference
     assert [name for name in (*VARIABLES, *EMULATOR_VARIABLES) if f"| `{name}` |" not in told["environment"]] == []
     assert [name for name in make_targets() if f"| `make {name}` |" not in told["commands"]] == []
 
@@ -255,19 +273,39 @@ def test_the_reference_has_every_variable_command_key_and_module(tmp_path: Path)
     for page, component in (("campaign-file", Campaign), ("source-file", ExportSource)):
         assert [key for key in component.get_model_cls().model_fields if f"| `{key}` |" not in told[page]] == []
 
+    from platform_assets.data.catalog.declaration import KINDS
+    from platform_assets.data.features.derived.declaration import FeatureDeclaration, Leading, MartFeatures
+
+    marts: list[tuple[str, type[BaseModel]]] = [(f"kind `{kind}`", model) for kind, model in KINDS.items()]
+    files: list[tuple[str, type[BaseModel]]] = [
+        ("The file", FeatureDeclaration),
+        ("MartFeatures", MartFeatures),
+        ("Leading", Leading),
+    ]
+    for page, models in (("mart-declaration", marts), ("feature-file", files)):
+        for title, model in models:
+            _, _, section = told[page].partition(f"{title}\n")
+            assert [key for key in model.model_fields if f"| `{key}` |" not in section.partition("\n## ")[0]] == []
+
     rooms = "\n".join(text for name, text in told.items() if name.startswith("rooms-"))
     package = REPOSITORY / "platform_assets"
     modules = [path for path in package.rglob("*.py") if path.name != "__init__.py"]
     assert [str(path) for path in modules if f"`{path.relative_to(package).as_posix()}`" not in rooms] == []
 
 
-def test_the_reference_forgets_a_page_that_nothing_makes_any_more(tmp_path: Path) -> None:
-    (tmp_path / "rooms-cellar.md").write_text("# A room that was", encoding="utf-8")
-    reference_pages().write_pages(tmp_path)
-    assert not (tmp_path / "rooms-cellar.md").exists()
+def test_every_key_variable_and_option_of_the_reference_says_what_it_means(reference: dict[str, str]) -> None:
+    people_write = ("environment", "campaign-file", "source-file", "mart-declaration", "feature-file", "commands")
+    rows = [(page, row) for page in people_write for row in reference[page].splitlines() if row.startswith("| `")]
+    assert len(rows) > 150
+    assert [(page, row) for page, row in rows if re.match(r"\| `[^`]+` \|\s*\|", row)] == []
 
 
-def test_metadata_keys_are_read_from_every_way_in_which_code_tells_them() -> None:
+def test_the_reference_forgets_a_page_that_nothing_makes_any_more(reference: dict[str, str]) -> None:
+    assert "rooms-top" in reference
+    assert "rooms-cellar" not in reference
+
+
+def test_metadata_keys_are_read_from_every_way_in_which_code_tells_them(reference_pages: Any) -> None:
     import ast
 
     code = """
@@ -280,7 +318,7 @@ def _metadata(): return {"folder": 1}
 elsewhere = {"not_told": 1}
 """
     told = {"rows", "base_rate", "auc", "leaderboard", "file", "csv", "folder"}
-    assert reference_pages().metadata_keys(ast.parse(code)) == told
+    assert reference_pages.metadata.metadata_keys(ast.parse(code)) == told
 
 
 @pytest.mark.slow
@@ -306,11 +344,18 @@ def test_the_github_workflow_may_read_only_and_names_its_actions_by_tag() -> Non
     assert [action for action in used if not re.fullmatch(r"[\w/-]+@v\d+(\.\d+)*", action)] == []
 
 
-def reference_pages() -> Any:
-    """The extension, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("reference_pages", DOCS / "reference_pages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def reference_pages() -> Iterator[Any]:
+    """The extension, which is no part of the package: Sphinx finds it beside its settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        yield importlib.import_module("reference_pages")
+
+
+@pytest.fixture(scope="module")
+def reference(reference_pages: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Page of the reference → its text. One page was there before, of something that is gone."""
+    folder = tmp_path_factory.mktemp("reference")
+    (folder / "rooms-cellar.md").write_text("# A room that was", encoding="utf-8")
+    reference_pages.write_pages(folder)
+    return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}

@@ -27,10 +27,10 @@ class Column:
     """One column of a mart.
 
     Attributes:
-        data_type: as the contract states it, in DuckDB's words.
+        data_type: as the contract states it, in DuckDB's words; every column has one.
         role: `measure` (a number that may be summed), `category` (a text, a truth value or a list of texts with few values),
-            `identifier` (a reference, counted distinct), `time` (another instant or date), `none` (never a feature); None:
-            not said.
+            `identifier` (a reference, counted distinct), `time` (another instant or date), `none` (never a feature).
+            Not said (None), no feature is made of it either.
         personal: whether it is tagged as describing a person (`policy_tags`).
         changes: whether a row's value may differ from one export to the next, as an order's status does.
     """

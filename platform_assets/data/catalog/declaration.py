@@ -45,7 +45,14 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Declaration(BaseModel):
-    """What marts of all kinds declare; `catalog.Mart` says what each key means."""
+    """What marts of all kinds declare.
+
+    Attributes:
+        kind: `entity` (people), `event` (what they did, when), or `dimension` (what it was done to).
+        key: The column that is unique per row.
+        arrival_lag: How long after its event time a row may still arrive, as 2d, 6h or 30m. Features count what happened before the
+            as-of date less this.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,7 +61,16 @@ class Declaration(BaseModel):
 
 
 class EntityDeclaration(Declaration):
-    """People, and which event mart says who is one of them. `entity_key` is `key` where each has one row."""
+    """People, and which event mart says who is one of them. An entity is declared by one mart.
+
+    Attributes:
+        entity: What one of them is called, such as customer; campaigns and event marts name it.
+        population: An event mart of the entity. A person is asked about as of a date with an event strictly before it.
+        history: `immutable` (no column of a row ever changes), or `scd2` (a row per version, with the columns `valid_from` and
+            `valid_to`). Attributes as they are today, joined to past dates, leak the future.
+        entity_key: The column that names a person; needed with `scd2`, else it is `key`.
+        timezone: IANA name of the time zone of their business dates.
+    """
 
     kind: Literal["entity"]
     entity: Name
@@ -65,7 +81,15 @@ class EntityDeclaration(Declaration):
 
 
 class EventDeclaration(Declaration):
-    """What people did, when."""
+    """What people did, when.
+
+    Attributes:
+        entity: Whose people act: an entity that an entity mart declares.
+        entity_key: The column that names the person; it is called as in the entity mart.
+        event_time: The column of the instant, with its time zone, at which it happened.
+        require_partition_filter: Whether BigQuery refuses queries on the mart that name no time span; for large ones. DuckDB takes no
+            notice.
+    """
 
     kind: Literal["event"]
     entity: Name
@@ -75,7 +99,11 @@ class EventDeclaration(Declaration):
 
 
 class DimensionDeclaration(Declaration):
-    """What it was done to."""
+    """What it was done to. Features are made of a dimension's columns where an event mart joins them.
+
+    Attributes:
+        history: `immutable` or `scd2`, as of people.
+    """
 
     kind: Literal["dimension"]
     history: History

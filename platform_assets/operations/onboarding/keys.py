@@ -73,7 +73,9 @@ def with_keys(found: Found, wishes: Wishes, notes: list[str]) -> dict[str, Table
 
 def _without_key(table: Table) -> str:
     choices = [c.name for c in table.columns if not c.nulls and c.values == table.rows and c.may_be_key]
-    identifying = (
-        f"{', '.join(choices)} each identify" if choices else "no column, and no few references together, identify"
-    )
-    return f"{table.name}: {identifying} its rows; it is left out. Say what does with --key {table.name}=<column>[,<column>]."
+    what = f"{', '.join(choices)} each identify its rows"
+    if not choices:
+        what = "no column, and no few references together, identify its rows"
+    elif len(choices) == 1:
+        what = f"{choices[0]} identifies its rows, perhaps by chance"
+    return f"{table.name}: {what}; it is left out. Say what does with --key {table.name}=<column>[,<column>]."

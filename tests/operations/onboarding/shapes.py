@@ -163,3 +163,14 @@ def _items(draw: st.DrawFn) -> Shape:
 
 
 SHAPES = st.one_of(_AURORA, _items())
+
+_EACH = range(1, ROWS + 1)
+# One of each layout that has a key for certain, beside names that take care.
+KEYED = (
+    Shape("aurora", {"thing_id": pa.array(_EACH, pa.int64()), **{odd: pa.array(["a"] * ROWS) for odd in ODD_NAMES}}),
+    Shape(
+        "dynamodb",
+        {},
+        tuple({"thing_id": {"N": str(n)}, "order": {"M": {odd: {"S": "a"} for odd in ODD_NAMES}}} for n in _EACH),
+    ),
+)

@@ -415,3 +415,20 @@ def test_an_event_whose_time_differs_between_exports_is_told(project: Project) -
         project.aurora("app", {"orders": pa.table(columns)}, datetime(2024, 1, day, tzinfo=UTC))
     notes = project.propose("app").plan.notes
     assert any(note.startswith("orders.ordered_at: differs between exports") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"weight": [1.5, 2.5]}, "weight identifies its rows, perhaps by chance"),
+        ({"size": ["a", "b"], "shade": ["c", "d"]}, "size, shade each identify its rows"),
+        ({"size": ["a", "a"]}, "no column, and no few references together, identify its rows"),
+    ],
+)
+def test_what_identifies_rows_without_a_name_that_says_so_is_no_key_until_a_person_says_so(
+    columns: Mapping[str, list[Any]], said: str, project: Project
+) -> None:
+    project.aurora("app", one_table(columns))
+    with pytest.raises(OnboardingError) as refused:
+        project.propose("app")
+    assert f"things: {said}; it is left out. Say what does with --key things=<column>[,<column>]." in str(refused.value)

@@ -62,7 +62,13 @@ class Strict(BaseModel):
 
 
 class Leading(Strict):
-    """The leading values of a category; every other value is "other"."""
+    """The leading values of a category; every other value is "other".
+
+    Attributes:
+        values: The values that have columns of their own, as the mart holds them, no two alike but for upper and lower case.
+        counted_before: The day at whose beginning they were counted, as 2024-01-31; `platform-assets features suggest` writes it. A table as
+            of an earlier date carries a remark. Absent: the values were known beforehand.
+    """
 
     values: Annotated[tuple[Word, ...], Field(min_length=1, max_length=MOST_VALUES)]
     counted_before: Day | None = None
@@ -75,7 +81,19 @@ class Leading(Strict):
 
 
 class MartFeatures(Strict):
-    """What is said of one mart; what is not said is as its columns declare."""
+    """What is said of one mart; what is not said is as its columns declare.
+
+    Attributes:
+        windows: Days that end at the as-of date, ascending, and `all` last. Of event marts alone.
+        measures: Columns that sums, means, extremes, spread and trend are taken of. Absent: all with the role.
+        identifiers: Columns whose different values are counted. Of event marts alone. Absent: all with the role.
+        categories: Column → its leading values. A truth value needs none. Absent: no shares are taken of the column until
+            `platform-assets features suggest` or somebody writes them.
+        where: The events that count: a condition on the mart's columns, as in campaign files. Of event marts alone.
+        admit: Columns that make features although something stands against it: no role or the role none, personal, changing, another
+            instant of an event.
+        leave_out: Columns that make no features although nothing stands against it.
+    """
 
     windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=6)] = (7, 28, 90, ALL)
     measures: Names | None = None
@@ -94,7 +112,13 @@ class MartFeatures(Strict):
 
 
 class FeatureDeclaration(Strict):
-    """One file: what the features of one entity are made of."""
+    """One file: what the features of one entity are made of.
+
+    Attributes:
+        entity: The entity, after which the file is called.
+        features: Event mart of the entity, or its own mart → what is said of it. Marts that are not named make features too.
+        at_most: Columns of the entity. What is left out beyond is told; counts and measures stay longest.
+    """
 
     entity: Annotated[str, Field(min_length=1)]
     features: dict[str, MartFeatures] = Field(default_factory=dict)

@@ -6,10 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.features.derived.worlds import START, Shop, day, person, visit
+from tests.tiers import Examples
 
 AS_OF, LAG = day(40), timedelta(days=2)
 HISTORIES = 20
@@ -50,13 +51,16 @@ def both(world: World) -> dict[str, list[dict[str, Any]]]:
     return {"visits": visits, "people": people}
 
 
-# 2 shapes of spine, 6 draws of 20 histories.
-@settings(max_examples=6, deadline=None)
-@given(worlds)
-def test_what_comes_later_moves_nothing(shop: Shop, world: World) -> None:
-    found = shop.features(both(world), [(who, AS_OF) for who in range(2 * HISTORIES)])
-    for number in range(HISTORIES):
-        assert found[2 * number, AS_OF] == found[2 * number + 1, AS_OF]
+def test_what_comes_later_moves_nothing(shop: Shop, examples: Examples) -> None:
+    # Draws of 20 histories, for each shape of spine: 120 of them, with --deep 400.
+    @examples(3, 10)
+    @given(worlds)
+    def moves_nothing(world: World) -> None:
+        found = shop.features(both(world), [(who, AS_OF) for who in range(2 * HISTORIES)])
+        for number in range(HISTORIES):
+            assert found[2 * number, AS_OF] == found[2 * number + 1, AS_OF]
+
+    moves_nothing()
 
 
 @pytest.mark.parametrize(
@@ -106,11 +110,18 @@ def _share(inside: Sequence[dict[str, Any]], holds: Callable[[dict[str, Any]], b
     return sum(map(holds, inside)) / len(inside) if inside else None
 
 
-@settings(max_examples=2, deadline=None)
-@given(st.lists(histories, min_size=20, max_size=20))
-def test_features_are_what_counting_by_hand_gives(shop: Shop, world: list[Any]) -> None:
+def test_features_are_what_counting_by_hand_gives(shop: Shop, examples: Examples) -> None:
+    @examples(2, 10)
+    @given(st.lists(histories, min_size=HISTORIES, max_size=HISTORIES))
+    def are_what_counting_gives(world: list[Any]) -> None:
+        agree_with_counting(shop, world)
+
+    are_what_counting_gives()
+
+
+def agree_with_counting(shop: Shop, world: list[Any]) -> None:
     visits = [visit(who, at, **values) for who, history in enumerate(world) for at, values, _ in history]
-    found = shop.features({"visits": visits}, [(who, AS_OF) for who in range(20)])
+    found = shop.features({"visits": visits}, [(who, AS_OF) for who in range(HISTORIES)])
     for who, history in enumerate(world):
         expected = brute_force(history, AS_OF - LAG)
         own = {name: found[who, AS_OF][name] for name in expected}
