@@ -50,7 +50,7 @@ def build_definitions(environment: Environment, resources: dict[str, Any] | None
         assets=scores_of(declarations.campaigns, platform),
         jobs=[*scoring_jobs(declarations.campaigns), *(campaign_job(*item) for item in campaigns)],
         schedules=[
-            *scoring_schedules(declarations.campaigns, environment, platform.holdings),
+            *scoring_schedules(declarations.campaigns, environment, platform.holdings, platform.as_of),
             *(schedule for item in campaigns for schedule in campaign_schedules(*item, environment)),
         ],
         executor=_executor(environment),

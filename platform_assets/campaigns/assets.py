@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.campaigns.declaration.columns import LINEAGE, training_lineage
+from platform_assets.campaigns.declaration.columns import LINEAGE, SCHEMA, training_lineage, training_schema
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
 from platform_assets.campaigns.declaration.resources import step_tags
@@ -74,7 +74,7 @@ def _training_set(
             audit_check_spec(key),
             dg.AssetCheckSpec(LEAKS, asset=key, description="No feature looks as if it knew the answer"),
         ],
-        metadata={"campaign": dg.MetadataValue.json(spec.resolved())},
+        metadata={"campaign": dg.MetadataValue.json(spec.resolved()), SCHEMA: training_schema(spec, holdings)},
         description=f"{spec.description}: labels joined to features as of the same times.\n\n"
         "Config `score_at` (YYYY-MM-DD) trains as of a past date.",
     )
@@ -82,6 +82,7 @@ def _training_set(
         context: dg.AssetExecutionContext, config: TrainingDate
     ) -> Iterator[dg.Output[ArtifactRef] | dg.AssetCheckResult]:
         from platform_assets.campaigns.registry.opening import open_workspace
+        from platform_assets.campaigns.registry.past import Past
         from platform_assets.campaigns.training_sets.refusals import REFUSALS
         from platform_assets.campaigns.training_sets.training_set import build_training_set, question_of
 
@@ -114,7 +115,9 @@ def _training_set(
             "ageing",
             "ageing_choice",
         )
-        yield output_of(rows, {**summary, **work.warehouse.cost(), LINEAGE: training_lineage(spec, holdings)})
+        past = {score.column: score.features for score in Past.of(rows).scores}
+        columns = {SCHEMA: training_schema(spec, holdings, past), LINEAGE: training_lineage(spec, holdings, past)}
+        yield output_of(rows, {**summary, **work.warehouse.cost(), **columns})
         yield audit_check_result(rows.metadata["audit"], key, verdicts.page(verdict_table(name), ANY_TIME))
         yield _warning(key, LEAKS, not rows.metadata["warnings"], " ".join(rows.metadata["warnings"]))
 

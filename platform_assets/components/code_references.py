@@ -27,14 +27,15 @@ def with_code_references(definitions: dg.Definitions, declarations: Declarations
     places = {**stated, **dict(_of_groups(platform, stated))}
     campaigns = {file.name: file for file in declarations.campaign_files if file.spec is not None}
     sources = {file.name: file for file in declarations.source_files if file.spec is not None}
+    roots = (platform.environment.project, platform.environment.project.resolve())
 
     def linked(spec: dg.AssetSpec) -> dg.AssetSpec:
-        own, (first, *rest) = places[spec.key], spec.key.path
-        if first in campaigns:
-            own = [_in_campaign(campaigns[first], *rest)]
-        elif first == "raw" and rest[0] in sources:
+        own, (first, *rest) = places.get(spec.key, ()), spec.key.path
+        if first == "raw" and rest[0] in sources:
             own = [_in_source(sources[rest[0]], rest[1])]
-        links = [link for place in own if (link := _link(place, platform.environment)) is not None]
+        elif not own and first in campaigns:
+            own = [_in_campaign(campaigns[first], *rest)]
+        links = [link for place in own if (link := _link(place, platform.environment, roots)) is not None]
         other = {name: value for name, value in spec.metadata.items() if name != CODE}
         shown = {CODE: dg.CodeReferencesMetadataValue(code_references=links)} if links else {}
         return spec.replace_attributes(metadata={**other, **shown})
@@ -76,10 +77,9 @@ def _in_source(file: SourceFile, table: str) -> Place:
     return Place(file_path=str(file.path), line_number=file.line_of("tables", index))
 
 
-def _link(place: Place, environment: Environment) -> Place | dg.UrlCodeReference | None:
-    """A place with words for what it leads to; None where the repository holds no such file."""
+def _link(place: Place, environment: Environment, roots: Sequence[Path]) -> Place | dg.UrlCodeReference | None:
+    """A place with words for what it leads to; None where the repository, whose folder here is one of `roots`, holds no such file."""
     file = Path(place.file_path)
-    roots = (environment.project, environment.project.resolve())
     inside = next((file.relative_to(root) for root in roots if file.is_relative_to(root)), None)
     if environment.code_at_commit is None:
         return Place(file_path=str(file), line_number=place.line_number, label=str(inside or file))

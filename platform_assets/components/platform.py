@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from platform_assets.components.as_of_dates import as_of_dates
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.features.holdings import Groups, Holdings
 from platform_assets.data.features.registry import read_holdings
@@ -45,11 +46,9 @@ def platform_of(environment: Environment) -> Platform:
         GroupRefused: a feature group cannot be worked with.
         ProfileError: the resource profiles cannot be honoured.
     """
-    # Midnight of D is already known when D begins, so today's partition exists today.
-    as_of = dg.DailyPartitionsDefinition(
-        start_date=environment.first_date.isoformat(), timezone=environment.timezone, end_offset=1
-    )
-    return Platform(environment, read_holdings(environment), as_of, read_profiles(environment.profiles))
+    holdings = read_holdings(environment)
+    as_of = as_of_dates(environment, holdings.catalog)
+    return Platform(environment, holdings, as_of, read_profiles(environment.profiles))
 
 
 def platform_from_variables() -> Platform:

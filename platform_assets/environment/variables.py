@@ -170,10 +170,10 @@ class Environment:
     commit: Annotated[Commit | None, Variable("PLATFORM_COMMIT", "the output of git rev-parse HEAD",
         "git commit that this code is of, 40 hex digits; images bear it. A campaign pinned to another commit is "
         "not defined")] = None
-    code_url: Annotated[CodeUrl | None, Variable("PLATFORM_CODE_URL", "a URL with {commit} in it, such as https://github.com/acme/audiences/blob/{commit}",
-        "where the project's folder is shown in its repository, with `{commit}` for PLATFORM_COMMIT, such as "
-        "https://github.com/acme/audiences/blob/{commit}: assets link to the files there that declare them (default, and where "
-        "PLATFORM_COMMIT is not set: to local files)")] = None
+    code_url: Annotated[CodeUrl | None, Variable("PLATFORM_CODE_URL", "a URL such as https://github.com/acme/audiences/blob/{commit}",
+        "below which URL the project's files are shown, such as https://github.com/acme/audiences/blob/{commit}, where `{commit}` is "
+        "PLATFORM_COMMIT: assets link to the files there that declare them (default, and where that commit is not known: to local files). An "
+        "image of a project of one's own names its commit in the URL, since PLATFORM_COMMIT is the platform's")] = None
     run_commit: Annotated[Commit | None, Variable("PLATFORM_RUN_COMMIT", "the output of git rev-parse HEAD",
         "commit of the run that a step with an image of its own (CUDA) belongs to; pods get it by themselves")] = None
     metrics_port: Annotated[PositiveInt | None, Variable("PLATFORM_METRICS_PORT", COUNT,
@@ -197,10 +197,10 @@ class Environment:
 
     @property
     def code_at_commit(self) -> str | None:
-        """Where the project's folder is shown at the commit that this code is of; None where either is not known."""
-        if self.code_url is None or self.commit is None:
+        """The URL below which the project's files are shown; None where none is stated, or the commit in it is not known."""
+        if self.code_url is None or ("{commit}" in self.code_url and self.commit is None):
             return None
-        return self.code_url.replace("{commit}", self.commit).rstrip("/")
+        return self.code_url.replace("{commit}", self.commit or "").rstrip("/")
 
     @property
     def features(self) -> Path:

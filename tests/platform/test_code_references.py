@@ -113,6 +113,12 @@ def test_where_a_repository_is_named_assets_lead_to_their_commit_there(environme
     assert [place for places in linked.values() for place in places.split() if not place.startswith(f"{there}/")] == []
 
 
+def test_a_project_whose_image_is_of_another_commit_than_the_platform_names_its_own(environment: Environment) -> None:
+    url = f"https://git.example.com/shop/src/{'cd' * 20}/"
+    linked = places(build_definitions(replace(environment, code_url=url, commit=COMMIT)))
+    assert linked["again/audience"] == f"{url}defs/campaigns/again/defs.yaml#L7"
+
+
 def test_a_commit_that_is_not_known_leads_to_the_local_file(environment: Environment) -> None:
     url = "https://github.com/acme/shop/blob/{commit}"
     assert places(build_definitions(replace(environment, code_url=url))) == places(build_definitions(environment))

@@ -3,10 +3,15 @@
 Belongs here: names and types. Does not belong here: any table or value.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
 import dagster as dg
 
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups, feature_names
-from platform_assets.campaigns.declaration.spec import CampaignSpec
+from platform_assets.campaigns.declaration.spec import CampaignSpec, EventLabel, TeacherLabel
+from platform_assets.data.catalog.catalog import Catalog
+from platform_assets.data.conditions.parsing import parse_event_condition, parse_person_condition
 from platform_assets.data.features.holdings import Holdings
 
 SCHEMA, LINEAGE = "dagster/column_schema", "dagster/column_lineage"
@@ -27,15 +32,41 @@ _AUDIENCE = {
     "model_version": "varchar",
     "config_hash": "varchar",
 }
+_BY_EXCLUSIONS = ("eligible", "why_not", "selected", "arm")
+Past = Mapping[str, Sequence[str]]
+NO_PAST: Past = MappingProxyType({})
 _FROM_SCORES = {
     AS_OF: AS_OF,
     **dict.fromkeys(("score", "rank", "decile", "expected_value", "selected", "arm"), "score"),
 }
 
 
-def training_lineage(spec: CampaignSpec, holdings: Holdings) -> dg.TableColumnLineage:
-    """The training set's person, instant and features, each from its feature group."""
-    return dg.TableColumnLineage({**_person(spec, holdings), **_of_features(spec, holdings)})
+def training_schema(spec: CampaignSpec, holdings: Holdings, past: Past = NO_PAST) -> dg.TableSchema:
+    """A training set's columns.
+
+    Args:
+        past: columns with scores of earlier campaigns → the features that their models look at.
+    """
+    features = dict.fromkeys((*feature_names(spec, holdings.groups), *past), "double")
+    return _schema(spec, holdings, {AS_OF: "timestamp", "label": "bigint", "fold": "bigint", **features})
+
+
+def training_lineage(spec: CampaignSpec, holdings: Holdings, past: Past = NO_PAST) -> dg.TableColumnLineage:
+    """The training set's person, instant and features, each from its feature group; its label from the mart that tells it.
+
+    Args:
+        past: as for `training_schema`.
+    """
+    person, of_label = _person(spec, holdings), _of_label(spec, holdings.catalog)
+    return dg.TableColumnLineage(
+        {
+            **person,
+            **({"label": of_label} if of_label else {}),
+            "fold": person[holdings.catalog.entity(spec.entity).key],
+            **_of_features(spec, holdings),
+            **{column: _from_any_group(names, spec, holdings) for column, names in past.items()},
+        }
+    )
 
 
 def scores_schema(spec: CampaignSpec, holdings: Holdings) -> dg.TableSchema:
@@ -53,15 +84,50 @@ def audience_schema(spec: CampaignSpec, holdings: Holdings) -> dg.TableSchema:
 
 
 def audience_lineage(name: str, spec: CampaignSpec, holdings: Holdings) -> dg.TableColumnLineage:
-    """An audience's columns from the scores; its reasons from the features."""
+    """An audience's columns from the scores; its reasons from the features, and who is left out from what exclusions look at."""
     scores, key = dg.AssetKey([name, "scores"]), holdings.catalog.entity(spec.entity).key
     features = [dep for deps in _of_features(spec, holdings).values() for dep in deps]
-    return dg.TableColumnLineage(
-        {
-            **{column: [dg.TableColumnDep(scores, of)] for column, of in {key: key, **_FROM_SCORES}.items()},
-            "reasons": features,
-        }
-    )
+    excluded = _of_exclusions(spec, holdings.catalog)
+    made_of = {column: [dg.TableColumnDep(scores, of)] for column, of in {key: key, **_FROM_SCORES}.items()}
+    if excluded:
+        made_of |= {column: [*made_of.get(column, []), *excluded] for column in _BY_EXCLUSIONS}
+    return dg.TableColumnLineage({**made_of, "reasons": features})
+
+
+def _of_label(spec: CampaignSpec, catalog: Catalog) -> list[dg.TableColumnDep]:
+    """The columns that say whether an event counts; none of a teacher file, which is no asset."""
+    label = spec.label
+    if isinstance(label, TeacherLabel):
+        return []
+    mart = catalog.mart(label.event if isinstance(label, EventLabel) else label.no_event)
+    columns = {mart.key, mart.event_time}
+    if label.where is not None:
+        columns |= parse_event_condition(label.where, mart, catalog.entity(spec.entity).timezone).columns
+    return _deps((mart.name, column) for column in columns)
+
+
+def _of_exclusions(spec: CampaignSpec, catalog: Catalog) -> list[dg.TableColumnDep]:
+    columns: set[tuple[str, str | None]] = set()
+    for text in spec.audience.exclude:
+        condition = parse_person_condition(text, catalog, spec.entity)
+        columns |= {(catalog.entity(spec.entity).mart, column) for column in condition.columns}
+        for aggregate in condition.aggregates:
+            mart = catalog.mart(aggregate.mart)
+            counted = mart.key if aggregate.function == "count" else aggregate.column
+            columns |= {(mart.name, counted), (mart.name, mart.event_time)}
+    return _deps(columns)
+
+
+def _deps(columns: Iterable[tuple[str, str | None]]) -> list[dg.TableColumnDep]:
+    named = sorted((mart, column) for mart, column in columns if column is not None)
+    return [dg.TableColumnDep(dg.AssetKey(["marts", mart]), column) for mart, column in named]
+
+
+def _from_any_group(names: Iterable[str], spec: CampaignSpec, holdings: Holdings) -> list[dg.TableColumnDep]:
+    """Features of the entity, the campaign's own or not, from their groups."""
+    own = holdings.groups[spec.entity].values()
+    of = {name: dg.AssetKey(group.key.split("/")) for group in own for name in group.features}
+    return [dg.TableColumnDep(of[name], name) for name in names if name in of]
 
 
 def _schema(spec: CampaignSpec, holdings: Holdings, columns: dict[str, str]) -> dg.TableSchema:

@@ -98,10 +98,17 @@ class KeysGone:
 
 # Of fewer rows nothing is told but their number.
 FEW = 10
+# The column of a DynamoDB table that holds its items.
+ITEM = "Item"
 
 
 class RawProfiles(Protocol):
     """What is known of the contents of loaded exports."""
+
+    @property
+    def own_columns(self) -> Mapping[str, str]:
+        """The columns of raw tables that no export has, by name, with their types; `Item` holds what DynamoDB exported."""
+        ...
 
     def recorded(self, source: str, table: str) -> dict[str, Profile]:
         """Export id → what was recorded when it was loaded. Exports that were loaded by a version that recorded nothing are

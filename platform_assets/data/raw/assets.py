@@ -73,7 +73,7 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
                 continue
             yield dg.MaterializeResult(
                 asset_key=keys[table],
-                metadata=_metadata(loaded, table, raw) | _columns(engine.profiles, loaded, table),
+                metadata=_metadata(loaded, table, raw) | _columns(engine.profiles, loaded, table, spec),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),
             )
         for key, history in compared.items():
@@ -82,11 +82,16 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
     return [load]
 
 
-def _columns(profiles: RawProfiles, loaded: LoadedSource, table: str) -> dict[str, dg.MetadataValue]:
-    """The newest export's columns; nothing where they were not recorded when it was loaded."""
+def _columns(
+    profiles: RawProfiles, loaded: LoadedSource, table: str, spec: ExportSourceSpec
+) -> dict[str, dg.MetadataValue]:
+    """The columns by the newest export; nothing where they were not recorded when it was loaded."""
     exports = loaded.tables[table].exports
     profile = profiles.recorded(loaded.source, table).get(exports[-1].export_id) if exports else None
-    return {} if profile is None else {"dagster/column_schema": dg.MetadataValue.table_schema(column_schema(profile))}
+    if profile is None:
+        return {}
+    schema = column_schema(profile, profiles.own_columns, spec.format)
+    return {"dagster/column_schema": dg.MetadataValue.table_schema(schema)}
 
 
 def _metadata(loaded: LoadedSource, table: str, raw_tables: RawTables) -> dict[str, dg.MetadataValue]:

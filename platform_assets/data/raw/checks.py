@@ -4,14 +4,20 @@ Belongs here: names, severities and metadata. Does not belong here: what is comp
 (`drift`). The checks block nothing: marts of other tables go on, and those of this one ask for themselves (`marts.gate`).
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from platform_assets.data.engines.profiles import Profile
+from platform_assets.data.engines.profiles import ITEM, Column, Profile
+from platform_assets.data.exports.export import ExportFormat
 from platform_assets.data.raw.drift import Finding, Subject
 from platform_assets.data.raw.history import Judged, TableHistory
 
+_OWN = {
+    ITEM: "The item in DynamoDB's typed JSON, which holds the attributes above.",
+    "_export_id": "The export that the row was read from.",
+    "_exported_at": "The instant at which the export shows the table.",
+}
 CHECKS: Mapping[str, tuple[Subject, str]] = {
     "no_column_is_lost": ("columns", "What had values in the export before has values in the newest"),
     "types_stay": ("types", "Columns and attributes have the types of the export before"),
@@ -42,18 +48,31 @@ def check_results(
             )
 
 
-def column_schema(profile: Profile) -> dg.TableSchema:
-    """The columns of an export: types, and in how many rows they have a value."""
-    types: dict[str, list[str]] = {}
-    filled: dict[str, int] = {}
+def column_schema(profile: Profile, own: Mapping[str, str], export_format: ExportFormat) -> dg.TableSchema:
+    """A raw table's columns: what an export brought, in how many rows, and the platform's own.
+
+    Of DynamoDB these are the attributes of items, by its own names of types, beside the column that holds the items.
+
+    Args:
+        own: the platform's columns and their types.
+    """
+    columns: dict[str, list[Column]] = {}
     for column in profile.columns:
-        types.setdefault(column.name, []).append(column.source_type or column.type)
-        filled[column.name] = filled.get(column.name, 0) + column.filled * (column.type != "NULL")
-    return dg.TableSchema(
-        [
-            dg.TableColumn(name, ", ".join(kinds), f"A value in {filled[name]:,} of {profile.rows:,} rows.")
-            for name, kinds in types.items()
-        ]
+        columns.setdefault(column.name, []).append(column)
+    told = [_column(name, of_name, profile.rows, export_format) for name, of_name in columns.items()]
+    words = {name: said for name, said in _OWN.items() if name != ITEM or export_format == "dynamodb_full"}
+    return dg.TableSchema([*told, *(dg.TableColumn(name, own[name], said) for name, said in words.items())])
+
+
+def _column(name: str, of_name: Sequence[Column], rows: int, export_format: ExportFormat) -> dg.TableColumn:
+    filled = sum(column.filled for column in of_name if column.type != "NULL")
+    kinds = ", ".join(column.type for column in of_name)
+    source_type = of_name[0].source_type
+    origin = f"; {source_type} at its source" if source_type else ""
+    return dg.TableColumn(
+        name,
+        kinds if export_format == "dynamodb_full" else kinds.lower(),
+        f"A value in {filled:,} of {rows:,} rows{origin}.",
     )
 
 

@@ -19,20 +19,22 @@ UNCHANGED = "same code, settings and inputs as before"
 
 
 class Terminal:
-    """Where runs are started from: definitions and instance, loaded when something is to be run, and what is told."""
+    """Where runs are started from, and what is told.
+
+    The instance is opened when something is to be run, definitions are loaded for each run: a refresh may bring later dates.
+    """
 
     def __init__(
         self, load: Callable[[], dg.Definitions], open_instance: Callable[[], dg.DagsterInstance], say: Say
     ) -> None:
         self.say = say
         self._load, self._open = load, open_instance
-        self._opened: tuple[dg.Definitions, dg.DagsterInstance] | None = None
+        self._instance: dg.DagsterInstance | None = None
 
     def run(self, job: str, selection: list[dg.AssetKey], **how: object) -> None:
-        if self._opened is None:
-            self._opened = self._load(), self._open()
-        definitions, instance = self._opened
-        run_job(definitions.resolve_job_def(job), instance, self.say, asset_selection=selection, **how)
+        definitions = self._load()
+        self._instance = self._instance or self._open()
+        run_job(definitions.resolve_job_def(job), self._instance, self.say, asset_selection=selection, **how)
 
 
 def turn_of(asked: Asked) -> Lease:

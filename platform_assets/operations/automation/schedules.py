@@ -61,16 +61,21 @@ def pretraining_schedules(groups: Groups, timezone: str) -> list[dg.ScheduleDefi
 
 
 def scoring_schedules(
-    campaigns: Mapping[str, CampaignSpec], environment: Environment, holdings: Holdings
+    campaigns: Mapping[str, CampaignSpec], environment: Environment, holdings: Holdings, as_of: dg.PartitionsDefinition
 ) -> list[dg.ScheduleDefinition]:
-    """One daily schedule for each entity that has campaigns."""
+    """One daily schedule for each entity that has campaigns; `as_of` are the dates that can be asked for."""
     return [
-        _scoring_schedule(entity, own.values(), environment, holdings) for entity, own in by_entity(campaigns).items()
+        _scoring_schedule(entity, own.values(), environment, holdings, as_of)
+        for entity, own in by_entity(campaigns).items()
     ]
 
 
 def _scoring_schedule(
-    entity: str, specs: Collection[CampaignSpec], environment: Environment, holdings: Holdings
+    entity: str,
+    specs: Collection[CampaignSpec],
+    environment: Environment,
+    holdings: Holdings,
+    as_of: dg.PartitionsDefinition,
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=scoring_schedule_name(entity),
@@ -90,8 +95,14 @@ def _scoring_schedule(
             watermark = warehouse.watermark(*_marts_read(entity, specs, holdings))
         except (MartMissing, MartRefused) as error:
             return dg.SkipReason(str(error))
-        as_of = latest_as_of(watermark, holdings.catalog.entities[entity].timezone).isoformat()
-        return dg.RunRequest(run_key=as_of, partition_key=as_of)
+        day = latest_as_of(watermark, holdings.catalog.entities[entity].timezone).isoformat()
+        last = as_of.get_last_partition_key()
+        if last is not None and day > last:
+            return dg.SkipReason(
+                f"{day} is later than {last}, the last date that was known when these definitions were loaded; reload the code "
+                f"location in Dagster's UI, under Deployment"
+            )
+        return dg.RunRequest(run_key=day, partition_key=day)
 
     return scoring
 

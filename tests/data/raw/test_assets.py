@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -163,7 +164,9 @@ def test_a_raw_table_shows_its_columns_and_what_differs_from_the_export_before(t
         schema = made["orders"].step_materialization_data.materialization.metadata["dagster/column_schema"].value
         assert isinstance(schema, dg.TableSchema)
         columns = {column.name: (column.type, column.description) for column in schema.columns}
-        assert columns["amount"] == ("decimal(10,2)", "A value in 20 of 20 rows.")
+        assert columns["ordered_at"] == ("timestamp", "A value in 20 of 20 rows; datetime at its source.")
+        assert columns["amount"] == ("decimal(10,2)", "A value in 20 of 20 rows; decimal(10,2) at its source.")
+        assert {name: kind for name, (kind, _) in columns.items()} == described(tmp_path / "raw" / "shop" / "orders")
 
         with_channel = shop_tables()["shop.orders"].drop(["amount"]).append_column("channel", pa.array(["web"] * 20))
         write_shop(exports, LATER, {**shop_tables(), "shop.orders": with_channel})
@@ -180,6 +183,28 @@ def test_a_raw_table_shows_its_columns_and_what_differs_from_the_export_before(t
     assert "add to `accept` in shop/defs.yaml" in str(lost.description)
     assert lost.metadata["new_columns"].value == "channel"
     assert [check for check in checks.values() if not check.passed] == [lost]
+
+
+def described(folder: Path) -> dict[str, str]:
+    """The columns of a raw table as DuckDB reads them."""
+    files = str(folder / "*" / "*.parquet")
+    rows = duckdb.connect().execute(f"describe select * from '{files}'").fetchall()
+    return {name: kind.lower() for name, kind, *_ in rows}
+
+
+def test_a_dynamodb_table_shows_its_attributes_and_the_columns_that_hold_them(tmp_path: Path) -> None:
+    environment = local_environment(tmp_path)
+    write_films(environment.exports, [film(1) | {"year": {"N": "1994"}}, film(2) | {"year": {"NULL": True}}])
+    with dg.DagsterInstance.ephemeral() as instance:
+        (event,) = dg.materialize(
+            export_assets(FILMS, "films", environment), instance=instance
+        ).get_asset_materialization_events()
+    schema = event.step_materialization_data.materialization.metadata["dagster/column_schema"].value
+    assert isinstance(schema, dg.TableSchema)
+    types = {column.name: column.type for column in schema.columns}
+    assert (types["film_id"], types["year"]) == ("N", "N, NULL")
+    stored = described(tmp_path / "raw" / "films" / "films")
+    assert {name: types[name] for name in stored} == stored
 
 
 def test_what_a_person_accepted_passes_and_says_why(tmp_path: Path) -> None:

@@ -35,6 +35,15 @@ def test_a_source_becomes_raw_assets_that_name_their_tables(make_source: MakeSou
         assert metadata["dagster/table_name"].value == source.table("films")
         assert metadata["dagster/row_count"].value == 20
         assert metadata["new"].value == 1
+        schema = metadata["dagster/column_schema"].value
+        assert isinstance(schema, dg.TableSchema)
+        types = {column.name: column.type for column in schema.columns}
+        assert types["film_id"] == "N"
+        stored = {
+            field.name: field.field_type.lower()
+            for field in source.bigquery.client.get_table(source.table("films")).schema
+        }
+        assert {name: types[name] for name in stored} == stored
         truncate(data_file(write_films(lake, at=LATER)))
         source.upload(lake)
         result = dg.materialize(assets, instance=instance)

@@ -13,12 +13,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted, retrying
 from platform_assets.data.engines.bigquery.slices import ColumnChanged, Layout, make_table, replace_slice, widened
 from platform_assets.data.engines.bigquery.staging import Aside, key_columns, profile_of, stage
-from platform_assets.data.engines.profiles import FEW, KeysGone, Profile, RowKey, profile_text
+from platform_assets.data.engines.profiles import FEW, ITEM, KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError, LoadRefused
 from platform_assets.data.exports.lake import Lake
@@ -44,6 +45,7 @@ class BigQueryTables:
     """Raw tables in BigQuery, loaded from a lake in GCS; implements `RawTables` and `RawProfiles`."""
 
     kinds = frozenset({"bigquery", "gcs"})
+    own_columns = MappingProxyType({ITEM: "json", "_export_id": "string", "_exported_at": "timestamp"})
 
     def __init__(self, bigquery: BigQuery) -> None:
         self._bigquery = bigquery

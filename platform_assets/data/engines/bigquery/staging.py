@@ -21,6 +21,7 @@ from platform_assets.data.engines.bigquery.connection import BigQuery, literal, 
 from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed, load_files
 from platform_assets.data.engines.profiles import (
     DEPTH,
+    ITEM,
     Column,
     Profile,
     RowKey,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
     from pyarrow.parquet import FileMetaData
 
-ITEM = "Item"
 _FOOTER = 64 * 1024
 _FOOTERS_AT_ONCE = 8
 # Reasons of a failed load job that lie in the files themselves.

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from platform_assets.data.engines.duckdb.checksums import damaged, write_sums
 from platform_assets.data.engines.duckdb.staging import keys_gone, profile_of, stage
-from platform_assets.data.engines.profiles import KeysGone, Profile, RowKey, profile_text
+from platform_assets.data.engines.profiles import ITEM, KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, RawTableDamaged, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError
 from platform_assets.data.exports.lake import Lake
@@ -37,6 +38,9 @@ class FolderTables:
     """Raw tables as Parquet below a folder; implements `RawTables` and `RawProfiles`."""
 
     kinds = frozenset({"parquet"})
+    own_columns = MappingProxyType(
+        {ITEM: "varchar", "_export_id": "varchar", "_exported_at": "timestamp with time zone"}
+    )
 
     def __init__(self, root: Path, limits: Limits | None = None) -> None:
         self._root = Path(root)
