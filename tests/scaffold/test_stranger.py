@@ -100,7 +100,8 @@ def ask(stranger: Stranger, form: Form, every: int, campaign: str, config: pytes
     stranger.types("cp -r ../exports/grocer .data/lake/exports/")
     added = stranger.types("platform-assets source add grocer --from grocer --owner team:shop --yes")
     assert "gets household_id and ordered_at of orders through order_id" in added
-    counted = stranger.types("platform-assets features suggest household --before 2017-07-01 --most 60")
+    most = " --most 60" if campaign == CAMPAIGN else ""
+    counted = stranger.types(f"platform-assets features suggest household --before 2017-07-01{most}")
     assert "ok order_lines.product_category: " in counted
     stranger.types("platform-assets new tropical")
     (stranger.folder / "defs" / "campaigns" / "tropical" / "defs.yaml").write_text(campaign)
