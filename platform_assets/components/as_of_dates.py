@@ -36,12 +36,8 @@ def _end_of_archive(environment: Environment, catalog: Catalog) -> date | None:
     """The latest date that the exports of any entity cover; None where more are to come, or nobody knows."""
     try:
         published = MartStore(environment.marts).read()
-    except (
-        MartDamaged,
-        StorageRefused,
-        OSError,
-        ValueError,
-    ):  # whoever reads a mart is told; that a date is offered claims nothing
+    except (MartDamaged, StorageRefused, OSError, ValueError):
+        # Whoever reads a mart is told; that a date is offered claims nothing.
         return None
     populations = {entity.population: entity.timezone for entity in catalog.entities.values()}
     if not populations or not populations.keys() <= published.keys():
