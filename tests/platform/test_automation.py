@@ -130,7 +130,7 @@ type: platform_assets.components.ExportSource
 attributes:
   description: Films.
   owner: team:films
-  format: dynamodb_full
+  format: dynamodb
   path: films
   tables: [{name: films, export_table: Films, key: [film_id]}]
 """,

@@ -38,7 +38,7 @@ def scaffold(folder: Path, kind: str, **params: str) -> None:
 def test_what_dg_scaffolds_is_a_declaration_that_holds(environment: Environment, tmp_path: Path) -> None:
     who = {"owner": "crm@example.com"}
     scaffold(tmp_path / "campaigns" / "again", "Campaign", **who, entity="customer", event="orders", within="90d")
-    tables = {"aurora_snapshot": "shop.orders", "dynamodb_full": "orders"}
+    tables = {"aurora_snapshot": "shop.orders", "dynamodb": "orders"}
     for name, table in tables.items():
         scaffold(
             tmp_path / "sources" / name, "ExportSource", **who, format=name, path=name, table=table, key="order_id"

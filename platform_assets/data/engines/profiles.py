@@ -100,6 +100,8 @@ class KeysGone:
 FEW = 10
 # The column of a DynamoDB table that holds its items.
 ITEM = "Item"
+# The columns of a raw table of incremental exports, as AWS names them.
+KEYS, NEW_IMAGE, OLD_IMAGE, METADATA = CHANGE = ("Keys", "NewImage", "OldImage", "Metadata")
 
 
 class RawProfiles(Protocol):

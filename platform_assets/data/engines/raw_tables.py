@@ -25,6 +25,9 @@ class RawTable:
     Attributes:
         location: the folder of its parts, or the BigQuery table that holds it beside other exports.
         new: whether this call loaded it.
+        window_start: of an incremental export, the instant (UTC) from which on it holds changes, up to `exported_at`; None
+            for a full one.
+        table_id: AWS's id of a DynamoDB table; None where it was not recorded.
     """
 
     source: str
@@ -35,12 +38,15 @@ class RawTable:
     rows: int
     location: str
     new: bool = field(default=False, compare=False)
+    window_start: datetime | None = None
+    table_id: str | None = None
 
     @classmethod
     def of(cls, export: Export, table: str, rows: int, location: str, new: bool = False) -> "RawTable":
         """A table of an export, as it was loaded."""
         content = export.table_hash(table)
-        return cls(export.source, table, export.export_id, export.exported_at, content, rows, location, new)
+        at, window = export.exported_at, export.window_start
+        return cls(export.source, table, export.export_id, at, content, rows, location, new, window, export.table_id)
 
 
 class RawTables(Protocol):

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-ExportFormat = Literal["aurora_snapshot", "dynamodb_full"]
+ExportFormat = Literal["aurora_snapshot", "dynamodb"]
+_CHANGES = "__changes"
 
 
 class ExportError(Exception):
@@ -58,7 +59,9 @@ class Export:
 
     undeclared: names, as the source declares them, of tables that it holds besides and that nothing declares.
     content_hash: sha256 over the manifests. exported_at: the instant (UTC) the data stands at; everything
-    before it is covered. lake: the exports root that all file keys are relative to.
+    before it is covered. lake: the exports root that all file keys are relative to. window_start: of an incremental
+    export, the instant (UTC) from which on it holds changes, up to exported_at; None for a full one. table_id: AWS's
+    id of the one table a DynamoDB export is of.
     """
 
     source: str
@@ -70,12 +73,29 @@ class Export:
     folder: str
     tables: Mapping[str, ExportedTable] = field(default_factory=dict)
     undeclared: tuple[str, ...] = ()
+    window_start: datetime | None = None
+    table_id: str | None = None
 
     def table_hash(self, name: str) -> str:
         """sha256 over the manifests' hash and one table's files: what idempotence compares."""
         table = self.tables[name]
         files = [(file.key.rsplit("/", 1)[-1], file.size, file.rows, file.md5) for file in table.files]
         return sha256(self.content_hash, table.export_table, json.dumps(files))
+
+
+def changes_of(table: str) -> str:
+    """The raw table that holds the incremental exports of a table; its full ones are in the raw table of its own name."""
+    return f"{table}{_CHANGES}"
+
+
+def holds_changes(table: str) -> bool:
+    """Whether a raw table holds incremental exports."""
+    return table.endswith(_CHANGES)
+
+
+def table_of(raw_table: str) -> str:
+    """The declared table that a raw table is of."""
+    return raw_table.removesuffix(_CHANGES)
 
 
 def sha256(*parts: str) -> str:

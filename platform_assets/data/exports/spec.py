@@ -3,11 +3,11 @@
 Belongs here: the fields, their meaning and what is refused in them. Does not belong here: reading any export.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from platform_assets.data.exports.export import ExportFormat
+from platform_assets.data.exports.export import ExportFormat, holds_changes
 from platform_assets.foundation.documents.sentences import Owner, Spelled
 
 _Name = Annotated[
@@ -18,7 +18,8 @@ _Name = Annotated[
     ),
 ]
 
-
+# What DynamoDB sources were called when there were full exports alone.
+_ALIAS = "dynamodb_full"
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -98,8 +99,9 @@ class ExportSourceSpec(BaseModel):
     description: str = Field(min_length=1, description="What the source holds and which system it comes from.")
     owner: Owner = Field(description="Who answers for the source: an e-mail address, or `team:name`.")
     format: ExportFormat = Field(
-        description="How AWS wrote the exports: `aurora_snapshot` (snapshot export to S3, Parquet) or "
-        "`dynamodb_full` (full table export to S3, DynamoDB JSON)."
+        description="How AWS wrote the exports: `aurora_snapshot` (snapshot export to S3, Parquet) or `dynamodb` (table exports "
+        "to S3, DynamoDB JSON, full ones and incremental ones after them; `dynamodb_full` is the same).",
+        json_schema_extra={"enum": [*get_args(ExportFormat), _ALIAS]},
     )
     path: str = Field(
         description="Folder of the exports below the exports root, as `shop`: for Aurora the one with a "
@@ -117,6 +119,11 @@ class ExportSourceSpec(BaseModel):
         description="Exports whose difference from those before is meant: a column that was dropped, rows that were deleted. "
         "Marts are built from them, and exports after them are compared with them.",
     )
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _alias(cls, value: object) -> object:
+        return "dynamodb" if value == _ALIAS else value
 
     @field_validator("path")
     @classmethod
@@ -145,8 +152,14 @@ class ExportSourceSpec(BaseModel):
             for table in self.tables:
                 if table.export_table.count(".") != 1:
                     raise ValueError(f"tables: export_table {table.export_table!r} is not of the form schema.table")
-        elif self.database is not None:
-            raise ValueError("database: a dynamodb_full source has none; remove the field")
+            return self
+        if self.database is not None:
+            raise ValueError("database: a dynamodb source has none; remove the field")
+        for table in self.tables:
+            if holds_changes(table.name):
+                raise ValueError(
+                    f"tables: name {table.name!r} ends as the raw tables of incremental exports do; write another one"
+                )
         return self
 
     def table(self, name: str) -> ExportTableSpec:

@@ -125,6 +125,15 @@ def check_items(where: str, unread: int, rows: int) -> None:
         )
 
 
+def check_changes(where: str, unread: int, rows: int) -> None:
+    """Every line of DynamoDB JSON is a change of an incremental export."""
+    if unread:
+        raise ExportError(
+            f"{where}: {unread} of {rows} lines are not a change of an incremental export, {{'Metadata': {{'WriteTimestampMicros': "
+            f"…}}, 'Keys': {{…}}, 'NewImage': {{…}}}}, or their key is not that of the new image. Copy the export again."
+        )
+
+
 def check_key(export: Export, table: ExportedTable, lake: Lake, absent: int) -> None:
     """Every row has the whole key."""
     if absent:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from platform_assets.environment import Environment
 
 GROUP = "raw"
-_KINDS = {"aurora_snapshot": "aurora", "dynamodb_full": "dynamodb"}
+_KINDS = {"aurora_snapshot": "aurora", "dynamodb": "dynamodb"}
 
 
 def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment") -> list[dg.AssetsDefinition]:

@@ -60,7 +60,7 @@ def column_schema(profile: Profile, own: Mapping[str, str], export_format: Expor
     for column in profile.columns:
         columns.setdefault(column.name, []).append(column)
     told = [_column(name, of_name, profile.rows, export_format) for name, of_name in columns.items()]
-    words = {name: said for name, said in _OWN.items() if name != ITEM or export_format == "dynamodb_full"}
+    words = {name: said for name, said in _OWN.items() if name != ITEM or export_format == "dynamodb"}
     return dg.TableSchema([*told, *(dg.TableColumn(name, own[name], said) for name, said in words.items())])
 
 
@@ -71,7 +71,7 @@ def _column(name: str, of_name: Sequence[Column], rows: int, export_format: Expo
     origin = f"; {source_type} at its source" if source_type else ""
     return dg.TableColumn(
         name,
-        kinds if export_format == "dynamodb_full" else kinds.lower(),
+        kinds if export_format == "dynamodb" else kinds.lower(),
         f"A value in {filled:,} of {rows:,} rows{origin}.",
     )
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from platform_assets.data.engines.raw_tables import RawTable, RawTables
 from platform_assets.data.exports import aurora, dynamodb
-from platform_assets.data.exports.export import Export, ExportError, ExportInProgress, sha256
+from platform_assets.data.exports.chain import Chain, chain_of
+from platform_assets.data.exports.export import Export, ExportError, ExportInProgress, changes_of, sha256, table_of
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 
 _SHOWN = 10
 _LAYOUTS = {
     "aurora_snapshot": (aurora.export_ids, aurora.read_aurora_export, aurora.tables_of),
-    "dynamodb_full": (dynamodb.export_ids, dynamodb.read_dynamodb_export, dynamodb.tables_of),
+    "dynamodb": (dynamodb.export_ids, dynamodb.read_dynamodb_export, dynamodb.tables_of),
 }
 
 
@@ -52,15 +53,27 @@ class Discovered:
 
 @dataclass(frozen=True)
 class LoadedTable:
-    """A raw table after loading: all its exports, oldest first; `new` counts those that this load added."""
+    """A table after loading.
+
+    Attributes:
+        exports: all its full exports, oldest first.
+        new: how many exports this load added.
+        changes: all its incremental exports, oldest first.
+    """
 
     exports: tuple[RawTable, ...]
     new: int
+    changes: tuple[RawTable, ...] = ()
 
     @property
     def data_version(self) -> str:
-        """Hash of what the raw table consists of: the ids and content hashes of its exports."""
-        return sha256(*(f"{raw.export_id}={raw.content_hash}" for raw in self.exports))
+        """Hash of what the raw tables consist of: the ids and content hashes of the exports."""
+        return sha256(*(f"{raw.export_id}={raw.content_hash}" for raw in (*self.exports, *self.changes)))
+
+    @property
+    def chain(self) -> Chain:
+        """What is known by these exports."""
+        return chain_of((*self.exports, *self.changes))
 
 
 @dataclass(frozen=True)
@@ -153,11 +166,17 @@ def load_source(
     names = [table.name for table in spec.tables if tables is None or table.name in tables]
     discovered = discover(spec, source, exports_root)
     discovered, absent = _with_tables(spec, discovered, exports_root, names)
-    wanted = [(export, name) for export in discovered.complete for name in names if name in export.tables]
+    raw_names = [*names, *(changes_of(name) for name in names if spec.format == "dynamodb")]
+    wanted = [(export, name) for export in discovered.complete for name in raw_names if name in export.tables]
     done, refused = _load(raw, wanted)
+    there = raw.loaded((source, name) for name in raw_names)
     loaded = {
-        name: LoadedTable(tuple(exports), sum(table.new for table in done if table.table == name))
-        for (_, name), exports in raw.loaded((source, name) for name in names).items()
+        name: LoadedTable(
+            tuple(there[source, name]),
+            sum(table.new for table in done if table_of(table.table) == name),
+            tuple(there.get((source, changes_of(name)), ())),
+        )
+        for name in names
     }
     for name in names:
         if name not in absent and not any(export.export_id not in refused for export, other in wanted if other == name):
@@ -202,7 +221,7 @@ def _load_each(
 
 def _refused(pairs: Sequence[tuple[Export, str]], error: ExportError) -> dict[str, SetAside]:
     export_id = pairs[0][0].export_id
-    return {export_id: SetAside(export_id, frozenset(name for _, name in pairs), str(error))}
+    return {export_id: SetAside(export_id, frozenset(table_of(name) for _, name in pairs), str(error))}
 
 
 def _with_tables(

@@ -48,11 +48,11 @@ class Comparison:
 
     @property
     def thing(self) -> str:
-        return "attribute" if self.format == "dynamodb_full" else "column"
+        return "attribute" if self.format == "dynamodb" else "column"
 
     @property
     def rows(self) -> str:
-        return "items" if self.format == "dynamodb_full" else "rows"
+        return "items" if self.format == "dynamodb" else "rows"
 
 
 @dataclass(frozen=True)

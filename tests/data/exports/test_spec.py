@@ -25,7 +25,7 @@ def test_the_declared_sources_are_valid(name: str) -> None:
     [
         (SHOP, {"retention": "30d"}, "Extra inputs are not permitted"),
         (SHOP, {"database": None}, "an aurora_snapshot source names its database"),
-        (FILMS, {"database": "shop"}, "a dynamodb_full source has none"),
+        (FILMS, {"database": "shop"}, "a dynamodb source has none"),
         (SHOP, {"owner": "someone"}, "is neither an e-mail address such as"),
         (SHOP, {"path": "../elsewhere"}, "below the exports root"),
         (SHOP, {"tables": []}, "at least 1 item"),

@@ -27,7 +27,7 @@ SOURCES = {
     "movies": ExportSourceSpec(
         description="The film service.",
         owner="team:films",
-        format="dynamodb_full",
+        format="dynamodb",
         path="movies",
         tables=[
             ExportTableSpec(name="viewers", export_table="viewers", key=["viewer_id"]),

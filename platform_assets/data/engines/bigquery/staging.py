@@ -85,7 +85,7 @@ def stage(
     verification.check_files(export, table, lake, stored.__contains__)
     for file in table.files:
         verification.check_size(lake, file, stored[file.key].size)
-    if export.format == "dynamodb_full":
+    if export.format == "dynamodb":
         for file in table.files:
             verification.check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
         items = SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON.")
@@ -99,7 +99,7 @@ def stage(
         schema, footers = _schema(export, table, lake, empty_schema(export, table, lake)), []
     if not table.files:
         verification.check_rows(export, table, lake, 0)
-        empty = () if export.format == "dynamodb_full" else [(field.name, field.field_type, 0) for field in schema]
+        empty = () if export.format == "dynamodb" else [(field.name, field.field_type, 0) for field in schema]
         return Aside(None, schema, Profile(0, 0, tuple(Column(*column) for column in empty)))
     aside = bigquery.name("scratch", _name(export, table, stored))
     loading(aside)
@@ -129,7 +129,7 @@ def profile_of(
         schema: its columns that are asked for.
         rows: how many, where that is known.
     """
-    if key.format == "dynamodb_full":
+    if key.format == "dynamodb":
         if rows is None:
             rows = int(bigquery.values(f"select count(*) from {relation}", source)[0][0])
         keys = bigquery.values(
@@ -216,7 +216,7 @@ def _load(
     aside: str,
     schema: tuple["SchemaField", ...],
 ) -> None:
-    items = export.format == "dynamodb_full"
+    items = export.format == "dynamodb"
     file_format: FileFormat = "NEWLINE_DELIMITED_JSON" if items else "PARQUET"
     uris = [lake.location(file.key) for file in table.files]
     try:
@@ -237,7 +237,7 @@ def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake
     """One query, one scan; returns the number of rows."""
     key = {f"key_{number}": column for number, column in enumerate(key_columns(RowKey(export.format, table.key)))}
     missing = " or ".join(f"{name} is null" for name in key)
-    no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if export.format == "dynamodb_full" else "false"
+    no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if export.format == "dynamodb" else "false"
     keys = ", ".join(f"{column} as {name}" for name, column in key.items())
     counts = bigquery.values(
         f"select sum(row_count), sum(unread), sum(if({missing}, row_count, 0)), countif(row_count > 1) "

@@ -5,7 +5,7 @@ not belong here: how a table is verified and decoded (`staging`), and which expo
 
 On disk: `<raw>/<source>/<table>/<export_id>/part-NNNNN.parquet`, their checksums, `_export.json` and `_profile.json`; the
 folder appears by one rename. What an export holds stands beside its record, as older code refuses a record that says more than
-it knows. A damaged one, once found, holds `_damaged` as well, and is moved to `<raw>/.damaged` when its export is loaded again.
+it knows; so does `_link.json`, by which exports of a DynamoDB table form a chain. A damaged one, once found, holds `_damaged` as well, and is moved to `<raw>/.damaged` when its export is loaded again.
 """
 
 import json
@@ -23,7 +23,7 @@ from platform_assets.data.engines.duckdb.checksums import damaged, write_sums
 from platform_assets.data.engines.duckdb.staging import keys_gone, profile_of, stage
 from platform_assets.data.engines.profiles import ITEM, KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, RawTableDamaged, in_order, require_same, require_table
-from platform_assets.data.exports.export import Export, ExportError
+from platform_assets.data.exports.export import Export, ExportError, holds_changes
 from platform_assets.data.exports.lake import Lake
 from platform_assets.environment import Limits
 from platform_assets.foundation.storage import entries, flush, only_one, permitted
@@ -31,7 +31,9 @@ from platform_assets.foundation.storage import entries, flush, only_one, permitt
 _ASIDE = ".aside"
 _MARK = "_export.json"
 _PROFILE = "_profile.json"
+_LINK = "_link.json"
 _DAMAGED = "_damaged"
+_BESIDE = ("location", "new", "window_start", "table_id")
 
 
 class FolderTables:
@@ -127,9 +129,13 @@ class FolderTables:
         location = str(self._root / export.source / table / export.export_id)
         raw = RawTable.of(export, table, profile.rows, location, new=True)
         mark = asdict(raw) | {"exported_at": raw.exported_at.isoformat(), "format": export.format}
-        del mark["location"], mark["new"]
+        for name in _BESIDE:
+            del mark[name]
         (folder / _MARK).write_text(json.dumps(mark, indent=2) + "\n", encoding="utf-8")
         (folder / _PROFILE).write_text(profile_text(profile) + "\n", encoding="utf-8")
+        if raw.table_id or raw.window_start:
+            start = raw.window_start.isoformat() if raw.window_start else None
+            (folder / _LINK).write_text(json.dumps({"window_start": start, "table_id": raw.table_id}) + "\n")
         write_sums(folder)
         for path in [*folder.iterdir(), folder]:
             flush(path)
@@ -164,12 +170,21 @@ def _read_mark(folder: Path) -> RawTable:
             mark: dict[str, Any] = json.loads((folder / _MARK).read_text(encoding="utf-8"))
         mark["exported_at"] = datetime.fromisoformat(mark["exported_at"])
         del mark["format"]
-        return RawTable(**mark, location=str(folder))
+        return RawTable(**mark, location=str(folder), **_read_link(folder, mark["table"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
             f"{folder / _MARK}: not a readable record of a loaded export ({type(error).__name__}). "
             f"Delete {folder} to load the export anew."
         ) from error
+
+
+def _read_link(folder: Path, table: str) -> dict[str, Any]:
+    """Raises OSError, ValueError, KeyError or TypeError when it is not readable, or absent where there must be one."""
+    if not holds_changes(table) and not (folder / _LINK).is_file():
+        return {}
+    link = json.loads((folder / _LINK).read_text(encoding="utf-8"))
+    start = link["window_start"]
+    return {"window_start": datetime.fromisoformat(start) if start else None, "table_id": link["table_id"]}
 
 
 def _read_profile(folder: Path) -> Profile:

@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.profiles import (
+    CHANGE,
     DEPTH,
     FEW,
+    ITEM,
+    KEYS,
+    METADATA,
+    NEW_IMAGE,
     Column,
     KeysGone,
     Profile,
@@ -27,7 +32,7 @@ from platform_assets.data.engines.profiles import (
     parts_of,
 )
 from platform_assets.data.exports import verification
-from platform_assets.data.exports.dynamodb import typed_key
+from platform_assets.data.exports.dynamodb import typed_key, written_micros
 from platform_assets.data.exports.empty_tables import quoted, typed_nulls, untyped
 from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError, ExportFormat
 from platform_assets.data.exports.lake import Lake
@@ -45,6 +50,11 @@ _ITEM = r"""case
     when starts_with(json, '{"Item":{') and ends_with(json, '}}') then json[9:-2]
     else regexp_extract(json, '(?s)^\s*\{\s*"Item"\s*:\s*(\{.*\})\s*\}\s*$', 1)
 end"""
+# Each column by itself would parse the line again: DuckDB shares the list.
+_PARTS = f"json_extract(json, [{', '.join(repr(f'$.{name}') for name in CHANGE)}])"
+_CHANGES = ", ".join(
+    f"nullif({_PARTS}[{number}]::varchar, 'null') as \"{name}\"" for number, name in enumerate(CHANGE, 1)
+)
 
 
 def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path, limits: Limits) -> Profile:
@@ -63,7 +73,8 @@ def stage(export: Export, table: ExportedTable, lake: Lake, folder: Path, limits
         lake.attach(engine)
         decode(engine, export, table, lake, folder, limits)
         _check_key(engine, export, table, lake, folder)
-        profile = _profile(engine, _staged(folder), export.format)
+        holding = NEW_IMAGE if export.window_start else ITEM
+        profile = _profile(engine, _staged(folder), export.format, holding)
         if export.format == "aurora_snapshot":
             profile = _as_exported(engine, profile, table, lake)
     if spill.exists():
@@ -85,7 +96,7 @@ def decode(
         engine: in UTC, and able to open the lake's files.
     """
     verification.check_files(export, table, lake, lake.exists)
-    if export.format == "dynamodb_full":
+    if export.format == "dynamodb":
         stored = lake.stored(file.key for file in table.files)
         for file in table.files:
             verification.check_decompressed(lake, file, stored[file.key].size, limits)
@@ -120,7 +131,7 @@ def keys_gone(before: Path, now: Path, key: RowKey) -> KeysGone:
         columns = _key_columns(key)
         names = [f"key_{number}" for number in range(len(columns))]
         # A key whose type changed is compared as text.
-        same = key.format == "dynamodb_full" or all(types[0].get(name) == types[1].get(name) for name in key.columns)
+        same = key.format == "dynamodb" or all(types[0].get(name) == types[1].get(name) for name in key.columns)
         aliased = ", ".join(
             f"{column if same else f'{column}::varchar'} as {name}" for column, name in zip(columns, names, strict=True)
         )
@@ -139,7 +150,7 @@ def keys_gone(before: Path, now: Path, key: RowKey) -> KeysGone:
 def _stage_items(
     engine: "duckdb.DuckDBPyConnection", export: Export, table: ExportedTable, lake: Lake, folder: Path
 ) -> int:
-    """DynamoDB JSON: a part for each data file, as a gzipped file is decoded by one thread anyway."""
+    """Items or changes in DynamoDB JSON: a part for each data file, as a gzipped file is decoded by one thread anyway."""
     import duckdb
 
     def one(number: int, file: DataFile) -> int:
@@ -149,18 +160,18 @@ def _stage_items(
         source = f"read_ndjson_objects({_text(glob.escape(location))}, compression = 'gzip')"
         if file.rows is not None:
             source += f" limit {file.rows + 1}"
-        rows = f'select {_ITEM} as "Item", {_provenance(export)} from {source}'
+        rows = f"select {columns}, {_provenance(export)} from {source}"
         target = folder / f"part-{number:05d}.parquet"
         with engine.cursor() as cursor:
             try:
                 count = _copy(cursor, rows, target)
                 unread = cursor.execute(
-                    f'select count(*) from read_parquet({_text(glob.escape(str(target)))}) where not json_valid("Item")'
+                    f"select count(*) from read_parquet({_text(glob.escape(str(target)))}) where not ({valid})"
                 ).fetchall()[0][0]
             except duckdb.Error as error:
                 lake.require_readable([file.key], str(error))
                 raise verification.unreadable_items(location, reason_of(error)) from None
-        verification.check_items(location, unread, count)
+        check(location, unread, count)
         if file.rows is not None and count != file.rows:
             raise ExportError(
                 f"{location}: key 'itemCount' of its manifest line is {file.rows}, but the file holds "
@@ -168,10 +179,26 @@ def _stage_items(
             )
         return count
 
+    if export.window_start:
+        columns, valid, check = _CHANGES, _valid_change(table), verification.check_changes
+    else:
+        columns, valid, check = f"{_ITEM} as {ITEM}", f"json_valid({ITEM})", verification.check_items
     if not table.files:
-        return _copy(engine, f"select ''::varchar as \"Item\", {_provenance(export)} limit 0", folder / _JOINED)
+        empty = f"select {columns}, {_provenance(export)} from (select ''::json as json) limit 0"
+        return _copy(engine, empty, folder / _JOINED)
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         return sum(pool.map(one, range(len(table.files)), table.files))
+
+
+def _valid_change(table: ExportedTable) -> str:
+    """SQL of what holds of a row of changes: it says when what became of which item."""
+    new, keys = (_key_columns(RowKey("dynamodb", table.key), column) for column in (NEW_IMAGE, KEYS))
+    same = "".join(f" and {one} is not distinct from {other}" for one, other in zip(new, keys, strict=True))
+    written = written_micros(lambda path: f"json_extract_string({METADATA}, {_text(path)})")
+    return (
+        f"coalesce(json_type({KEYS}) = 'OBJECT' and regexp_full_match({written}, '[0-9]{{1,18}}') "
+        f"and ({NEW_IMAGE} is null or (json_type({NEW_IMAGE}) = 'OBJECT'{same})), false)"
+    )
 
 
 def _stage_parts(
@@ -231,7 +258,7 @@ def _check_key(
 ) -> None:
     """Every row has the whole key, and no other row has the same."""
     parts, staged = _parts(folder), _staged(folder)
-    key = _key_columns(RowKey(export.format, table.key))
+    key = _key_columns(RowKey(export.format, table.key), KEYS if export.window_start else ITEM)
     aliased = ", ".join(f"{column} as key_{number}" for number, column in enumerate(key))
     missing = " or ".join(f"{column} is null" for column in key)
     absent = engine.execute(f"select count(*) from {staged} where {missing}").fetchall()[0][0]
@@ -253,16 +280,23 @@ def _check_key(
     verification.check_unique(", ".join(named[:3] + more), table, count)
 
 
-def _key_columns(key: RowKey) -> list[str]:
+def _key_columns(key: RowKey, holding: str = ITEM) -> list[str]:
+    """SQL of the columns of a key.
+
+    Args:
+        holding: of DynamoDB, the column that holds the key's attributes.
+    """
     if key.format == "aurora_snapshot":
         return [quoted(name) for name in key.columns]
-    return [typed_key(name, lambda path: f'json_extract_string("Item", {_text(path)})') for name in key.columns]
+    return [typed_key(name, lambda path: f'json_extract_string("{holding}", {_text(path)})') for name in key.columns]
 
 
-def _profile(engine: "duckdb.DuckDBPyConnection", staged: str, export_format: ExportFormat) -> Profile:
-    if export_format == "dynamodb_full":
+def _profile(
+    engine: "duckdb.DuckDBPyConnection", staged: str, export_format: ExportFormat, holding: str = ITEM
+) -> Profile:
+    if export_format == "dynamodb":
         rows = engine.execute(f"select count(*) from {staged}").fetchall()[0][0]
-        return Profile(rows, rows, _attributes(engine, staged, rows))
+        return Profile(rows, rows, _attributes(engine, staged, rows, holding))
     described = engine.execute(f"select column_name, column_type from (describe select * from {staged})").fetchall()
     kinds = {name: kind for name, kind in described if name not in _PROVENANCE}
     counts = "".join(f", count({quoted(name)})" for name in kinds)
@@ -271,10 +305,10 @@ def _profile(engine: "duckdb.DuckDBPyConnection", staged: str, export_format: Ex
     return Profile(rows, rows, tuple(columns))
 
 
-def _attributes(engine: "duckdb.DuckDBPyConnection", staged: str, rows: int) -> tuple[Column, ...]:
+def _attributes(engine: "duckdb.DuckDBPyConnection", staged: str, rows: int, holding: str) -> tuple[Column, ...]:
     """The attributes of items and of maps in them, a level a query; only maps are passed on to the next."""
     counts: list[tuple[list[str], str, int]] = []
-    maps = f'(select "Item"::json as map, []::varchar[] as path from {staged})'
+    maps = f'(select "{holding}"::json as map, []::varchar[] as path from {staged} where "{holding}" is not null)'
     for _ in range(DEPTH):
         pointer = "'/' || replace(replace(name, '~', '~0'), '/', '~1')"
         entries = (

@@ -144,7 +144,7 @@ def _table(
         decode(engine, export, replace(export.tables[name], key=()), lake, folder, environment.limits)
         folders.append(folder)
     raw = parts.parquet([path for folder in folders for path in sorted(folder.glob("part-*.parquet"))])
-    reader = items.columns_of if newest.format == "dynamodb_full" else _columns_of
+    reader = items.columns_of if newest.format == "dynamodb" else _columns_of
     columns, notes = reader(engine, name, raw)
     typed = ", ".join(f"{column.sql} as {quoted(column.name)}" for column in columns)
     source = columns[0].relation if columns else raw

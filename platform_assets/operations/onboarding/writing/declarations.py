@@ -75,10 +75,10 @@ def source_yaml(plan: Plan, place: Place, owner: str) -> str:
 
 def sources_yaml(plan: Plan, place: Place) -> str:
     """dbt's sources."""
-    what = "DynamoDB tables" if place.format == "dynamodb_full" else "Aurora database"
+    what = "DynamoDB tables" if place.format == "dynamodb" else "Aurora database"
     columns = (
         ["        - {name: Item, description: The item in DynamoDB's typed JSON.}"]
-        if place.format == "dynamodb_full"
+        if place.format == "dynamodb"
         else []
     )
     columns += [
