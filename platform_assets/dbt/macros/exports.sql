@@ -89,9 +89,9 @@
 {%- endmacro %}
 
 
-{#- When the latest export of a raw table was taken: what `dbt source freshness` compares with now. -#}
+{#- When the latest export of a table, full or incremental, was taken: what `dbt source freshness` compares with now. -#}
 {% macro latest_exported_at(source_name, table_name) %}
 select max(exported_at)
 from {{ loaded_exports() }} as exports
-where source_name = '{{ source_name }}' and table_name = '{{ table_name }}'
+where source_name = '{{ source_name }}' and table_name in ('{{ table_name }}', '{{ table_name }}__changes')
 {% endmacro %}

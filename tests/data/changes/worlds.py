@@ -1,0 +1,203 @@
+"""Many random histories as one table, its exports, and a dbt project that reads them.
+
+Belongs here: writing the exports as AWS lays them out, the project, and the truth. Does not belong here: an engine.
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platform_assets.data.exports.spec import ExportSourceSpec, ExportTableSpec
+from platform_assets.environment import REPOSITORY
+from samples.dynamodb_export import View, change, export_id, write_dynamodb_export, write_incremental_export
+from tests.data.exports.histories import EPOCH, Change, History, at, random_history
+
+HOURS = 20
+# Where windows begin and end; the full export at 9 lies at a joint, that at 5.5 inside a window.
+JOINTS = (0, 3, 5, 8, 9, 14, 20)
+FULLS = (0, 5.5, 9)
+VIEWS: Mapping[str, View] = {"both": "NEW_AND_OLD_IMAGES", "new": "NEW_IMAGE"}
+KEY = ("history", "id")
+SPEC = ExportSourceSpec(
+    description="Random histories.",
+    owner="team:tests",
+    format="dynamodb",
+    path="histories",
+    tables=[ExportTableSpec(name=name, export_table=name, key=list(KEY)) for name in VIEWS],
+)
+LEFT_OUT = ("0", "k1")
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Histories by number, their states at every hour that is asked for, and what windows tell of them."""
+
+    histories: tuple[History, ...]
+
+    @classmethod
+    def random(cls, count: int, seed: int = 0) -> "Histories":
+        return cls(tuple(random_history(seed * 10_000 + number, hours=HOURS) for number in range(count)))
+
+    def state(self, hour: float) -> dict[tuple[int, str], str]:
+        return {
+            (number, key): value
+            for number, history in enumerate(self.histories)
+            for key, value in history.state(hour).items()
+        }
+
+    def items(self, hour: float) -> Iterator[dict[str, Any]]:
+        for (number, key), value in self.state(hour).items():
+            yield _item(number, key, value)
+
+    def changes(self, start: float, end: float) -> Iterator[tuple[int, Change]]:
+        for number, history in enumerate(self.histories):
+            for one in history.window(start, end):
+                yield number, one
+
+    def written(self) -> dict[tuple[int, str], float]:
+        """(history, value) → the hour at which it was written; no value is written twice."""
+        return {
+            (number, write.value): write.hour
+            for number, history in enumerate(self.histories)
+            for write in history.writes
+            if write.value is not None
+        }
+
+
+def write_exports(lake: Path, histories: Histories, seed: int = 0) -> None:
+    """Full exports, windows that tile, all of them once more in other files and another order, and one that overlaps."""
+    windows = list(zip(JOINTS, JOINTS[1:], strict=False))
+    for table, view in VIEWS.items():
+        for hour in FULLS:
+            write_dynamodb_export(
+                lake, table, export_id(table, at(hour)), histories.items(hour), at(hour), prefix="histories", files=2
+            )
+        for start, end in [*windows, (4, 12)]:
+            lines = [_line(number, one, view) for number, one in histories.changes(start, end)]
+            window = (at(start), at(end))
+            write_incremental_export(lake, table, lines, window, view=view, prefix="histories")
+            random.Random(seed).shuffle(lines)
+            replayed = f"{export_id(table, at(end))}-again-from-{start}"
+            write_incremental_export(
+                lake, table, lines, window, view=view, export_id=replayed, prefix="histories", files=1
+            )
+
+
+def _item(number: int, key: str, value: str) -> dict[str, Any]:
+    return {"history": {"N": str(number)}, "id": {"S": key}, "value": {"S": value}}
+
+
+def _line(number: int, one: Change, view: View) -> dict[str, Any]:
+    keys = {"history": {"N": str(number)}, "id": {"S": one.key}}
+    new, old = (None if value is None else _item(number, one.key, value) for value in (one.new, one.old))
+    return change(keys, at(one.written), new, old if view == "NEW_AND_OLD_IMAGES" else None)
+
+
+_MODELS = {
+    "stg_{table}_items": """
+{{{{ dynamodb_select(
+    relation=dynamodb_items('histories', '{table}', ['history', 'id']), columns=columns_of_items(), where='true', keep=['_written_at']
+) }}}}
+""",
+    "stg_{table}_versions": """
+{{{{ dynamodb_select(
+    relation=dynamodb_versions('histories', '{table}', ['history', 'id']), columns=columns_of_items(), where='true',
+    keep=['valid_from', 'valid_to', '_written_at']
+) }}}}
+""",
+}
+_LEFT_OUT = """
+{{ config(materialized='view') }}
+{{ dynamodb_select(
+    relation=dynamodb_items(
+        'histories', 'both', ['history', 'id'],
+        left_out="(select " ~ dynamodb_key(erased_item(), ['history', 'id']) ~ " as item_key)"
+    ),
+    columns=columns_of_items(), where='true'
+) }}
+"""
+_MERGED = """
+{{ merged_versions(ref('stg_both_versions'), 'id', ['history']) }}
+"""
+_MACROS = """
+{% macro columns_of_items() %}
+    {{ return([
+        {'name': 'history', 'path': ['history'], 'tags': ['N'], 'type': 'integer'},
+        {'name': 'id', 'path': ['id'], 'tags': ['S'], 'type': 'text'},
+        {'name': 'value', 'path': ['value'], 'tags': ['S'], 'type': 'text'},
+    ]) }}
+{% endmacro %}
+{% macro erased_item() %}{{ 'json ' if target.type == 'bigquery' }}'{"history": {"N": "0"}, "id": {"S": "k1"}}'{% endmacro %}
+"""
+
+
+def write_project(folder: Path, cases: Sequence[Iterable[Mapping[str, Any]]] = ()) -> Path:
+    """A copy of the project with models of the histories, and of the segments of some cases, in place of its own."""
+    project = shutil.copytree(
+        REPOSITORY / "dbt_project", folder, ignore=shutil.ignore_patterns("target", "logs", "models", "macros")
+    )
+    staging, macros = project / "models" / "staging", project / "macros"
+    staging.mkdir(parents=True)
+    macros.mkdir()
+    shutil.copyfile(REPOSITORY / "dbt_project/models/staging/stg_exports.sql", staging / "stg_exports.sql")
+    (macros / "items.sql").write_text(_MACROS)
+    raw_tables = [name for table in VIEWS for name in (table, f"{table}__changes")]
+    for table in VIEWS:
+        for name, model in _MODELS.items():
+            (staging / f"{name.format(table=table)}.sql").write_text(model.format(table=table))
+    (staging / "stg_left_out.sql").write_text(_LEFT_OUT)
+    (staging / "sources.yml").write_text(json.dumps(_sources(raw_tables)))
+    (staging / "tests.yml").write_text(json.dumps(_tests()))
+    if cases:
+        said = json.dumps([list(case) for case in cases])
+        (staging / "stg_segments.sql").write_text(
+            "{%- set said = [] -%}{%- for case in fromjson('"
+            + said
+            + "') -%}{%- do said.append(segments_of(case)) -%}{%- endfor -%}\n"
+            "select {{ dbt.string_literal(tojson(said)) }} as said\n"
+        )
+    return project
+
+
+def _sources(names: Sequence[str]) -> dict[str, Any]:
+    location = (
+        "read_parquet('{{ env_var('PLATFORM_RAW', '.data/raw') | replace('{', '{{') | replace('}', '}}') }}"
+        "/histories/{name}/*/*.parquet', hive_partitioning=false, union_by_name=true)"
+    )
+    return {
+        "version": 2,
+        "sources": [
+            {
+                "name": "histories",
+                "schema": "{{ env_var('PLATFORM_STAGE', 'dev') }}_raw",
+                "config": {"meta": {"external_location": location}},
+                "tables": [{"name": name, "identifier": f"histories__{name}"} for name in names],
+            }
+        ],
+    }
+
+
+def _tests() -> dict[str, Any]:
+    def agree(table: str) -> dict[str, Any]:
+        arguments = {"source_name": "histories", "table_name": table, "key": list(KEY)}
+        return {
+            "old_images_agree": {
+                "name": f"old_images_of_{table}_agree",
+                "arguments": arguments,
+                "config": {"severity": "warn"},
+            }
+        }
+
+    return {
+        "version": 2,
+        "models": [{"name": f"stg_{table}_items", "data_tests": [agree(table)]} for table in VIEWS],
+    }
+
+
+def hours(instant: Any) -> float:
+    """Hours since the first instant."""
+    return float((instant - EPOCH).total_seconds() / 3600)
