@@ -14,7 +14,7 @@ from platform_assets.data.engines.raw_tables import RawTables
 from platform_assets.data.exports.export import ExportError, LoadRefused
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
-from platform_assets.data.raw.discover import LoadedSource, load_source
+from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
 from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
@@ -68,7 +68,7 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             raise dg.Failure(str(error), allow_retries=False) from error
         for table in wanted:
             if dg.AssetCheckKey(keys[table], USABLE) in checks:
-                yield usable_exports_result(keys[table], loaded.faults(table))
+                yield usable_exports_result(keys[table], loaded.faults(table), loaded.tables[table].behind)
             if keys[table] not in materialized:
                 continue
             yield dg.MaterializeResult(
@@ -94,6 +94,18 @@ def _columns(
     return {"dagster/column_schema": dg.MetadataValue.table_schema(schema)}
 
 
+def _of_chain(table: LoadedTable) -> dict[str, dg.MetadataValue]:
+    """What is known by incremental exports; nothing where there are none."""
+    if not table.changes:
+        return {}
+    metadata: dict[str, dg.MetadataValue] = {"incremental_exports": dg.MetadataValue.int(len(table.changes))}
+    if table.chain.end:
+        metadata["known_until"] = dg.MetadataValue.timestamp(table.chain.end)
+    if table.chain.apart:
+        metadata["no_links"] = dg.MetadataValue.text("\n".join(table.chain.apart.values()))
+    return metadata
+
+
 def _metadata(loaded: LoadedSource, table: str, raw_tables: RawTables) -> dict[str, dg.MetadataValue]:
     exports = loaded.tables[table].exports
     location = raw_tables.location(loaded.source, table)
@@ -110,6 +122,7 @@ def _metadata(loaded: LoadedSource, table: str, raw_tables: RawTables) -> dict[s
             "exported_at": dg.MetadataValue.timestamp(exports[-1].exported_at),
             "export_id": dg.MetadataValue.text(exports[-1].export_id),
         }
+    metadata |= _of_chain(loaded.tables[table])
     if "bigquery" in raw_tables.kinds:
         metadata["dagster/table_name"] = dg.MetadataValue.text(location)
     else:

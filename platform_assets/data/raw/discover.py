@@ -6,6 +6,7 @@ verification, and publishing.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -70,10 +71,17 @@ class LoadedTable:
         """Hash of what the raw tables consist of: the ids and content hashes of the exports."""
         return sha256(*(f"{raw.export_id}={raw.content_hash}" for raw in (*self.exports, *self.changes)))
 
-    @property
+    @cached_property
     def chain(self) -> Chain:
         """What is known by these exports."""
         return chain_of((*self.exports, *self.changes))
+
+    @property
+    def behind(self) -> list[str]:
+        """Why exports that tell of later than the chain does are no links of it; empty while it goes on."""
+        end = self.chain.end
+        later = [raw for raw in self.changes if end is None or raw.exported_at > end]
+        return [self.chain.apart[raw.export_id] for raw in later]
 
 
 @dataclass(frozen=True)

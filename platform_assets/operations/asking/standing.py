@@ -21,6 +21,7 @@ from platform_assets.data.catalog.business_day import latest_as_of
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.versions import Versions
+from platform_assets.data.exports.export import holds_changes
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.features.holdings import Holdings
 from platform_assets.data.marts.graph import ProjectGraph
@@ -142,7 +143,7 @@ def _news_of_exports(upstream: Upstream) -> str | None:
         discovered = discover(spec, source, upstream.environment.exports)
         held = {name for export in discovered.complete for name in export.tables}
         for name in (table for of, table in upstream.raw if of == source):
-            if not there[source, name] and name not in held:
+            if not there[source, name] and name not in held and not holds_changes(name):
                 where, notes = Lake(upstream.environment.exports).location(spec.path), "; ".join(discovered.in_progress)
                 raise NothingExported(
                     f"{upstream.reader} reads {source}.{name}, and there is no finished export of it in {where}"

@@ -3,6 +3,7 @@
 Belongs here: writing the exports as AWS lays them out, the project, and the truth. Does not belong here: an engine.
 """
 
+import itertools
 import json
 import random
 import shutil
@@ -70,7 +71,7 @@ class Histories:
 
 def write_exports(lake: Path, histories: Histories, seed: int = 0) -> None:
     """Full exports, windows that tile, all of them once more in other files and another order, and one that overlaps."""
-    windows = list(zip(JOINTS, JOINTS[1:], strict=False))
+    windows = list(itertools.pairwise(JOINTS))
     for table, view in VIEWS.items():
         for hour in FULLS:
             write_dynamodb_export(
