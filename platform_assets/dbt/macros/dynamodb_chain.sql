@@ -60,20 +60,22 @@ where exports.source_name = '{{ source_name }}'
     )
 {% endmacro %}
 
-{#- Before the first export of DynamoDB is loaded there is no such table. -#}
+{#- A record that an older version wrote has no links. -#}
 {% macro bigquery__export_links() %}
-    {%- if execute and adapter.get_relation(target.project, raw_dataset(), '_links') -%}
-    `{{ target.project }}`.`{{ raw_dataset() }}`.`_links`
-    {%- else -%}
+    {%- set columns = [] -%}
+    {%- if execute -%}
+        {%- set record = adapter.get_relation(target.project, raw_dataset(), '_exports') -%}
+        {%- set columns = adapter.get_columns_in_relation(record) | map(attribute='name') | list -%}
+    {%- endif -%}
     (
         select
-            cast(null as string) as source_name,
-            cast(null as string) as table_name,
-            cast(null as string) as export_id,
-            cast(null as timestamp) as window_start,
-            cast(null as string) as table_id
+            source_name,
+            table_name,
+            export_id,
+            {{ 'window_start' if 'window_start' in columns else 'cast(null as timestamp)' }} as window_start,
+            {{ 'table_id' if 'table_id' in columns else 'cast(null as string)' }} as table_id
+        from {{ export_records() }}
     )
-    {%- endif -%}
 {% endmacro %}
 
 

@@ -1,10 +1,9 @@
 """Marts that rest on incremental exports: what they cover, when they are built, and what of it Dagster shows."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -12,6 +11,7 @@ import pytest
 
 from platform_assets.data.catalog.catalog import Catalog, read_manifest
 from platform_assets.data.engines.opening import open_engine
+from platform_assets.data.marts.assets import transform_assets
 from platform_assets.data.marts.build import Transform, build
 from platform_assets.data.marts.dbt import parse_project
 from platform_assets.data.marts.graph import ProjectGraph
@@ -70,7 +70,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
         },
     ]
     (marts / "marts.yml").write_text(json.dumps({"version": 2, "models": models}))
-    shutil.rmtree(project / "models" / "staging" / "new", ignore_errors=True)
     found = local_environment(folder / "data", dbt_project=project)
     parse_project(open_engine(found).dbt)
     lake = Path(found.exports)
@@ -87,7 +86,87 @@ def transform_of(environment: Environment) -> Transform:
     return open_transform(environment, ProjectGraph.from_manifest(manifest), Catalog.from_nodes(manifest))
 
 
+def write_window(environment: Environment, start: float, end: float, *lines: dict[str, Any]) -> Path:
+    window = (at(start), at(end))
+    return write_incremental_export(Path(environment.exports), "both", lines, window, prefix="histories")
+
+
 def rows(environment: Environment, mart: str) -> list[tuple[str, str, datetime]]:
     with duckdb.connect(str(environment.dbt_database), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
         return connection.execute(f"select * from marts.{mart} order by all").fetchall()
+
+
+MARTS = ("events", "stages")
+
+
+def test_what_arrives_late_changes_nothing_that_was_known_before(environment: Environment) -> None:
+    load(environment)
+    transform = transform_of(environment)
+    first = build(transform, MARTS)
+    assert {first[mart].table.watermark for mart in MARTS} == {at(0)}
+    assert rows(environment, "stages") == [("a", "placed", at(0), None)]
+
+    # An update long after the order, an order that is new, and one that is gone again.
+    write_window(
+        environment,
+        0,
+        12,
+        change(keys("b"), at(5), new=item("b", "placed")),
+        change(keys("c"), at(6), new=item("c", "placed")),
+    )
+    write_window(
+        environment,
+        12,
+        24,
+        change(keys("a"), at(20), new=item("a", "returned"), old=item("a", "placed")),
+        change(keys("c"), at(21), old=item("c", "placed")),
+        # Its old image is none that an export tells of.
+        change(keys("b"), at(22), new=item("b", "sent"), old=item("b", "packed")),
+    )
+    # What changed meanwhile is in no export, so that nothing is known by this one.
+    apart = write_window(environment, 30, 40, change(keys("a"), at(31), new=item("a", "lost")))
+    load(environment)
+    second = build(transform, [*MARTS, "stg_both_versions"])
+    assert {second[mart].table.watermark for mart in MARTS} == {at(24)}
+    (contradictions,) = second["stg_both_versions"].checks
+    assert (contradictions.name, contradictions.status, contradictions.failures) == (
+        "old_images_of_both_agree",
+        "warn",
+        1,
+    )
+    assert not contradictions.blocks
+    assert apart.name not in str([mart.stands_on for mart in second.values()])
+    assert rows(environment, "events") == [("a", "placed", at(0)), ("b", "placed", at(5)), ("c", "placed", at(6))]
+    assert rows(environment, "stages") == [
+        ("a", "placed", at(0), at(20)),
+        ("a", "returned", at(20), None),
+        ("b", "placed", at(5), at(22)),
+        ("b", "sent", at(22), None),
+        ("c", "placed", at(6), at(21)),
+    ]
+
+
+def test_dagster_shows_where_the_chain_of_a_table_ends(environment: Environment) -> None:
+    write_window(environment, 30, 40, change(keys("a"), at(31), new=item("a", "lost")))
+    (assets,) = export_assets(SPEC, "histories", environment)
+    result = dg.materialize([assets], raise_on_error=False)
+    (event,) = result.asset_materializations_for_node("raw_histories")[:1]
+    assert event.asset_key == dg.AssetKey(["raw", "histories", "both"])
+    assert event.metadata["known_until"] == dg.MetadataValue.timestamp(at(24))
+    told = {
+        (check.asset_key.path[-1], check.severity): check.description
+        for check in result.get_asset_check_evaluations()
+        if check.check_name == "exports_are_usable" and not check.passed
+    }
+    assert "leaves a gap: what is known ends at 2026-01-02T00:00:00Z" in str(told["both", dg.AssetCheckSeverity.WARN])
+    assert str(event.metadata["no_links"].value) in str(told["both", dg.AssetCheckSeverity.WARN])
+
+
+def test_the_models_of_changes_rest_on_the_asset_of_their_table(environment: Environment) -> None:
+    model = transform_of(environment).graph.models["stg_both_items"]
+    assert model.sources == {("histories", "both"), ("histories", "both__changes")}
+    definition = transform_assets(environment, {"histories": SPEC})
+    spec = definition.specs_by_key[dg.AssetKey(["staging", "stg_both_items"])]
+    assert dg.AssetKey(["raw", "histories", "both"]) in {dep.asset_key for dep in spec.deps}
+    assert not any("__changes" in dep.asset_key.to_user_string() for dep in spec.deps)

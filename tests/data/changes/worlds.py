@@ -195,7 +195,7 @@ def _tests() -> dict[str, Any]:
 
     return {
         "version": 2,
-        "models": [{"name": f"stg_{table}_items", "data_tests": [agree(table)]} for table in VIEWS],
+        "models": [{"name": f"stg_{table}_versions", "data_tests": [agree(table)]} for table in VIEWS],
     }
 
 

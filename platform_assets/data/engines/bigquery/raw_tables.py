@@ -32,6 +32,7 @@ EXPORTS = "_exports"
 PROFILES = "_profiles"
 _PROVENANCE = ("_export_id", "_exported_at")
 _INSTANTS = ("DATETIME", "TIMESTAMP")
+_LINKS = {"window_start", "table_id"}
 _AT_ONCE = 4
 # How often a load begins again because another one of the same exports overtook it.
 _OVERTAKEN = 5
@@ -80,17 +81,20 @@ class BigQueryTables:
         """See `RawTables.loaded`; one query whatever the number of tables."""
         loaded: dict[tuple[str, str], list[RawTable]] = {table: [] for table in tables}
         sources = sorted({source for source, _ in loaded})
-        if not sources or self._bigquery.find(self._exports) is None:
+        record = self._bigquery.find(self._exports) if sources else None
+        if record is None:
             return loaded
+        # An older version recorded no links.
+        links = ", window_start, table_id" if {field.name for field in record.schema} >= _LINKS else ""
         rows = self._bigquery.values(
-            f"select source_name, table_name, export_id, exported_at, content_hash, row_count from {quoted(self._exports)} "
-            f"where source_name in ({', '.join(map(literal, sources))})",
+            f"select source_name, table_name, export_id, exported_at, content_hash, row_count{links} from "
+            f"{quoted(self._exports)} where source_name in ({', '.join(map(literal, sources))})",
             " ".join(sources),
         )
-        for source, table, export_id, at, content_hash, count in rows:
+        for source, table, export_id, at, content_hash, count, *link in rows:
             if (source, table) in loaded:
-                location = self.location(source, table)
-                loaded[source, table].append(RawTable(source, table, export_id, at, content_hash, count, location))
+                raw = RawTable(source, table, export_id, at, content_hash, count, self.location(source, table))
+                loaded[source, table].append(replace(raw, window_start=link[0], table_id=link[1]) if link else raw)
         return {table: in_order(exports) for table, exports in loaded.items()}
 
     def require_whole(self, loaded: Mapping[tuple[str, str], Iterable[RawTable]]) -> None:
@@ -263,6 +267,8 @@ class BigQueryTables:
             ("content_hash", "STRING", "sha256 of the export's manifests and the table's files."),
             ("row_count", "INTEGER", "Rows of the table in this export."),
             ("loaded_at", "TIMESTAMP", "When it was loaded."),
+            ("window_start", "TIMESTAMP", "Of an incremental export, the instant from which on it holds changes."),
+            ("table_id", "STRING", "AWS's id of a DynamoDB table, which a recreated one does not keep."),
         )
         profiles = (
             ("profile", "STRING", "Rows, keys, columns with their rows that have a value, and parts, as JSON."),
@@ -295,6 +301,10 @@ class BigQueryTables:
             "row_count": str(raw.rows),
             "loaded_at": "current_timestamp()",
         }
+        if raw.window_start:
+            row["window_start"] = f"timestamp {literal(raw.window_start.isoformat())}"
+        if raw.table_id:
+            row["table_id"] = literal(raw.table_id)
         records = {self._exports: row, self._profiles: which | {"profile": literal(profile_text(aside.profile))}}
         same = " and ".join(f"{column} = {value}" for column, value in which.items())
         return replace_slice(

@@ -22,6 +22,10 @@ from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed,
 from platform_assets.data.engines.profiles import (
     DEPTH,
     ITEM,
+    KEYS,
+    METADATA,
+    NEW_IMAGE,
+    OLD_IMAGE,
     Column,
     Profile,
     RowKey,
@@ -31,7 +35,7 @@ from platform_assets.data.engines.profiles import (
     typed_path,
 )
 from platform_assets.data.exports import verification
-from platform_assets.data.exports.dynamodb import typed_key
+from platform_assets.data.exports.dynamodb import typed_key, written_micros
 from platform_assets.data.exports.empty_tables import empty_schema
 from platform_assets.data.exports.export import Export, ExportedTable, ExportError, LoadRefused
 from platform_assets.data.exports.lake import Lake, StoredFile
@@ -44,6 +48,13 @@ if TYPE_CHECKING:
 
 _FOOTER = 64 * 1024
 _FOOTERS_AT_ONCE = 8
+_FULL = {ITEM: "The item in DynamoDB's typed JSON."}
+_CHANGE = {
+    KEYS: "The key of the item that changed, in DynamoDB's typed JSON.",
+    NEW_IMAGE: "What the item became; null where it was deleted.",
+    OLD_IMAGE: "What the item was before the window; null where it did not exist, and in exports of new images alone.",
+    METADATA: "When it was written.",
+}
 # Reasons of a failed load job that lie in the files themselves.
 _FAULTY_FILES = {"invalid", "invalidQuery"}
 
@@ -81,6 +92,7 @@ def stage(
     """
     from google.cloud.bigquery import SchemaField
 
+    schema: tuple[SchemaField, ...]
     stored = lake.stored(file.key for file in table.files)
     verification.check_files(export, table, lake, stored.__contains__)
     for file in table.files:
@@ -88,8 +100,8 @@ def stage(
     if export.format == "dynamodb":
         for file in table.files:
             verification.check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
-        items = SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON.")
-        schema: tuple[SchemaField, ...] = (items,)
+        columns = _CHANGE if export.window_start else _FULL
+        schema = tuple(SchemaField(name, "JSON", description=meaning) for name, meaning in columns.items())
         footers: list[FileMetaData] = []
     elif table.files:
         arrow, footers = _parquet_schema(table, lake, stored)
@@ -132,8 +144,9 @@ def profile_of(
     if key.format == "dynamodb":
         if rows is None:
             rows = int(bigquery.values(f"select count(*) from {relation}", source)[0][0])
+        holding = schema[0].name if len(schema) == 1 else NEW_IMAGE
         keys = bigquery.values(
-            f"select attribute, count(*) from {relation}, unnest(json_keys({ITEM}, {2 * DEPTH})) as attribute "
+            f"select attribute, count(*) from {relation}, unnest(json_keys({holding}, {2 * DEPTH})) as attribute "
             f"group by attribute having count(*) >= {least_items(rows)}",
             source,
         )
@@ -193,11 +206,15 @@ def _nulls(footers: Sequence["FileMetaData"]) -> dict[str, int]:
     return {name: count for name, count in nulls.items() if name not in unknown}
 
 
-def key_columns(key: RowKey) -> list[str]:
-    """SQL of each part of the key."""
+def key_columns(key: RowKey, holding: str = ITEM) -> list[str]:
+    """SQL of each part of the key.
+
+    Args:
+        holding: of DynamoDB, the column that holds the key's attributes.
+    """
     if key.format == "aurora_snapshot":
         return [quoted(name) for name in key.columns]
-    return [typed_key(name, lambda path: f"json_value({ITEM}, {literal(path)})") for name in key.columns]
+    return [typed_key(name, lambda path: f"json_value({holding}, {literal(path)})") for name in key.columns]
 
 
 def _name(export: Export, table: ExportedTable, stored: Mapping[str, StoredFile]) -> str:
@@ -235,22 +252,37 @@ def _load(
 
 def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake, aside: str) -> int:
     """One query, one scan; returns the number of rows."""
-    key = {f"key_{number}": column for number, column in enumerate(key_columns(RowKey(export.format, table.key)))}
+    changes, items = export.window_start is not None, export.format == "dynamodb"
+    columns = key_columns(RowKey(export.format, table.key), KEYS if changes else ITEM)
+    key = {f"key_{number}": column for number, column in enumerate(columns)}
     missing = " or ".join(f"{name} is null" for name in key)
-    no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if export.format == "dynamodb" else "false"
+    no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if items else "false"
+    unreadable = f"not {_valid_change(table)}" if changes else no_item
     keys = ", ".join(f"{column} as {name}" for name, column in key.items())
     counts = bigquery.values(
         f"select sum(row_count), sum(unread), sum(if({missing}, row_count, 0)), countif(row_count > 1) "
-        f"from (select {keys}, count(*) as row_count, countif({no_item}) as unread from {quoted(aside)} "
+        f"from (select {keys}, count(*) as row_count, countif({unreadable}) as unread from {quoted(aside)} "
         f"group by {', '.join(key)})",
         export.source,
     )
     count, unread, absent, shared = (int(value or 0) for value in counts[0])
-    verification.check_items(lake.location(export.folder), unread, count)
+    check = verification.check_changes if changes else verification.check_items
+    check(lake.location(export.folder), unread, count)
     verification.check_rows(export, table, lake, count)
     verification.check_key(export, table, lake, absent)
     verification.check_unique(lake.location(export.folder), table, shared)
     return count
+
+
+def _valid_change(table: ExportedTable) -> str:
+    """SQL of what holds of a row of changes: it says when what became of which item."""
+    new, keys = (key_columns(RowKey("dynamodb", table.key), column) for column in (NEW_IMAGE, KEYS))
+    same = "".join(f" and {one} is not distinct from {other}" for one, other in zip(new, keys, strict=True))
+    written = written_micros(lambda path: f"json_value({METADATA}, {literal(path)})")
+    return (
+        f"coalesce(json_type({KEYS}) = 'object' and regexp_contains({written}, r'^[0-9]{{1,18}}$') "
+        f"and ({NEW_IMAGE} is null or (json_type({NEW_IMAGE}) = 'object'{same})), false)"
+    )
 
 
 def _parquet_schema(
