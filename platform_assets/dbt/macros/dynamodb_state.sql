@@ -94,6 +94,32 @@
 
 
 {#-
+  A row an export whose old images are not what the exports before it say of the items, with the number of those items. A
+  staging model of its own selects from it, with the test `old_images_agree`.
+-#}
+{% macro dynamodb_contradictions(source_name, table_name, key) %}
+(
+    with {{ dynamodb_observed(source_name, table_name, key) }},
+
+    compared as (
+        select
+            *,
+            lag(Item) over (partition by segment, item_key order by seen_at, is_change, _exported_at) as known_item,
+            -- Exports of new images alone have no old ones to compare.
+            max(case when old_item is not null then 1 else 0 end) over (partition by _export_id) as has_old_images
+        from observed
+    )
+
+    select _export_id, _exported_at, count(*) as contradictions
+    from compared
+    where is_change = 1 and has_old_images = 1
+        and {{ canonical_item('old_item') }} is distinct from {{ canonical_item('known_item') }}
+    group by _export_id, _exported_at
+)
+{%- endmacro %}
+
+
+{#-
   Rows of versions (with `valid_from` and `valid_to`), those joined to one that follow each other and agree in `attributes`.
   Select from it as from `scd2`.
 -#}

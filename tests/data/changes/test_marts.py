@@ -20,9 +20,10 @@ from platform_assets.data.raw.assets import export_assets
 from platform_assets.data.raw.discover import load_source
 from platform_assets.environment import Environment, local_environment
 from samples.dynamodb_export import change, export_id, write_dynamodb_export, write_incremental_export
-from tests.data.changes.worlds import SPEC, write_project
+from tests.data.changes.worlds import spec_of, write_project
 from tests.data.exports.histories import at
 
+SPEC = spec_of("both")
 MART = """
 -- The first written values of an event.
 select id, value as status, valid_from as known_from
@@ -43,7 +44,7 @@ def keys(key: str) -> dict[str, dict[str, str]]:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     folder = tmp_path_factory.mktemp("events")
-    project = write_project(folder / "project")
+    project = write_project(folder / "project", ["both"])
     marts = project / "models" / "marts"
     marts.mkdir()
     (marts / "events.sql").write_text(MART)
@@ -127,9 +128,9 @@ def test_what_arrives_late_changes_nothing_that_was_known_before(environment: En
     # What changed meanwhile is in no export, so that nothing is known by this one.
     apart = write_window(environment, 30, 40, change(keys("a"), at(31), new=item("a", "lost")))
     load(environment)
-    second = build(transform, [*MARTS, "stg_both_versions"])
+    second = build(transform, [*MARTS, "stg_both_contradictions"])
     assert {second[mart].table.watermark for mart in MARTS} == {at(24)}
-    (contradictions,) = second["stg_both_versions"].checks
+    (contradictions,) = second["stg_both_contradictions"].checks
     assert (contradictions.name, contradictions.status, contradictions.failures) == (
         "old_images_of_both_agree",
         "warn",

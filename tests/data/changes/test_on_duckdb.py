@@ -12,11 +12,12 @@ import pytest
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.exports.chain import chain_of
 from platform_assets.data.raw.discover import LoadedSource, load_source
-from tests.data.changes.worlds import JOINTS, SPEC, VIEWS, Histories, hours, write_exports, write_project
+from tests.data.changes.worlds import JOINTS, Histories, hours, spec_of, write_exports, write_project
 from tests.data.dbt_on_bigquery.running import Dbt, Node
 from tests.data.exports.test_chain import Some, full, window
 
 A_FEW, MANY = 200, 2000
+TABLES = ("both", "new")
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,20 @@ CASES = random_cases(300)
 def world(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("histories")
     histories = Histories.random(MANY if pytestconfig.option.deep else A_FEW)
-    write_exports(folder / "lake", histories)
-    loaded = load_source(SPEC, "histories", folder / "lake", FolderTables(folder / "raw"))
+    write_exports(folder / "lake", histories, TABLES)
+    loaded = load_source(spec_of(*TABLES), "histories", folder / "lake", FolderTables(folder / "raw"))
     plain = [
         [{"id": one.export_id, "at": one.end, "start": one.start, "table": one.table_id} for one in case]
         for case in CASES
     ]
     database = folder / "dbt.duckdb"
     variables = {"PLATFORM_ENV": "local", "PLATFORM_RAW": str(folder / "raw"), "PLATFORM_DBT_DATABASE": str(database)}
-    dbt = Dbt(write_project(folder / "project", plain), folder / "target", variables)
+    dbt = Dbt(write_project(folder / "project", TABLES, plain), folder / "target", variables)
     return World(histories, loaded, dbt("build"), database)
 
 
 def test_each_export_that_does_not_tile_is_left_out_by_name(world: World) -> None:
-    for table in VIEWS:
+    for table in TABLES:
         assert not world.loaded.faults(table)
         apart = world.loaded.tables[table].chain.apart.values()
         assert sum("once more" in reason for reason in apart) == len(JOINTS) - 1
@@ -76,14 +77,14 @@ def test_each_export_that_does_not_tile_is_left_out_by_name(world: World) -> Non
         assert sum("in the midst of" in reason for reason in apart) == 1
 
 
-@pytest.mark.parametrize("table", VIEWS)
+@pytest.mark.parametrize("table", TABLES)
 def test_current_items_are_what_the_table_holds(world: World, table: str) -> None:
     found = world.rows(f"select history, id, value from staging.stg_{table}_items")
     assert {(history, key): value for history, key, value in found} == world.histories.state(JOINTS[-1])
     assert len(found) == len(world.histories.state(JOINTS[-1]))
 
 
-@pytest.mark.parametrize("table", VIEWS)
+@pytest.mark.parametrize("table", TABLES)
 def test_versions_are_what_the_table_held_whenever_a_window_ends(world: World, table: str) -> None:
     found = world.rows(f"select history, id, value, valid_from, valid_to from staging.stg_{table}_versions")
     spans = [(history, key, value, hours(begin), end and hours(end)) for history, key, value, begin, end in found]
@@ -119,7 +120,7 @@ def test_versions_of_an_item_do_not_overlap(world: World) -> None:
 
 
 def test_old_images_contradict_nothing(world: World) -> None:
-    assert {world.nodes[f"old_images_of_{table}_agree"].status for table in VIEWS} == {"pass"}
+    assert {world.nodes[f"old_images_of_{table}_agree"].status for table in TABLES} == {"pass"}
 
 
 def test_keys_that_are_left_out_are_read_from_no_export(world: World) -> None:

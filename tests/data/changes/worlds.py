@@ -21,15 +21,13 @@ HOURS = 20
 # Where windows begin and end; the full export at 9 lies at a joint, that at 5.5 inside a window.
 JOINTS = (0, 3, 5, 8, 9, 14, 20)
 FULLS = (0, 5.5, 9)
-VIEWS: Mapping[str, View] = {"both": "NEW_AND_OLD_IMAGES", "new": "NEW_IMAGE"}
+# Table → the views of its windows, in turn.
+VIEWS: Mapping[str, Sequence[View]] = {
+    "both": ["NEW_AND_OLD_IMAGES"],
+    "new": ["NEW_IMAGE"],
+    "mixed": ["NEW_AND_OLD_IMAGES", "NEW_IMAGE"],
+}
 KEY = ("history", "id")
-SPEC = ExportSourceSpec(
-    description="Random histories.",
-    owner="team:tests",
-    format="dynamodb",
-    path="histories",
-    tables=[ExportTableSpec(name=name, export_table=name, key=list(KEY)) for name in VIEWS],
-)
 LEFT_OUT = ("0", "k1")
 
 
@@ -69,19 +67,33 @@ class Histories:
         }
 
 
-def write_exports(lake: Path, histories: Histories, seed: int = 0) -> None:
-    """Full exports, windows that tile, all of them once more in other files and another order, and one that overlaps."""
+def spec_of(*tables: str) -> ExportSourceSpec:
+    """The source of some of the tables."""
+    return ExportSourceSpec(
+        description="Random histories.",
+        owner="team:tests",
+        format="dynamodb",
+        path="histories",
+        tables=[ExportTableSpec(name=name, export_table=name, key=list(KEY)) for name in tables],
+    )
+
+
+def write_exports(lake: Path, histories: Histories, tables: Sequence[str], replays: int = len(JOINTS)) -> None:
+    """Full exports, windows that tile, so many of them once more in other files and another order, and one that overlaps."""
     windows = list(itertools.pairwise(JOINTS))
-    for table, view in VIEWS.items():
+    for table in tables:
         for hour in FULLS:
             write_dynamodb_export(
                 lake, table, export_id(table, at(hour)), histories.items(hour), at(hour), prefix="histories", files=2
             )
-        for start, end in [*windows, (4, 12)]:
+        for place, (start, end) in enumerate([(4, 12), *windows]):
+            view = VIEWS[table][place % len(VIEWS[table])]
             lines = [_line(number, one, view) for number, one in histories.changes(start, end)]
             window = (at(start), at(end))
             write_incremental_export(lake, table, lines, window, view=view, prefix="histories")
-            random.Random(seed).shuffle(lines)
+            if place >= replays:
+                continue
+            random.Random(place).shuffle(lines)
             replayed = f"{export_id(table, at(end))}-again-from-{start}"
             write_incremental_export(
                 lake, table, lines, window, view=view, export_id=replayed, prefix="histories", files=1
@@ -104,6 +116,9 @@ _MODELS = {
     relation=dynamodb_items('histories', '{table}', ['history', 'id']), columns=columns_of_items(), where='true', keep=['_written_at']
 ) }}}}
 """,
+    "stg_{table}_contradictions": """
+select * from {{{{ dynamodb_contradictions('histories', '{table}', ['history', 'id']) }}}} as contradictions
+""",
     "stg_{table}_versions": """
 {{{{ dynamodb_select(
     relation=dynamodb_versions('histories', '{table}', ['history', 'id']), columns=columns_of_items(), where='true',
@@ -115,14 +130,11 @@ _LEFT_OUT = """
 {{ config(materialized='view') }}
 {{ dynamodb_select(
     relation=dynamodb_items(
-        'histories', 'both', ['history', 'id'],
+        'histories', 'TABLE', ['history', 'id'],
         left_out="(select " ~ dynamodb_key(erased_item(), ['history', 'id']) ~ " as item_key)"
     ),
     columns=columns_of_items(), where='true'
 ) }}
-"""
-_MERGED = """
-{{ merged_versions(ref('stg_both_versions'), 'id', ['history']) }}
 """
 _MACROS = """
 {% macro columns_of_items() %}
@@ -136,7 +148,7 @@ _MACROS = """
 """
 
 
-def write_project(folder: Path, cases: Sequence[Iterable[Mapping[str, Any]]] = ()) -> Path:
+def write_project(folder: Path, tables: Sequence[str], cases: Sequence[Iterable[Mapping[str, Any]]] = ()) -> Path:
     """A copy of the project with models of the histories, and of the segments of some cases, in place of its own."""
     project = shutil.copytree(
         REPOSITORY / "dbt_project", folder, ignore=shutil.ignore_patterns("target", "logs", "models", "macros")
@@ -146,13 +158,13 @@ def write_project(folder: Path, cases: Sequence[Iterable[Mapping[str, Any]]] = (
     macros.mkdir()
     shutil.copyfile(REPOSITORY / "dbt_project/models/staging/stg_exports.sql", staging / "stg_exports.sql")
     (macros / "items.sql").write_text(_MACROS)
-    raw_tables = [name for table in VIEWS for name in (table, f"{table}__changes")]
-    for table in VIEWS:
+    raw_tables = [name for table in tables for name in (table, f"{table}__changes")]
+    for table in tables:
         for name, model in _MODELS.items():
             (staging / f"{name.format(table=table)}.sql").write_text(model.format(table=table))
-    (staging / "stg_left_out.sql").write_text(_LEFT_OUT)
+    (staging / "stg_left_out.sql").write_text(_LEFT_OUT.replace("TABLE", tables[0]))
     (staging / "sources.yml").write_text(json.dumps(_sources(raw_tables)))
-    (staging / "tests.yml").write_text(json.dumps(_tests()))
+    (staging / "tests.yml").write_text(json.dumps(_tests(tables)))
     if cases:
         said = json.dumps([list(case) for case in cases])
         (staging / "stg_segments.sql").write_text(
@@ -182,20 +194,18 @@ def _sources(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _tests() -> dict[str, Any]:
+def _tests(tables: Sequence[str]) -> dict[str, Any]:
     def agree(table: str) -> dict[str, Any]:
-        arguments = {"source_name": "histories", "table_name": table, "key": list(KEY)}
         return {
             "old_images_agree": {
                 "name": f"old_images_of_{table}_agree",
-                "arguments": arguments,
                 "config": {"severity": "warn"},
             }
         }
 
     return {
         "version": 2,
-        "models": [{"name": f"stg_{table}_versions", "data_tests": [agree(table)]} for table in VIEWS],
+        "models": [{"name": f"stg_{table}_contradictions", "data_tests": [agree(table)]} for table in tables],
     }
 
 
