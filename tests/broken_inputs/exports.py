@@ -184,8 +184,13 @@ ROWS = (
         "a DynamoDB manifest that is not what its checksum says", lambda folder: flip(folder / "manifest-summary.json")
     ),
     dynamodb(
-        "a DynamoDB export that holds changes alone",
+        "a DynamoDB export of changes without its window",
         lambda folder: of_the_summary(folder, exportType="INCREMENTAL_EXPORT"),
-        "INCREMENTAL",
+        "exportFromTime",
+    ),
+    dynamodb(
+        "a DynamoDB export of a part of the table",
+        lambda folder: of_the_summary(folder, filterSpecification={"filterExpression": "released > :year"}),
+        "filterSpecification",
     ),
 )

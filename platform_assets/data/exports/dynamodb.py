@@ -77,11 +77,11 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
     summary = parse_json(summary_text, where)
     kind = _kind(summary, spec, where)
     table_name = entry(summary, "tableArn", str, where).rsplit("table/", 1)[-1]
+    table_id, window_start = optional(summary, "tableId", str, where), None
     if kind == _INCREMENTAL:
         table_id = entry(summary, "tableId", str, where)
         window_start, exported_at = _window(summary, where)
     else:
-        table_id, window_start = optional(summary, "tableId", str, where), None
         exported_at = instant(summary, "exportTime", where)
     declared = next((table for table in spec.tables if table.export_table == table_name), None)
 
