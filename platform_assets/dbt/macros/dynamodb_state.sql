@@ -93,6 +93,17 @@
 {%- endmacro %}
 
 
+{#- The items as first written, or first exported, those included that were deleted since: what marts of events rest on. -#}
+{% macro dynamodb_first_items(source_name, table_name, key, left_out=none) %}
+(
+    select *
+    from {{ dynamodb_versions(source_name, table_name, key, left_out) }} as versions
+    where true
+    qualify row_number() over (partition by item_key order by valid_from) = 1
+)
+{%- endmacro %}
+
+
 {#-
   A row an export whose old images are not what the exports before it say of the items, with the number of those items. A
   staging model of its own selects from it, with the test `old_images_agree`.

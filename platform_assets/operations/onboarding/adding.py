@@ -53,7 +53,7 @@ def propose(environment: Environment, source: str, where: str, wishes: Wishes, a
     exports = exports_at(environment, where, replace(wishes, tables=(*wishes.tables, *names) if wishes.tables else ()))
     place = exports.place
     for key, value in (("format", place.format), ("path", place.path), ("database", place.database)):
-        if declared and declared.get(key) != value:
+        if declared and declared.get(key) != value and (key, declared.get(key)) != ("format", f"{value}_full"):
             raise OnboardingError(
                 f"{environment.sources / source / 'defs.yaml'}: the source {source} is there with {key} {declared.get(key)}, and this "
                 f"export has {value}. Give the new source another name."

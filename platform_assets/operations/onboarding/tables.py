@@ -80,6 +80,7 @@ class Table:
         exported_at: of the newest export.
         exports: how many exports hold it.
         notes: sentences on what is not read, and why.
+        changes: whether incremental exports follow full ones.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Table:
     exported_at: datetime
     exports: int
     notes: tuple[str, ...] = ()
+    changes: bool = False
 
     def column(self, name: str) -> Column:
         """A column; raises KeyError when there is none."""
