@@ -162,7 +162,8 @@ def write_project(folder: Path, tables: Sequence[str], cases: Sequence[Iterable[
     for table in tables:
         for name, model in _MODELS.items():
             (staging / f"{name.format(table=table)}.sql").write_text(model.format(table=table))
-    (staging / "stg_left_out.sql").write_text(_LEFT_OUT.replace("TABLE", tables[0]))
+    if tables:
+        (staging / "stg_left_out.sql").write_text(_LEFT_OUT.replace("TABLE", tables[0]))
     (staging / "sources.yml").write_text(json.dumps(_sources(raw_tables)))
     (staging / "tests.yml").write_text(json.dumps(_tests(tables)))
     if cases:
