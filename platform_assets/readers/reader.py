@@ -1,0 +1,101 @@
+"""A reader: one mart as a function.
+
+Belongs here: what people call. Does not belong here: which rows come of it (`selection`), and what is published (`view`).
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from platform_assets.data.catalog.catalog import Mart
+from platform_assets.data.catalog.pointer import PublishedTable
+from platform_assets.readers.instants import Moment
+from platform_assets.readers.selection import Asked, selected
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
+
+    from platform_assets.readers.view import View
+
+
+class Reader:
+    """One mart, as it is published when it is called.
+
+    Called with nothing it gives all rows that the exports cover, in all columns but those that describe a person.
+
+    Args of a call:
+        since: events from this instant on.
+        as_of: what was known at this instant: events before it, less the mart's arrival lag; of a mart with history the version
+            valid just before it, a row a person. Features are made of the same rows.
+        covers: refuse unless the exports cover everything before this instant.
+        columns: names of columns, in the order wanted; personal ones are given when they are named, and only then.
+
+    Raises, when called:
+        MartMissing, MartRefused, MartDamaged: the mart cannot be read; says why and what to do.
+        ReadRefused: it does not answer what was asked, such as a date beyond its watermark or a column that is not there.
+    """
+
+    def __init__(self, mart: Mart, view: "Callable[[], View]") -> None:
+        """`view`: what is published, asked for each call."""
+        self.name = mart.name
+        self.__doc__ = described(mart)
+        self._view = view
+
+    def __call__(
+        self,
+        *,
+        since: Moment | None = None,
+        as_of: Moment | None = None,
+        covers: Moment | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> "ir.Table":
+        """An Ibis table; no row is read before it is run."""
+        return self._selected(Asked(since, as_of, covers, columns), self._view())
+
+    def arrow(
+        self,
+        *,
+        since: Moment | None = None,
+        as_of: Moment | None = None,
+        covers: Moment | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> "pa.Table":
+        """The same rows as an Arrow table.
+
+        Raises:
+            QueryFailed: the engine could not; on BigQuery also QueryTooDear and ColumnsDenied.
+        """
+        view = self._view()
+        return view.warehouse.to_arrow(self._selected(Asked(since, as_of, covers, columns), view))
+
+    @property
+    def published(self) -> PublishedTable:
+        """The version that is read: its name, rows, watermark, first and last event."""
+        return self._view().warehouse.published(self.name)
+
+    @property
+    def watermark(self) -> datetime:
+        """UTC; the exports behind the mart cover everything before this instant."""
+        return self.published.watermark
+
+    def __repr__(self) -> str:
+        return f"<reader of mart {self.name}>"
+
+    def _selected(self, asked: Asked, view: "View") -> "ir.Table":
+        mart = view.warehouse.catalog.mart(self.name)
+        return selected(mart, asked, view.warehouse, view.timezone_of(mart))
+
+
+def described(mart: Mart) -> str:
+    """A mart and its columns, for people."""
+    return "\n".join([*filter(None, [mart.description]), "", "Columns:", *map("    {}".format, column_lines(mart))])
+
+
+def column_lines(mart: Mart) -> list[str]:
+    """A line a column: name, type, what it means, and whether it has to be named."""
+    return [
+        f"{column.name} ({column.data_type}{', personal: only when named' if column.personal else ''}): "
+        f"{mart.descriptions.get(column.name) or 'not described'}"
+        for column in mart.columns.values()
+    ]
