@@ -1,21 +1,19 @@
 """A reader: one mart as a function.
 
-Belongs here: what people call. Does not belong here: which rows come of it (`selection`), and what is published (`view`).
+Belongs here: what people call; what it takes to answer is imported by the first call. Does not belong here: which rows come of it (`selection`), and what is published (`view`).
 """
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
-
-from platform_assets.data.catalog.catalog import Mart
-from platform_assets.data.catalog.pointer import PublishedTable
-from platform_assets.readers.instants import Moment
-from platform_assets.readers.selection import Asked, selected
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
 
+    from platform_assets.data.catalog.catalog import Mart
+    from platform_assets.data.catalog.pointer import PublishedTable
+    from platform_assets.readers.instants import Moment
     from platform_assets.readers.view import View
 
 
@@ -36,7 +34,7 @@ class Reader:
         ReadRefused: it does not answer what was asked, such as a date beyond its watermark or a column that is not there.
     """
 
-    def __init__(self, mart: Mart, view: "Callable[[], View]") -> None:
+    def __init__(self, mart: "Mart", view: "Callable[[], View]") -> None:
         """`view`: what is published, asked for each call."""
         self.name = mart.name
         self.__doc__ = described(mart)
@@ -45,20 +43,20 @@ class Reader:
     def __call__(
         self,
         *,
-        since: Moment | None = None,
-        as_of: Moment | None = None,
-        covers: Moment | None = None,
+        since: "Moment | None" = None,
+        as_of: "Moment | None" = None,
+        covers: "Moment | None" = None,
         columns: Iterable[str] | None = None,
     ) -> "ir.Table":
         """An Ibis table; no row is read before it is run."""
-        return self._selected(Asked(since, as_of, covers, columns), self._view())
+        return self._selected(self._view(), since=since, as_of=as_of, covers=covers, columns=columns)
 
     def arrow(
         self,
         *,
-        since: Moment | None = None,
-        as_of: Moment | None = None,
-        covers: Moment | None = None,
+        since: "Moment | None" = None,
+        as_of: "Moment | None" = None,
+        covers: "Moment | None" = None,
         columns: Iterable[str] | None = None,
     ) -> "pa.Table":
         """The same rows as an Arrow table.
@@ -67,10 +65,10 @@ class Reader:
             QueryFailed: the engine could not; on BigQuery also QueryTooDear and ColumnsDenied.
         """
         view = self._view()
-        return view.warehouse.to_arrow(self._selected(Asked(since, as_of, covers, columns), view))
+        return view.warehouse.to_arrow(self._selected(view, since=since, as_of=as_of, covers=covers, columns=columns))
 
     @property
-    def published(self) -> PublishedTable:
+    def published(self) -> "PublishedTable":
         """The version that is read: its name, rows, watermark, first and last event."""
         return self._view().warehouse.published(self.name)
 
@@ -82,17 +80,19 @@ class Reader:
     def __repr__(self) -> str:
         return f"<reader of mart {self.name}>"
 
-    def _selected(self, asked: Asked, view: "View") -> "ir.Table":
+    def _selected(self, view: "View", **asked: Any) -> "ir.Table":
+        from platform_assets.readers.selection import Asked, selected
+
         mart = view.warehouse.catalog.mart(self.name)
-        return selected(mart, asked, view.warehouse, view.timezone_of(mart))
+        return selected(mart, Asked(**asked), view.warehouse, view.timezone_of(mart))
 
 
-def described(mart: Mart) -> str:
+def described(mart: "Mart") -> str:
     """A mart and its columns, for people."""
     return "\n".join([*filter(None, [mart.description]), "", "Columns:", *map("    {}".format, column_lines(mart))])
 
 
-def column_lines(mart: Mart) -> list[str]:
+def column_lines(mart: "Mart") -> list[str]:
     """A line a column: name, type, what it means, and whether it has to be named."""
     return [
         f"{column.name} ({column.data_type}{', personal: only when named' if column.personal else ''}): "
