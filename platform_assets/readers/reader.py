@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_assets.data.catalog.catalog import Mart
+    from platform_assets.data.catalog.column import Column
     from platform_assets.data.catalog.pointer import PublishedTable
     from platform_assets.readers.instants import Moment
     from platform_assets.readers.view import View
@@ -27,7 +28,8 @@ class Reader:
         as_of: what was known at this instant: events before it, less the mart's arrival lag; of a mart with history the version
             valid just before it, a row a person. Features are made of the same rows.
         covers: refuse unless the exports cover everything before this instant.
-        columns: names of columns, in the order wanted; personal ones are given when they are named, and only then.
+        columns: names of columns, in the order wanted. Personal ones are given when they are named, and only then; so are those
+            of events that change, such as an order's status, together with `as_of`: they hold what is known today.
 
     Raises, when called:
         MartMissing, MartRefused, MartDamaged: the mart cannot be read; says why and what to do.
@@ -93,9 +95,14 @@ def described(mart: "Mart") -> str:
 
 
 def column_lines(mart: "Mart") -> list[str]:
-    """A line a column: name, type, what it means, and whether it has to be named."""
+    """A line a column: name, type, what it means, and when it has to be named."""
     return [
-        f"{column.name} ({column.data_type}{', personal: only when named' if column.personal else ''}): "
-        f"{mart.descriptions.get(column.name) or 'not described'}"
+        f"{column.name} ({column.data_type}{_to_be_named(mart, column)}): {mart.descriptions.get(column.name) or 'not described'}"
         for column in mart.columns.values()
     ]
+
+
+def _to_be_named(mart: "Mart", column: "Column") -> str:
+    if column.personal:
+        return ", personal: only when named"
+    return ", changes: with as_of only when named" if column.changes and mart.event_time is not None else ""

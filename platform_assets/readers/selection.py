@@ -51,7 +51,7 @@ def selected(mart: Mart, asked: Asked, warehouse: "Warehouse", timezone: str) ->
         ReadRefused: it does not answer what was asked.
     """
     watermark = warehouse.published(mart.name).watermark
-    names = columns_asked(mart, asked.columns)
+    names = columns_asked(mart, asked)
     span = _Span(*(
         None if stated is None else instant(stated, f"{mart.name}({name}=…)", timezone)
         for name, stated in (("since", asked.since), ("as_of", asked.as_of), ("covers", asked.covers))
@@ -66,17 +66,24 @@ def selected(mart: Mart, asked: Asked, warehouse: "Warehouse", timezone: str) ->
     return _rows(mart, table, span, watermark).select(*names)
 
 
-def columns_asked(mart: Mart, stated: Iterable[str] | None) -> tuple[str, ...]:
-    """The columns named, in their order; without a name all that are not tagged as describing a person.
+def columns_asked(mart: Mart, asked: Asked) -> tuple[str, ...]:
+    """The columns named, in their order.
+
+    Without a name all that are not tagged as describing a person; of events as of an instant neither those that change, which are
+    kept as they are today.
 
     Raises:
         ReadRefused: there is no such column, or none is left.
     """
+    stated, past_events = asked.columns, mart.event_time is not None and asked.as_of is not None
     if stated is None:
-        names = tuple(column.name for column in mart.columns.values() if not column.personal)
+        names = tuple(
+            column.name for column in mart.columns.values() if not (column.personal or (column.changes and past_events))
+        )
         if not names:
             raise ReadRefused(
-                f"mart {mart.name}: every column describes a person; name those you need, such as columns={[*mart.columns][:1]}"
+                f"mart {mart.name}: every column describes a person{' or changes' if past_events else ''}; name those you "
+                f"need, such as columns={[*mart.columns][:1]}"
             )
         return names
     if isinstance(stated, str):

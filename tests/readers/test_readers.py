@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 from platform_assets import readers
 from platform_assets.data.catalog.pointer import MartDamaged, MartMissing, MartRefused
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
-from platform_assets.environment import SETTINGS, EnvironmentVariableError
+from platform_assets.environment import REPOSITORY, SETTINGS, EnvironmentVariableError
 from platform_assets.readers.refusal import ReadRefused
 from tests.readers.worlds import ROWS, SPRING, WATERMARK, World
 from tests.support.processes import run_python
@@ -163,6 +164,29 @@ def test_personal_columns_come_only_when_they_are_named(world: World) -> None:
     assert named.to_pylist() == [{"viewer_id": 7, "zip_code": "10117"}]
 
 
+def test_what_an_event_holds_as_it_is_today_comes_with_as_of_only_when_it_is_named(world: World) -> None:
+    from platform_assets.readers.selection import Asked, selected
+
+    warehouse, orders = DuckDBWarehouse(world.catalog, world.store), world.catalog.mart("orders")
+    changing = replace(orders, columns={**orders.columns, "amount": replace(orders.columns["amount"], changes=True)})
+
+    def columns(**asked: Any) -> tuple[str, ...]:
+        return selected(changing, Asked(**asked), warehouse, "UTC").columns
+
+    assert "amount" in columns()
+    assert columns(as_of="1998-04-01") == ("order_id", "customer_id", "ordered_at", "quantity")
+    assert columns(as_of="1998-04-01", columns=["amount"]) == ("amount",)
+
+
+def test_a_mart_of_personal_columns_alone_asks_for_names(world: World) -> None:
+    from platform_assets.readers.selection import Asked, selected
+
+    warehouse, films = DuckDBWarehouse(world.catalog, world.store), world.catalog.mart("films")
+    personal = replace(films, columns={name: replace(column, personal=True) for name, column in films.columns.items()})
+    with pytest.raises(ReadRefused, match=r"every column describes a person; name those you need, such as columns="):
+        selected(personal, Asked(), warehouse, "UTC")
+
+
 def test_a_reader_says_what_its_columns_mean_and_what_is_published(world: World) -> None:
     said = str(inspect.getdoc(readers.viewers))
     assert "    zip_code (varchar, personal: only when named): Postal code." in said
@@ -291,3 +315,14 @@ print(sorted(read & heavy))
 """
     done = run_python("-c", program)
     assert (done.stdout.splitlines(), done.stderr) == (["[]", "[]", "[]"], "")
+
+
+def test_the_code_on_the_page_runs(world: World) -> None:
+    page = (REPOSITORY / "docs" / "how-to" / "read-marts.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert names["rows"].num_rows == 2
+    assert names["version"] == world.store.read()["orders"].version
