@@ -6,6 +6,7 @@ Belongs here: finding the project, its catalog and its engine. Does not belong h
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from platform_assets.data.catalog.catalog import Catalog, Mart
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from platform_assets.data.engines.reading import Warehouse
 
 SOURCE = "readers"
+# Threads that open at once share one engine, so that their tables join.
+_OPENING = Lock()
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ def view_of(environment: Environment) -> View:
     Raises:
         ManifestMissing, CatalogError: the marts are not declared, or not so that it can be worked with.
     """
-    return View(environment, _engine(environment).reading(catalog_here(environment), SOURCE))
+    with _OPENING:
+        return View(environment, _engine(environment).reading(catalog_here(environment), SOURCE))
 
 
 def view_now() -> View:

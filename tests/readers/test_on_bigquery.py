@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import ibis
 import pyarrow as pa
 import pytest
 
 from platform_assets import readers
 from platform_assets.data.catalog.pointer import MartRefused, MartStore
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
+from platform_assets.data.engines.reading import QueryFailed
 from platform_assets.environment import Environment, environment_from_variables, local_environment
 from platform_assets.readers.selection import Asked, selected
 from tests.data.engines.in_bigquery import connected, publish_in_bigquery
@@ -84,6 +86,12 @@ def test_tables_join_and_an_expression_over_them_is_run_by_the_readers(cloud: En
     orders, customers = readers.orders(), readers.customers()
     joined = orders.inner_join(customers, "customer_id").group_by("customer_id").aggregate(n=orders.order_id.count())
     assert readers.arrow(joined.order_by("customer_id"))["n"].to_pylist() == [2, 1]
+
+
+def test_rows_of_one_s_own_are_refused_for_they_would_become_a_table(cloud: Environment) -> None:
+    mine = ibis.memtable(pa.table({"order_id": pa.array([1])}))
+    with pytest.raises(QueryFailed, match=r"they would become a table there\. Read the marts' rows first"):
+        readers.arrow(readers.orders().inner_join(mine, "order_id"))
 
 
 def test_reading_makes_and_changes_no_table_and_no_file(cloud: Environment) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -193,6 +194,16 @@ def test_a_reader_says_what_its_columns_mean_and_what_is_published(world: World)
     assert readers.orders.watermark == WATERMARK
     assert readers.orders.published.rows == 4
     assert repr(readers.orders) == "<reader of mart orders>"
+
+
+def test_threads_read_side_by_side(world: World) -> None:
+    def read(number: int) -> int:
+        name = [*ROWS][number % len(ROWS)]
+        return int(readers.arrow(getattr(readers, name)()).num_rows)
+
+    with ThreadPoolExecutor(8) as threads:
+        counts = list(threads.map(read, range(80)))
+    assert counts == [2, 3, 3, 2, 1] * 16
 
 
 def test_a_call_reads_what_is_published_then_and_an_open_table_stays_what_it_was(world: World) -> None:

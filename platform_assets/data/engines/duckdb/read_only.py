@@ -7,6 +7,7 @@ not belong here: what the steps read by (`reading`). Only `DuckDBEngine.reading`
 
 import os
 import tempfile
+import threading
 import weakref
 from datetime import UTC, datetime
 from functools import cached_property
@@ -66,9 +67,14 @@ class MartFiles(AbstractFileSystem):
 
 
 class ClosedBackend:
-    """DuckDB in memory that reaches marts' files alone; what does not fit into memory it spills into a temporary folder."""
+    """DuckDB in memory that reaches marts' files alone; what does not fit into memory it spills into a temporary folder.
+
+    Attributes:
+        one_by_one: held by a thread of this process while it asks; a connection that is busy refuses others.
+    """
 
     def __init__(self) -> None:
+        self.one_by_one = threading.RLock()
         self._files = MartFiles()
 
     @cached_property
@@ -98,7 +104,15 @@ class ReadOnlyWarehouse(DuckDBWarehouse):
         super().__init__(catalog, marts)
         self._closed = closed
 
+    def table(self, mart: str) -> "ibis.Table":
+        with self._closed.one_by_one:
+            return super().table(mart)
+
     def to_arrow(self, expression: "ibis.Expr") -> "pa.Table":
+        with self._closed.one_by_one:
+            return self._rows(expression)
+
+    def _rows(self, expression: "ibis.Expr") -> "pa.Table":
         import duckdb
         import ibis.expr.operations as ops
 
