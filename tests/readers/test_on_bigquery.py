@@ -63,11 +63,9 @@ def cloud(
 @pytest.mark.parametrize(
     ("mart", "asked"),
     [
-        ("orders", Asked()),
         ("orders", Asked(since="1998-03-31", columns=["amount", "order_id", "ordered_at"])),
         ("orders", Asked(as_of="1998-04-01")),
         ("viewers", Asked()),
-        ("viewers", Asked(as_of="1998-04-01")),
         ("viewers", Asked(as_of="1998-04-02", columns=["viewer_version_id", "zip_code", "age"])),
         ("films", Asked(covers="1998-06-01")),
     ],

@@ -74,6 +74,15 @@ def test_nothing_that_a_table_leads_to_can_write_a_mart(write: Callable[[Any, Pa
     assert state_of(world.environment.data) == before
 
 
+def test_whoever_would_write_a_mart_is_told_so(world: World) -> None:
+    name = f"marts://orders__{readers.orders.published.version}"
+    backend = readers.orders().get_backend()
+    with pytest.raises(duckdb.Error, match="published marts are read, not written; write to a place of your own"):
+        backend.raw_sql(f"copy (select 1) to '{name}' (format parquet, use_tmp_file false)")
+    with pytest.raises(duckdb.Error):
+        backend.raw_sql("select * from read_parquet('marts:///etc/passwd')")
+
+
 def test_changes_to_a_table_of_the_connection_do_not_reach_the_mart(world: World) -> None:
     table = readers.orders()
     name = f"orders__{readers.orders.published.version}"
@@ -127,7 +136,7 @@ def test_what_is_read_while_marts_are_published_is_one_version_or_the_other(worl
     program = """
 from platform_assets import readers
 counts = set()
-for _ in range(40):
+for _ in range(20):
     marts = readers.open_marts()
     counts.add((marts.orders.arrow().num_rows, marts.customers.arrow().num_rows))
 print(sorted(counts))

@@ -192,7 +192,7 @@ def test_a_reader_says_what_its_columns_mean_and_what_is_published(world: World)
     said = str(inspect.getdoc(readers.viewers))
     assert "    zip_code (varchar, personal: only when named): Postal code." in said
     assert readers.orders.watermark == WATERMARK
-    assert readers.orders.published.rows == 4
+    assert readers.orders.published.rows == 5
     assert repr(readers.orders) == "<reader of mart orders>"
 
 

@@ -25,8 +25,9 @@ ROWS: Rows = {
         (1, 1, "1998-01-05 12:00:00+00", 2, "19.990000001"),
         (2, 1, "1998-03-31 23:59:59.999999+00", 1, "5"),
         (3, 2, SPRING, 1, "7.5"),
-        # Of an export that is younger than the one that sets the watermark.
-        (4, 2, "1998-07-02 00:00:00+00", 1, "7.5"),
+        # At the watermark, and of an export that is younger than the one that sets it.
+        (4, 2, "1998-07-01 00:00:00+00", 1, "7.5"),
+        (5, 2, "1998-07-02 00:00:00+00", 1, "7.5"),
     ],
     "viewers": [
         ("7 a", 7, 30, "F", "writer", "10115", NEW_YEAR, SPRING),
