@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from platform_assets import readers
 from platform_assets.data.catalog.pointer import MartStore
 from tests.readers.worlds import ROWS, World
+from tests.support.processes import run_python
 from tests.support.unprivileged import open_folder, unprivileged
 
 
@@ -74,6 +76,25 @@ def test_nothing_that_a_table_leads_to_can_write_a_mart(write: Callable[[Any, Pa
     assert state_of(world.environment.data) == before
 
 
+def test_what_does_not_fit_into_memory_is_spilled_for_this_user_alone_and_removed(world: World, tmp_path: Path) -> None:
+    program = """
+from platform_assets import readers
+from pathlib import Path
+table = readers.orders()
+[folder] = Path({place!r}).iterdir()
+backend = table.get_backend()
+backend.raw_sql("set memory_limit = '60MB'")
+backend.raw_sql("set threads = 1")
+backend.raw_sql("create temp table it as select range as n, md5(range::varchar) as text from range(2000000)")
+print(oct(folder.stat().st_mode & 0o777), any(folder.iterdir()))
+"""
+    spilled = tmp_path / "spilled"
+    spilled.mkdir()
+    done = run_python("-c", program.format(place=str(spilled)), variables={"TMPDIR": str(spilled)})
+    assert (done.stdout, done.stderr) == ("0o700 True\n", "")
+    assert not list(spilled.iterdir())
+
+
 def test_whoever_would_write_a_mart_is_told_so(world: World) -> None:
     name = f"marts://orders__{readers.orders.published.version}"
     backend = readers.orders().get_backend()
@@ -101,6 +122,8 @@ def test_somebody_who_may_only_read_can_read(world: World, monkeypatch: pytest.M
         with unprivileged():
             with pytest.raises(PermissionError):
                 (shared / "PLATFORM_DATA" / "mine").touch()
+            # Not even into the folder for temporary files.
+            monkeypatch.setattr(tempfile, "tempdir", str(shared))
             assert readers.orders.arrow().num_rows == 3
         shared.chmod(0o755)
 

@@ -5,7 +5,7 @@ so whatever is done with a table or its connection, no file is changed, and ther
 not belong here: what the steps read by (`reading`). Only `DuckDBEngine.reading` imports this module.
 """
 
-import os
+import shutil
 import tempfile
 import threading
 import weakref
@@ -25,6 +25,7 @@ from platform_assets.data.quality.unquoting import reason_of
 if TYPE_CHECKING:
     import ibis
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
     from ibis.backends.duckdb import Backend
 
 PROTOCOL = "marts"
@@ -81,20 +82,35 @@ class ClosedBackend:
     def backend(self) -> "Backend":
         import ibis
 
-        spilled = Path(tempfile.gettempdir(), f"platform-assets-{os.getpid()}")
-        backend = ibis.duckdb.connect(temp_directory=str(spilled))
+        spilled = _folder_to_spill_into()
+        backend = ibis.duckdb.connect(temp_directory=spilled)
         backend.con.register_filesystem(self._files)
         for setting in ("timezone='UTC'", f"allowed_directories=['{PROTOCOL}://']", "enable_external_access=false"):
             # The last cannot be turned on again while the database is open.
             backend.raw_sql(f"set {setting}")
         # A connection that is open when the interpreter ends would keep the file system alive, which DuckDB reports.
-        weakref.finalize(backend, backend.con.close)
+        weakref.finalize(backend, _close, backend.con, spilled)
         return backend
 
     def show(self, file: Path, name: str) -> None:
         """Make a file's rows a table."""
         self._files.paths[name] = file
         self.backend.read_parquet(f"{PROTOCOL}://{name}", table_name=name, hive_partitioning=False)
+
+
+def _folder_to_spill_into() -> str:
+    """A temporary folder for this user alone; empty, which is nowhere, where this process may write nothing at all."""
+    try:
+        return tempfile.mkdtemp(prefix="platform-assets-")
+    except OSError:
+        return ""
+
+
+def _close(connection: "DuckDBPyConnection", spilled: str) -> None:
+    connection.close()
+    if spilled:
+        # The process may be ending, and nobody is there to be told.
+        shutil.rmtree(spilled, ignore_errors=True)
 
 
 class ReadOnlyWarehouse(DuckDBWarehouse):
