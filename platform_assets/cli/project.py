@@ -152,6 +152,26 @@ def schema(output: Path | None) -> None:
         click.echo(str(output))
 
 
+@click.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of stubs, such as typings, to write platform_assets/readers/__init__.pyi into (default: the terminal).",
+)
+def stubs(output: Path | None) -> None:
+    """Types of the readers of this project's marts (platform_assets.readers), with their columns and meanings, for editors."""
+    from platform_assets.readers.stubs import STUB, stub_of
+
+    text = stub_of(catalog_of(environment_here()))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        file = output / STUB
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        click.echo(str(file))
+
+
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dbt(arguments: tuple[str, ...]) -> None:
