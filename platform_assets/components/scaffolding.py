@@ -38,7 +38,7 @@ class SourceStart(BaseModel):
     """What a source cannot do without."""
 
     owner: str = Field(description="who answers for it: an e-mail address or team:…")
-    format: Literal["aurora_snapshot", "dynamodb"] = Field(description="how AWS wrote it")
+    format: Literal["aurora_snapshot", "dynamodb", "dynamodb_full"] = Field(description="how AWS wrote it")
     path: str = Field(description="folder of its exports, below the exports' place")
     table: str = Field(description="one table, as the export names it, such as shop.orders")
     key: str = Field(description="the column or attribute that is unique in it")
