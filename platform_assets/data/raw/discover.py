@@ -14,6 +14,7 @@ from platform_assets.data.exports import aurora, dynamodb
 from platform_assets.data.exports.export import Export, ExportError, ExportInProgress, sha256
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.transfer import bringing
 
 _SHOWN = 10
 _LAYOUTS = {
@@ -121,6 +122,8 @@ def content_key(spec: ExportSourceSpec, source: str, exports_root: str | Path) -
     Raises:
         StorageRefused: what is there is not known.
     """
+    if spec.origin is not None:
+        return bringing.look(spec)
     lake = Lake(exports_root)
     list_ids, read, _ = _LAYOUTS[spec.format]
     parts = []
