@@ -49,7 +49,11 @@ class S3:
         self.bucket = f"exports-{uuid4().hex[:12]}"
         self.endpoint = urlsplit(endpoint).netloc
         self.client: Any = boto3.client(
-            "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
         )
         self.client.create_bucket(Bucket=self.bucket)
         self.reads: list[tuple[str, int]] = []

@@ -54,7 +54,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         name: path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not (name := path.relative_to(folder).as_posix()).startswith(HOME) and "_started" not in name
+        if path.is_file()
+        and not (name := path.relative_to(folder).as_posix()).startswith(HOME)
+        and "_started" not in name
     }
 
 
@@ -81,7 +83,9 @@ def test_a_table_export_crosses_once_and_lies_as_aws_wrote_it(s3: S3, written: P
     assert passed(spec, exports).bytes_avoided_ever == 2 * size
 
 
-def test_a_snapshot_crosses_when_it_is_finished_and_only_declared_tables_do(s3: S3, written: Path, exports: Path) -> None:
+def test_a_snapshot_crosses_when_it_is_finished_and_only_declared_tables_do(
+    s3: S3, written: Path, exports: Path
+) -> None:
     folder = write_shop(written)
     edit_json(export_info(folder), lambda info: info.update(status="IN_PROGRESS"))
     s3.fill(written / "shop", "aws/shop")
@@ -183,7 +187,7 @@ def test_an_object_that_aws_did_not_write_holds_its_export_and_no_other_and_is_n
 
     s3.reads.clear()
     assert passed(spec, exports).held == first.held
-    assert s3.reads == []
+    assert key not in {read for read, _ in s3.reads}
 
     s3.put(key, spoilt.read_bytes())
     assert passed(spec, exports).held == ()
