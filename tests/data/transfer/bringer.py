@@ -6,7 +6,7 @@ from platform_assets.data.transfer.bringing import bring
 from platform_assets.data.transfer.crossing import Terms
 from tests.data.exports.breaking import FILMS
 
-TERMS = Terms(in_flight=4_000, at_once=4, lease_seconds=4)
+TERMS = Terms(in_flight=4_000, at_once=4, lease_seconds=3)
 
 if __name__ == "__main__":
     origin, exports = sys.argv[1:]

@@ -53,7 +53,7 @@ def test_kills_cost_no_more_than_a_part_each_and_nothing_crosses_twice(
     s3_endpoint: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     deep = pytestconfig.option.deep
-    objects, kills = (1_000, 20) if deep else (80, 2)
+    objects, kills = (1_000, 20) if deep else (40, 2)
     generator = random.Random(pytestconfig.option.seed)
     items = [
         {"film_id": {"N": str(number)}, "title": {"S": generator.randbytes(2_000).hex()}}
@@ -73,7 +73,7 @@ def test_kills_cost_no_more_than_a_part_each_and_nothing_crosses_twice(
         pair = [Bringer(first, url, origin, exports), Bringer(second, other_url, origin, exports)]
         done = 0
         for turn in range(kills):
-            done += pair[turn % 2].killed_at(generator.randint(1, 40), pair[1 - turn % 2])
+            done += pair[turn % 2].killed_at(generator.randint(1, 30), pair[1 - turn % 2])
         assert done == kills
         first.interfere = second.interfere = lambda request: None
         for each in pair:
