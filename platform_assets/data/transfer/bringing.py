@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from platform_assets.data.exports.export import ExportError, LoadRefused, sha256
+from platform_assets.data.exports.export import ExportError, sha256
 from platform_assets.data.exports.manifest import entry, parse_json
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.transfer.choosing import UNFINISHED, Held, Plan, Prefix, plan_of, tables_of
 from platform_assets.data.transfer.crossing import Bridge, Terms, Unlike
 from platform_assets.data.transfer.ledger import Content, Crossing, Ledger
 from platform_assets.data.transfer.origin import Changed, Origin
-from platform_assets.foundation.storage import files_at
+from platform_assets.foundation.storage import StorageRefused, files_at
 
 # What AWS takes for a GB that leaves for the internet, the first 10 TB a month: https://aws.amazon.com/ec2/pricing/on-demand/
 USD_PER_GB = 0.09
@@ -65,8 +65,7 @@ def bring(spec: ExportSourceSpec, exports_root: str | Path, terms: Terms = Terms
     """Brings what is new; None where the source is from nowhere else. Any number of processes may do so at once.
 
     Raises:
-        StorageRefused: S3, or the storage of the exports, does not say what is there, or took nothing.
-        LoadRefused: the exports root is no place to write to.
+        StorageRefused: S3 or the storage of the exports does not say what is there, or nothing can be written.
     """
     return _Pass(spec, exports_root, terms).run() if spec.origin else None
 
@@ -75,7 +74,7 @@ def awaiting(spec: ExportSourceSpec, exports_root: str | Path, terms: Terms = Te
     """The finished exports of which something is still to be brought. Manifests that are new cross, and nothing else.
 
     Raises:
-        StorageRefused, LoadRefused: as `bring`.
+        StorageRefused: as `bring`.
     """
     return [plan.export_id for plan in _Pass(spec, exports_root, terms).plans()[0]] if spec.origin else []
 
@@ -109,14 +108,13 @@ class _Pass:
         try:
             files = files_at(exports_root)
         except ValueError as error:
-            raise LoadRefused(f"PLATFORM_EXPORTS: {error}; `from` of a source writes there") from error
+            raise StorageRefused(f"PLATFORM_EXPORTS: {error}. `from` of a source brings exports there.") from error
         self._spec, self._terms = spec, terms
         self._origin = Origin(spec.origin, spec.from_role, terms.at_once)
         self._ledger = Ledger(files, spec.path)
         self._bridge = Bridge(self._origin, self._ledger, terms)
         self._prefix = Prefix(spec, self._origin.url, self._origin.objects(), self._ledger.placed())
         self._crossed: set[str] = set()
-        self._moved: list[int] = []
         self._avoided: list[int] = []
 
     def run(self) -> Brought:
@@ -151,7 +149,7 @@ class _Pass:
             Held(plan.export_id, plan.tables, broken[plan.export_id]) for plan in plans if plan.export_id in broken
         ]
         return Brought(
-            sum(self._moved),
+            self._origin.bytes_read,
             self._ledger.bytes_arrived(self._origin.bucket, self._origin.prefix),
             sum(self._avoided),
             self._ledger.count_avoided(sum(self._avoided), uuid4().hex),
@@ -170,7 +168,16 @@ class _Pass:
             except (ExportError, Changed, Unlike) as error:
                 return Held(export_id, tables_of(self._spec), str(error))
 
+        refused = self._ledger.refused_names()
+
+        def judged(each: Plan) -> Plan | Held:
+            """What S3 does not have as AWS wrote it does not come to be so by asking again."""
+            names = [crossing for crossing in each.data if self._ledger.refused_name(crossing) in refused]
+            reason = self._ledger.refused(names[0]) if names else None
+            return Held(each.export_id, each.tables, reason) if reason else each
+
         outcomes = dict(zip(waiting, _side_by_side(plan, waiting, self._terms.at_once), strict=True))
+        outcomes = {key: judged(each) if isinstance(each, Plan) else each for key, each in outcomes.items()}
         plans = [each for each in outcomes.values() if isinstance(each, Plan)]
         return (
             [each for each in plans if not all(map(self._has, (*each.data, *each.manifests)))],
@@ -219,7 +226,6 @@ class _Pass:
             lease.release()
         if crossed.moved:
             self._crossed.add(each.object.identity)
-            self._moved.append(crossed.moved)
             self._avoided.append(crossed.avoided)
         return content
 

@@ -78,8 +78,6 @@ class Bridge:
             Changed, Unlike: it cannot be had as it was listed.
         """
         while True:
-            if (reason := self._ledger.refused(each)) is not None:
-                raise Unlike(reason)
             content = self.content(each)
             if content is not None:
                 return content, Crossed(0, each.object.size)

@@ -10,7 +10,7 @@ accounts.google.com, the service account's unique id as `sub`, and AUDIENCE as `
 
 from typing import Any
 
-from platform_assets.data.exports.export import LoadRefused
+from platform_assets.foundation.storage import StorageRefused
 
 AUDIENCE = "sts.amazonaws.com"
 SESSION = "platform-assets"
@@ -22,12 +22,12 @@ def aws_session(role: str | None) -> Any:
     """A session of boto3's: as `role` by Google's token and in no other way, or, where None, as AWS's own chain finds it.
 
     Raises:
-        LoadRefused: boto3 is not installed.
+        StorageRefused: boto3 is not installed.
     """
     try:
         import boto3
     except ModuleNotFoundError as error:
-        raise LoadRefused(
+        raise StorageRefused(
             "A source is `from` S3, and boto3, which reads there, is not installed: pip install 'platform-assets[aws]'."
         ) from error
     from botocore.credentials import (

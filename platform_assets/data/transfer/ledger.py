@@ -62,13 +62,17 @@ class Ledger:
     def record_placed(self, each: Crossing) -> None:
         self.files.create(self.placed_name(each), _json({"from": each.object.location, "etag": each.object.etag}))
 
+    def refused_names(self) -> frozenset[str]:
+        """The names of the records of what was refused: one listing."""
+        return frozenset(self.files.names(f"{HOME}/refused/{self._path}/"))
+
     def refused(self, each: Crossing) -> str | None:
         """Why an object is not asked for again; None where nothing speaks against it."""
-        record = self.files.read(self._refused_name(each))
+        record = self.files.read(self.refused_name(each))
         return record.content.decode() if record else None
 
     def record_refused(self, each: Crossing, reason: str) -> None:
-        self.files.create(self._refused_name(each), reason.encode())
+        self.files.create(self.refused_name(each), reason.encode())
 
     def record_arrived(self, each: Crossing, digests: Digests, version: str | None) -> None:
         record = {**asdict(digests), "etag": each.object.etag, "version": version}
@@ -117,7 +121,7 @@ class Ledger:
         total: int = json.loads(after)["bytes_avoided"]
         return total
 
-    def _refused_name(self, each: Crossing) -> str:
+    def refused_name(self, each: Crossing) -> str:
         return f"{HOME}/refused/{each.name}@{each.object.identity}"
 
     def _arrived_name(self, each: Crossing) -> str:

@@ -6,6 +6,7 @@ done with the bytes.
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,9 @@ class Origin:
         role: ARN of the role that reads there; None: this process's own identity at AWS.
         connections: how many requests are made at once.
 
+    Attributes:
+        bytes_read: of objects, since this was made.
+
     A refusal, and no answer after the client's tries, are StorageRefused whatever is asked.
     """
 
@@ -83,6 +87,8 @@ class Origin:
         self.bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
         self._role, self._connections = role, connections
+        self.bytes_read = 0
+        self._counting = threading.Lock()
 
     def objects(self, below: str = "") -> dict[str, S3Object]:
         """All objects whose keys below the prefix begin so, by those keys: one request for each 1,000."""

@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from platform_assets.data.exports.export import LoadRefused
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.transfer import bringing, identity
 from platform_assets.foundation.storage import StorageRefused
@@ -199,6 +198,6 @@ def test_what_s3_refuses_is_no_absence(
 
 
 def test_where_nothing_can_be_written_nothing_is_read(s3: S3) -> None:
-    with pytest.raises(LoadRefused, match="PLATFORM_EXPORTS: abfs://exports is not a place for files"):
+    with pytest.raises(StorageRefused, match="PLATFORM_EXPORTS: abfs://exports is not a place for files"):
         bringing.bring(films(s3, None), "abfs://exports")
     assert s3.reads == []
