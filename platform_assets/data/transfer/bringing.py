@@ -221,12 +221,12 @@ class _Pass:
         if content is not None:
             return content
         try:
-            content, crossed = self._bridge.bring(each)
+            content, moved = self._bridge.bring(each)
         finally:
             lease.release()
-        if crossed.moved:
+        if moved:
             self._crossed.add(each.object.identity)
-            self._avoided.append(crossed.avoided)
+            self._avoided.append(each.object.size - moved)
         return content
 
 

@@ -39,14 +39,6 @@ class Terms:
         return max(1, self.in_flight // self.at_once)
 
 
-@dataclass(frozen=True)
-class Crossed:
-    """What bringing an object took: bytes that were read from S3, and bytes of it that were not."""
-
-    moved: int
-    avoided: int
-
-
 class Bridge:
     """From a prefix of S3 to the files that a ledger is about."""
 
@@ -71,8 +63,8 @@ class Bridge:
         self._ledger.record_content(Content(each.name, there))
         return Content(each.name, there)
 
-    def bring(self, each: Crossing) -> tuple[Content, Crossed]:
-        """The object's bytes, from S3 if they are not here.
+    def bring(self, each: Crossing) -> tuple[Content, int]:
+        """The object's bytes, from S3 if they are not here, and how many had to be read there.
 
         Raises:
             Changed, Unlike: it cannot be had as it was listed.
@@ -80,7 +72,7 @@ class Bridge:
         while True:
             content = self.content(each)
             if content is not None:
-                return content, Crossed(0, each.object.size)
+                return content, 0
             reading = _Reading(each)
             try:
                 content = self._whole(reading) if each.object.size <= self._terms.piece else self._in_parts(reading)
@@ -90,7 +82,7 @@ class Bridge:
             self._ledger.record_arrived(each, content.digests, reading.version)
             self._ledger.record_content(content)
             self._drop(reading)
-            return content, Crossed(reading.moved, each.object.size - reading.moved)
+            return content, reading.moved
 
     def _whole(self, reading: "_Reading") -> Content:
         data = reading.add(self._origin.read(reading.crossing.object, 0, reading.size))

@@ -132,10 +132,12 @@ class Origin:
                 except (HTTPClientError, IncompleteReadError):
                     if last:
                         raise
-        encrypted = (
-            str(answer.get("ServerSideEncryption", "")).startswith("aws:kms") or "SSECustomerAlgorithm" in answer
-        )
-        return Piece(content, answer.get("VersionId"), not encrypted)
+        with self._counting:
+            self.bytes_read += len(content)
+        if len(content) != min(length, each.size):
+            raise Changed(f"{each.location} has another size than it was listed with. Try again.")
+        encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
+        return Piece(content, answer.get("VersionId"), not encrypted and "SSECustomerAlgorithm" not in answer)
 
     @cached_property
     def _client(self) -> Any:
