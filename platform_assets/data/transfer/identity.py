@@ -8,6 +8,7 @@ accounts.google.com, the service account's unique id as `sub`, and AUDIENCE as `
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc.html).
 """
 
+from functools import cache
 from typing import Any
 
 from platform_assets.foundation.storage import StorageRefused
@@ -39,12 +40,13 @@ def aws_session(role: str | None) -> Any:
     from botocore.session import Session
 
     session = Session()
+    session.register_component("data_loader", _loader())
     if session.get_config_variable("region") is None:
         session.set_config_variable("region", REGION)
     if role is None:
         return boto3.Session(botocore_session=session)
 
-    class GoogleToken(CredentialProvider):  # type: ignore[misc]
+    class GoogleToken(CredentialProvider):
         METHOD = "google-web-identity"
 
         def load(self) -> Any:
@@ -58,6 +60,14 @@ def aws_session(role: str | None) -> Any:
 
     session.register_component("credential_provider", CredentialResolver([GoogleToken()]))
     return boto3.Session(botocore_session=session)
+
+
+@cache
+def _loader() -> Any:
+    """boto3's descriptions of AWS, read once a process and not at each look of a sensor."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def _google_token() -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -43,7 +44,7 @@ class Google:
                 "aud": parse_qs(asked.query)["audience"][0],
                 "exp": int(time.time()) + 3600,
             }
-            parts = ({"alg": "RS256", "kid": "k"}, claims, {})
+            parts: tuple[dict[str, Any], ...] = ({"alg": "RS256", "kid": "k"}, claims, {})
             token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
             self.tokens.append(token)
             return Reply(200, token.encode(), headers)

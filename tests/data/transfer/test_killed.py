@@ -17,6 +17,7 @@ from platform_assets.environment import REPOSITORY
 from tests.data.exports.breaking import FILMS, write_films
 from tests.data.transfer.bringer import TERMS
 from tests.data.transfer.s3 import NOBODYS_KEY, S3, bucket_at
+from tests.support.answering import Request
 
 _PATIENCE_SECONDS = 120
 
@@ -36,9 +37,12 @@ class Bringer:
     def killed_at(self, read: int, beside: "Bringer") -> bool:
         """Kill it at its so-manieth read, and start it again; whether it came to that."""
         began = threading.Event()
+
         # The other one waits at the proxy, holding its leases, so that it is not done before this one has begun.
-        beside.s3.interfere = lambda request: began.wait(_PATIENCE_SECONDS) and None
-        self.s3.interfere = lambda request: began.set()
+        def wait(request: Request) -> None:
+            began.wait(_PATIENCE_SECONDS)
+
+        beside.s3.interfere, self.s3.interfere = wait, lambda request: began.set()
         self.s3.kill(self.process.pid, read)
         code = self.process.wait(_PATIENCE_SECONDS)
         began.set()
