@@ -25,7 +25,7 @@ from tests.data.exports.breaking import (
 )
 from tests.data.transfer.s3 import S3
 
-SMALL = Terms(in_flight=400, at_once=4, lease_seconds=2)
+SMALL = Terms(in_flight=1_600, at_once=4, lease_seconds=2)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_an_object_that_is_replaced_while_it_is_read_is_not_half_of_each(s3: S3,
     done: list[str] = []
 
     def replace(request) -> None:  # type: ignore[no-untyped-def]
-        if key in request.path and "bytes=100-" in request.headers.get("Range", "") and not done:
+        if key in request.path and "bytes=400-" in request.headers.get("Range", "") and not done:
             done.append(key)
             s3.put(key, data_file(folder).read_bytes()[:-1] + b"\1")
 
