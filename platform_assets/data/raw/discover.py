@@ -123,7 +123,7 @@ def content_key(spec: ExportSourceSpec, source: str, exports_root: str | Path) -
         StorageRefused: what is there is not known.
     """
     if spec.origin is not None:
-        return bringing.look(spec)
+        return bringing.look(spec, exports_root)
     lake = Lake(exports_root)
     list_ids, read, _ = _LAYOUTS[spec.format]
     parts = []

@@ -17,7 +17,7 @@ from platform_assets.data.exports.export import ExportError, sha256
 from platform_assets.data.exports.manifest import entry, parse_json
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.transfer.choosing import UNFINISHED, Held, Plan, Prefix, plan_of, tables_of
-from platform_assets.data.transfer.crossing import Bridge, Terms, Unlike
+from platform_assets.data.transfer.crossing import TERMS, Bridge, Terms, Unlike
 from platform_assets.data.transfer.ledger import Content, Crossing, Ledger
 from platform_assets.data.transfer.origin import Changed, Origin
 from platform_assets.foundation.storage import StorageRefused, files_at
@@ -61,7 +61,7 @@ class Brought:
         return self.bytes_avoided_ever / 1e9 * USD_PER_GB
 
 
-def bring(spec: ExportSourceSpec, exports_root: str | Path, terms: Terms = Terms()) -> Brought | None:  # noqa: B008
+def bring(spec: ExportSourceSpec, exports_root: str | Path, terms: Terms = TERMS) -> Brought | None:
     """Brings what is new; None where the source is from nowhere else. Any number of processes may do so at once.
 
     Raises:
@@ -70,7 +70,7 @@ def bring(spec: ExportSourceSpec, exports_root: str | Path, terms: Terms = Terms
     return _Pass(spec, exports_root, terms).run() if spec.origin else None
 
 
-def awaiting(spec: ExportSourceSpec, exports_root: str | Path, terms: Terms = Terms()) -> list[str]:  # noqa: B008
+def awaiting(spec: ExportSourceSpec, exports_root: str | Path, terms: Terms = TERMS) -> list[str]:
     """The finished exports of which something is still to be brought. Manifests that are new cross, and nothing else.
 
     Raises:
@@ -79,27 +79,15 @@ def awaiting(spec: ExportSourceSpec, exports_root: str | Path, terms: Terms = Te
     return [plan.export_id for plan in _Pass(spec, exports_root, terms).plans()[0]] if spec.origin else []
 
 
-def look(spec: ExportSourceSpec) -> str:
+def look(spec: ExportSourceSpec, exports_root: str | Path) -> str:
     """What a sensor compares: changes when an export in S3 is finished, or is another one. It is that of nothing when none is.
 
+    Listings alone tell, but for snapshots that have not been brought: their progress is read.
+
     Raises:
-        StorageRefused: S3 does not say what is there.
+        StorageRefused: as `bring`.
     """
-    assert spec.origin is not None
-    origin = Origin(spec.origin, spec.from_role)
-    prefix = Prefix(spec, origin.url, origin.objects())
-    finals = [prefix.objects[key] for key in map(prefix.final, prefix.exports) if key in prefix.objects]
-    if spec.format == "aurora_snapshot":
-        # AWS writes it anew while the export goes on.
-        finals = [each for each in finals if not _goes_on(origin.read(each, 0, each.size).content, each.location)]
-    return sha256(*sorted(each.identity for each in finals))
-
-
-def _goes_on(text: bytes, where: str) -> bool:
-    try:
-        return entry(parse_json(text, where), "status", str, where) in UNFINISHED
-    except ExportError:
-        return False
+    return _Pass(spec, exports_root, TERMS).look()
 
 
 class _Pass:
@@ -158,6 +146,24 @@ class _Pass:
             tuple(undeclared),
         )
 
+    def look(self) -> str:
+        finals = [key for key in map(self._prefix.final, self._prefix.exports) if key in self._prefix.objects]
+        return sha256(*sorted(self._prefix.objects[key].identity for key in finals if not self._goes_on(key)))
+
+    def _goes_on(self, final: str) -> bool:
+        """Whether AWS is still at an export, whose last manifest it writes anew meanwhile."""
+        if self._spec.format != "aurora_snapshot" or self._is_placed(final):
+            return False
+        there = self._prefix.objects[final]
+        try:
+            text = self._origin.read(there, 0, there.size).content
+            return entry(parse_json(text, there.location), "status", str, there.location) in UNFINISHED
+        except Changed:
+            return True
+        except ExportError:
+            # Finished or not, somebody has to look at it.
+            return False
+
     def plans(self) -> tuple[list[Plan], list[Held], list[str], list[str]]:
         """What is to be brought; what cannot be; what is in progress; what nobody declares."""
         waiting = [export_id for export_id in sorted(self._prefix.exports) if not self._is_done(export_id)]
@@ -187,8 +193,8 @@ class _Pass:
         )
 
     def _is_done(self, export_id: str) -> bool:
-        """Whether nothing of an export can be new. A snapshot holds all tables, of which one may have been declared since."""
-        return self._spec.format != "aurora_snapshot" and self._is_placed(self._prefix.final(export_id))
+        """Whether nothing of an export is new. A snapshot holds all tables, of which one may have been declared since."""
+        return all(map(self._is_placed, (self._prefix.final(export_id), *self._prefix.parts(export_id))))
 
     def _is_placed(self, key: str) -> bool:
         there = self._prefix.objects.get(key)

@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from platform_assets.data.exports.dynamodb import HOME, SUMMARY
 from platform_assets.data.exports.export import ExportError
@@ -78,22 +79,36 @@ class Prefix:
         there = self.objects[key]
         return Crossing(there, name, md5 or there.md5, by_manifest=md5 is not None)
 
-    @property
+    @cached_property
     def exports(self) -> dict[str, list[str]]:
-        """Export → the keys that lie directly in its folder."""
-        home = () if self.spec.format == "aurora_snapshot" else (HOME,)
+        """Export → the keys in its folder. The folder of data that incremental exports share is none's."""
+        home = "" if self._of_snapshots else f"{HOME}/"
         ids: dict[str, list[str]] = {}
         for key in self.objects:
-            parts = key.split("/")
-            if tuple(parts[: len(home)]) == home and len(parts) > len(home) + 1 and parts[len(home)] != "data":
-                direct = ids.setdefault(parts[len(home)], [])
-                if len(parts) == len(home) + 2:
-                    direct.append(key)
+            export_id, separator, _ = key.removeprefix(home).partition("/")
+            if key.startswith(home) and separator and (self._of_snapshots or export_id != "data"):
+                ids.setdefault(export_id, []).append(key)
         return ids
+
+    def manifests(self, export_id: str) -> list[str]:
+        """The keys that lie directly in an export's folder, in the order in which they are to be placed."""
+        final = self.final(export_id)
+        depth = final.count("/")
+        direct = (key for key in self.exports[export_id] if key.count("/") == depth and not key.endswith("/_started"))
+        return sorted(direct, key=lambda key: (key == final, key))
+
+    def parts(self, export_id: str) -> list[str]:
+        """The keys of the declared tables' files in a snapshot; of others the manifests alone tell."""
+        folders = tuple(f"{export_id}/{self.spec.database}/{table.export_table}/" for table in self.spec.tables)
+        return [key for key in self.exports[export_id] if self._of_snapshots and key.startswith(folders)]
+
+    @property
+    def _of_snapshots(self) -> bool:
+        return self.spec.format == "aurora_snapshot"
 
     def final(self, export_id: str) -> str:
         """The key of the manifest that says of an export that it is finished."""
-        if self.spec.format == "aurora_snapshot":
+        if self._of_snapshots:
             return f"{export_id}/export_info_{export_id}.json"
         return f"{HOME}/{export_id}/{SUMMARY}"
 
@@ -110,8 +125,7 @@ def plan_of(prefix: Prefix, export_id: str, text_of: TextOf) -> Plan | str | Non
     final = prefix.final(export_id)
     if final not in prefix.objects:
         return f"{prefix.url}/{final} is not there yet"
-    manifests = [key for key in prefix.exports[export_id] if not key.endswith("/_started")]
-    ordered = tuple(prefix.crossing(key) for key in sorted(manifests, key=lambda key: (key == final, key)))
+    ordered = tuple(prefix.crossing(key) for key in prefix.manifests(export_id))
     if prefix.spec.format == "aurora_snapshot":
         return _of_snapshot(prefix, export_id, ordered, text_of)
     return _of_table(prefix, export_id, ordered, text_of)
@@ -127,8 +141,7 @@ def _of_snapshot(prefix: Prefix, export_id: str, manifests: tuple[Crossing, ...]
     status = entry(parse_json(text_of(manifests[-1]), where), "status", str, where)
     if status in UNFINISHED:
         return f"{where}: key 'status' is {status}"
-    folders = tuple(f"{export_id}/{spec.database}/{table.export_table}/" for table in spec.tables)
-    data = [prefix.crossing(key) for key in prefix.objects if key.startswith(folders)] if status == "COMPLETE" else []
+    data = [prefix.crossing(key) for key in prefix.parts(export_id)] if status == "COMPLETE" else []
     return Plan(export_id, tables_of(spec), tuple(data), manifests)
 
 

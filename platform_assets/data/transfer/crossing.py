@@ -39,6 +39,9 @@ class Terms:
         return max(1, self.in_flight // self.at_once)
 
 
+TERMS = Terms()
+
+
 class Bridge:
     """From a prefix of S3 to the files that a ledger is about."""
 

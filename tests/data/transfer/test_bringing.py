@@ -289,6 +289,11 @@ def test_a_look_at_snapshots_does_not_count_progress(s3: S3, written: Path, expo
         keys.append(content_key(spec, "shop", exports))
     assert keys[0] == keys[1] == content_key(FILMS, "films", exports)
     assert keys[2] != keys[1]
+    passed(spec, exports)
+    s3.reads.clear()
+    assert content_key(spec, "shop", exports) == keys[2]
+    assert passed(spec, exports).bytes_moved == 0
+    assert s3.reads == []
 
 
 def test_the_ledger_tells_of_each_object_what_crossed(s3: S3, written: Path, exports: Path) -> None:

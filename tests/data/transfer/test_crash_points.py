@@ -44,6 +44,8 @@ def dying(at: int) -> tuple[type[Folder], list[str]]:
     return type("Dying", (Folder,), {name: change(name) for name in _CHANGES}), changes
 
 
+# What renews leases ends with the rest.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_whatever_was_changed_last_the_next_pass_goes_on_from_there(
     s3: S3, tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
