@@ -81,10 +81,10 @@ class Bridge:
                 content = self._whole(reading) if each.object.size <= self._terms.piece else self._in_parts(reading)
             except (FileNotFoundError, _PartsUnlike):
                 # Another process took over and is done; or parts did not outlive a power cut, and are read again.
+                self._drop(each)
                 continue
             self._ledger.record_arrived(each, content.digests, reading.version)
             self._ledger.record_content(content)
-            self._drop(reading)
             return content, reading.moved
 
     def _whole(self, reading: "_Reading") -> Content:
@@ -116,9 +116,9 @@ class Bridge:
             digests = reading.digests
             assert digests.md5 is not None
             return Content(arriving_name(digests.md5, digests.size), digests)
-        self._drop(reading)
         if reading.resumed:
             raise _PartsUnlike
+        self._drop(reading.crossing)
         self._ledger.record_refused(reading.crossing, unlike)
         raise Unlike(unlike)
 
@@ -129,7 +129,7 @@ class Bridge:
             raise FileNotFoundError(content.name)
         if (there.size, there.crc32c) != (expected.size, expected.crc32c):
             self._files.delete(content.name)
-            self._drop(reading)
+            self._drop(reading.crossing)
             raise Unlike(
                 f"{reading.crossing.object.location}: what was written to {self._files.location(content.name)} is not what "
                 "was read (CRC32C). Try again; if it happens again, look at the storage."
@@ -137,22 +137,26 @@ class Bridge:
 
     def _parts(self, reading: "_Reading") -> list[str]:
         count = -(-reading.size // self._terms.piece)
-        return [parts_name(reading.crossing, self._terms.piece, number) for number in range(count)]
+        return [f"{parts_name(reading.crossing)}{self._terms.piece}/{number:06d}" for number in range(count)]
 
-    def _drop(self, reading: "_Reading") -> None:
-        if reading.size > self._terms.piece:
-            for name in self._parts(reading):
+    def _drop(self, each: Crossing) -> None:
+        """Remove the parts of an object, whoever put them away."""
+        if each.object.size > self._terms.piece:
+            for name in self._files.names(parts_name(each)):
                 self._files.delete(name, durable=False)
 
     def place(self, each: Crossing, content: Content) -> bool:
         """Give the bytes their name; False when they are not there any more, as another process has just placed them."""
-        if content.name != each.name:
-            if not self._files.copy(content.name, each.name):
-                return False
-            assert content.digests.md5 is not None
-            if content.name == arriving_name(content.digests.md5, content.digests.size):
-                self._ledger.record_content(Content(each.name, content.digests))
-                self._files.delete(content.name)
+        assert content.digests.md5 is not None
+        arriving = arriving_name(content.digests.md5, content.digests.size)
+        if content.name != each.name and not self._files.copy(content.name, each.name):
+            return False
+        if content.name == arriving:
+            self._ledger.record_content(Content(each.name, content.digests))
+        if content.name in (arriving, each.name):
+            # In the second case a process may have ended just before this.
+            self._files.delete(arriving)
+        self._drop(each)
         self._ledger.record_placed(each)
         return True
 

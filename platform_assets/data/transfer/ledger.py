@@ -133,9 +133,9 @@ def arriving_name(md5: str, size: int) -> str:
     return f"{HOME}/arriving/{md5}-{size}"
 
 
-def parts_name(each: Crossing, length: int, number: int) -> str:
-    """Where a part of an object's bytes waits for the others."""
-    return f"{HOME}/parts/{each.object.identity}/{length}/{number:06d}"
+def parts_name(each: Crossing) -> str:
+    """With what the names of the parts of an object begin, which wait there for each other."""
+    return f"{HOME}/parts/{each.object.identity}/"
 
 
 def lease_name(each: Crossing) -> str:

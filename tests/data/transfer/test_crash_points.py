@@ -82,6 +82,11 @@ def test_whatever_was_changed_last_the_next_pass_goes_on_from_there(
         passed(exports)
         lying = {path.relative_to(exports): path for path in exports.rglob("*") if path.is_file()}
         assert {path: lying[path].read_bytes() for path in lying if path.parts[0] != HOME} == expected
+        assert not [
+            path
+            for path in lying
+            if path.parts[:2] in ((HOME, "parts"), (HOME, "arriving")) and path.suffix != ".aside"
+        ]
         assert distinct <= s3.bytes_read <= distinct + TERMS.in_flight
         s3.reads.clear()
         passed(exports)

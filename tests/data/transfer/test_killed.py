@@ -93,7 +93,7 @@ def test_kills_cost_no_more_than_a_part_each_and_nothing_crosses_twice(
         lying = files(exports)
         assert {path: lying[path] for path in lying if path.parts[0] != HOME} == written
         # Of what was under way nothing is left.
-        assert not [path for path in lying if path.parts[:2] in ((HOME, "parts"), (HOME, "arriving"), (HOME, "leases"))]
+        assert not [path for path in lying if path.parts[:2] in ((HOME, "parts"), (HOME, "arriving"))]
         spec = FILMS.model_copy(update={"origin": origin})
         (export,) = discover(spec, "films", exports).complete
         assert export.tables["films"].rows == 2 * objects
