@@ -101,7 +101,11 @@ class _Pass:
         self._origin = Origin(spec.origin, spec.from_role, terms.at_once)
         self._ledger = Ledger(files, spec.path)
         self._bridge = Bridge(self._origin, self._ledger, terms)
-        self._prefix = Prefix(spec, self._origin.url, self._origin.objects(), self._ledger.placed())
+        try:
+            placed = self._ledger.placed()
+        except FileNotFoundError as error:
+            raise StorageRefused(f"PLATFORM_EXPORTS: {error}.") from error
+        self._prefix = Prefix(spec, self._origin.url, self._origin.objects(), placed)
         self._crossed: set[str] = set()
         self._avoided: list[int] = []
 
