@@ -27,6 +27,7 @@ HEAVY = {
     *("torch", "lightgbm", "great_expectations", "sklearn", "scipy", "kubernetes", "dagster_k8s"),
     *("matplotlib", "dbt", "dagster_dbt", "numpy", "pandas", "pyarrow", "duckdb", "ibis"),
     *("google.auth", "google.api_core", "google.oauth2", "google.cloud.storage", "google.cloud.bigquery"),
+    *("boto3", "botocore"),
 }
 
 

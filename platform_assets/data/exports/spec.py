@@ -62,6 +62,28 @@ class Accepted(BaseModel):
     because: str = Field(min_length=1, description="Why the difference is right, for whoever reads it later.")
 
 
+Origin = (
+    Annotated[
+        str,
+        Spelled(
+            r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.\.?(/|$))[A-Za-z0-9!_.*'()=-]+)*$",
+            "is no place in S3; write it as s3://bucket/prefix, without / at its end",
+        ),
+    ]
+    | None
+)
+OriginRole = (
+    Annotated[
+        str,
+        Spelled(
+            r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$",
+            "is not the ARN of a role; write it as arn:aws:iam::123456789012:role/name",
+        ),
+    ]
+    | None
+)
+
+
 class ExportTableSpec(BaseModel):
     """One table of a source."""
 
@@ -107,6 +129,17 @@ class ExportSourceSpec(BaseModel):
         description="Folder of the exports below the exports root, as `shop`: for Aurora the one with a "
         "folder an export, for DynamoDB the export prefix that holds `AWSDynamoDB/`."
     )
+    origin: Origin = Field(
+        default=None,
+        alias="from",
+        description="Where AWS writes the exports, if not below the exports root: `s3://bucket/prefix`, for DynamoDB the export "
+        "prefix. What lies there is brought to `path` before it is loaded, each object once.",
+    )
+    from_role: OriginRole = Field(
+        default=None,
+        description="ARN of the AWS role that reads `from`, which this process assumes by Google's word for it, without a key. By "
+        "default AWS's own ways of finding an identity are gone through.",
+    )
     database: str | None = Field(
         default=None, min_length=1, description="Aurora only: the database whose tables are read."
     )
@@ -146,6 +179,8 @@ class ExportSourceSpec(BaseModel):
                 raise ValueError(f"accept: there is no table {name!r}; tables: {', '.join(names)}")
             if accepted.count((export, name)) > 1:
                 raise ValueError(f"accept: export {export}, table {name} is given more than once")
+        if self.from_role is not None and self.origin is None:
+            raise ValueError("from_role: there is no `from` that it would read; add it, or remove the field")
         if self.format == "aurora_snapshot":
             if self.database is None:
                 raise ValueError("database: an aurora_snapshot source names its database")

@@ -16,8 +16,10 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
+from platform_assets.data.raw.transferred import transfer_metadata, with_brought
 from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
+from platform_assets.data.transfer.bringing import bring
 from platform_assets.foundation.storage import StorageRefused
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
                 keys[table.name],
                 description=f"{spec.description} Table {table.export_table} as exported, one export beside the other.",
                 group_name=GROUP,
-                kinds={_KINDS[spec.format], *raw.kinds},
+                kinds={_KINDS[spec.format], *raw.kinds, *(("s3",) if spec.origin else ())},
                 owners=[spec.owner],
                 metadata={"export_table": table.export_table, "key": ", ".join(table.key)},
             )
@@ -59,7 +61,9 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
         materialized = context.selected_asset_keys
         wanted = [table for table, key in keys.items() if key in checked | materialized]
         try:
+            brought = bring(spec, environment.exports)
             loaded = load_source(spec, name, environment.exports, raw, wanted)
+            loaded = with_brought(loaded, brought)
             histories = open_histories(environment, engine, {name: spec})
             compared = {keys[table]: histories.of(name, table) for table in wanted if keys[table] in checked}
         except StorageRefused as error:
@@ -73,7 +77,9 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
                 continue
             yield dg.MaterializeResult(
                 asset_key=keys[table],
-                metadata=_metadata(loaded, table, raw) | _columns(engine.profiles, loaded, table, spec),
+                metadata=_metadata(loaded, table, raw)
+                | _columns(engine.profiles, loaded, table, spec)
+                | transfer_metadata(brought),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),
             )
         for key, history in compared.items():

@@ -16,6 +16,7 @@ from platform_assets.data.exports.chain import Chain, chain_of
 from platform_assets.data.exports.export import Export, ExportError, ExportInProgress, changes_of, sha256, table_of
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.transfer import bringing
 
 _SHOWN = 10
 _LAYOUTS = {
@@ -142,6 +143,8 @@ def content_key(spec: ExportSourceSpec, source: str, exports_root: str | Path) -
     Raises:
         StorageRefused: what is there is not known.
     """
+    if spec.origin is not None:
+        return bringing.look(spec, exports_root)
     lake = Lake(exports_root)
     list_ids, read, _ = _LAYOUTS[spec.format]
     parts = []

@@ -28,6 +28,12 @@ def test_the_declared_sources_are_valid(name: str) -> None:
         (FILMS, {"database": "shop"}, "a dynamodb source has none"),
         (SHOP, {"owner": "someone"}, "is neither an e-mail address such as"),
         (SHOP, {"path": "../elsewhere"}, "below the exports root"),
+        (FILMS, {"from": "gs://exports/films"}, "is no place in S3; write it as s3://bucket/prefix"),
+        (FILMS, {"from": "s3://exports/films/"}, "without / at its end"),
+        (FILMS, {"from": "s3://exports/../films"}, "is no place in S3"),
+        (FILMS, {"from": "s3://Exports"}, "is no place in S3"),
+        (FILMS, {"from": "s3://exports", "from_role": "AKIA0123456789"}, "is not the ARN of a role"),
+        (FILMS, {"from_role": "arn:aws:iam::123456789012:role/reads"}, "there is no `from` that it would read"),
         (SHOP, {"tables": []}, "at least 1 item"),
         (SHOP, {"tables": [{"name": "a", "export_table": "orders", "key": ["id"]}]}, "form schema.table"),
         (FILMS, {"tables": [{"name": "a", "export_table": "A", "key": []}]}, "at least 1 item"),
@@ -54,7 +60,15 @@ def test_the_declared_sources_are_valid(name: str) -> None:
 )
 def test_a_mistaken_declaration_is_refused(base: ExportSourceSpec, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
-        ExportSourceSpec(**(base.model_dump() | changes))
+        ExportSourceSpec(**(base.model_dump(by_alias=True) | changes))
+
+
+def test_a_source_may_lie_in_s3() -> None:
+    role = "arn:aws:iam::123456789012:role/teams/reads-exports"
+    for origin in ("s3://exports", "s3://my-exports.example/aws/movies_2026"):
+        stated = {"from": origin, "from_role": role}
+        spec = ExportSourceSpec(**(FILMS.model_dump(by_alias=True) | stated))
+        assert (spec.origin, spec.from_role) == (origin, role)
 
 
 def test_every_field_is_described() -> None:
