@@ -1,41 +1,25 @@
 """The commands people type: `platform-assets …`, and Dagster's own that materialises assets."""
 
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
 from platform_assets.campaigns.declaration.beginning import NothingToBegin, event_of
-from platform_assets.cli import main
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore, PublishedTable
 from platform_assets.environment import REPOSITORY, Environment
 from samples.movies import UNTIL
 from tests.support.declared import GOOD, with_campaigns, write_declaration
 from tests.support.processes import run_python
-from tests.support.running import Platform, variables_of
-from tests.support.small_exports import NINE_STARS, small_movies, write_empty_exports, write_movies
-
-Command = Callable[..., Result]
-
-
-def on(environment: Environment) -> Command:
-    """`platform-assets` in an environment."""
-
-    def command(*arguments: str, **variables: str) -> Result:
-        given = variables_of(environment) | variables
-        return CliRunner().invoke(main, list(arguments), env=given, catch_exceptions=False)
-
-    return command
+from tests.support.running import Platform, on, variables_of
+from tests.support.small_exports import NINE_STARS, small_movies, write_movies
 
 
 @pytest.fixture
@@ -267,75 +251,6 @@ def test_schema_describes_every_field_and_takes_the_repository_s_files(
     kept = tmp_path / "campaign.schema.json"
     assert on(environment)("schema", "--output", str(kept)).exit_code == 0
     assert json.loads(kept.read_text(encoding="utf-8")) == schema
-
-
-def test_the_doctor_says_what_to_do_on_a_new_machine(environment: Environment, tmp_path: Path) -> None:
-    looked = on(environment)("doctor", DAGSTER_HOME="")
-    assert looked.exit_code == 1
-    lines = looked.stdout.splitlines()
-    remedies = {
-        "!! DAGSTER_HOME: not set": "make ui",
-        "!! exports of shop: 0 complete, newest none; 0 in progress": "put an export below",
-        "!! exports of movies: 0 complete, newest none; 0 in progress": "put an export below",
-        "!! marts: none published": "refresh_marts",
-    }
-    for finding, remedy in remedies.items():
-        assert finding in lines
-        assert remedy in lines[lines.index(finding) + 1]
-    assert "ok campaign winback: no promoted model yet" in lines
-    assert "ok dbt manifest: as new as the project" in lines
-    assert not environment.data.exists()
-
-
-def test_the_doctor_sees_a_missing_manifest_and_an_old_one(environment: Environment, tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    (project / "models").mkdir(parents=True)
-    (project / "models" / "orders.sql").write_text("select 1", encoding="utf-8")
-    looked = on(environment)("doctor", PLATFORM_DBT_PROJECT=str(project))
-    assert looked.exit_code == 1
-    assert f"!! dbt manifest: {project / 'target' / 'manifest.json'} is not there" in looked.stdout
-    told = [line for line in looked.stdout.splitlines() if "manifest" in line]
-    assert told == [
-        f"!! dbt manifest: {project / 'target' / 'manifest.json'} is not there",
-        "   run `platform-assets manifest`",
-    ]
-
-    (project / "target").mkdir()
-    manifest = project / "target" / "manifest.json"
-    manifest.write_bytes(environment.dbt_manifest.read_bytes())
-    os.utime(manifest, (0, 0))
-    assert (
-        "!! dbt manifest: older than the project" in on(environment)("doctor", PLATFORM_DBT_PROJECT=str(project)).stdout
-    )
-
-
-def test_the_doctor_names_broken_files_and_exports(campaigns: Environment) -> None:
-    write_declaration(campaigns.campaigns, "broken", GOOD + "  channel: mail\n")
-    write_empty_exports(campaigns)
-    info = next((Path(campaigns.exports) / "shop").rglob("export_info_*.json"))
-    info.write_text("{", encoding="utf-8")
-    looked = on(campaigns)("doctor")
-    assert looked.exit_code == 1
-    assert "!! campaign broken:" in looked.stdout
-    assert "!! exports of shop:" in looked.stdout
-    assert info.name in looked.stdout
-    assert "ok exports of movies: 3 complete" in looked.stdout
-
-
-def test_the_doctor_names_damaged_pointers_and_looks_at_the_rest(environment: Environment) -> None:
-    for name in ("marts/current.json", "artifacts/promoted/winback.json"):
-        (environment.data / name).parent.mkdir(parents=True)
-        (environment.data / name).write_bytes(b"")
-    looked = on(environment)("doctor")
-    assert f"!! marts: {environment.data}/marts/current.json, which" in looked.stdout
-    assert f"!! campaign winback: {environment.data}/artifacts/promoted/winback.json, which" in looked.stdout
-    assert "ok campaign repeat_buyers: no promoted model yet" in looked.stdout
-
-
-def test_the_doctor_says_why_a_mart_that_was_never_published_is_refused(environment: Environment) -> None:
-    MartStore(environment.marts).refuse(["orders"], "its last build failed dbt test unique_orders_order_id")
-    looked = on(environment)("doctor")
-    assert "!! mart orders: its last build failed dbt test unique_orders_order_id" in looked.stdout
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ Belongs here: starting runs in process and reading their failures. Does not belo
 them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from click.testing import CliRunner, Result
 
+from platform_assets.cli import main
 from platform_assets.definitions import build_definitions
 from platform_assets.environment import Environment
 
@@ -73,3 +76,25 @@ def materialized(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]
         }
         for event in result.get_asset_materialization_events()
     }
+
+
+def keys(definitions: dg.Definitions) -> set[str]:
+    return {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+
+
+def jobs_in(definitions: dg.Definitions) -> dict[str, dg.JobDefinition]:
+    """The jobs that people see, by name."""
+    return {job.name: job for job in definitions.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
+
+
+Command = Callable[..., Result]
+
+
+def on(environment: Environment) -> Command:
+    """`platform-assets` in an environment."""
+
+    def command(*arguments: str, **variables: str) -> Result:
+        given = variables_of(environment) | variables
+        return CliRunner().invoke(main, list(arguments), env=given, catch_exceptions=False)
+
+    return command
