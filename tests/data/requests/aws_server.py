@@ -132,7 +132,7 @@ class Aws:
 
     # DynamoDB
 
-    def _DescribeContinuousBackups(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _DescribeContinuousBackups(self, asked: dict[str, Any]) -> dict[str, Any]:
         table = self._table(asked["TableName"])
         recovery: dict[str, Any] = {"PointInTimeRecoveryStatus": "DISABLED"}
         if table.recovered_from:
@@ -146,7 +146,7 @@ class Aws:
         status = {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery}
         return {"ContinuousBackupsDescription": status}
 
-    def _ExportTableToPointInTime(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _ExportTableToPointInTime(self, asked: dict[str, Any]) -> dict[str, Any]:
         table = self._table(asked["TableArn"])
         for export in self.exports:
             token_counts = self.now - export.began < TOKENS_COUNT
@@ -168,13 +168,13 @@ class Aws:
             raise Refused("InvalidExportTimeException", "outside of the point in time recovery window")
         return {"ExportDescription": self._description(self._begun(table, asked))}
 
-    def _DescribeExport(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _DescribeExport(self, asked: dict[str, Any]) -> dict[str, Any]:
         for export in self.exports:
             if self._arn(export) == asked["ExportArn"] and self.now - export.began < LISTED:
                 return {"ExportDescription": self._description(export)}
         raise Refused("ExportNotFoundException")
 
-    def _ListExports(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _ListExports(self, asked: dict[str, Any]) -> dict[str, Any]:
         begin = int(asked.get("NextToken", 0))
         there = [
             each
@@ -235,7 +235,7 @@ class Aws:
 
     # RDS
 
-    def _DescribeDBClusterSnapshots(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _DescribeDBClusterSnapshots(self, asked: dict[str, Any]) -> dict[str, Any]:
         cluster = asked["DBClusterIdentifier"]
         there = [each for each in self.snapshots if each["DBClusterIdentifier"] == cluster]
         if not there:
@@ -243,7 +243,7 @@ class Aws:
         wanted = asked.get("SnapshotType")
         return {"DBClusterSnapshots": [("DBClusterSnapshot", each) for each in there if each["SnapshotType"] == wanted]}
 
-    def _StartExportTask(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _StartExportTask(self, asked: dict[str, Any]) -> dict[str, Any]:
         identifier = asked["ExportTaskIdentifier"]
         if any(each.id == identifier for each in self.exports):
             raise Refused("ExportTaskAlreadyExists", f"an export task {identifier} exists already")
@@ -256,7 +256,7 @@ class Aws:
         self.exports.append(export)
         return self._task(export)
 
-    def _DescribeExportTasks(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _DescribeExportTasks(self, asked: dict[str, Any]) -> dict[str, Any]:
         there = [each for each in self.exports if each.id == asked["ExportTaskIdentifier"]]
         if not there:
             raise Refused("ExportTaskNotFound", status=404)
@@ -270,6 +270,7 @@ class Aws:
             "SourceArn": export.call["SourceArn"],
             "Status": status,
             "PercentProgress": 40 if status == "IN_PROGRESS" else 100,
+            **({"TaskEndTime": export.ends.isoformat()} if status != "IN_PROGRESS" else {}),
             **failed,
         }
 
