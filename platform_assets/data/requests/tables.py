@@ -58,7 +58,9 @@ class TableExports:
         for arn in self._exports_since(request.wanted.at, attempt.call["ExportType"]):
             if arn not in known:
                 there = self._describe(arn)
-                if there.get("ClientToken") == attempt.token or _is_same(there, attempt.call):
+                # One that failed under this token is told as failed by the call; later on the call begins another.
+                own = there.get("ClientToken") == attempt.token
+                if there["ExportStatus"] != "FAILED" and (own or _is_same(there, attempt.call)):
                     return arn
         begun: str = self._asked("export_table_to_point_in_time", {**attempt.call, "ClientToken": attempt.token})[
             "ExportDescription"
@@ -143,11 +145,10 @@ class TableExports:
 
 
 def _is_same(there: Mapping[str, Any], call: Mapping[str, Any]) -> bool:
-    """Whether an export that did not fail is what a call would make, and all of it."""
+    """Whether an export is what a call would make, and all of it."""
     window, own = there.get("IncrementalExportSpecification") or {}, call.get("IncrementalExportSpecification") or {}
     return (
-        there["ExportStatus"] != "FAILED"
-        and not there.get("FilterSpecification")
+        not there.get("FilterSpecification")
         and all((there.get(key) or None) == call.get(key) for key in ("S3Bucket", "S3Prefix", "ExportFormat"))
         and window.get("ExportViewType") == own.get("ExportViewType")
         and _seconds(there.get("ExportTime") if not own else None) == call.get("ExportTime")

@@ -91,6 +91,7 @@ class Aws:
         now: its clock.
         takes: how long an export is in progress.
         failures: how the next exports fail: code and words, in their order.
+        lists: whether ListExports tells anything; AWS documents it as a list of completed ones.
         interfere: called with the action before it is done (True) and after (False); may raise Refused.
         calls: the actions that were asked for.
     """
@@ -103,6 +104,7 @@ class Aws:
     snapshot_tables: Callable[[str], dict[str, pa.Table]] = lambda arn: {}
     exports: list[Export] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    lists: bool = True
     interfere: Callable[[str, bool], None] = lambda action, before: None
     calls: list[str] = field(default_factory=list)
     _turn: Any = field(default_factory=threading.RLock)
@@ -179,7 +181,7 @@ class Aws:
         there = [
             each
             for each in self.exports
-            if each.call.get("TableArn") == asked["TableArn"] and self.now - each.began < LISTED
+            if self.lists and each.call.get("TableArn") == asked["TableArn"] and self.now - each.began < LISTED
         ]
         there.sort(key=self._arn, reverse=True)
         page = there[begin : begin + min(_PAGE, asked.get("MaxResults", _PAGE))]

@@ -120,6 +120,16 @@ def test_an_export_whose_answer_was_not_recorded_is_taken_up_even_when_its_token
     assert windows(aws)[1:] == ([(24.0 * day, 24.0 * day + 24) for day in range(2, 11)] if later > DAY else [])
 
 
+def test_within_eight_hours_the_token_alone_makes_one_export_of_two_whose_records_know_nothing_of_each_other(
+    aws: Aws, exports: Path, tmp_path: Path
+) -> None:
+    aws.lists = False
+    for root in (exports, tmp_path / "another"):
+        tick(aws, root)
+        aws.now += 7 * HOUR
+    assert windows(aws) == [(None, 48)]
+
+
 def test_a_window_that_somebody_asked_for_by_hand_is_not_asked_for_again_unless_it_is_a_part(
     aws: Aws, exports: Path
 ) -> None:
