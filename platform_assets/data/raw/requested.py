@@ -34,9 +34,9 @@ def requested_of(spec: ExportSourceSpec, exports_root: str | Path) -> dict[str, 
     known = {table.name: Requested((), ()) for table in spec.tables}
     for exporter in exporters_of(spec):
         ledger = Ledger(exports_root, spec.path)
-        failure = ledger.failure(exporter.name)
+        failure = ledger.failure(exporter.record)
         try:
-            requested = Requested(ledger.read(exporter.name), (failure,) if failure else ())
+            requested = Requested(ledger.read(exporter.record), (failure,) if failure else ())
         except RequestRefused as refusal:
             # What lies in the lake is loaded all the same.
             requested = Requested((), (str(refusal),))

@@ -84,18 +84,18 @@ def _side_by_side(
 
 
 def _ask(exporter: Exporter, ledger: Ledger, now: datetime) -> Look:
-    if failure := ledger.failure(exporter.name):
+    if failure := ledger.failure(exporter.record):
         return Look(exporter.tables, (), refusals=(failure,))
-    requests = ledger.read(exporter.name)
+    requests = ledger.read(exporter.record)
     if not exporter.is_due(requests, now):
         return Look(exporter.tables, ())
     exporter.prepare()
 
     def planned(recorded: Requests) -> Requests:
         # Read after the record: a last failure is written down before it is recorded.
-        return recorded if ledger.failure(exporter.name) else exporter.planned(recorded, now)
+        return recorded if ledger.failure(exporter.record) else exporter.planned(recorded, now)
 
-    requests = ledger.update(exporter.name, planned)
+    requests = ledger.update(exporter.record, planned)
     sentences: list[str] = []
     for request in to_be_asked(requests):
         known = {each.last.id for each in requests if each.last.id}
@@ -105,7 +105,7 @@ def _ask(exporter: Exporter, ledger: Ledger, now: datetime) -> Look:
             refusals = (str(error),) if isinstance(error, RequestRefused) else ()
             said = () if refusals else (str(error),)
             return Look(exporter.tables, (*sentences, *said), bool(sentences), refusals, requests)
-        requests = ledger.update(exporter.name, lambda recorded: _begun(recorded, request, export))  # noqa: B023
+        requests = ledger.update(exporter.record, lambda recorded: _begun(recorded, request, export))  # noqa: B023
         sentences.append(f"{exporter.name}: {named(request.wanted)} was asked for")
     return Look(exporter.tables, tuple(sentences), bool(sentences), (), requests)
 
@@ -115,7 +115,7 @@ def _begun(recorded: Requests, request: Request, export: str) -> Requests:
 
 
 def _await(exporter: Exporter, ledger: Ledger, now: datetime) -> Look:
-    requests = ledger.read(exporter.name)
+    requests = ledger.read(exporter.record)
     waiting: list[str] = []
     ended: list[str] = []
     for request in [each for each in requests if each.last.status in ("INTENDED", "IN_PROGRESS")]:
@@ -129,7 +129,7 @@ def _await(exporter: Exporter, ledger: Ledger, now: datetime) -> Look:
             continue
         requests = _record(exporter, ledger, request, state)
         ended.append(f"{what}: {state.status}{f' ({state.why})' if state.why else ''}")
-    failure = ledger.failure(exporter.name)
+    failure = ledger.failure(exporter.record)
     return Look(exporter.tables, (*ended, *waiting), bool(ended), (failure,) if failure else (), requests)
 
 
@@ -138,6 +138,6 @@ def _record(exporter: Exporter, ledger: Ledger, request: Request, state: State) 
     failed = request.with_last(**answer)
     if failed.is_exhausted:
         ledger.record_failure(
-            exporter.name, failed_for_good(failed, exporter.name, ledger.failure_location(exporter.name))
+            exporter.record, failed_for_good(failed, exporter.name, ledger.failure_location(exporter.record))
         )
-    return ledger.update(exporter.name, lambda recorded: with_answer(recorded, request, **answer))
+    return ledger.update(exporter.record, lambda recorded: with_answer(recorded, request, **answer))

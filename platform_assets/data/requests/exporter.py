@@ -34,7 +34,12 @@ class Exporter(Protocol):
 
     @property
     def name(self) -> str:
-        """By which it is recorded."""
+        """By which people know it."""
+        ...
+
+    @property
+    def record(self) -> str:
+        """By which it is recorded: another one where it is another table or cluster, under whatever name."""
         ...
 
     @property

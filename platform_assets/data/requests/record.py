@@ -8,7 +8,7 @@ where AWS failed at every attempt: nothing more is asked for until somebody has 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -94,24 +94,23 @@ Requests = tuple[Request, ...]
 """Those of one table, oldest first."""
 
 
-@dataclass(frozen=True)
 class Ledger:
     """The records of one source.
 
     Args:
         exports_root: folder or gs:// URL of the exports.
         path: of the source, below it.
+
+    Raises:
+        StorageRefused: nothing can be recorded there.
     """
 
-    exports_root: str | Path
-    path: str
-    _files: Any = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, exports_root: str | Path, path: str) -> None:
         try:
-            object.__setattr__(self, "_files", files_at(self.exports_root))
+            self._files = files_at(exports_root)
         except ValueError as error:
             raise StorageRefused(f"PLATFORM_EXPORTS: {error}. What is asked for of AWS is recorded there.") from error
+        self._path = path
 
     def read(self, name: str) -> Requests:
         """What was asked for of a table or cluster.
@@ -141,14 +140,13 @@ class Ledger:
         self._files.create(self._failed(name), sentence.encode())
 
     def failure_location(self, name: str) -> str:
-        location: str = self._files.location(self._failed(name))
-        return location
+        return self._files.location(self._failed(name))
 
     def _asked(self, name: str) -> str:
-        return f"{HOME}/asked/{self.path}/{name}.json"
+        return f"{HOME}/asked/{self._path}/{name}.json"
 
     def _failed(self, name: str) -> str:
-        return f"{HOME}/failed/{self.path}/{name}"
+        return f"{HOME}/failed/{self._path}/{name}"
 
     def _parsed(self, name: str, content: bytes | None) -> Requests:
         if content is None:

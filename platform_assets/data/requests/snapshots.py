@@ -33,7 +33,8 @@ class SnapshotExports:
         self._spec, self._request = spec, spec.request
         self._bucket, _, self._prefix = spec.origin.removeprefix("s3://").partition("/")
         self._cluster = spec.request.cluster
-        self.name = self._cluster.lower()
+        self.name = self._cluster
+        self.record = f"{self._request.region}/{self._cluster}"
         self.tables = tuple(table.name for table in spec.tables)
         self._call = Caller(spec, "rds", f"cluster {self._cluster} in {self._request.region}")
 

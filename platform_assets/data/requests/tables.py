@@ -37,7 +37,8 @@ class TableExports:
         self._bucket, _, self._prefix = spec.origin.removeprefix("s3://").partition("/")
         region = self._request.region
         partition = next((name for begin, name in _PARTITIONS.items() if region.startswith(f"{begin}-")), "aws")
-        self.name, self.tables = table.name, (table.name,)
+        self.name, self.tables = table.export_table, (table.name,)
+        self.record = f"{region}/{self._request.account}/{table.export_table}"
         self.arn = f"arn:{partition}:dynamodb:{region}:{self._request.account}:table/{table.export_table}"
         self._call = Caller(spec, "dynamodb", self.arn)
         self._described: dict[str, Mapping[str, Any]] = {}

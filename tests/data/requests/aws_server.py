@@ -17,13 +17,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 import pyarrow as pa
 
 from samples.aurora_export import write_aurora_export
 from samples.dynamodb_export import Item, change, write_dynamodb_export, write_incremental_export
 from tests.data.exports.histories import EPOCH, History
+from tests.data.requests.protocols import Refused, json_answer, json_error, xml, xml_answer, xml_error
 from tests.support.answering import Reply, Request, answering
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
@@ -48,14 +48,6 @@ class InFolder:
         path = self._folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-
-
-class Refused(Exception):
-    """An answer that is an error: AWS's code and words."""
-
-    def __init__(self, code: str, words: str = "", status: int = 400) -> None:
-        super().__init__(code)
-        self.code, self.words, self.status = code, words or code, status
 
 
 @dataclass
@@ -113,10 +105,10 @@ class Aws:
         target = {name.lower(): value for name, value in request.headers.items()}.get("x-amz-target")
         if target:
             action, parameters = target.partition(".")[2], json.loads(request.body)
-            return self._answered(action, parameters, _json_error, lambda answer: _json(200, answer))
+            return self._answered(action, parameters, json_error, lambda answer: json_answer(200, answer))
         query = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         action = query.pop("Action")
-        return self._answered(action, query, _xml_error, lambda answer: _xml(200, _xml_answer(action, answer)))
+        return self._answered(action, query, xml_error, lambda answer: xml(200, xml_answer(action, answer)))
 
     def _answered(
         self, action: str, parameters: dict[str, Any], error: Callable[[Refused], Reply], answer: Callable[[Any], Reply]
@@ -371,35 +363,3 @@ def _instant(seconds: float) -> datetime:
 
 def _hour(at: datetime) -> float:
     return (at - EPOCH) / timedelta(hours=1)
-
-
-def _json(status: int, document: dict[str, Any]) -> Reply:
-    return Reply(status, json.dumps(document).encode(), {"Content-Type": "application/x-amz-json-1.0"})
-
-
-def _json_error(refused: Refused) -> Reply:
-    kind = f"com.amazonaws.dynamodb.v20120810#{refused.code}"
-    return _json(refused.status, {"__type": kind, "message": refused.words})
-
-
-def _xml(status: int, text: str) -> Reply:
-    return Reply(status, text.encode(), {"Content-Type": "text/xml"})
-
-
-def _xml_error(refused: Refused) -> Reply:
-    error = _element("Error", {"Type": "Sender", "Code": refused.code, "Message": refused.words})
-    return _xml(refused.status, f"<ErrorResponse>{error}</ErrorResponse>")
-
-
-def _xml_answer(action: str, answer: Any) -> str:
-    return f"<{action}Response>{_element(f'{action}Result', answer)}</{action}Response>"
-
-
-def _element(name: str, value: Any) -> str:
-    if isinstance(value, dict):
-        inner = "".join(_element(*each) for each in value.items())
-    elif isinstance(value, list):
-        inner = "".join(_element(*each) for each in value)
-    else:
-        inner = escape(str(value))
-    return f"<{name}>{inner}</{name}>"

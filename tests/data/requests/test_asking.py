@@ -13,11 +13,13 @@ from platform_assets.data.requests.asking import Look, ask, await_exports
 from platform_assets.data.requests.record import HOME, TRIES
 from platform_assets.foundation.storage.folder import Folder
 from tests.data.exports.histories import EPOCH
-from tests.data.requests.aws_server import Aws, Refused
+from tests.data.requests.aws_server import ACCOUNT, REGION, Aws
 from tests.data.requests.conftest import SPEC
+from tests.data.requests.protocols import Refused
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 REQUESTED = "ExportTableToPointInTime"
+RECORD = f"films/{REGION}/{ACCOUNT}/Films.json"
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def test_what_is_waited_for_is_told_and_since_when(aws: Aws, exports: Path) -> N
     tick(aws, exports)
     aws.now += 5 * MINUTE
     assert glance(aws, exports).sentences == (
-        "films: the full export as of 2026-01-03T00:00:00Z, asked for at 2026-01-03T03:00:00Z, 5 min ago: AWS is at it",
+        "Films: the full export as of 2026-01-03T00:00:00Z, asked for at 2026-01-03T03:00:00Z, 5 min ago: AWS is at it",
     )
 
 
@@ -110,7 +112,7 @@ def test_an_export_whose_answer_was_not_recorded_is_taken_up_even_when_its_token
             tick(aws, exports)
     assert len(aws.exports) == 1
     if lost == "all records":
-        (exports / HOME / "asked" / "films" / "films.json").unlink()
+        (exports / HOME / "asked" / RECORD).unlink()
         # Then nobody knows any more as of when it was asked for, but within the same day it follows again.
         later = min(later, 9 * HOUR)
     aws.now += later
@@ -195,10 +197,10 @@ def test_after_the_last_failure_a_person_is_told_and_nothing_is_asked_for_until_
         aws.now += HOUR
         look = glance(aws, exports)
     assert windows(aws) == [(None, 48)] + [(48, 72)] * TRIES
-    marker = exports / HOME / "failed" / "films" / "films"
+    marker = exports / HOME / "failed" / RECORD.removesuffix(".json")
     sentence = (
-        "films: AWS failed 3 times at the incremental export from 2026-01-03T00:00:00Z to 2026-01-04T00:00:00Z, at last with "
-        "S3AccessDenied: Access Denied. Nothing more is asked for of films. Mend what AWS names (the bucket, its policy, the key, the "
+        "Films: AWS failed 3 times at the incremental export from 2026-01-03T00:00:00Z to 2026-01-04T00:00:00Z, at last with "
+        "S3AccessDenied: Access Denied. Nothing more is asked for of Films. Mend what AWS names (the bucket, its policy, the key, the "
         f"role), and remove {marker}: then it is asked for again."
     )
     assert look.refusals == tick(aws, exports).refusals == (sentence,)
@@ -256,9 +258,17 @@ def refusing(aws: Aws, action: str, code: str, status: int = 400) -> None:
     aws.interfere = refuse
 
 
-@pytest.mark.parametrize("code", ["LimitExceededException", "ThrottlingException", "ExportConflictException"])
-@pytest.mark.parametrize("action", [REQUESTED, "ListExports", "DescribeContinuousBackups"])
-def test_what_aws_does_not_take_now_waits_for_the_next_tick(aws: Aws, exports: Path, code: str, action: str) -> None:
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        (REQUESTED, "LimitExceededException"),
+        (REQUESTED, "ThrottlingException"),
+        (REQUESTED, "ExportConflictException"),
+        ("ListExports", "LimitExceededException"),
+        ("DescribeContinuousBackups", "ThrottlingException"),
+    ],
+)
+def test_what_aws_does_not_take_now_waits_for_the_next_tick(aws: Aws, exports: Path, action: str, code: str) -> None:
     refusing(aws, action, code)
     look = tick(aws, exports)
     assert look.refusals == ()
@@ -320,9 +330,22 @@ def test_a_declaration_that_changed_meanwhile_changes_no_call_that_was_begun(aws
     assert [export.call["S3Bucket"] for export in aws.exports] == ["exports", "elsewhere"]
 
 
+def test_another_table_begins_with_a_full_export_whatever_its_raw_table_is_called(
+    aws: Aws, exports: Path, make_table: Callable[[str], None]
+) -> None:
+    make_table("Films2")
+    tick(aws, exports)
+    aws.now += DAY
+    renamed = SPEC.tables[0].model_copy(update={"name": "movies"})
+    tick(aws, exports, SPEC.model_copy(update={"tables": [renamed]}))
+    assert windows(aws) == [(None, 48), (48, 72)]
+    tick(aws, exports, SPEC.model_copy(update={"tables": [renamed.model_copy(update={"export_table": "Films2"})]}))
+    assert windows(aws)[2:] == [(None, 72)]
+
+
 def test_a_record_that_cannot_be_read_stops_asking_and_is_left_alone(aws: Aws, exports: Path) -> None:
     tick(aws, exports)
-    record = exports / HOME / "asked" / "films" / "films.json"
+    record = exports / HOME / "asked" / RECORD
     for damaged in (b"", b"{", b'{"format": 2, "requests": []}', b'{"format": 1, "requests": [{}]}'):
         record.write_bytes(damaged)
         for look in (tick, glance):

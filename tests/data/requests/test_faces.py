@@ -78,11 +78,11 @@ def location(aws: Aws, s3: S3, tmp_path: Path) -> Location:
 
 def test_what_a_tick_asks_for_is_exported_brought_and_loaded_and_its_chain_covers_it(location: Location) -> None:
     aws = location.aws
-    assert location.ask() == "films.films: the full export as of 2026-01-03T00:00:00Z was asked for"
+    assert location.ask() == "films.Films: the full export as of 2026-01-03T00:00:00Z was asked for"
     assert location.ask() == "no export is due"
     said, events = location.look()
     assert said.startswith(
-        "films.films: the full export as of 2026-01-03T00:00:00Z, asked for at 2026-01-03T03:00:00Z, "
+        "films.Films: the full export as of 2026-01-03T00:00:00Z, asked for at 2026-01-03T03:00:00Z, "
     )
     assert said.endswith(" ago: AWS is at it")
     assert events == []
@@ -125,21 +125,21 @@ def test_a_failure_for_good_is_shown_at_the_table_once_and_by_each_look(location
     assert (evaluation.check_name, evaluation.passed) == (USABLE, False)
     for look in (location.ask, location.look):
         # Of a schedule Dagster shows the cause of its own error.
-        with pytest.raises(Exception, match="AWS failed 3 times|evaluation of schedule") as refusal:
+        with pytest.raises(Exception, match=r"AWS failed 3 times|evaluation of schedule") as refusal:
             look()
         cause = refusal.value.__cause__ or refusal.value
         assert isinstance(cause, RequestRefused)
-        assert str(cause).startswith("films: AWS failed 3 times at the full export")
+        assert str(cause).startswith("Films: AWS failed 3 times at the full export")
     metadata, check = location.loaded()
-    assert "films: AWS failed 3 times at the full export" in str(check.description)
-    assert "films: AWS failed 3 times at the full export" in metadata["not_asked_for"]
+    assert "Films: AWS failed 3 times at the full export" in str(check.description)
+    assert "Films: AWS failed 3 times at the full export" in metadata["not_asked_for"]
 
 
 def test_a_record_that_cannot_be_read_is_told_and_stops_no_loading(location: Location) -> None:
     location.ask()
     location.aws.now += HOUR
     location.look()
-    (record,) = Path(location.environment.exports).rglob("films.json")
+    (record,) = Path(location.environment.exports).rglob("Films.json")
     record.write_text("{")
     metadata, check = location.loaded()
     assert metadata["dagster/row_count"] == 3

@@ -75,7 +75,7 @@ def test_whatever_was_changed_last_each_window_is_exported_once(
     changes, whole = days(tmp_path / "whole", 10**6)
     # One failed, and was asked for again.
     assert whole == {(None, 48): 2, (48, 72): 1, (72, 96): 1}
-    for at in draw(range(2 * len(changes)), 4):
+    for at in draw(range(2 * len(changes)), 3):
         _, after = days(tmp_path / f"exports-{at}", at)
         assert after[None, 48] == 2
         assert set(after) - {(None, 48)} <= {(24.0 * day, 24.0 * day + 24) for day in range(2, 9)}

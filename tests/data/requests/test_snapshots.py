@@ -13,8 +13,9 @@ from platform_assets.data.requests.record import HOME, TRIES
 from platform_assets.data.requests.snapshots import SnapshotExports
 from tests.data.exports.breaking import shop_tables
 from tests.data.exports.histories import EPOCH
-from tests.data.requests.aws_server import Aws, Refused, snapshot
+from tests.data.requests.aws_server import REGION, Aws, snapshot
 from tests.data.requests.conftest import ROLE, SHOP_SPEC
+from tests.data.requests.protocols import Refused
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -116,7 +117,7 @@ def test_what_fails_is_asked_for_again_and_at_last_told_with_aws_s_cause(aws: Aw
     assert "shop: AWS failed 3 times at the export of snapshot shop-2026-01-03-02-00" in refusal
     assert "FAILED: The KMS key is disabled" in refusal
     aws.failures = []
-    (exports / HOME / "failed" / "shop" / "shop").unlink()
+    (exports / HOME / "failed" / "shop" / REGION / "shop").unlink()
     (look,) = passed(aws, exports, 2)[-1:]
     assert (look.requests[-1].last.status, look.refusals) == ("COMPLETED", ())
 
