@@ -23,6 +23,7 @@ from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.foundation.execution.executor import kubernetes_executor
 from platform_assets.foundation.storage.credentials import LIMIT_SECONDS
 from platform_assets.operations.automation.jobs import campaign_job, pretraining_jobs, refresh_job, scoring_jobs
+from platform_assets.operations.automation.requests import request_schedules, requested_sensors
 from platform_assets.operations.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
 from platform_assets.operations.automation.sensors import new_exports_sensor
 
@@ -78,8 +79,14 @@ def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Defin
             *body_assets(environment, platform.groups),
         ],
         jobs=[refresh_job(), *pretraining_jobs(platform.groups)],
-        schedules=pretraining_schedules(platform.groups, environment.timezone),
-        sensors=[new_exports_sensor(declarations.sources, environment)],
+        schedules=[
+            *pretraining_schedules(platform.groups, environment.timezone),
+            *request_schedules(declarations.sources, environment),
+        ],
+        sensors=[
+            new_exports_sensor(declarations.sources, environment),
+            *requested_sensors(declarations.sources, environment),
+        ],
     )
     for name, spec in declarations.sources.items():
         yield ExportSource(name, spec).definitions(platform)

@@ -16,6 +16,7 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
+from platform_assets.data.raw.requested import requested_metadata, requested_of
 from platform_assets.data.raw.transferred import transfer_metadata, with_brought
 from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
@@ -64,6 +65,7 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             brought = bring(spec, environment.exports)
             loaded = load_source(spec, name, environment.exports, raw, wanted)
             loaded = with_brought(loaded, brought)
+            requested = requested_of(spec, environment.exports)
             histories = open_histories(environment, engine, {name: spec})
             compared = {keys[table]: histories.of(name, table) for table in wanted if keys[table] in checked}
         except StorageRefused as error:
@@ -72,14 +74,16 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             raise dg.Failure(str(error), allow_retries=False) from error
         for table in wanted:
             if dg.AssetCheckKey(keys[table], USABLE) in checks:
-                yield usable_exports_result(keys[table], loaded.faults(table), loaded.tables[table].behind)
+                faults = [*loaded.faults(table), *requested[table].faults]
+                yield usable_exports_result(keys[table], faults, loaded.tables[table].behind)
             if keys[table] not in materialized:
                 continue
             yield dg.MaterializeResult(
                 asset_key=keys[table],
                 metadata=_metadata(loaded, table, raw)
                 | _columns(engine.profiles, loaded, table, spec)
-                | transfer_metadata(brought),
+                | transfer_metadata(brought)
+                | requested_metadata(requested[table].requests, requested[table].faults),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),
             )
         for key, history in compared.items():
