@@ -111,7 +111,8 @@ class Layout:
         """
         export_id = self.export_id(progress.load, kind)
         folder = f"{self._home}/{export_id}"
-        entries, rest = [], iter(lines)
+        entries: list[dict[str, Any]] = []
+        rest = iter(lines)
         while some := list(islice(rest, FILE)):
             content = packed(some)
             name = f"data/{len(entries):05d}.json.gz"
@@ -123,7 +124,7 @@ class Layout:
                     "dataFileS3Key": f"{HOME}/{export_id}/{name}",
                 }
             )
-        count = sum(int(entry["itemCount"]) for entry in entries)
+        count = sum(entry["itemCount"] for entry in entries)
         files = b"".join(json.dumps(entry, separators=(",", ":")).encode() + b"\n" for entry in entries)
         self._put(f"{folder}/manifest-files", files)
         require()

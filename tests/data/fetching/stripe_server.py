@@ -1,5 +1,6 @@
 """A server that speaks Stripe's shape: lists newest first, cursors, errors, events, edits and deletions, on a clock of its own."""
 
+import copy
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -40,7 +41,12 @@ class StripeServer:
     def create(self, kind: str, **values: Any) -> str:
         self._made += 1
         name = OBJECTS[kind]
-        one = {"id": f"{name[:3]}_{self._made:06d}", "object": name, "created": self.now, "livemode": False} | values
+        one: dict[str, Any] = {
+            "id": f"{name[:3]}_{self._made:06d}",
+            "object": name,
+            "created": self.now,
+            "livemode": False,
+        } | values
         self.objects[kind][one["id"]] = one
         self._tell(kind, "created", one)
         return str(one["id"])
@@ -54,7 +60,7 @@ class StripeServer:
 
     def state(self, kind: str) -> dict[str, dict[str, Any]]:
         """What a person would see of the kind, by id."""
-        return json.loads(json.dumps(self.objects[kind]))
+        return copy.deepcopy(self.objects[kind])
 
     def _tell(self, kind: str, what: str, one: dict[str, Any]) -> None:
         event = {
