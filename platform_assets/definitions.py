@@ -16,7 +16,9 @@ from platform_assets.components.code_references import with_code_references
 from platform_assets.components.export_source import ExportSource
 from platform_assets.components.loading import Declarations, broken_definitions, read_declarations
 from platform_assets.components.platform import Platform, platform_of
+from platform_assets.components.saas_source import SaasSource
 from platform_assets.data.features.assets import feature_assets
+from platform_assets.data.fetching.spec import SaasExportsSpec
 from platform_assets.data.marts.assets import transform_assets
 from platform_assets.environment import Environment, environment_from_variables
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
@@ -82,7 +84,8 @@ def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Defin
         sensors=[new_exports_sensor(declarations.sources, environment)],
     )
     for name, spec in declarations.sources.items():
-        yield ExportSource(name, spec).definitions(platform)
+        component = SaasSource(name, spec.saas) if isinstance(spec, SaasExportsSpec) else ExportSource(name, spec)
+        yield component.definitions(platform)
 
 
 def io_manager_of(environment: Environment) -> ArtifactRefIOManager:

@@ -14,6 +14,7 @@ from platform_assets.environment.reading import (
     dagster_home,
     environment_from_variables,
     is_dagster_home_set,
+    secret_in,
 )
 from platform_assets.environment.settings import PROJECT_VARIABLE, SETTINGS, EnvironmentVariableError
 from platform_assets.environment.variables import (
@@ -49,4 +50,5 @@ __all__ = [
     "environment_from_variables",
     "is_dagster_home_set",
     "local_environment",
+    "secret_in",
 ]

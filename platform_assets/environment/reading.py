@@ -41,6 +41,12 @@ def dagster_home(environment: Environment) -> Path | None:
     return None if is_dagster_home_set() else next((p for p in places if (p / "dagster.yaml").is_file()), None)
 
 
+def secret_in(variable: str) -> str | None:
+    """What a variable holds that a declaration names as the place of a secret; None where it is not set or empty. It is no
+    setting: no file of a project states it."""
+    return os.environ.get(variable) or None
+
+
 _FIELDS = {
     variable.name: (owner, field, hint, variable)
     for owner in (Environment, Cloud, Limits)
