@@ -25,7 +25,12 @@ from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.foundation.execution.executor import kubernetes_executor
 from platform_assets.foundation.storage.credentials import LIMIT_SECONDS
 from platform_assets.operations.automation.jobs import campaign_job, pretraining_jobs, refresh_job, scoring_jobs
-from platform_assets.operations.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
+from platform_assets.operations.automation.schedules import (
+    campaign_schedules,
+    fetching_schedules,
+    pretraining_schedules,
+    scoring_schedules,
+)
 from platform_assets.operations.automation.sensors import new_exports_sensor
 
 # Outputs carry data versions and assets code references, which Dagster still calls beta or a preview; the version is pinned,
@@ -80,7 +85,10 @@ def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Defin
             *body_assets(environment, platform.groups),
         ],
         jobs=[refresh_job(), *pretraining_jobs(platform.groups)],
-        schedules=pretraining_schedules(platform.groups, environment.timezone),
+        schedules=[
+            *pretraining_schedules(platform.groups, environment.timezone),
+            *fetching_schedules(declarations.sources, environment),
+        ],
         sensors=[new_exports_sensor(declarations.sources, environment)],
     )
     for name, spec in declarations.sources.items():

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from platform_assets.components.platform import Platform, platform_from_variables
 from platform_assets.components.scaffolding import SaasScaffolder
-from platform_assets.data.fetching.assets import fetched_key, fetching_asset, fetching_schedule
+from platform_assets.data.fetching.assets import fetched_key, fetching_asset
 from platform_assets.data.fetching.spec import SaasSourceSpec
 from platform_assets.data.raw.assets import export_assets
 
@@ -32,11 +32,7 @@ class SaasSource(dg.Component):
         return self.definitions(platform_from_variables())
 
     def definitions(self, platform: Platform) -> dg.Definitions:
-        """The loads, their schedule, and the raw tables after them."""
-        raw = dg.Definitions(assets=export_assets(self.spec.exports(), self.name, platform.environment))
-        after = raw.map_asset_specs(func=lambda spec: spec.merge_attributes(deps=[fetched_key(self.name)]))
-        fetching = dg.Definitions(
-            assets=[fetching_asset(self.spec, self.name, platform.environment)],
-            schedules=[fetching_schedule(self.spec, self.name, platform.environment)],
-        )
-        return dg.Definitions.merge(after, fetching)
+        """The loads, and the raw tables after them."""
+        after = [fetched_key(self.name)]
+        loading = export_assets(self.spec.exports(), self.name, platform.environment, after)
+        return dg.Definitions(assets=[fetching_asset(self.spec, self.name, platform.environment), *loading])

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from platform_assets.campaigns.declaration.beginning import WITHIN, attributes_of
+from platform_assets.environment import STRIPE_KEY
 
 
 class CampaignStart(BaseModel):
@@ -70,7 +71,7 @@ class SaasStart(BaseModel):
 
     owner: str = Field(description="who answers for it: an e-mail address or team:…")
     api_version: str = Field(description="the version of the API to ask in, such as 2026-10-28.endive")
-    key_variable: str = Field(description="the environment variable that holds the API key")
+    key_variable: str = Field(default=STRIPE_KEY, description="the environment variable that holds the API key")
     table: str = Field(description="one kind of objects, as the API lists them, such as customers")
 
 

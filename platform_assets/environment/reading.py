@@ -42,8 +42,8 @@ def dagster_home(environment: Environment) -> Path | None:
 
 
 def secret_in(variable: str) -> str | None:
-    """What a variable holds that a declaration names as the place of a secret; None where it is not set or empty. It is no
-    setting: no file of a project states it."""
+    """What a variable holds that is the place of a secret: one of `SECRETS`, or one that a declaration names. None where it is not
+    set or empty."""
     return os.environ.get(variable) or None
 
 

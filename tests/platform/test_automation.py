@@ -253,7 +253,9 @@ def test_schedules_and_the_sensor_run_where_the_environment_says_so_and_are_told
     [told] = [one.found for one in diagnose(given) if one.what == "schedules"]
     assert told.startswith("on" if runs else "off unless turned on in Dagster's UI: train_weekly_weekly")
     declared = read_declarations(platform_of(given)).campaigns
-    assert off_here(declared, given).partition(";")[0] == ("" if runs else "off here unless turned on: weekly (week)")
+    assert off_here(declared, {}, given).partition(";")[0] == (
+        "" if runs else "off here unless turned on: weekly (week)"
+    )
 
 
 def test_in_google_cloud_schedules_run_unless_they_are_turned_off() -> None:

@@ -70,7 +70,9 @@ def test_a_refused_load_fails_with_what_to_do_and_without_the_key(
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([fetching], instance=instance, resources=definitions.resources, raise_on_error=False)
         (failure,) = result.get_step_failure_events()
-        told = failure.step_failure_data.error.to_string()
+        error = failure.step_failure_data.error
+        assert error is not None
+        told = error.to_string()
     assert "the API refuses the key in STRIPE_KEY_OF_A_TEST (401)" in told
     assert KEY not in told + "".join(capfd.readouterr())
 
@@ -82,7 +84,12 @@ def test_a_refused_load_fails_with_what_to_do_and_without_the_key(
         ("url: {url}", "url: http://api.stripe.com", "the key is sent to https://api.stripe.com alone"),
         ("url: {url}", "url: https://a@api.stripe.com", "write scheme and host alone"),
         ("key_variable: STRIPE_KEY_OF_A_TEST", "key_variable: rk_live_abc", "write the name, not the key"),
-        ("  key_variable: STRIPE_KEY_OF_A_TEST\n", "", "name one of key_file and key_variable"),
+        ("  path:", "  key_file: /key\n  path:", "the API key is in one place"),
+        (
+            "key_variable: STRIPE_KEY_OF_A_TEST",
+            "key_variable: DAGSTER_POSTGRES_PASSWORD",
+            "is not the name of a variable for a key",
+        ),
         ("key_variable: STRIPE_KEY_OF_A_TEST", "key_file: secrets/key", "key_file: write an absolute path"),
         ("path: stripe", "path: ../stripe", "path: write a folder below the exports root"),
         ("api_version: 2026-10-28.endive", "api_version: newest", "is not a version of Stripe's API"),

@@ -1,4 +1,4 @@
-"""The Dagster face of fetching: one asset a source, upstream of its raw tables, and the schedule that makes it.
+"""The Dagster face of fetching: one asset a source, upstream of its raw tables.
 
 Belongs here: key, group, metadata and failures. Does not belong here: any fetching.
 """
@@ -9,13 +9,13 @@ import dagster as dg
 
 from platform_assets.data.fetching.refused import FetchRefused
 from platform_assets.data.fetching.spec import SaasSourceSpec
+from platform_assets.foundation.execution.profiles import way_out
+from platform_assets.foundation.storage import LeaseLost, StorageRefused
 
 if TYPE_CHECKING:
     from platform_assets.environment import Environment
 
 GROUP = "exports"
-# Past the full hour, when everybody else asks.
-_CRON = {"hour": "17 * * * *", "day": "17 2 * * *"}
 
 
 def fetched_key(name: str) -> dg.AssetKey:
@@ -26,12 +26,15 @@ def fetched_key(name: str) -> dg.AssetKey:
 def fetching_asset(spec: SaasSourceSpec, name: str, environment: "Environment") -> dg.AssetsDefinition:
     """The asset `exports/<name>`: each time it is made, one load, or the end of one that was cut off."""
 
+    variables = (spec.variable,) if spec.variable else ()
+
     @dg.asset(
         key=fetched_key(name),
         group_name=GROUP,
         description=f"{spec.description} A load of {spec.service} as exports below {spec.path}/.",
         kinds={spec.service},
         owners=[spec.owner],
+        op_tags=way_out(spec.service, *variables),
     )
     def exports() -> dg.MaterializeResult:
         from platform_assets.data.fetching.load import fetch
@@ -40,6 +43,8 @@ def fetching_asset(spec: SaasSourceSpec, name: str, environment: "Environment") 
             loaded = fetch(spec, environment.exports)
         except FetchRefused as error:
             raise dg.Failure(str(error), allow_retries=error.passes) from error
+        except (LeaseLost, StorageRefused) as error:
+            raise dg.Failure(str(error)) from error
         return dg.MaterializeResult(
             metadata={
                 "covers_before": dg.MetadataValue.timestamp(loaded.covered),
@@ -51,16 +56,3 @@ def fetching_asset(spec: SaasSourceSpec, name: str, environment: "Environment") 
         )
 
     return exports
-
-
-def fetching_schedule(spec: SaasSourceSpec, name: str, environment: "Environment") -> dg.ScheduleDefinition:
-    """Makes a load as often as is declared. What it makes is loaded as any export that finishes is."""
-    running = dg.DefaultScheduleStatus.RUNNING if environment.starts_by_itself else dg.DefaultScheduleStatus.STOPPED
-    return dg.ScheduleDefinition(
-        name=f"fetch_{name}",
-        target=dg.AssetSelection.assets(fetched_key(name)),
-        cron_schedule=_CRON[spec.every],
-        execution_timezone="UTC",
-        default_status=running,
-        description=f"Fetch {name} every {spec.every}",
-    )

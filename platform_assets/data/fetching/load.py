@@ -86,7 +86,10 @@ class _Load:
     def make(self) -> Loaded:
         now = next(self._api.pages("events")).at
         begun = self._bench.read()
-        resumed = begun is not None and begun.asked == self._spec.asked() and now - begun.began_at < EVENTS_KEPT
+        # What events of before its beginning named may be asked for once more.
+        resumed = (
+            begun is not None and begun.asked == self._spec.asked() and now - begun.since_at < EVENTS_KEPT + OVERLAP
+        )
         if begun is not None and resumed:
             self._progress = begun
         else:

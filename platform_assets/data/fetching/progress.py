@@ -46,8 +46,8 @@ class Progress:
     again: list[int] = field(default_factory=list)
 
     @property
-    def began_at(self) -> datetime:
-        return datetime.fromisoformat(self.began)
+    def since_at(self) -> datetime:
+        return datetime.fromisoformat(self.since)
 
 
 class Bench:

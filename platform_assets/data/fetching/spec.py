@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from platform_assets.data.exports.spec import Accepted, Expectations, ExportSourceSpec, ExportTableSpec
+from platform_assets.environment import STRIPE_KEY
 from platform_assets.foundation.documents.sentences import Owner, Spelled
 
 KEY = "id"
@@ -44,7 +45,11 @@ _HOSTS = ("api.stripe.com",)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _Variable = Annotated[
-    str, Spelled(r"^[A-Z][A-Z0-9_]*$", "is not the name of a variable; write the name, not the key: STRIPE_API_KEY")
+    str,
+    Spelled(
+        r"^(?!PLATFORM_|DAGSTER_)[A-Z][A-Z0-9_]*$",
+        f"is not the name of a variable for a key; write the name, not the key: {STRIPE_KEY}",
+    ),
 ]
 _Version = Annotated[
     str,
@@ -84,7 +89,8 @@ class SaasSourceSpec(BaseModel):
         description="The file that holds a restricted, read-only API key, as a mounted secret: an absolute path.",
     )
     key_variable: _Variable | None = Field(
-        default=None, description="Instead of `key_file`: the environment variable that holds the key."
+        default=None,
+        description=f"The environment variable that holds the key, instead of `key_file` (default without both: `{STRIPE_KEY}`).",
     )
     path: str = Field(description="Folder below the exports root into which the loads are written, as `stripe`.")
     every: Literal["hour", "day"] = Field(default="day", description="How often a load is made.")
@@ -123,8 +129,8 @@ class SaasSourceSpec(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.key_file is None) == (self.key_variable is None):
-            raise ValueError("name one of key_file and key_variable, where the API key is")
+        if self.key_file is not None and self.key_variable is not None:
+            raise ValueError("key_file, key_variable: the API key is in one place; remove one of them")
         if self.key_file is not None and not self.key_file.is_absolute():
             raise ValueError("key_file: write an absolute path")
         try:
@@ -134,6 +140,11 @@ class SaasSourceSpec(BaseModel):
             where = "".join(f"{part}: " for part in first["loc"][:1])
             raise ValueError(where + first["msg"].removeprefix("Value error, ")) from error
         return self
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that holds the key; None where a file does."""
+        return (self.key_variable or STRIPE_KEY) if self.key_file is None else None
 
     def exports(self) -> "SaasExportsSpec":
         """The export source that its loads make up."""

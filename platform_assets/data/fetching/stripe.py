@@ -162,7 +162,7 @@ class Stripe:
         status, code = _status_of(error), _error_of(error).get("code") or _error_of(error).get("type")
         at = f"{self._spec.url}{where}"
         if status in (401, 403):
-            place = self._spec.key_file or self._spec.key_variable
+            place = self._spec.key_file or self._spec.variable
             raise FetchRefused(
                 f"{at}: the API refuses the key in {place} ({status}). Give it a restricted key that may read "
                 f"{', '.join(sorted(table.name for table in self._spec.tables))} and events."
@@ -189,8 +189,8 @@ def key_of(spec: SaasSourceSpec) -> SecretStr:
     Raises:
         FetchRefused: it is not there.
     """
-    if spec.key_variable is not None:
-        text, place = secret_in(spec.key_variable), spec.key_variable
+    if spec.variable is not None:
+        text, place = secret_in(spec.variable), spec.variable
     else:
         assert spec.key_file is not None
         place = str(spec.key_file)

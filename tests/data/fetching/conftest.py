@@ -9,10 +9,17 @@ from platform_assets.data.fetching.spec import SaasSourceSpec
 from tests.data.fetching.stripe_server import KEY, StripeServer, stripe_server
 
 
-@pytest.fixture
-def account() -> Iterator[StripeServer]:
+@pytest.fixture(scope="package")
+def server() -> Iterator[StripeServer]:
     with stripe_server() as server:
         yield server
+
+
+@pytest.fixture
+def account(server: StripeServer) -> StripeServer:
+    """Nothing is in it, and nothing was asked."""
+    server.empty()
+    return server
 
 
 @pytest.fixture

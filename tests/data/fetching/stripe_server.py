@@ -29,13 +29,17 @@ class StripeServer:
     """
 
     def __init__(self) -> None:
+        self.url = ""
+        self.empty()
+
+    def empty(self) -> None:
+        """An account of which nothing was ever asked."""
         self.now = START
         self.objects: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in OBJECTS}
         self.events: list[dict[str, Any]] = []
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.asked: list[str] = []
         self.meanwhile: Callable[[int], None] = lambda number: None
-        self.url = ""
         self._made = 0
 
     def create(self, kind: str, **values: Any) -> str:
@@ -132,6 +136,8 @@ def stripe_server() -> Iterator[StripeServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # An answer in one piece: in two, the second waits for the first to be acknowledged.
+        wbufsize = -1
 
         def handle_any(self) -> None:
             parts = urlsplit(self.path)

@@ -1,10 +1,6 @@
 """A load: what it shows, what it costs, and what becomes of one that is cut off."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -136,73 +132,6 @@ def fetch_raw_whatever(spec: SaasSourceSpec, folder: Path) -> int:
     loaded = load_source(spec.exports(), "billing", str(folder / "exports"), FolderTables(folder / "raw"))
     assert ["truncated" in aside.reason for aside in loaded.set_aside] == [True]
     return loaded.tables["customers"].exports[-1].rows
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from platform_assets.data.fetching import load, progress
-from platform_assets.data.fetching.spec import SaasSourceSpec
-from platform_assets.foundation.storage.folder import Folder
-
-load.PART, load.AGAIN = 100, 3
-spec = SaasSourceSpec.model_validate_json(sys.argv[1])
-left, write = int(sys.argv[3]), Folder.write
-
-def killing(self, name, content, *, durable=True):
-    global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    write(self, name, content, durable=durable)
-
-Folder.write = killing
-load.fetch(spec, sys.argv[2], lease_seconds=1.0)
-"""
-
-
-def killed(spec: SaasSourceSpec, exports: Path, writes: int) -> bool:
-    """Whether a load was killed before it had written so many files more."""
-    asked = [sys.executable, "-c", KILLED, spec.model_dump_json(), str(exports), str(writes)]
-    done = subprocess.run(asked, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    assert KEY not in done.stdout + done.stderr
-    return done.returncode != 0
-
-
-def test_edit_delete_429_and_kills_in_one_run_equal_a_fresh_full_load(
-    account: StripeServer, spec: SaasSourceSpec, tmp_path: Path
-) -> None:
-    ids = fill(account)
-    exports = tmp_path / "exports"
-    assert killed(spec, exports, 4)
-    assert list(exports.rglob("manifest-summary.json")) == []
-    listed_before = len(lists_of(account, "customers"))
-    account.edit("customers", ids[10], balance=1)
-    account.delete("customers", ids[340])
-    account.answers = [(429, {"Retry-After": "1"})]
-    first = fetch(spec, exports, lease_seconds=1.0)
-    assert first.resumed
-    assert len(lists_of(account, "customers")) - listed_before < 4
-    assert_shown(account, spec, tmp_path)
-    account.now += DAY
-    for number in range(20, 30):
-        account.edit("customers", ids[number], balance=-number)
-    account.delete("customers", ids[25])
-    account.create("customers", email="new@example.com")
-    # The tenth write is in the midst of the exports.
-    assert killed(spec, exports, 10)
-    account.edit("customers", ids[30], balance=-30)
-    second = fetch(spec, exports, lease_seconds=1.0)
-    assert second.resumed
-    account.now += DAY
-    third = fetch(spec, exports)
-    assert third.listed == ()
-    fresh = tmp_path / "fresh"
-    fetch(spec, fresh / "exports")
-    for kind in ("customers", "subscriptions"):
-        assert latest(spec, tmp_path, kind) == latest(spec, fresh, kind) == account.state(kind)
-    assert [path.name for path in (exports / "stripe/AWSDynamoDB/.fetching").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(
