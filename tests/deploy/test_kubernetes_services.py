@@ -1,27 +1,34 @@
 """Steps that call a service outside the cluster: a way out and a key for them alone, and only where an overlay says so."""
 
 import os
-from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from dagster._core.test_utils import instance_for_test
 
 from platform_assets.foundation.execution.profiles import KEYS_SECRET, way_out
 from tests.deploy.admission import Policy
-from tests.deploy.manifests import KUBERNETES, NAMESPACE, OVERLAYS, Manifest, kustomize, of_kind, overlay, selects
+from tests.deploy.manifests import (
+    KUBERNETES,
+    NAMESPACE,
+    OVERLAYS,
+    Manifest,
+    PodTemplate,
+    kustomize,
+    of_kind,
+    overlay,
+    pod_templates,
+    selects,
+)
 from tests.deploy.test_kubernetes_admission import message
 from tests.deploy.test_kubernetes_egress import within
 from tests.deploy.test_kubernetes_instance import (
-    PROFILES,
     VARIABLES,
     check_pod,
     job_of_step,
     launcher_configuration,
     pod_of,
-    step_job,
 )
 
 pytestmark = pytest.mark.programs("kubectl")
@@ -31,12 +38,17 @@ ADDRESS, ELSEWHERE = "198.51.100.7", "203.0.113.9"
 STEPS = {"egress-stripe": way_out("stripe", "STRIPE_API_KEY"), "egress-s3": way_out("s3")}
 
 
-@pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    for name, value in VARIABLES.items():
-        monkeypatch.setenv(name, value)
-    with instance_for_test(overrides={"run_launcher": launcher_configuration("gke", tmp_path)}) as instance:
-        yield instance
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifest]:
+    """An exception → the Job of a step that it is for."""
+    [container] = of_kind(overlay("gke"), "Deployment")["code-platform"]["spec"]["template"]["spec"]["containers"]
+    launcher = launcher_configuration("gke", tmp_path_factory.mktemp("services"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in VARIABLES.items():
+            patch.setenv(name, value)
+        with instance_for_test(overrides={"run_launcher": launcher}) as instance:
+            image = f"{container['image'].partition('@')[0]}@sha256:{'1' * 64}"
+            return {name: job_of_step(instance, tags, image) for name, tags in STEPS.items()}
 
 
 def with_exception(folder: Path, name: str) -> list[Manifest]:
@@ -67,30 +79,25 @@ def reaches(objects: list[Manifest], labels: dict[str, str], address: str) -> bo
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_that_calls_a_service_reaches_it_and_no_other_pod_does(
-    name: str, tmp_path: Path, instance: dg.DagsterInstance
+    name: str, tmp_path: Path, jobs: dict[str, Manifest], pods_of_runs: dict[str, PodTemplate]
 ) -> None:
-    objects = with_exception(tmp_path, name)
-    assert {item["metadata"]["name"] for item in objects} == {item["metadata"]["name"] for item in overlay("gke")} | {
-        name
-    }
-    calling = pod_of(job_of_step(instance, STEPS[name])).labels
+    objects, before = with_exception(tmp_path, name), overlay("gke")
+    assert {one["metadata"]["name"] for one in objects} == {one["metadata"]["name"] for one in before} | {name}
+    calling = pod_of(jobs[name]).labels
     assert reaches(objects, calling, ADDRESS)
-    assert not reaches(overlay("gke"), calling, ADDRESS)
+    assert not reaches(before, calling, ADDRESS)
     assert not reaches(objects, calling, ELSEWHERE)
-    [other] = STEPS.keys() - {name}
-    others = [pod_of(step_job(instance, profile)).labels for profile in PROFILES]
-    others.append(pod_of(job_of_step(instance, STEPS[other])).labels)
-    assert not any(reaches(objects, labels, ADDRESS) for labels in others)
+    others = [pod_of(job) for other, job in jobs.items() if other != name] + [
+        *pods_of_runs.values(),
+        *pod_templates(objects),
+    ]
+    assert not any(reaches(objects, pod.labels, ADDRESS) for pod in others)
 
 
 def test_a_step_that_fetches_keeps_the_rules_and_gets_its_key_where_the_overlay_admits_the_secret(
-    tmp_path: Path, instance: dg.DagsterInstance
+    tmp_path: Path, jobs: dict[str, Manifest]
 ) -> None:
-    job = job_of_step(
-        instance,
-        STEPS["egress-stripe"],
-        image="REPLACE-region-docker.pkg.dev/REPLACE-project/audience-platform/audience-platform@sha256:" + "1" * 64,
-    )
+    job = jobs["egress-stripe"]
     [container] = check_pod("gke", job, may_call_api=False).containers
     held = {entry["name"]: entry for entry in container["env"]}["STRIPE_API_KEY"]
     assert held["valueFrom"] == {"secretKeyRef": {"name": KEYS_SECRET, "key": "STRIPE_API_KEY", "optional": True}}
