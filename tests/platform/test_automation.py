@@ -20,7 +20,7 @@ from platform_assets.operations.automation.sensors import new_exports_sensor
 from platform_assets.operations.diagnosis import diagnose
 from tests.data.engines.writing import publish_from
 from tests.data.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
-from tests.support.declared import GOOD, with_campaigns, write_declaration
+from tests.support.declared import FETCHED, GOOD, with_campaigns, write_declaration
 
 WATERMARK = datetime(1998, 7, 1, 3, tzinfo=UTC)
 COLUMNS = {

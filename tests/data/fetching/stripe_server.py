@@ -25,6 +25,7 @@ class StripeServer:
         now: seconds since 1970, as the server's clock has it; nothing but a test moves it.
         answers: (status, headers) of the next answers, instead of what was asked for.
         asked: path and query of each request, in order.
+        alter: changes an answer before it is sent.
         meanwhile: called before a request is answered, with how many there were before it.
     """
 
@@ -39,6 +40,7 @@ class StripeServer:
         self.events: list[dict[str, Any]] = []
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.asked: list[str] = []
+        self.alter: Callable[[dict[str, Any]], object] = lambda answer: None
         self.meanwhile: Callable[[int], None] = lambda number: None
         self._made = 0
 
@@ -155,6 +157,8 @@ def stripe_server() -> Iterator[StripeServer]:
                 else:
                     asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
                     status, body = account.answer(self.command, parts.path, asked, sent)
+                    body = copy.deepcopy(body)
+                    account.alter(body)
                 content = json.dumps(body).encode()
             self.send_response(status)
             for name, value in headers.items():

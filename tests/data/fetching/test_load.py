@@ -1,11 +1,14 @@
 """A load: what it shows, what it costs, and what becomes of one that is cut off."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from platform_assets.data.fetching import load as loading
+from platform_assets.data.fetching import stripe
 from platform_assets.data.fetching.load import fetch
 from platform_assets.data.fetching.refused import FetchRefused
 from platform_assets.data.fetching.spec import SaasSourceSpec
@@ -154,6 +157,52 @@ def test_a_refusal_is_told_without_the_key_and_leaves_the_exports_as_they_were(
     assert KEY not in str(error.value)
     assert error.value.__cause__ is None
     assert_shown(account, spec, tmp_path)
+
+
+def last_again(answer: dict[str, Any]) -> None:
+    if answer["url"] == "/v1/customers":
+        answer.update(data=[{"id": "cus_000001"}], has_more=True)
+
+
+def without_id(answer: dict[str, Any]) -> None:
+    if answer["url"] == "/v1/customers":
+        answer["data"][3].pop("id")
+
+
+@pytest.mark.parametrize(
+    ("alter", "sentence"),
+    [
+        (last_again, "/v1/customers: it answers with the page before once more"),
+        (without_id, "/v1/customers: an object in the list has no id"),
+        (lambda answer: answer.update(object="page"), "/v1/events: the answer is no list with data and has_more"),
+        (lambda answer: answer.update(data=[], has_more=True), "a page without objects says that there are more"),
+    ],
+)
+def test_an_answer_that_is_not_the_services_shape_is_refused_and_nothing_is_lost(
+    account: StripeServer, spec: SaasSourceSpec, tmp_path: Path, alter: Callable[[dict[str, Any]], None], sentence: str
+) -> None:
+    fill(account, 10)
+    fetch(spec, tmp_path / "exports")
+    account.now += 8 * DAY
+    account.alter = alter
+    with pytest.raises(FetchRefused, match=sentence) as error:
+        fetch(spec, tmp_path / "exports")
+    assert "Nothing of this load is an export; what was fetched before it stays" in str(error.value)
+    assert not error.value.passes
+    assert_shown(account, spec, tmp_path)
+
+
+def test_a_service_that_is_down_is_told_as_what_passes(
+    account: StripeServer, spec: SaasSourceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stripe, "_ATTEMPTS", 1)
+    account.answers = [(503, {})]
+    with pytest.raises(FetchRefused, match=r"no answer after 1 attempts \(503\). Run the load again") as error:
+        fetch(spec, tmp_path / "exports")
+    assert error.value.passes
+    nowhere = spec.model_copy(update={"url": "http://127.0.0.1:9"})
+    with pytest.raises(FetchRefused, match=r"no answer after 1 attempts \(ConnectionError\)"):
+        fetch(nowhere, tmp_path / "exports")
 
 
 def test_a_key_that_is_not_there_is_told_with_its_place(spec: SaasSourceSpec, tmp_path: Path) -> None:
