@@ -1,8 +1,10 @@
 """Steps that call a service outside the cluster: a way out and a key for them alone, and only where an overlay says so."""
 
 import os
+from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from dagster._core.test_utils import instance_for_test
@@ -51,19 +53,22 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifest]:
             return {name: job_of_step(instance, tags, image) for name, tags in STEPS.items()}
 
 
-def with_exception(folder: Path, name: str) -> list[Manifest]:
-    """The gke overlay with an exception, and the address of its service written down."""
-    place = {
-        part: os.path.relpath(KUBERNETES / part, folder.resolve()) for part in ("overlays/gke", f"exceptions/{name}")
-    }
-    patch = f"- {{op: replace, path: /spec/egress/0/to, value: [{{ipBlock: {{cidr: {ADDRESS}/32}}}}]}}\n"
-    return kustomize(
-        folder,
-        namespace=NAMESPACE,
-        resources=[place["overlays/gke"]],
-        components=[place[f"exceptions/{name}"]],
-        patches=[{"target": {"kind": "NetworkPolicy", "name": name}, "patch": patch}],
-    )
+@cache
+def with_exception(name: str) -> list[Manifest]:
+    """The gke overlay with an exception, and the address of its service written down; not to be changed."""
+    with TemporaryDirectory() as folder:
+        place = {
+            part: os.path.relpath(KUBERNETES / part, Path(folder).resolve())
+            for part in ("overlays/gke", f"exceptions/{name}")
+        }
+        patch = f"- {{op: replace, path: /spec/egress/0/to, value: [{{ipBlock: {{cidr: {ADDRESS}/32}}}}]}}\n"
+        return kustomize(
+            Path(folder),
+            namespace=NAMESPACE,
+            resources=[place["overlays/gke"]],
+            components=[place[f"exceptions/{name}"]],
+            patches=[{"target": {"kind": "NetworkPolicy", "name": name}, "patch": patch}],
+        )
 
 
 def reaches(objects: list[Manifest], labels: dict[str, str], address: str) -> bool:
@@ -79,9 +84,9 @@ def reaches(objects: list[Manifest], labels: dict[str, str], address: str) -> bo
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_that_calls_a_service_reaches_it_and_no_other_pod_does(
-    name: str, tmp_path: Path, jobs: dict[str, Manifest], pods_of_runs: dict[str, PodTemplate]
+    name: str, jobs: dict[str, Manifest], pods_of_runs: dict[str, PodTemplate]
 ) -> None:
-    objects, before = with_exception(tmp_path, name), overlay("gke")
+    objects, before = with_exception(name), overlay("gke")
     assert {one["metadata"]["name"] for one in objects} == {one["metadata"]["name"] for one in before} | {name}
     calling = pod_of(jobs[name]).labels
     assert reaches(objects, calling, ADDRESS)
@@ -95,7 +100,7 @@ def test_a_step_that_calls_a_service_reaches_it_and_no_other_pod_does(
 
 
 def test_a_step_that_fetches_keeps_the_rules_and_gets_its_key_where_the_overlay_admits_the_secret(
-    tmp_path: Path, jobs: dict[str, Manifest]
+    jobs: dict[str, Manifest],
 ) -> None:
     job = jobs["egress-stripe"]
     [container] = check_pod("gke", job, may_call_api=False).containers
@@ -103,7 +108,7 @@ def test_a_step_that_fetches_keeps_the_rules_and_gets_its_key_where_the_overlay_
     assert held["valueFrom"] == {"secretKeyRef": {"name": KEYS_SECRET, "key": "STRIPE_API_KEY", "optional": True}}
     policy = Policy.among(overlay("gke"))
     assert policy.refusals(job) == [message(policy, "env")]
-    assert Policy.among(with_exception(tmp_path, "egress-stripe")).refusals(job) == []
+    assert Policy.among(with_exception("egress-stripe")).refusals(job) == []
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -1,58 +1,46 @@
 """A service declared in one YAML: its loads, their schedule, and the raw tables after them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from platform_assets.components.loading import read_source_files
+from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.raw.assets import export_assets
 from platform_assets.definitions import build_definitions
-from platform_assets.environment import Environment
+from platform_assets.environment import Environment, local_environment
+from platform_assets.foundation.execution.profiles import way_out
 from tests.data.fetching.stripe_server import DAY, KEY, StripeServer, stripe_server
 from tests.support.declared import FETCHED, write_declaration
 
 DECLARED = FETCHED.replace("  path:", "  url: {url}\n  key_variable: STRIPE_KEY_OF_A_TEST\n  path:")
 
 
-@pytest.fixture
+LOAD, RAW = dg.AssetKey(["exports", "billing"]), dg.AssetKey(["raw", "billing", "customers"])
+
+
+@pytest.fixture(scope="module")
 def account() -> Iterator[StripeServer]:
     with stripe_server() as server:
+        server.create("customers", email="one@example.com")
+        server.now += DAY
         yield server
 
 
-def declared(environment: Environment, account: StripeServer) -> Environment:
-    folder = environment.data / "sources"
-    write_declaration(folder, "billing", DECLARED.format(url=account.url))
-    return replace(environment, sources=folder)
-
-
-def test_one_yaml_makes_the_loads_and_the_raw_table_after_them(
-    environment: Environment, account: StripeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STRIPE_KEY_OF_A_TEST", KEY)
-    definitions = build_definitions(declared(environment, account))
-    load, raw = dg.AssetKey(["exports", "billing"]), dg.AssetKey(["raw", "billing", "customers"])
-    account.create("customers", email="one@example.com")
-    account.now += DAY
-    fetching, loading = (definitions.get_assets_def(key) for key in (load, raw))
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([fetching, loading], instance=instance, resources=definitions.resources)
-        assert result.success
-        metadata = {
-            event.asset_key: event.materialization.metadata for event in result.get_asset_materialization_events()
-        }
-    assert metadata[load]["objects/customers"].value == 1
-    assert metadata[raw]["dagster/row_count"].value == 1
+@pytest.fixture(scope="module")
+def definitions(account: StripeServer, tmp_path_factory: pytest.TempPathFactory, dbt_project: Path) -> dg.Definitions:
+    folder = tmp_path_factory.mktemp("billing")
+    write_declaration(folder / "sources", "billing", DECLARED.format(url=account.url))
+    return build_definitions(local_environment(folder / "data", dbt_project=dbt_project, sources=folder / "sources"))
 
 
 def test_a_refused_load_fails_with_what_to_do_and_without_the_key(
-    environment: Environment, account: StripeServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STRIPE_KEY_OF_A_TEST", f"{KEY}_that_is_not_good")
-    definitions = build_definitions(declared(environment, account))
-    fetching = definitions.get_assets_def(dg.AssetKey(["exports", "billing"]))
+    fetching = definitions.get_assets_def(LOAD)
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([fetching], instance=instance, resources=definitions.resources, raise_on_error=False)
         (failure,) = result.get_step_failure_events()
@@ -61,6 +49,36 @@ def test_a_refused_load_fails_with_what_to_do_and_without_the_key(
         told = error.to_string()
     assert "the API refuses the key in STRIPE_KEY_OF_A_TEST (401)" in told
     assert KEY not in told + "".join(capfd.readouterr())
+
+
+def test_one_yaml_makes_the_loads_and_the_raw_table_after_them(
+    definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRIPE_KEY_OF_A_TEST", KEY)
+    fetching, loading = (definitions.get_assets_def(key) for key in (LOAD, RAW))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([fetching, loading], instance=instance, resources=definitions.resources)
+        assert result.success
+        metadata = {
+            event.asset_key: event.materialization.metadata for event in result.get_asset_materialization_events()
+        }
+    assert metadata[LOAD]["objects/customers"].value == 1
+    assert metadata[RAW]["dagster/row_count"].value == 1
+
+
+def test_a_step_that_calls_a_service_asks_for_its_way_out_and_no_other_does(
+    definitions: dg.Definitions, environment: Environment
+) -> None:
+    fetching, loading = (definitions.get_assets_def(key).op.tags for key in (LOAD, RAW))
+    assert fetching == way_out("stripe", "STRIPE_KEY_OF_A_TEST")
+    assert loading == {}
+    written = {"format": "dynamodb", "path": "films", "from": "s3://operational-exports/films"}
+    table = {"name": "films", "export_table": "films", "key": ["film_id"]}
+    spec = ExportSourceSpec.model_validate(
+        {"description": "Films.", "owner": "team:films", **written, "tables": [table]}
+    )
+    [bringing] = export_assets(spec, "films", environment)
+    assert bringing.op.tags == way_out("s3")
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,12 @@ class World:
         assert sorted(deleted) == [(self.ids[1], 1, at[1], at[2]), (self.ids[2], 2, at[2], at[3])]
 
 
+@pytest.fixture(scope="module")
+def deep(pytestconfig: pytest.Config) -> None:
+    if not pytestconfig.option.deep:
+        pytest.skip("with --deep")
+
+
 @pytest.fixture
 def world(account: StripeServer, spec: SaasSourceSpec, tmp_path: Path) -> World:
     return World(account, spec, tmp_path)
@@ -92,7 +98,7 @@ def test_on_duckdb_current_objects_and_deletions_are_those_of_the_service(world:
 
 
 def test_on_bigquery_they_are_the_same(
-    world: World, spec: SaasSourceSpec, prepared: Any, variables: dict[str, str]
+    deep: None, world: World, spec: SaasSourceSpec, prepared: Any, variables: dict[str, str]
 ) -> None:
     source = Source(prepared, spec.exports(), "billing")
     source.load(world.folder / "exports")
