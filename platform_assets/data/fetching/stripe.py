@@ -107,11 +107,16 @@ class Stripe:
 
     @cached_property
     def _client(self) -> Any:
-        from dlt.common.configuration.specs.runtime_configuration import RuntimeConfiguration
-        from dlt.sources.helpers.requests.retry import Client
-        from dlt.sources.helpers.rest_client import RESTClient
-        from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
-        from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
+        try:
+            from dlt.common.configuration.specs.runtime_configuration import RuntimeConfiguration
+            from dlt.sources.helpers.requests.retry import Client
+            from dlt.sources.helpers.rest_client import RESTClient
+            from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
+            from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
+        except ImportError as error:
+            raise FetchRefused(
+                "A source is fetched, and dlt, which asks its service, is not installed: pip install 'platform-assets[saas]'."
+            ) from error
 
         return RESTClient(
             base_url=self._spec.url,

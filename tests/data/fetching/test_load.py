@@ -1,6 +1,7 @@
 """A load: what it shows, what it costs, and what becomes of one that is cut off."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,14 @@ def test_an_answer_that_is_not_the_services_shape_is_refused_and_nothing_is_lost
     assert "Nothing of this load is an export; what was fetched before it stays" in str(error.value)
     assert not error.value.passes
     assert_shown(account, spec, tmp_path)
+
+
+def test_what_is_not_installed_is_named_with_what_installs_it(
+    spec: SaasSourceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dlt.sources.helpers.rest_client", None)
+    with pytest.raises(FetchRefused, match=r"pip install 'platform-assets\[saas\]'"):
+        fetch(spec, tmp_path / "exports")
 
 
 def test_a_service_that_is_down_is_told_as_what_passes(
