@@ -20,7 +20,7 @@ from platform_assets.operations.automation.sensors import new_exports_sensor
 from platform_assets.operations.diagnosis import diagnose
 from tests.data.engines.writing import publish_from
 from tests.data.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
-from tests.support.declared import GOOD, with_campaigns, write_declaration
+from tests.support.declared import FETCHED, GOOD, with_campaigns, write_declaration
 
 WATERMARK = datetime(1998, 7, 1, 3, tzinfo=UTC)
 COLUMNS = {
@@ -244,16 +244,18 @@ def test_schedules_and_the_sensor_run_where_the_environment_says_so_and_are_told
     environment: Environment, stated: bool | None, runs: bool
 ) -> None:
     weekly = with_campaigns(environment, {"weekly": GOOD, "never": GOOD.replace("  schedule: weekly\n", "")})
-    given = replace(weekly, schedules=stated)
+    given = replace(weekly, schedules=stated, sources=environment.data / "sources")
+    write_declaration(given.sources, "billing", FETCHED)
     found = started_by_itself(given)
     assert {name for name, on in found.items() if on} == (
-        {"train_weekly_weekly", "score_customer_daily", "new_exports"} if runs else set()
+        {"train_weekly_weekly", "score_customer_daily", "new_exports", "fetch_billing"} if runs else set()
     )
     assert {"pretrain_customer_monthly", "train_weekly_weekly"} <= set(found)
     [told] = [one.found for one in diagnose(given) if one.what == "schedules"]
     assert told.startswith("on" if runs else "off unless turned on in Dagster's UI: train_weekly_weekly")
-    declared = read_declarations(platform_of(given)).campaigns
-    assert off_here(declared, given).partition(";")[0] == ("" if runs else "off here unless turned on: weekly (week)")
+    declared = read_declarations(platform_of(given))
+    off = off_here(declared.campaigns, declared.sources, given).partition(";")[0]
+    assert off == ("" if runs else "off here unless turned on: weekly (week), billing (day)")
 
 
 def test_in_google_cloud_schedules_run_unless_they_are_turned_off() -> None:

@@ -3,7 +3,7 @@
 Belongs here: keys, groups, kinds, metadata and failures. Does not belong here: any reading or writing of exports.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -13,6 +13,7 @@ from platform_assets.data.engines.profiles import RawProfiles
 from platform_assets.data.engines.raw_tables import RawTables
 from platform_assets.data.exports.export import ExportError, LoadRefused
 from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.fetching.spec import SaasExportsSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
@@ -21,6 +22,7 @@ from platform_assets.data.raw.transferred import transfer_metadata, with_brought
 from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
 from platform_assets.data.transfer.bringing import bring
+from platform_assets.foundation.execution.profiles import way_out
 from platform_assets.foundation.storage import StorageRefused
 
 if TYPE_CHECKING:
@@ -30,11 +32,16 @@ GROUP = "raw"
 _KINDS = {"aurora_snapshot": "aurora", "dynamodb": "dynamodb"}
 
 
-def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment") -> list[dg.AssetsDefinition]:
+def export_assets(
+    spec: ExportSourceSpec, name: str, environment: "Environment", after: Sequence[dg.AssetKey] = ()
+) -> list[dg.AssetsDefinition]:
     """The assets `raw/<name>/<table>` of a source with their checks, loaded together and selectable one by one.
 
     A table of which no export can be used is made all the same, empty: its check says so, and what needs no export of it
     is not held up.
+
+    Args:
+        after: the assets that make the exports, where the platform does.
     """
     keys = {table.name: dg.AssetKey(["raw", name, table.name]) for table in spec.tables}
     engine = open_engine(environment)
@@ -43,12 +50,14 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
     @dg.multi_asset(
         name=f"raw_{name}",
         can_subset=True,
+        op_tags=way_out("s3") if spec.origin else None,
         specs=[
             dg.AssetSpec(
                 keys[table.name],
                 description=f"{spec.description} Table {table.export_table} as exported, one export beside the other.",
                 group_name=GROUP,
-                kinds={_KINDS[spec.format], *raw.kinds, *(("s3",) if spec.origin else ())},
+                kinds={_kind(spec), *raw.kinds, *(("s3",) if spec.origin else ())},
+                deps=after,
                 owners=[spec.owner],
                 metadata={"export_table": table.export_table, "key": ", ".join(table.key)},
             )
@@ -90,6 +99,10 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             yield from check_results(key, history, checks)
 
     return [load]
+
+
+def _kind(spec: ExportSourceSpec) -> str:
+    return spec.saas.service if isinstance(spec, SaasExportsSpec) else _KINDS[spec.format]
 
 
 def _columns(
