@@ -16,6 +16,7 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
+from platform_assets.data.raw.known import known_exports
 from platform_assets.data.raw.transferred import transfer_metadata, with_brought
 from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
@@ -62,7 +63,8 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
         wanted = [table for table, key in keys.items() if key in checked | materialized]
         try:
             brought = bring(spec, environment.exports)
-            loaded = load_source(spec, name, environment.exports, raw, wanted)
+            known = known_exports(environment, name, spec)
+            loaded = load_source(spec, name, environment.exports, raw, wanted, known)
             loaded = with_brought(loaded, brought)
             histories = open_histories(environment, engine, {name: spec})
             compared = {keys[table]: histories.of(name, table) for table in wanted if keys[table] in checked}
