@@ -11,7 +11,7 @@ import dagster as dg
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.profiles import RawProfiles
 from platform_assets.data.engines.raw_tables import RawTables
-from platform_assets.data.exports.export import ExportError, LoadRefused
+from platform_assets.data.exports.export import ExportError, LoadRefused, changes_of
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
@@ -67,7 +67,11 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             loaded = load_source(spec, name, environment.exports, raw, wanted, known)
             loaded = with_brought(loaded, brought)
             histories = open_histories(environment, engine, {name: spec})
-            compared = {keys[table]: histories.of(name, table) for table in wanted if keys[table] in checked}
+            compared = {
+                keys[table]: (histories.of(name, table), histories.of(name, changes_of(table)))
+                for table in wanted
+                if keys[table] in checked
+            }
         except StorageRefused as error:
             raise dg.Failure(str(error)) from error
         except (ExportError, LoadRefused) as error:
@@ -84,8 +88,8 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
                 | transfer_metadata(brought),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),
             )
-        for key, history in compared.items():
-            yield from check_results(key, history, checks)
+        for key, (history, windows) in compared.items():
+            yield from check_results(key, history, checks, windows)
 
     return [load]
 
