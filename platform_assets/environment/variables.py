@@ -239,6 +239,11 @@ class Environment:
         return self._place("comparisons")
 
     @property
+    def looks(self) -> Place:
+        """What was read of exports when they were looked at; made again when it is lost."""
+        return self._place("looks")
+
+    @property
     def reports(self) -> Place:
         """Reports and model cards; in the folder of the audiences that they are about, where one bucket holds both."""
         return self._open_place("audiences")

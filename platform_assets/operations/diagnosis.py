@@ -112,13 +112,14 @@ def _manifest(environment: Environment) -> Readiness:
 def _exports(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.components.loading import read_source_files
     from platform_assets.data.raw.discover import discover
+    from platform_assets.data.raw.known import known_exports
 
     for file in read_source_files(environment.sources):
         name, spec = file.name, file.spec
         if spec is None:
             yield Readiness(f"source {name}", False, str(file.error), "correct the file")
             continue
-        exports = discover(spec, name, environment.exports)
+        exports = discover(spec, name, environment.exports, known_exports(environment, name, spec))
         for aside in exports.set_aside:
             yield Readiness(
                 f"export {aside.export_id} of {name}", False, aside.reason, "its source's others are loaded"

@@ -11,12 +11,13 @@ import dagster as dg
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.profiles import RawProfiles
 from platform_assets.data.engines.raw_tables import RawTables
-from platform_assets.data.exports.export import ExportError, LoadRefused
+from platform_assets.data.exports.export import ExportError, LoadRefused, changes_of
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.fetching.spec import SaasExportsSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
+from platform_assets.data.raw.known import known_exports
 from platform_assets.data.raw.requested import requested_metadata, requested_of
 from platform_assets.data.raw.transferred import transfer_metadata, with_brought
 from platform_assets.data.raw.usable_exports import NAME as USABLE
@@ -72,11 +73,16 @@ def export_assets(
         wanted = [table for table, key in keys.items() if key in checked | materialized]
         try:
             brought = bring(spec, environment.exports)
-            loaded = load_source(spec, name, environment.exports, raw, wanted)
+            known = known_exports(environment, name, spec)
+            loaded = load_source(spec, name, environment.exports, raw, wanted, known)
             loaded = with_brought(loaded, brought)
             requested = requested_of(spec, environment.exports)
             histories = open_histories(environment, engine, {name: spec})
-            compared = {keys[table]: histories.of(name, table) for table in wanted if keys[table] in checked}
+            compared = {
+                keys[table]: (histories.of(name, table), histories.of(name, changes_of(table)))
+                for table in wanted
+                if keys[table] in checked
+            }
         except StorageRefused as error:
             raise dg.Failure(str(error)) from error
         except (ExportError, LoadRefused) as error:
@@ -95,8 +101,8 @@ def export_assets(
                 | requested_metadata(requested[table].requests, requested[table].faults),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),
             )
-        for key, history in compared.items():
-            yield from check_results(key, history, checks)
+        for key, (history, windows) in compared.items():
+            yield from check_results(key, history, checks, windows)
 
     return [load]
 
