@@ -69,8 +69,8 @@ class LoadedTable:
 
     @property
     def data_version(self) -> str:
-        """Hash of what the raw tables consist of: the ids and content hashes of the exports."""
-        return sha256(*(f"{raw.export_id}={raw.content_hash}" for raw in (*self.exports, *self.changes)))
+        """Hash of what the raw tables consist of: the exports' ids, content hashes and quarantined rows."""
+        return sha256(*(f"{raw.export_id}={raw.rows_hash}" for raw in (*self.exports, *self.changes)))
 
     @cached_property
     def chain(self) -> Chain:
