@@ -5,24 +5,36 @@ then publish – each in one transaction. Does not belong here: how a table is l
 exports there are (`raw.discover`).
 
 A raw table `<stage>_raw.<source>__<table>` holds all exports of a table, a slice each; `<stage>_raw._exports` has a row for
-each slice, and `<stage>_raw._profiles` another one that says what it holds, both written in the slice's own transaction.
+each slice, and `<stage>_raw._profiles` another one that says what it holds, both written in the slice's own transaction, and
+so are the rows that were left out of it, in `<stage>_raw.<source>__<table>__quarantine`.
 """
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted, retrying
 from platform_assets.data.engines.bigquery.slices import ColumnChanged, Layout, make_table, replace_slice, widened
-from platform_assets.data.engines.bigquery.staging import Aside, key_columns, profile_of, stage
+from platform_assets.data.engines.bigquery.staging import (
+    Aside,
+    key_columns,
+    profile_of,
+    quarantine_fields,
+    stage,
+    stage_sifted,
+)
 from platform_assets.data.engines.profiles import FEW, ITEM, KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
-from platform_assets.data.exports.export import Export, ExportError, LoadRefused
+from platform_assets.data.exports.export import BrokenRows, Export, ExportError, LoadRefused, quarantine_of
 from platform_assets.data.exports.lake import Lake
+from platform_assets.data.exports.quarantine.record import COLUMNS, Quarantined
+from platform_assets.data.exports.quarantine.sifting import sift
 from platform_assets.foundation.storage import StorageRefused
 
 if TYPE_CHECKING:
@@ -32,7 +44,8 @@ EXPORTS = "_exports"
 PROFILES = "_profiles"
 _PROVENANCE = ("_export_id", "_exported_at")
 _INSTANTS = ("DATETIME", "TIMESTAMP")
-_LINKS = {"window_start", "table_id"}
+# Columns of the record of exports that it did not always have.
+_ADDED = ("window_start", "table_id", "quarantined")
 _AT_ONCE = 4
 # How often a load begins again because another one of the same exports overtook it.
 _OVERTAKEN = 5
@@ -40,6 +53,14 @@ _OVERTAKEN = 5
 Wanted = tuple[Export, str]
 # (table, export id) → what is loaded of it.
 _Done = dict[tuple[str, str], RawTable]
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Where an export's table goes: its raw table, and that of the rows that were left out, if there is one."""
+
+    rows: "Table"
+    quarantine: str | None
 
 
 class BigQueryTables:
@@ -77,6 +98,21 @@ class BigQueryTables:
                     raise
         return [done[table, export.export_id] for export, table in wanted]
 
+    def reload(self, export: Export, table: str) -> RawTable:
+        """See `RawTables.reload`; one transaction."""
+        from google.api_core.exceptions import NotFound
+
+        self._require_places([(export, table)])
+        done: _Done = {}
+        for overtaken in range(_OVERTAKEN):
+            try:
+                self._load([(export, table)], done, again=True)
+                break
+            except NotFound:
+                if overtaken == _OVERTAKEN - 1:
+                    raise
+        return done[table, export.export_id]
+
     def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
         """See `RawTables.loaded`; one query whatever the number of tables."""
         loaded: dict[tuple[str, str], list[RawTable]] = {table: [] for table in tables}
@@ -84,17 +120,20 @@ class BigQueryTables:
         record = self._bigquery.find(self._exports) if sources else None
         if record is None:
             return loaded
-        # An older version recorded no links.
-        links = ", window_start, table_id" if {field.name for field in record.schema} >= _LINKS else ""
+        # Older versions recorded less.
+        recorded = [name for name in _ADDED if name in {field.name for field in record.schema}]
         rows = self._bigquery.values(
-            f"select source_name, table_name, export_id, exported_at, content_hash, row_count{links} from "
+            f"select {', '.join(['source_name, table_name, export_id, exported_at, content_hash, row_count', *recorded])} from "
             f"{quoted(self._exports)} where source_name in ({', '.join(map(literal, sources))})",
             " ".join(sources),
         )
-        for source, table, export_id, at, content_hash, count, *link in rows:
+        for source, table, export_id, at, content_hash, count, *added in rows:
             if (source, table) in loaded:
                 raw = RawTable(source, table, export_id, at, content_hash, count, self.location(source, table))
-                loaded[source, table].append(replace(raw, window_start=link[0], table_id=link[1]) if link else raw)
+                more = dict(zip(recorded, added, strict=True))
+                if more.get("quarantined"):
+                    more["quarantined"] = Quarantined.from_json(json.loads(more["quarantined"]))
+                loaded[source, table].append(replace(raw, **more))
         return {table: in_order(exports) for table, exports in loaded.items()}
 
     def require_whole(self, loaded: Mapping[tuple[str, str], Iterable[RawTable]]) -> None:
@@ -185,24 +224,37 @@ class BigQueryTables:
     def _require_same(self, export: Export, before: RawTable) -> None:
         require_same(export, before, self.removal(before))
 
-    def _load(self, missing: Sequence[Wanted], done: _Done) -> None:
-        """Loads what is missing; adds each to `done` when it is published."""
+    def _load(self, missing: Sequence[Wanted], done: _Done, again: bool = False) -> None:
+        """Loads what is missing, or once more; adds each to `done` when it is published."""
         if not missing:
             return
         names: list[str] = []
         try:
             asides = self._asides(missing, names)
             targets = self._targets(missing, asides)
+            quarantines = self._quarantines(missing, asides)
         except (ExportError, LoadRefused, StorageRefused):
             self._remove(names)
             raise
         self._make_records(missing[0][0].source)
         for (export, table), aside in zip(missing, asides, strict=True):
             raw = RawTable.of(export, table, aside.rows, self.location(export.source, table))
-            new = self._publish(export, raw, aside, targets[table])
+            raw = replace(raw, quarantined=aside.quarantined)
+            slices = Slices(targets[table], quarantines[table])
+            new = self._publish(raw, aside, slices, lambda: self._stands(export, raw, again))  # noqa: B023
             done[table, export.export_id] = replace(raw, new=new)
-            if new and aside.name:
-                self._remove([aside.name])
+            if new or again:
+                self._remove(aside.names)
+
+    def _stands(self, export: Export, raw: RawTable, again: bool) -> bool:
+        """Whether what is to be published is so already."""
+        [loaded] = self.loaded([(raw.source, raw.table)]).values()
+        before = next((other for other in loaded if other.export_id == raw.export_id), None)
+        if again:
+            return before is not None and before.rows_hash == raw.rows_hash
+        if before is not None:
+            self._require_same(export, before)
+        return before is not None
 
     def _asides(self, missing: Sequence[Wanted], names: list[str]) -> list[Aside]:
         """All tables, verified in the scratch dataset; `names` gets each as soon as it may be there."""
@@ -210,7 +262,19 @@ class BigQueryTables:
 
         def one(wanted: Wanted) -> Aside:
             export, table = wanted
-            return stage(self._bigquery, export, export.tables[table], lakes[export.lake], names.append)
+            whole, lake, own = export.tables[table], lakes[export.lake], list[str]()
+
+            def loading(name: str) -> None:
+                own.append(name)
+                names.append(name)
+
+            try:
+                return stage(self._bigquery, export, whole, lake, loading)
+            except BrokenRows as refused:
+                self._remove(own)
+                with TemporaryDirectory() as folder:
+                    sifted = sift(export, whole, lake, Path(folder), refused)
+                    return stage_sifted(self._bigquery, export, sifted, loading)
 
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             return list(pool.map(one, missing))
@@ -253,6 +317,25 @@ class BigQueryTables:
         )
         return make_table(self._bigquery, self.location(export.source, table), layout, export.source)
 
+    def _quarantines(self, missing: Sequence[Wanted], asides: Sequence[Aside]) -> dict[str, str | None]:
+        """Table → the table of rows that were left out of it, made where there are any; None where there never were."""
+        names: dict[str, str | None] = {}
+        for (export, table), aside in zip(missing, asides, strict=True):
+            name = self.location(export.source, quarantine_of(table))
+            if aside.quarantine:
+                layout = Layout(
+                    description=f"Rows of {export.source}__{table} that are broken, as they stand in the exports' files.",
+                    schema=quarantine_fields(),
+                    partitioned_by="_exported_at",
+                    expiry_days=self._bigquery.cloud.raw_expiry_days,
+                    clustered_by=("_export_id",),
+                )
+                make_table(self._bigquery, name, layout, export.source)
+                names[table] = name
+            elif table not in names:
+                names[table] = name if self._bigquery.find(name) else None
+        return names
+
     def _make_records(self, source: str) -> None:
         """The records of loaded exports and of what they hold, if they are not there."""
         from google.cloud.bigquery import SchemaField
@@ -269,6 +352,7 @@ class BigQueryTables:
             ("loaded_at", "TIMESTAMP", "When it was loaded."),
             ("window_start", "TIMESTAMP", "Of an incremental export, the instant from which on it holds changes."),
             ("table_id", "STRING", "AWS's id of a DynamoDB table, which a recreated one does not keep."),
+            ("quarantined", "STRING", "Counts of the rows that were left out because they are broken, as JSON."),
         )
         profiles = (
             ("profile", "STRING", "Rows, keys, columns with their rows that have a value, and parts, as JSON."),
@@ -280,16 +364,8 @@ class BigQueryTables:
             schema = tuple(SchemaField(column, kind, description=meaning) for column, kind, meaning in which + columns)
             make_table(self._bigquery, name, Layout(description, schema), source)
 
-    def _publish(self, export: Export, raw: RawTable, aside: Aside, target: "Table") -> bool:
+    def _publish(self, raw: RawTable, aside: Aside, slices: Slices, stands: Callable[[], bool]) -> bool:
         """Whether this call published the slice, rather than another process."""
-
-        def stands() -> bool:
-            [loaded] = self.loaded([(raw.source, raw.table)]).values()
-            before = next((other for other in loaded if other.export_id == raw.export_id), None)
-            if before is not None:
-                self._require_same(export, before)
-            return before is not None
-
         which = {
             "source_name": literal(raw.source),
             "table_name": literal(raw.table),
@@ -305,21 +381,31 @@ class BigQueryTables:
             row["window_start"] = f"timestamp {literal(raw.window_start.isoformat())}"
         if raw.table_id:
             row["table_id"] = literal(raw.table_id)
+        if raw.quarantined:
+            row["quarantined"] = literal(json.dumps(raw.quarantined.to_json()))
         records = {self._exports: row, self._profiles: which | {"profile": literal(profile_text(aside.profile))}}
         same = " and ".join(f"{column} = {value}" for column, value in which.items())
+        shared = {"_export_id": row["export_id"], "_exported_at": row["exported_at"]}
+        statements = [
+            f"delete from {quoted(name)} where {same};\n"
+            f"insert into {quoted(name)} ({', '.join(values)}) values ({', '.join(values.values())})"
+            for name, values in records.items()
+        ]
+        if slices.quarantine:
+            broken, names = quoted(slices.quarantine), ", ".join(map(quoted, COLUMNS))
+            where = " and ".join(f"{column} = {value}" for column, value in shared.items())
+            statements.append(f"delete from {broken} where {where}")
+            if aside.quarantine:
+                statements.append(f"insert into {broken} ({names}) select {names} from {quoted(aside.quarantine)}")
         return replace_slice(
             self._bigquery,
-            target,
-            shared={"_export_id": row["export_id"], "_exported_at": row["exported_at"]},
+            slices.rows,
+            shared=shared,
             aside=aside.name,
             schema=aside.schema,
             source=raw.source,
             stands=stands,
-            also=";\n".join(
-                f"delete from {quoted(name)} where {same};\n"
-                f"insert into {quoted(name)} ({', '.join(values)}) values ({', '.join(values.values())})"
-                for name, values in records.items()
-            ),
+            also=";\n".join(statements),
         )
 
 

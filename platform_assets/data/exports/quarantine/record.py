@@ -58,8 +58,10 @@ class Quarantined:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Quarantined":
         """Raises KeyError, TypeError or ValueError when it is no such record."""
-        counts = ({str(name): int(count) for name, count in dict(record[key]).items()} for key in ("reasons", "files"))
-        return cls(int(record["rows"]), int(record["keyless"]), *counts, str(record["digest"]))
+        reasons, files = (
+            {str(name): int(count) for name, count in dict(record[key]).items()} for key in ("reasons", "files")
+        )
+        return cls(int(record["rows"]), int(record["keyless"]), reasons, files, str(record["digest"]))
 
 
 @dataclass(frozen=True)
