@@ -51,9 +51,7 @@ def both(source: Source, lake: Path, raw: Path) -> LoadedSource:
         assert [one.quarantined for one in there.tables[name].exports] == [one.quarantined for one in table.exports]
         assert in_order(source.rows(name)) == in_order(rows_in_folder(list(table.exports)))
         assert source.rows(quarantine_of(name))
-        assert in_order(source.rows(quarantine_of(name))) == in_order(
-            quarantine_in_folder(raw, source.name, name)
-        )
+        assert in_order(source.rows(quarantine_of(name))) == in_order(quarantine_in_folder(raw, source.name, name))
     assert source.scratch() == []
     return there
 
