@@ -16,6 +16,8 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
+from platform_assets.data.raw.quarantined import NAME as QUARANTINED
+from platform_assets.data.raw.quarantined import quarantined_metadata, quarantined_result, quarantined_spec
 from platform_assets.data.raw.transferred import transfer_metadata, with_brought
 from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
@@ -53,7 +55,11 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
             )
             for table in spec.tables
         ],
-        check_specs=[check for key in keys.values() for check in (usable_exports_spec(key), *check_specs(key))],
+        check_specs=[
+            check
+            for key in keys.values()
+            for check in (usable_exports_spec(key), quarantined_spec(key), *check_specs(key))
+        ],
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         checks = context.op_execution_context.selected_asset_check_keys
@@ -73,12 +79,15 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
         for table in wanted:
             if dg.AssetCheckKey(keys[table], USABLE) in checks:
                 yield usable_exports_result(keys[table], loaded.faults(table), loaded.tables[table].behind)
+            if dg.AssetCheckKey(keys[table], QUARANTINED) in checks:
+                yield quarantined_result(keys[table], name, loaded.tables[table])
             if keys[table] not in materialized:
                 continue
             yield dg.MaterializeResult(
                 asset_key=keys[table],
                 metadata=_metadata(loaded, table, raw)
                 | _columns(engine.profiles, loaded, table, spec)
+                | quarantined_metadata(loaded.tables[table])
                 | transfer_metadata(brought),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),
             )

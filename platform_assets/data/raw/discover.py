@@ -78,6 +78,15 @@ class LoadedTable:
         return chain_of((*self.exports, *self.changes))
 
     @property
+    def standing(self) -> list[RawTable]:
+        """The exports that tell what the table holds now: the last full one of the chain, and the windows after it."""
+        if not self.chain.segments:
+            return []
+        last = self.chain.segments[-1]
+        links = {link.export_id for link in (last.base, *last.windows)}
+        return [raw for raw in (*self.exports, *self.changes) if raw.export_id in links]
+
+    @property
     def behind(self) -> list[str]:
         """Why exports that tell of later than the chain does are no links of it; empty while it goes on."""
         end = self.chain.end
