@@ -2,19 +2,21 @@
 
 import gzip
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.engines.raw_tables import RawTable, RawTableDamaged
 from platform_assets.data.exports.quarantine import record
 from platform_assets.data.raw.discover import LoadedSource, load_source
 from tests.data.quarantine.broken import (
-    AT,
     CHANGES,
     ITEMS,
     MARK,
@@ -59,7 +61,6 @@ def write(lake: Path, kind: str, case: Case) -> Path:
         good = [text({"Item": item(number)}) for number in range(GOOD)]
         return write_full(lake, [good[:4], [*good[4:6], *case.lines, *good[6:]]])
     good = [text(changed(number)) for number in range(GOOD)]
-    write_full(lake, [[text({"Item": item(number)}) for number in range(GOOD)]])
     return write_window(lake, [good[:4], [*good[4:6], *case.lines, *good[6:]]])
 
 
@@ -69,15 +70,21 @@ def loaded(source: LoadedSource, folder: Path) -> RawTable:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_broken_rows_are_kept_apart_with_file_line_and_reason_and_the_others_are_loaded(
+def test_broken_rows_are_refused_by_file_and_line_or_kept_apart_so_and_the_others_are_loaded(
     name: str, lake: Path, tables: FolderTables
 ) -> None:
     kind, case = CASES[name]
     folder = write(lake, kind, case)
+    broken = [(3 + at, reason) for at, reason in enumerate(case.reasons) if reason]
+    (aside,) = load_source(THINGS, "things", lake, tables).set_aside
+    assert f"Broken: {lake}/{data_files(folder)[1]}:{broken[0][0]} ({broken[0][1]})" in aside.reason
+    assert "quarantine_at_most" in aside.reason
+    assert MARK not in aside.reason
+
     source = load_source(allowing(0.5, THINGS), "things", lake, tables)
     assert source.set_aside == ()
+    assert source.tables["things"].new == 1
     raw = loaded(source, folder)
-    broken = [(3 + at, reason) for at, reason in enumerate(case.reasons) if reason]
     assert quarantine(raw, "file, line, reason") == [(data_files(folder)[1], *one) for one in broken]
     assert [said.encode("latin-1", "ignore")[:10] for (said,) in quarantine(raw, "text")] == [
         line.decode("utf-8", "backslashreplace").encode()[:10]
@@ -92,27 +99,6 @@ def test_broken_rows_are_kept_apart_with_file_line_and_reason_and_the_others_are
     assert raw.quarantined is not None
     assert (raw.quarantined.rows, raw.quarantined.keyless) == (len(broken), case.keyless)
     assert [raw.quarantined.rows] == list(raw.quarantined.files.values())
-    again = load_source(allowing(0.5, THINGS), "things", lake, tables)
-    assert loaded(again, folder) == raw
-    assert again.tables["things"].new == 0
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_by_default_broken_rows_are_refused_with_file_and_line_and_without_a_value(
-    name: str, lake: Path, tables: FolderTables
-) -> None:
-    kind, case = CASES[name]
-    folder = write(lake, kind, case)
-    (aside,) = load_source(THINGS, "things", lake, tables).set_aside
-    (line, reason), *_ = [(3 + at, reason) for at, reason in enumerate(case.reasons) if reason]
-    assert f"Broken: {lake}/{data_files(folder)[1]}:{line} ({reason})" in aside.reason
-    assert "quarantine_at_most" in aside.reason
-    assert MARK not in aside.reason
-    assert folder.name not in {
-        raw.export_id
-        for raws in tables.loaded([("things", "things"), ("things", "things__changes")]).values()
-        for raw in raws
-    }
 
 
 def test_more_broken_rows_than_the_source_allows_are_refused(lake: Path, tables: FolderTables) -> None:
@@ -120,6 +106,37 @@ def test_more_broken_rows_than_the_source_allows_are_refused(lake: Path, tables:
     (aside,) = load_source(allowing(0.09, THINGS), "things", lake, tables).set_aside
     assert "More than `quarantine_at_most`, 0.09 of 20 rows, are broken" in aside.reason
     assert load_source(allowing(0.1, THINGS), "things", lake, tables).tables["things"].exports[0].rows == 18
+
+
+# Lines by what they are; of good ones with the key that they have.
+_LINES = st.one_of(
+    st.integers(0, 6).map(lambda key: (key, True, text({"Item": item(key)}))),
+    st.integers(0, 6).map(lambda key: (key, True, text({"Item": item(key, more={"N": "1"})}))),
+    st.sampled_from([MARK.encode(), b"{", b"7", text({"Item": {}}), text(changed(3))]).map(
+        lambda line: (None, True, line)
+    ),
+    st.sampled_from([b"", b" ", b"\r"]).map(lambda line: (None, False, line)),
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.lists(_LINES, max_size=6), min_size=1, max_size=3))
+def test_loaded_and_quarantined_rows_are_those_that_were_written_and_none_is_doubled(
+    files: list[list[tuple[int | None, bool, bytes]]],
+) -> None:
+    lines = [line for content in files for line in content]
+    keys = [key for key, _, _ in lines if key is not None]
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Path(folder) / "lake"
+        write_full(lake, [[line for _, _, line in content] for content in files])
+        source = load_source(allowing(1, THINGS), "things", lake, FolderTables(Path(folder) / "raw"))
+        (raw,) = source.tables["things"].exports
+        read = rows_of(raw, "select json_extract_string(Item, '$.id.S') from {}")
+        left = raw.quarantined.rows if raw.quarantined else 0
+        places = quarantine(raw, "file, line") if left else []
+    assert raw.rows + left == sum(is_row for _, is_row, _ in lines)
+    assert len(places) == len(set(places)) == left
+    assert sorted(key for (key,) in read) == sorted(str(key) for key in set(keys) if keys.count(key) == 1)
 
 
 def test_a_table_states_its_own_share(lake: Path, tables: FolderTables) -> None:
@@ -207,9 +224,10 @@ def test_a_quarantine_that_is_damaged_is_told_and_loaded_again(lake: Path, table
     assert kept.read_bytes() == before
 
 
-def test_what_is_quarantined_is_part_of_the_data_version(lake: Path, raw: Path, tables: FolderTables) -> None:
-    write_full(lake, [[text({"Item": item(1)}), MARK.encode()]], AT)
-    source = load_source(allowing(0.5, THINGS), "things", lake, tables)
-    (table,) = source.tables["things"].exports
-    assert table.quarantined is not None
-    assert table.rows_hash != table.content_hash
+def test_what_is_quarantined_is_part_of_the_data_version_and_is_loaded_once(lake: Path, tables: FolderTables) -> None:
+    write_full(lake, [[text({"Item": item(1)}), MARK.encode()]])
+    first = load_source(allowing(0.5, THINGS), "things", lake, tables)
+    (raw,) = first.tables["things"].exports
+    assert raw.rows_hash != raw.content_hash
+    again = load_source(allowing(0.5, THINGS), "things", lake, tables)
+    assert (again.tables["things"].exports, again.tables["things"].new) == ((raw,), 0)

@@ -61,8 +61,14 @@ def test_nothing_older_than_a_broken_row_is_shown_of_its_item(on_duckdb: World) 
     on_duckdb.check()
 
 
+@pytest.fixture
+def deep(pytestconfig: pytest.Config) -> None:
+    if not pytestconfig.option.deep:
+        pytest.skip("takes minutes: with --deep")
+
+
 def test_nothing_older_than_a_broken_row_is_shown_of_its_item_in_bigquery(
-    prepared: Any, variables: dict[str, str], tmp_path: Path
+    deep: None, prepared: Any, variables: dict[str, str], tmp_path: Path
 ) -> None:
     histories = BrokenHistories(3, tmp_path / "lake")
     source = Source(prepared, histories.spec, "histories")
