@@ -94,7 +94,7 @@ class World:
                 words += [
                     evaluation.check_name,
                     str(evaluation.description),
-                    *(str(one.value) for one in evaluation.metadata.values()),
+                    *(f"{name} {one.value}" for name, one in evaluation.metadata.items()),
                 ]
         return "\n".join(words)
 
