@@ -60,7 +60,7 @@ def test_broken_lines_are_kept_apart_as_in_a_folder_and_others_are_loaded(
     make_source: MakeSource, lake: Path, raw: Path
 ) -> None:
     broken = [line for case in ITEMS.values() for line, reason in zip(case.lines, case.reasons, strict=True) if reason]
-    folder = write_full(lake, [GOOD[:2], [broken[0], GOOD[2], *broken[1:]], [GOOD[3], MARK.encode()]])
+    folder = write_full(lake, [GOOD[:2], [broken[0], GOOD[2], *broken[1:]], [GOOD[3], MARK.encode()], [b"{"]])
     lines = [line for case in CHANGES.values() for line in case.lines]
     write_window(lake, [[text(changed(1))], [*lines[:3], text(changed(2)), *lines[3:]]])
     source = make_source(allowing(0.99, THINGS))
@@ -71,7 +71,7 @@ def test_broken_lines_are_kept_apart_as_in_a_folder_and_others_are_loaded(
     assert source.load().tables["things"].new == 0
 
     # Mended, and loaded in place of what was loaded.
-    with_lines(folder, [GOOD[:2], GOOD[2:4], [GOOD[4], MARK.encode()]])
+    with_lines(folder, [GOOD[:2], GOOD[2:4], [GOOD[4], MARK.encode()], []])
     source.upload(lake)
     (aside,) = source.load().set_aside
     assert "platform-assets source replay" in aside.reason

@@ -13,7 +13,9 @@ so are the rows that were left out of it, in `<stage>_raw.<source>__<table>__qua
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -55,14 +57,6 @@ Wanted = tuple[Export, str]
 _Done = dict[tuple[str, str], RawTable]
 
 
-@dataclass(frozen=True)
-class Slices:
-    """Where an export's table goes: its raw table, and that of the rows that were left out, if there is one."""
-
-    rows: "Table"
-    quarantine: str | None
-
-
 class BigQueryTables:
     """Raw tables in BigQuery, loaded from a lake in GCS; implements `RawTables` and `RawProfiles`."""
 
@@ -80,37 +74,19 @@ class BigQueryTables:
         Several processes may load the same exports at once: one of them publishes each, the others find it done. What a
         killed one leaves in the scratch dataset goes away after a day.
         """
-        from google.api_core.exceptions import NotFound
-
         wanted = list(wanted)
         if not wanted:
             return []
         self._require_places(wanted)
         done: _Done = {}
-        for overtaken in range(_OVERTAKEN):
-            missing = self._not_loaded(wanted, done)
-            try:
-                self._load(missing, done)
-                break
-            except NotFound:
-                # Another process published these exports and took their asides away: what it left is loaded here.
-                if overtaken == _OVERTAKEN - 1:
-                    raise
+        _unless_overtaken(lambda: self._load(self._not_loaded(wanted, done), done))
         return [done[table, export.export_id] for export, table in wanted]
 
     def reload(self, export: Export, table: str) -> RawTable:
         """See `RawTables.reload`; one transaction."""
-        from google.api_core.exceptions import NotFound
-
         self._require_places([(export, table)])
         done: _Done = {}
-        for overtaken in range(_OVERTAKEN):
-            try:
-                self._load([(export, table)], done, again=True)
-                break
-            except NotFound:
-                if overtaken == _OVERTAKEN - 1:
-                    raise
+        _unless_overtaken(lambda: self._load([(export, table)], done, again=True))
         return done[table, export.export_id]
 
     def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
@@ -240,8 +216,9 @@ class BigQueryTables:
         for (export, table), aside in zip(missing, asides, strict=True):
             raw = RawTable.of(export, table, aside.rows, self.location(export.source, table))
             raw = replace(raw, quarantined=aside.quarantined)
-            slices = Slices(targets[table], quarantines[table])
-            new = self._publish(raw, aside, slices, lambda: self._stands(export, raw, again))  # noqa: B023
+            new = self._publish(
+                raw, aside, targets[table], quarantines[table], partial(self._stands, export, raw, again)
+            )
             done[table, export.export_id] = replace(raw, new=new)
             if new or again:
                 self._remove(aside.names)
@@ -308,14 +285,14 @@ class BigQueryTables:
         )
         ours = {field.name for field in provenance}
         exported = export.tables[table].export_table
-        layout = Layout(
-            description=f"{exported} of {export.source}, as exported: all exports, one beside the other.",
-            schema=(*(field for field in schema if field.name not in ours), *provenance),
-            partitioned_by="_exported_at",
-            expiry_days=self._bigquery.cloud.raw_expiry_days,
-            clustered_by=("_export_id",),
+        layout = self._layout(
+            f"{exported} of {export.source}, as exported: all exports, one beside the other.",
+            (*(field for field in schema if field.name not in ours), *provenance),
         )
         return make_table(self._bigquery, self.location(export.source, table), layout, export.source)
+
+    def _layout(self, description: str, schema: tuple["SchemaField", ...]) -> Layout:
+        return Layout(description, schema, "_exported_at", self._bigquery.cloud.raw_expiry_days, ("_export_id",))
 
     def _quarantines(self, missing: Sequence[Wanted], asides: Sequence[Aside]) -> dict[str, str | None]:
         """Table → the table of rows that were left out of it, made where there are any; None where there never were."""
@@ -323,14 +300,8 @@ class BigQueryTables:
         for (export, table), aside in zip(missing, asides, strict=True):
             name = self.location(export.source, quarantine_of(table))
             if aside.quarantine:
-                layout = Layout(
-                    description=f"Rows of {export.source}__{table} that are broken, as they stand in the exports' files.",
-                    schema=quarantine_fields(),
-                    partitioned_by="_exported_at",
-                    expiry_days=self._bigquery.cloud.raw_expiry_days,
-                    clustered_by=("_export_id",),
-                )
-                make_table(self._bigquery, name, layout, export.source)
+                words = f"Rows of {export.source}__{table} that are broken, as they stand in the exports' files."
+                make_table(self._bigquery, name, self._layout(words, quarantine_fields()), export.source)
                 names[table] = name
             elif table not in names:
                 names[table] = name if self._bigquery.find(name) else None
@@ -364,7 +335,9 @@ class BigQueryTables:
             schema = tuple(SchemaField(column, kind, description=meaning) for column, kind, meaning in which + columns)
             make_table(self._bigquery, name, Layout(description, schema), source)
 
-    def _publish(self, raw: RawTable, aside: Aside, slices: Slices, stands: Callable[[], bool]) -> bool:
+    def _publish(
+        self, raw: RawTable, aside: Aside, target: "Table", quarantine: str | None, stands: Callable[[], bool]
+    ) -> bool:
         """Whether this call published the slice, rather than another process."""
         which = {
             "source_name": literal(raw.source),
@@ -391,15 +364,15 @@ class BigQueryTables:
             f"insert into {quoted(name)} ({', '.join(values)}) values ({', '.join(values.values())})"
             for name, values in records.items()
         ]
-        if slices.quarantine:
-            broken, names = quoted(slices.quarantine), ", ".join(map(quoted, COLUMNS))
+        if quarantine:
+            broken, names = quoted(quarantine), ", ".join(map(quoted, COLUMNS))
             where = " and ".join(f"{column} = {value}" for column, value in shared.items())
             statements.append(f"delete from {broken} where {where}")
             if aside.quarantine:
                 statements.append(f"insert into {broken} ({names}) select {names} from {quoted(aside.quarantine)}")
         return replace_slice(
             self._bigquery,
-            slices.rows,
+            target,
             shared=shared,
             aside=aside.name,
             schema=aside.schema,
@@ -407,6 +380,17 @@ class BigQueryTables:
             stands=stands,
             also=";\n".join(statements),
         )
+
+
+def _unless_overtaken(load: Callable[[], None]) -> None:
+    """Loads, once more if need be: another process published these exports and took their asides away, and left some."""
+    from google.api_core.exceptions import NotFound
+
+    for _ in range(_OVERTAKEN - 1):
+        with suppress(NotFound):
+            load()
+            return
+    load()
 
 
 def _slice(raw: RawTable) -> str:
