@@ -91,4 +91,31 @@ ROWS = (
         "every",
         "6h",
     ),
+    source(
+        "a source from a place that is not S3", "path: shop", "path: shop\n  from: https://example.com/shop", "from"
+    ),
+    source(
+        "a source from S3 by a role that is none",
+        "path: shop",
+        "path: shop\n  from: s3://a-bucket/shop\n  from_role: reader",
+        "from_role",
+    ),
+    source(
+        "a source with a role and nothing to read by it",
+        "path: shop",
+        "path: shop\n  from_role: arn:aws:iam::123456789012:role/reader",
+        "from_role",
+    ),
+    source(
+        "a source of which more than all may be broken",
+        "path: shop",
+        "path: shop\n  expectations: {quarantine_at_most: 2}",
+        "quarantine_at_most",
+    ),
+    source(
+        "a source with a table called as a quarantine is",
+        "name: orders",
+        "name: orders__quarantine",
+        "orders__quarantine",
+    ),
 )

@@ -104,7 +104,10 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
     tables = {}
     if declared is not None:
         raw_name = changes_of(declared.name) if window_start else declared.name
-        tables[raw_name] = ExportedTable(raw_name, table_name, tuple(declared.key), tuple(files), rows=items)
+        allowed = spec.expectations_of(declared.name).quarantine_at_most
+        tables[raw_name] = ExportedTable(
+            raw_name, table_name, tuple(declared.key), tuple(files), rows=items, quarantine_at_most=allowed
+        )
     content = sha256(*(hashlib.sha256(text).hexdigest() for text in (summary_text, files_text)))
     others = () if declared else (table_name,)
     return Export(

@@ -13,10 +13,15 @@ from typing import Literal
 
 ExportFormat = Literal["aurora_snapshot", "dynamodb"]
 _CHANGES = "__changes"
+_QUARANTINE = "__quarantine"
 
 
 class ExportError(Exception):
     """An export cannot be used. The message names the file and key that are wrong and says what to do."""
+
+
+class BrokenRows(ExportError):
+    """Rows of a table cannot be used; its files are those that the manifests name."""
 
 
 class LoadRefused(Exception):
@@ -42,7 +47,8 @@ class ExportedTable:
     """One declared table in one export.
 
     rows: the number of rows the export states, None when it states none. columns: (name, type in the source)
-    as the export's schema metadata gives them, empty when it gives none.
+    as the export's schema metadata gives them, empty when it gives none. quarantine_at_most: the share of the rows that may
+    be left out because they are broken.
     """
 
     name: str
@@ -51,6 +57,7 @@ class ExportedTable:
     files: tuple[DataFile, ...]
     rows: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
+    quarantine_at_most: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,16 @@ def changes_of(table: str) -> str:
 def holds_changes(table: str) -> bool:
     """Whether a raw table holds incremental exports."""
     return table.endswith(_CHANGES)
+
+
+def quarantine_of(raw_table: str) -> str:
+    """The table of the rows that were left out of a raw table."""
+    return f"{raw_table}{_QUARANTINE}"
+
+
+def holds_quarantine(table: str) -> bool:
+    """Whether a table beside the raw tables is one of rows that were left out."""
+    return table.endswith(_QUARANTINE)
 
 
 def table_of(raw_table: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from platform_assets.data.exports.export import ExportFormat, holds_changes
+from platform_assets.data.exports.export import ExportFormat, holds_changes, holds_quarantine
 from platform_assets.foundation.documents.sentences import Owner, Spelled
 
 _Name = Annotated[
@@ -25,7 +25,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Expectations(BaseModel):
-    """How far a table may differ from the export before it; 0.05 is 5 %."""
+    """How far a table may differ from the export before it, and how much of an export may be broken; 0.05 is 5 %."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,6 +50,11 @@ class Expectations(BaseModel):
         default=0.2,
         description="The share of a column that is null, or of items without an attribute, may grow by this much; beyond, the "
         "check warns.",
+    )
+    quarantine_at_most: Share = Field(
+        default=0.0,
+        description="Of the rows of an export, at most this share may be broken: they go to a quarantine, each with file, line and "
+        "reason, and the others are loaded. With more, and by default with a single one, nothing of the export is loaded.",
     )
 
 
@@ -262,6 +267,11 @@ class ExportSourceSpec(BaseModel):
                 raise ValueError("request: AWS writes the exports it is asked for to S3; say where in `from`")
             if fault := self.request.fault(self.format):
                 raise ValueError(f"request: {fault}")
+        for table in self.tables:
+            if holds_quarantine(table.name):
+                raise ValueError(
+                    f"tables: name {table.name!r} ends as the tables of quarantined rows do; write another one"
+                )
         if self.format == "aurora_snapshot":
             if self.database is None:
                 raise ValueError("database: an aurora_snapshot source names its database")

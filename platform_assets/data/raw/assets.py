@@ -18,6 +18,8 @@ from platform_assets.data.raw.checks import check_results, check_specs, column_s
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
 from platform_assets.data.raw.known import known_exports
+from platform_assets.data.raw.quarantined import NAME as QUARANTINED
+from platform_assets.data.raw.quarantined import quarantined_metadata, quarantined_result, quarantined_spec
 from platform_assets.data.raw.requested import requested_metadata, requested_of
 from platform_assets.data.raw.transferred import transfer_metadata, with_brought
 from platform_assets.data.raw.usable_exports import NAME as USABLE
@@ -64,7 +66,11 @@ def export_assets(
             )
             for table in spec.tables
         ],
-        check_specs=[check for key in keys.values() for check in (usable_exports_spec(key), *check_specs(key))],
+        check_specs=[
+            check
+            for key in keys.values()
+            for check in (usable_exports_spec(key), quarantined_spec(key), *check_specs(key))
+        ],
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         checks = context.op_execution_context.selected_asset_check_keys
@@ -91,12 +97,15 @@ def export_assets(
             if dg.AssetCheckKey(keys[table], USABLE) in checks:
                 faults = [*loaded.faults(table), *requested[table].faults]
                 yield usable_exports_result(keys[table], faults, loaded.tables[table].behind)
+            if dg.AssetCheckKey(keys[table], QUARANTINED) in checks:
+                yield quarantined_result(keys[table], name, loaded.tables[table])
             if keys[table] not in materialized:
                 continue
             yield dg.MaterializeResult(
                 asset_key=keys[table],
                 metadata=_metadata(loaded, table, raw)
                 | _columns(engine.profiles, loaded, table, spec)
+                | quarantined_metadata(loaded.tables[table])
                 | transfer_metadata(brought)
                 | requested_metadata(requested[table].requests, requested[table].faults),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),

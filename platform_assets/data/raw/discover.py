@@ -65,13 +65,22 @@ class LoadedTable:
 
     @property
     def data_version(self) -> str:
-        """Hash of what the raw tables consist of: the ids and content hashes of the exports."""
-        return sha256(*(f"{raw.export_id}={raw.content_hash}" for raw in (*self.exports, *self.changes)))
+        """Hash of what the raw tables consist of: the exports' ids, content hashes and quarantined rows."""
+        return sha256(*(f"{raw.export_id}={raw.rows_hash}" for raw in (*self.exports, *self.changes)))
 
     @cached_property
     def chain(self) -> Chain:
         """What is known by these exports."""
         return chain_of((*self.exports, *self.changes))
+
+    @property
+    def standing(self) -> list[RawTable]:
+        """The exports that tell what the table holds now: the last full one of the chain, and the windows after it."""
+        if not self.chain.segments:
+            return []
+        last = self.chain.segments[-1]
+        links = {link.export_id for link in (last.base, *last.windows)}
+        return [raw for raw in (*self.exports, *self.changes) if raw.export_id in links]
 
     @property
     def behind(self) -> list[str]:

@@ -181,13 +181,13 @@ class Histories:
             return recorded[raw.export_id]
         return memory.recall(
             "profiles",
-            raw.content_hash,
+            raw.rows_hash,
             Profile.from_json,
             lambda: self._profiles.profile(raw, key).to_json(),
         )
 
     def _gone(self, before: RawTable, now: RawTable, key: RowKey, memory: "_Memory") -> KeysGone:
-        name = " ".join([before.content_hash, now.content_hash, json.dumps(key.columns)])
+        name = " ".join([before.rows_hash, now.rows_hash, json.dumps(key.columns)])
         return memory.recall(
             "gone", name, KeysGone.from_json, lambda: self._profiles.keys_gone(before, now, key).to_json()
         )
@@ -219,7 +219,7 @@ class _Memory:
         """Write down what is new, and drop what is about exports that are no longer loaded."""
         if not any(self._new.values()):
             return
-        loaded = {export.content_hash for export in exports}
+        loaded = {export.rows_hash for export in exports}
 
         def merged(content: bytes | None) -> bytes:
             known = _parsed(content)

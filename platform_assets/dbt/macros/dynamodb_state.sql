@@ -6,7 +6,9 @@
   source_name, table_name: declare both `<table>` and `<table>__changes` in dbt's sources.
   key: the attributes of the table's key. left_out: a relation with a column `item_key` (see `dynamodb_key`) of items that are
   read from no export; without it there are none.
-  An item that a window does not mention is as it was before.
+  An item that a window does not mention is as it was before. Of an item of which a row was left out because it is broken, nothing
+  is known from then on until a later window or full export tells of it: it is not shown as it was before. A broken row that
+  does not tell its key stands for nothing here.
 -#}
 
 {#- The items as of the end of the chain. -#}
@@ -24,6 +26,10 @@
             _exported_at,
             {{ written_micros() }} as written_micros
         from {{ changes }}
+        where {{ is_in_windows(segments) }}
+        union all
+        select item_key, {{ null_item() }} as Item, _export_id, _exported_at, {{ micros_of_timestamp('unknown_from') }} as written_micros
+        from {{ dynamodb_quarantined(source_name, table_name ~ '__changes', key) }} as quarantined
         where {{ is_in_windows(segments) }}
     ),
 
@@ -115,15 +121,17 @@
     compared as (
         select
             *,
-            lag(Item) over (partition by segment, item_key order by seen_at, is_change, _exported_at) as known_item,
+            lag(Item) over of_item as known_item,
+            coalesce(lag(is_quarantined) over of_item, 0) as was_quarantined,
             -- Exports of new images alone have no old ones to compare.
             max(case when old_item is not null then 1 else 0 end) over (partition by _export_id) as has_old_images
         from observed
+        window of_item as (partition by segment, item_key order by seen_at, is_change, _exported_at)
     )
 
     select _export_id, _exported_at, count(*) as contradictions
     from compared
-    where is_change = 1 and has_old_images = 1
+    where is_change = 1 and has_old_images = 1 and is_quarantined = 0 and was_quarantined = 0
         and {{ canonical_item('old_item') }} is distinct from {{ canonical_item('known_item') }}
     group by _export_id, _exported_at
 )
@@ -195,6 +203,7 @@ group by {{ key }}, version_number
             {{ null_item() }} as old_item,
             _exported_at as seen_at,
             0 as is_change,
+            0 as is_quarantined,
             links.segment,
             links.next_base_at,
             _export_id,
@@ -210,6 +219,7 @@ group by {{ key }}, version_number
             OldImage as old_item,
             {{ timestamp_from_micros(written_micros()) }} as seen_at,
             1 as is_change,
+            0 as is_quarantined,
             links.segment,
             links.next_base_at,
             _export_id,
@@ -218,6 +228,32 @@ group by {{ key }}, version_number
         inner join links on links.export_id = changes._export_id
         where {{ is_in_windows(segments) }}
         {%- endif %}
+        {%- for suffix, is_change, is_linked in [('', 0, is_in_bases(segments)), ('__changes', 1, is_in_windows(segments))] %}
+        union all
+        select
+            item_key,
+            {{ null_item() }} as Item,
+            {{ null_item() }} as old_item,
+            unknown_from as seen_at,
+            {{ is_change }} as is_change,
+            1 as is_quarantined,
+            links.segment,
+            links.next_base_at,
+            _export_id,
+            _exported_at
+        from {{ dynamodb_quarantined(source_name, table_name ~ suffix, key) }} as quarantined
+        inner join links on links.export_id = quarantined._export_id
+        where {{ is_linked }}
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{#- The rows that were left out of a raw table and tell their key, with `item_key`. -#}
+{% macro dynamodb_quarantined(source_name, table_name, key) %}
+    (
+        select {{ dynamodb_key(json_of('key'), key) }} as item_key, _export_id, _exported_at, unknown_from
+        from {{ quarantined_rows(source_name, table_name) }} as broken
+        where key is not null
     )
 {%- endmacro %}
 
@@ -315,6 +351,14 @@ group by {{ key }}, version_number
 {% macro duckdb__micros_of_timestamp(column) %}epoch_us({{ column }}){% endmacro %}
 
 {% macro bigquery__micros_of_timestamp(column) %}unix_micros({{ column }}){% endmacro %}
+
+
+{#- JSON, from its text. -#}
+{% macro json_of(text) %}{{ return(adapter.dispatch('json_of')(text)) }}{% endmacro %}
+
+{% macro duckdb__json_of(text) %}{{ text }}{% endmacro %}
+
+{% macro bigquery__json_of(text) %}parse_json({{ text }}){% endmacro %}
 
 
 {#- An item that is not there. -#}

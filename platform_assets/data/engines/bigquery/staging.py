@@ -11,14 +11,16 @@ there each file's checksum is what AWS stated.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.columns import NoSuchType, fields_of
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted
-from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed, load_files
+from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed, join_asides, load_files, load_local
 from platform_assets.data.engines.profiles import (
     ATTRIBUTE_TYPES,
     DEPTH,
@@ -40,6 +42,9 @@ from platform_assets.data.exports.dynamodb import typed_key, written_micros
 from platform_assets.data.exports.empty_tables import empty_schema
 from platform_assets.data.exports.export import Export, ExportedTable, ExportError, LoadRefused
 from platform_assets.data.exports.lake import Lake, StoredFile
+from platform_assets.data.exports.quarantine.record import COLUMNS, Quarantined
+from platform_assets.data.exports.quarantine.sifted_lake import SiftedLake
+from platform_assets.data.exports.quarantine.sifting import Sifted
 from platform_assets.data.quality.unquoting import reason_of
 
 if TYPE_CHECKING:
@@ -67,15 +72,26 @@ class Aside:
     Attributes:
         name: the BigQuery table that holds its rows; None when the export has no data files.
         schema: its columns.
+        quarantine: the BigQuery table that holds the rows that were left out of it; None when there are none.
+        quarantined: their counts.
+        parts: further tables that it was made of.
     """
 
     name: str | None
     schema: tuple["SchemaField", ...]
     profile: Profile
+    quarantine: str | None = None
+    quarantined: Quarantined | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         return self.profile.rows
+
+    @property
+    def names(self) -> list[str]:
+        """All tables that it needed."""
+        return [name for name in (self.name, self.quarantine, *self.parts) if name]
 
 
 def stage(
@@ -84,7 +100,8 @@ def stage(
     """Loads the files that the manifests name into a table aside, and verifies everything declared of the table.
 
     Args:
-        loading: told the name of the table aside before it is loaded.
+        lake: where they are; of a `SiftedLake`, what it has here is sent to BigQuery from here.
+        loading: told the name of each table aside before it is loaded.
 
     Raises:
         ExportError: a data file is absent, truncated, changed or unreadable, a count or the columns differ from the
@@ -114,9 +131,12 @@ def stage(
         verification.check_rows(export, table, lake, 0)
         empty = () if export.format == "dynamodb" else [(field.name, field.field_type, 0) for field in schema]
         return Aside(None, schema, Profile(0, 0, tuple(Column(*column) for column in empty)))
-    aside = bigquery.name("scratch", _name(export, table, stored))
-    loading(aside)
-    _load(bigquery, export, table, lake, aside, schema)
+    aside, parts = bigquery.name("scratch", _name(export, table, stored, lake)), list[str]()
+    if isinstance(lake, SiftedLake):
+        parts = [f"{aside}_{number}" for number in range(len(lake.sifted) + (len(lake.sifted) < len(table.files)))]
+    for name in (aside, *parts):
+        loading(name)
+    _load(bigquery, export, table, lake, (aside, *parts), schema)
     rows = _verify(bigquery, export, table, lake, aside)
     in_files = [footer.num_rows for footer in footers]
     if footers and rows != sum(in_files):
@@ -124,7 +144,26 @@ def stage(
             f"{lake.location(export.folder)}: the footers of the files of {table.export_table} state {sum(in_files)} rows, but "
             f"BigQuery loaded {rows}. The files changed meanwhile: load the export again."
         )
-    return Aside(aside, schema, _profile(bigquery, export, table, (aside, schema, rows), footers))
+    profile = _profile(bigquery, export, table, (aside, schema, rows), footers)
+    return Aside(aside, schema, profile, parts=tuple(parts))
+
+
+def stage_sifted(bigquery: BigQuery, export: Export, sifted: Sifted, loading: Callable[[str], None]) -> Aside:
+    """As `stage`, of a table without its broken rows, which go into a table aside of their own."""
+    aside = stage(bigquery, export, sifted.table, sifted.lake, loading)
+    assert aside.name is not None
+    quarantine = f"{aside.name}_quarantine"
+    loading(quarantine)
+    load_local(bigquery, quarantine, sifted.rows, quarantine_fields(), "PARQUET")
+    return replace(aside, quarantine=quarantine, quarantined=sifted.quarantined)
+
+
+def quarantine_fields() -> tuple["SchemaField", ...]:
+    """The columns of a table of rows that were left out."""
+    from google.cloud.bigquery import SchemaField
+
+    kinds = {"_exported_at": "TIMESTAMP", "unknown_from": "TIMESTAMP", "line": "INTEGER"}
+    return tuple(SchemaField(name, kinds.get(name, "STRING"), description=words) for name, words in COLUMNS.items())
 
 
 def profile_of(
@@ -222,12 +261,18 @@ def key_columns(key: RowKey, holding: str = ITEM) -> list[str]:
     return [typed_key(name, lambda path: f"json_value({holding}, {literal(path)})") for name in key.columns]
 
 
-def _name(export: Export, table: ExportedTable, stored: Mapping[str, StoredFile]) -> str:
-    """The name of the table aside: another one when any file was written anew."""
-    files = [f"{file.key} {stored[file.key].generation}" for file in table.files]
+def _name(export: Export, table: ExportedTable, stored: Mapping[str, StoredFile], lake: Lake) -> str:
+    """The name of the table aside: another one when any file was written anew, and when other rows are left out."""
+    left = {key: _sha256(path) for key, path in lake.sifted.items()} if isinstance(lake, SiftedLake) else {}
+    files = [f"{file.key} {left.get(file.key, stored[file.key].generation)}" for file in table.files]
     parts = [export.lake, export.export_id, export.table_hash(table.name), *files]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"{export.source}__{table.name}_{digest[:24]}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(
@@ -235,17 +280,33 @@ def _load(
     export: Export,
     table: ExportedTable,
     lake: Lake,
-    aside: str,
+    names: Sequence[str],
     schema: tuple["SchemaField", ...],
 ) -> None:
-    items = export.format == "dynamodb"
-    file_format: FileFormat = "NEWLINE_DELIMITED_JSON" if items else "PARQUET"
-    uris = [lake.location(file.key) for file in table.files]
+    """Loads the files into the first of the named tables: by way of the others, one for the files in the bucket and one for each
+    that is here."""
+    here = lake.sifted if isinstance(lake, SiftedLake) else {}
+    uris = [lake.location(file.key) for file in table.files if file.key not in here]
+    aside, *parts = names
+    kind: FileFormat = "NEWLINE_DELIMITED_JSON" if export.format == "dynamodb" else "PARQUET"
+    with _told(bigquery, export, table, lake):
+        if uris:
+            load_files(bigquery, parts[0] if here else aside, uris, schema, kind, export.source)
+        for part, path in zip(parts[bool(uris) :], here.values(), strict=True):
+            load_local(bigquery, part, path, schema, kind)
+    if parts:
+        join_asides(bigquery, aside, parts, [field.name for field in schema], export.source)
+
+
+@contextmanager
+def _told(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake) -> Iterator[None]:
+    """Says what it was when a load job failed: the files, or BigQuery."""
     try:
-        load_files(bigquery, aside, uris, schema, file_format, export.source)
+        yield
     except LoadFailed as failure:
         where = ", ".join(failure.files[:3]) or lake.location(export.folder)
         if failure.reason in _FAULTY_FILES:
+            items = export.format == "dynamodb"
             unreadable = verification.unreadable_items if items else verification.unreadable_part
             raise unreadable(where, str(failure)) from failure
         raise LoadRefused(
