@@ -101,6 +101,15 @@ def check_rows(export: Export, table: ExportedTable, lake: Lake, rows: int) -> N
         )
 
 
+def check_rows_in_file(lake: Lake, file: DataFile, rows: int) -> None:
+    """A data file has as many rows as its line of the manifest states."""
+    if file.rows is not None and rows != file.rows:
+        raise ExportError(
+            f"{lake.location(file.key)}: key 'itemCount' of its manifest line is {file.rows}, but the file holds "
+            f"{rows if rows < file.rows else 'more'} items. Copy the export again."
+        )
+
+
 def check_columns(export: Export, table: ExportedTable, lake: Lake, columns: Sequence[str]) -> None:
     """The columns are those of the export's schema metadata, and the declared key is among them."""
     stated = [name for name, _ in table.columns]

@@ -17,16 +17,19 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.data.engines.duckdb.checksums import damaged, write_sums
-from platform_assets.data.engines.duckdb.staging import keys_gone, profile_of, stage
+from platform_assets.data.engines.duckdb.staging import keys_gone, loading, profile_of, stage
 from platform_assets.data.engines.profiles import ITEM, KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, RawTableDamaged, in_order, require_same, require_table
 from platform_assets.data.exports.export import Export, ExportError, holds_changes
 from platform_assets.data.exports.lake import Lake
 from platform_assets.environment import Limits
 from platform_assets.foundation.storage import entries, flush, only_one, permitted
+
+if TYPE_CHECKING:
+    import duckdb
 
 _ASIDE = ".aside"
 _MARK = "_export.json"
@@ -55,10 +58,8 @@ class FolderTables:
             return []
         with self._only_loader(wanted[0][0].source) as aside:
             done = [self._loaded_before(export, table) for export, table in wanted]
-            staged: dict[int, tuple[Path, RawTable]] = {}
-            for number, (export, table) in enumerate(wanted):
-                if done[number] is None:
-                    staged[number] = self._stage_aside(export, table, aside / str(number))
+            new = [number for number, before in enumerate(done) if before is None]
+            staged = self._stage_all({number: wanted[number] for number in new}, aside) if new else {}
             for folder, raw in staged.values():
                 target = Path(raw.location)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,9 +124,18 @@ class FolderTables:
         require_same(export, before, self.removal(before))
         return before
 
-    def _stage_aside(self, export: Export, table: str, folder: Path) -> tuple[Path, RawTable]:
+    def _stage_all(self, wanted: Mapping[int, tuple[Export, str]], aside: Path) -> dict[int, tuple[Path, RawTable]]:
+        with loading(aside / "spill") as engine:
+            return {
+                number: self._stage_aside(engine, export, table, aside / str(number))
+                for number, (export, table) in wanted.items()
+            }
+
+    def _stage_aside(
+        self, engine: "duckdb.DuckDBPyConnection", export: Export, table: str, folder: Path
+    ) -> tuple[Path, RawTable]:
         folder.mkdir(parents=True)
-        profile = stage(export, export.tables[table], Lake(export.lake), folder, self._limits)
+        profile = stage(engine, export, export.tables[table], Lake(export.lake), folder, self._limits)
         location = str(self._root / export.source / table / export.export_id)
         raw = RawTable.of(export, table, profile.rows, location, new=True)
         mark = asdict(raw) | {"exported_at": raw.exported_at.isoformat(), "format": export.format}
