@@ -106,7 +106,7 @@ def profile_of(folder: Path, export_format: ExportFormat) -> Profile:
             rows, columns = columns_of(engine, folder)
         else:
             rows = engine.execute(f"select count(*) from {staged(folder)}").fetchall()[0][0]
-            _, columns = count_attributes(engine, StagedItems(parts(folder), rows, ITEM))
+            columns = count_attributes(engine, StagedItems(parts(folder), rows, ITEM))
     return Profile(rows, rows, columns)
 
 

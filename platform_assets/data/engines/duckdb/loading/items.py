@@ -7,11 +7,20 @@ belong here: which rows are wrong (`faults`), and attributes (`attributes`).
 
 import glob
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_assets.data.engines.duckdb.loading.attributes import StagedItems, count_attributes
+from platform_assets.data.engines.duckdb.loading.attributes import (
+    LOOK,
+    AttributeCount,
+    StagedItems,
+    attributes_by_structure,
+    count_attributes,
+    scan,
+    structures_of,
+)
 from platform_assets.data.engines.duckdb.loading.counted import Counted
 from platform_assets.data.engines.duckdb.loading.statements import (
     JOINED,
@@ -46,6 +55,8 @@ _CHANGES = ", ".join(
 )
 # No two items are alike: looking for texts that repeat costs as much as compressing them.
 _OPTIONS = "compression zstd, compression_level 1, dictionary_size_limit 1"
+# Of so many rows the hashes of keys are kept in memory (8 bytes each); of more they are counted by what spills to disk.
+_HASHES = 16_000_000
 
 
 def copy_items(
@@ -91,23 +102,45 @@ def copy_items(
 def count_items(
     engine: "duckdb.DuckDBPyConnection", export: Export, table: ExportedTable, folder: Path, rows: int
 ) -> Counted:
-    """What is staged, in one scan that reads each row's JSON once for the key and once for its attributes.
+    """What is staged; of many items in one scan that reads each one's JSON once for the key and once for its attributes.
 
     Raises duckdb.Error when a row is not JSON.
     """
-    changes = export.window_start is not None
-    paths = [key_paths(name) for name in table.key]
-    key = f'json_extract_string("{KEYS if changes else ITEM}", {texts([path for some in paths for path in some.values()])})'
+    staged = StagedItems(parts(folder), rows, NEW_IMAGE if export.window_start else ITEM)
+    paths = [list(key_paths(name).values()) for name in table.key]
+    key = f'json_extract_string("{KEYS if export.window_start else ITEM}", {texts([path for some in paths for path in some])})'
+    unread = f"not {valid_change(table)}" if export.window_start else "false"
+    wrong = [f"count_if({_absent(paths)}) as absent", "count_if(unread) as unread"]
+    source = f"(select *, {key} as key, {unread} as unread from {staged.source})"
+    if staged.very_few:
+        figures = f"len(list_distinct(list(hash(key)))), {', '.join(wrong)}, {structures_of(staged.holding)}"
+        keys, absent, unread_rows, structures = engine.execute(f"select {figures} from {source}").fetchall()[0]
+        return Counted(rows, keys or 0, absent, unread_rows, attributes_by_structure(structures or []))
+    if staged.few:
+        figures = f"count(distinct hash(key)), {', '.join(wrong)}"
+        keys, absent, unread_rows = engine.execute(f"select {figures} from {source}").fetchall()[0]
+        return Counted(rows, keys, absent, unread_rows, count_attributes(engine, staged))
+    attribute_count = AttributeCount(engine, staged)
+    # Beside others an aggregate of different values takes more than to list them, and to look which are the same.
+    listed = rows <= _HASHES
+    hashes = f"{'list' if listed else 'count'}({'' if listed else 'distinct '}hash(key)) as keys"
+    source = f"(select *, {attribute_count.having} as having_it from {source})"
+    scan(engine, [hashes, *wrong, *attribute_count.aggregates], source)
+    different = f"(select count(distinct hash) from (select unnest(keys) as hash from {LOOK}))" if listed else "keys"
+    figures = f"select {different}, absent, unread from {LOOK}"
+    keys, absent, unread_rows = engine.execute(figures).fetchall()[0]
+    columns = attribute_count.columns()
+    engine.execute(f"drop table {LOOK}")
+    return Counted(rows, keys, absent, unread_rows, columns)
+
+
+def _absent(paths: Sequence[Sequence[str]]) -> str:
+    """SQL of whether a part of the key is not there, when `key` holds what stands at the paths of each part."""
     each, begin = [], 1
     for some in paths:
         each.append(", ".join(f"key[{number}]" for number in range(begin, begin + len(some))))
         begin += len(some)
-    absent = " or ".join(f"coalesce({part}) is null" for part in each)
-    computed = {"key": key, "unread": f"not {valid_change(table)}" if changes else "false"}
-    asked = ["count(distinct hash(key))", f"count_if({absent})", "count_if(unread)"]
-    staged = StagedItems(parts(folder), rows, NEW_IMAGE if changes else ITEM)
-    (keys, absents, unread), columns = count_attributes(engine, staged, computed, asked)
-    return Counted(rows, keys, absents, unread, columns)
+    return " or ".join(f"coalesce({part}) is null" for part in each)
 
 
 def valid_change(table: ExportedTable) -> str:
