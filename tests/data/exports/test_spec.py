@@ -78,7 +78,7 @@ def test_every_field_is_described() -> None:
 
 
 def test_a_source_of_full_exports_alone_is_declared_as_any_other_of_dynamodb() -> None:
-    declared = FILMS.model_dump() | {"format": "dynamodb_full"}
+    declared = FILMS.model_dump(by_alias=True) | {"format": "dynamodb_full"}
     assert ExportSourceSpec.model_validate(declared) == FILMS
     assert "dynamodb_full" in ExportSourceSpec.model_json_schema()["properties"]["format"]["enum"]
 
@@ -86,4 +86,4 @@ def test_a_source_of_full_exports_alone_is_declared_as_any_other_of_dynamodb() -
 def test_no_table_is_called_as_the_raw_tables_of_changes_are() -> None:
     table = FILMS.tables[0].model_dump() | {"name": "films__changes"}
     with pytest.raises(ValidationError, match="ends as the raw tables of incremental exports do; write another one"):
-        ExportSourceSpec.model_validate(FILMS.model_dump() | {"tables": [table]})
+        ExportSourceSpec.model_validate(FILMS.model_dump(by_alias=True) | {"tables": [table]})
