@@ -142,7 +142,14 @@ class Flights:
             [start, end],
         ).fetchall()
         for begin, of_day in itertools.groupby(rows, lambda row: row[3]):
-            yield begin, [_line(day, flight, dest, written, new, old) for day, flight, dest, _, written, new, old in of_day if new or old]
+            yield (
+                begin,
+                [
+                    _line(day, flight, dest, written, new, old)
+                    for day, flight, dest, _, written, new, old in of_day
+                    if new or old
+                ],
+            )
 
 
 def write_exports(lake: Path, flights: Flights, period: Period) -> None:

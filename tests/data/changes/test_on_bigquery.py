@@ -69,7 +69,10 @@ def world(
     write_exports(folder / "histories", histories, ["mixed"], replays=2)
     flown, period = (Flights(cache), YEAR) if deep else (Flights(cache, SHARE), FEBRUARY)
     flights.write_exports(folder / "flights", flown, period)
-    sources = {"mixed": Source(prepared, spec_of("mixed"), "histories"), "flights": Source(prepared, flights.SPEC, "flights")}
+    sources = {
+        "mixed": Source(prepared, spec_of("mixed"), "histories"),
+        "flights": Source(prepared, flights.SPEC, "flights"),
+    }
     here, there = {}, {}
     for table, source in sources.items():
         lake = folder / source.name
@@ -119,7 +122,9 @@ def test_a_key_that_is_left_out_is_read_from_no_export_by_any_fold(world: World)
 
 
 def test_a_window_a_day_of_real_flights_is_a_full_export_at_each_month_s_end(world: World) -> None:
-    assert len(world.there["flights"].tables["flights"].chain.links) == len(world.period.fulls) + len([*world.period.windows()])
+    assert len(world.there["flights"].tables["flights"].chain.links) == len(world.period.fulls) + len(
+        [*world.period.windows()]
+    )
     for month in world.period.months:
         assert versions_of_flights(world, month) == world.flights.state(month)
     assert sorted(world.rows("day, flight, dest, status", "stg_flights_items")) == world.flights.state(world.period.end)
