@@ -49,7 +49,7 @@ def random_cases(count: int) -> list[list[Some]]:
     return cases
 
 
-CASES = random_cases(300)
+CASES = random_cases(150)
 
 
 @pytest.fixture(scope="module")
