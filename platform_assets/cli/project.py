@@ -94,7 +94,8 @@ def check() -> None:
         _say_what_is_wrong(campaign.error)
         for doubt in doubts.get(campaign.name, ()):
             click.echo(f"{DOUBTFUL} {campaign.name}: {doubt}")
-    if off := off_here({file.name: file.spec for file in campaigns if file.spec is not None}, environment):
+    asked = {file.name: file.spec for file in campaigns if file.spec is not None}
+    if off := off_here(asked, {file.name: file.spec for file in sources if file.spec is not None}, environment):
         click.echo(f"schedules {off}")
     loose = [path for path in unread if is_yaml(path) and not any(str(path) in str(error) for error in errors)]
     for path in unread:

@@ -46,6 +46,7 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
 
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 24))
+REQUEST = "{region: eu-central-1, cluster: shop, kms_key: k, export_role: 'arn:aws:iam::123456789012:role/exports'}"
 ROWS = (
     campaign(
         "a campaign with a key that does not exist", lambda text: f"{text}  featurs: all\n", "featurs", "features"
@@ -101,5 +102,20 @@ ROWS = (
         "name: orders",
         "name: orders__quarantine",
         "orders__quarantine",
+    ),
+    source(
+        "a source that asks AWS for exports and says nowhere where they go",
+        "path: shop",
+        f"path: shop\n  request: {REQUEST}",
+        "request",
+        "from",
+    ),
+    source(
+        "a source that asks AWS for snapshots more often than there are any",
+        "path: shop",
+        f"path: shop\n  from: s3://exports/shop\n  request: {REQUEST[:-1]}, every: 6h}}",
+        "request",
+        "every",
+        "6h",
     ),
 )

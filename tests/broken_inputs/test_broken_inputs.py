@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from platform_assets.environment import REPOSITORY
-from tests.broken_inputs import declarations, exports, in_s3, questions, settings, stored, teachers
+from tests.broken_inputs import declarations, exports, in_s3, questions, services, settings, stored, teachers
 from tests.broken_inputs.world import Broken, World
 from tests.support.answered import Answered
 
@@ -17,6 +17,7 @@ ROWS = (
     *stored.ROWS,
     *questions.ROWS,
     *settings.ROWS,
+    *services.ROWS,
 )
 PAGE = REPOSITORY / "docs" / "reference" / "broken-inputs.md"
 

@@ -17,7 +17,8 @@ from platform_assets.data.exports.export import DataFile, ExportFormat
 ATTRIBUTE_TYPES = frozenset({"S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"})
 # Levels of maps in maps that are looked into.
 DEPTH = 3
-# An attribute in fewer items counts as absent: else a map whose names are ids would be a column an id.
+# An attribute in fewer items counts as absent: else a map whose names are ids would be a column an id. Of one that counts, all
+# types do.
 LEAST_SHARE = 0.001
 _PLAIN_NAME = re.compile(r"\w+")
 _PART = re.compile(r"(?:/(\d+))?/(part-\d+)-[^/]*$")

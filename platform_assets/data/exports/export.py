@@ -68,7 +68,7 @@ class Export:
     content_hash: sha256 over the manifests. exported_at: the instant (UTC) the data stands at; everything
     before it is covered. lake: the exports root that all file keys are relative to. window_start: of an incremental
     export, the instant (UTC) from which on it holds changes, up to exported_at; None for a full one. table_id: AWS's
-    id of the one table a DynamoDB export is of.
+    id of the one table a DynamoDB export is of. hashes: table → its hash, where that is known without looking at its files.
     """
 
     source: str
@@ -82,9 +82,12 @@ class Export:
     undeclared: tuple[str, ...] = ()
     window_start: datetime | None = None
     table_id: str | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def table_hash(self, name: str) -> str:
         """sha256 over the manifests' hash and one table's files: what idempotence compares."""
+        if name in self.hashes:
+            return self.hashes[name]
         table = self.tables[name]
         files = [(file.key.rsplit("/", 1)[-1], file.size, file.rows, file.md5) for file in table.files]
         return sha256(self.content_hash, table.export_table, json.dumps(files))

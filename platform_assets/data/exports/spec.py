@@ -3,7 +3,8 @@
 Belongs here: the fields, their meaning and what is refused in them. Does not belong here: reading any export.
 """
 
-from typing import Annotated, Self, get_args
+from datetime import timedelta
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -89,6 +90,76 @@ OriginRole = (
 )
 
 
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_SHORTEST_WINDOW, _DAY = timedelta(minutes=15), timedelta(days=1)
+
+
+class RequestSpec(BaseModel):
+    """How exports are asked for, where AWS is not told elsewhere to make them. They are written to `from`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every: Annotated[
+        str, Spelled(r"^[1-9][0-9]{0,3}[mhd]$", "is no length of time; write a number and m, h or d, such as 24h")
+    ] = Field(
+        default="24h",
+        description="How often. For DynamoDB the length of the incremental exports that follow the full one, from `15m` to `24h`; "
+        "for Aurora at least `24h`, as automated snapshots are taken once a day.",
+    )
+    region: Annotated[str, Spelled(r"^[a-z]{2}(-[a-z]+)+-[0-9]$", "is no region of AWS; write it as eu-central-1")] = (
+        Field(description="Region of AWS in which the tables or the cluster are.")
+    )
+    account: (
+        Annotated[str, Spelled(r"^[0-9]{12}$", "is no account of AWS; write its twelve digits in quotes")] | None
+    ) = Field(default=None, description="DynamoDB only: the account that the tables are in.")
+    view: Literal["NEW_AND_OLD_IMAGES", "NEW_IMAGE"] = Field(
+        default="NEW_AND_OLD_IMAGES",
+        description="DynamoDB only: whether incremental exports tell what items were before, too, by which faults are found.",
+    )
+    cluster: (
+        Annotated[
+            str, Spelled(r"^[A-Za-z](-?[A-Za-z0-9])*$", "is no identifier of a cluster; write it as shop-production")
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Aurora only: identifier of the cluster whose newest automated snapshot is exported.",
+    )
+    export_role: OriginRole = Field(
+        default=None, description="Aurora only: ARN of the role by which AWS itself writes the export to S3."
+    )
+    kms_key: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The KMS key that exports are encrypted with, by id or ARN. Aurora needs one; DynamoDB's are else encrypted "
+        "with S3's own.",
+    )
+    role: OriginRole = Field(
+        default=None,
+        description="ARN of the AWS role that asks, assumed by Google's word for this process; by default that of `from_role`.",
+    )
+
+    @property
+    def interval(self) -> timedelta:
+        return timedelta(**{_UNITS[self.every[-1]]: int(self.every[:-1])})
+
+    def fault(self, export_format: ExportFormat) -> str | None:
+        """What keeps exports of this format from being asked for like this; None where nothing does."""
+        aurora = export_format == "aurora_snapshot"
+        needed = ("cluster", "export_role", "kms_key") if aurora else ("account",)
+        for field in needed:
+            if getattr(self, field) is None:
+                return f"{field}: exports of format {export_format} are not asked for without it; add it"
+        for field in ("account", "view") if aurora else ("cluster", "export_role"):
+            if field in self.model_fields_set and getattr(self, field) is not None:
+                return f"{field}: exports of format {export_format} have none; remove the field"
+        if aurora and self.interval < _DAY:
+            return f"every: {self.every} is too short, as automated snapshots are taken once a day; write 24h, or longer as 7d"
+        if not aurora and not _SHORTEST_WINDOW <= self.interval <= _DAY:
+            return f"every: AWS takes no {self.every} for an incremental export; write from 15m to 24h"
+        return None
+
+
 class ExportTableSpec(BaseModel):
     """One table of a source."""
 
@@ -145,6 +216,11 @@ class ExportSourceSpec(BaseModel):
         description="ARN of the AWS role that reads `from`, which this process assumes by Google's word for it, without a key. By "
         "default AWS's own ways of finding an identity are gone through.",
     )
+    request: RequestSpec | None = Field(
+        default=None,
+        description="By which AWS is asked for the exports that it writes to `from`. By default somebody else sees to it that "
+        "there are some.",
+    )
     database: str | None = Field(
         default=None, min_length=1, description="Aurora only: the database whose tables are read."
     )
@@ -191,6 +267,11 @@ class ExportSourceSpec(BaseModel):
                 raise ValueError(
                     f"tables: name {table.name!r} ends as the tables of quarantined rows do; write another one"
                 )
+        if self.request is not None:
+            if self.origin is None:
+                raise ValueError("request: AWS writes the exports it is asked for to S3; say where in `from`")
+            if fault := self.request.fault(self.format):
+                raise ValueError(f"request: {fault}")
         if self.format == "aurora_snapshot":
             if self.database is None:
                 raise ValueError("database: an aurora_snapshot source names its database")

@@ -12,8 +12,9 @@ from platform_assets.data.marts.build import ModelOutcome, Transform
 from platform_assets.data.marts.graph import ProjectGraph
 from platform_assets.data.raw.history import Histories, Judged
 
-# A staging model that calls this macro, and not the other, reads the newest export of its table alone.
-_NEWEST, _EVERY = "is_in_latest_export", "is_in_loaded_export"
+# A staging model that calls one of these macros, and none of the others, reads its table as it is now alone.
+_NOW = {"is_in_latest_export", "dynamodb_items"}
+_EVERY = {"is_in_loaded_export", "dynamodb_versions", "dynamodb_first_items", "dynamodb_contradictions"}
 
 
 class ExportsDiffer(RuntimeError):
@@ -92,4 +93,4 @@ def build(transform: Transform, gate: Gate, selection: Iterable[str], publish: b
 
 def _reads_newest_alone(macros: Iterable[str]) -> bool:
     names = {macro.rpartition(".")[2] for macro in macros}
-    return _NEWEST in names and _EVERY not in names
+    return bool(names & _NOW) and not names & _EVERY

@@ -3,7 +3,7 @@
 Belongs here: keys, groups, kinds, metadata and failures. Does not belong here: any reading or writing of exports.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,17 +11,21 @@ import dagster as dg
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.profiles import RawProfiles
 from platform_assets.data.engines.raw_tables import RawTables
-from platform_assets.data.exports.export import ExportError, LoadRefused
+from platform_assets.data.exports.export import ExportError, LoadRefused, changes_of
 from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.fetching.spec import SaasExportsSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
 from platform_assets.data.raw.history import open_histories
+from platform_assets.data.raw.known import known_exports
 from platform_assets.data.raw.quarantined import NAME as QUARANTINED
 from platform_assets.data.raw.quarantined import quarantined_metadata, quarantined_result, quarantined_spec
+from platform_assets.data.raw.requested import requested_metadata, requested_of
 from platform_assets.data.raw.transferred import transfer_metadata, with_brought
 from platform_assets.data.raw.usable_exports import NAME as USABLE
 from platform_assets.data.raw.usable_exports import usable_exports_result, usable_exports_spec
 from platform_assets.data.transfer.bringing import bring
+from platform_assets.foundation.execution.profiles import way_out
 from platform_assets.foundation.storage import StorageRefused
 
 if TYPE_CHECKING:
@@ -31,11 +35,16 @@ GROUP = "raw"
 _KINDS = {"aurora_snapshot": "aurora", "dynamodb": "dynamodb"}
 
 
-def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment") -> list[dg.AssetsDefinition]:
+def export_assets(
+    spec: ExportSourceSpec, name: str, environment: "Environment", after: Sequence[dg.AssetKey] = ()
+) -> list[dg.AssetsDefinition]:
     """The assets `raw/<name>/<table>` of a source with their checks, loaded together and selectable one by one.
 
     A table of which no export can be used is made all the same, empty: its check says so, and what needs no export of it
     is not held up.
+
+    Args:
+        after: the assets that make the exports, where the platform does.
     """
     keys = {table.name: dg.AssetKey(["raw", name, table.name]) for table in spec.tables}
     engine = open_engine(environment)
@@ -44,12 +53,14 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
     @dg.multi_asset(
         name=f"raw_{name}",
         can_subset=True,
+        op_tags=way_out("s3") if spec.origin else None,
         specs=[
             dg.AssetSpec(
                 keys[table.name],
                 description=f"{spec.description} Table {table.export_table} as exported, one export beside the other.",
                 group_name=GROUP,
-                kinds={_KINDS[spec.format], *raw.kinds, *(("s3",) if spec.origin else ())},
+                kinds={_kind(spec), *raw.kinds, *(("s3",) if spec.origin else ())},
+                deps=after,
                 owners=[spec.owner],
                 metadata={"export_table": table.export_table, "key": ", ".join(table.key)},
             )
@@ -68,17 +79,24 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
         wanted = [table for table, key in keys.items() if key in checked | materialized]
         try:
             brought = bring(spec, environment.exports)
-            loaded = load_source(spec, name, environment.exports, raw, wanted)
+            known = known_exports(environment, name, spec)
+            loaded = load_source(spec, name, environment.exports, raw, wanted, known)
             loaded = with_brought(loaded, brought)
+            requested = requested_of(spec, environment.exports)
             histories = open_histories(environment, engine, {name: spec})
-            compared = {keys[table]: histories.of(name, table) for table in wanted if keys[table] in checked}
+            compared = {
+                keys[table]: (histories.of(name, table), histories.of(name, changes_of(table)))
+                for table in wanted
+                if keys[table] in checked
+            }
         except StorageRefused as error:
             raise dg.Failure(str(error)) from error
         except (ExportError, LoadRefused) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         for table in wanted:
             if dg.AssetCheckKey(keys[table], USABLE) in checks:
-                yield usable_exports_result(keys[table], loaded.faults(table), loaded.tables[table].behind)
+                faults = [*loaded.faults(table), *requested[table].faults]
+                yield usable_exports_result(keys[table], faults, loaded.tables[table].behind)
             if dg.AssetCheckKey(keys[table], QUARANTINED) in checks:
                 yield quarantined_result(keys[table], name, loaded.tables[table])
             if keys[table] not in materialized:
@@ -88,13 +106,18 @@ def export_assets(spec: ExportSourceSpec, name: str, environment: "Environment")
                 metadata=_metadata(loaded, table, raw)
                 | _columns(engine.profiles, loaded, table, spec)
                 | quarantined_metadata(loaded.tables[table])
-                | transfer_metadata(brought),
+                | transfer_metadata(brought)
+                | requested_metadata(requested[table].requests, requested[table].faults),
                 data_version=dg.DataVersion(loaded.tables[table].data_version),
             )
-        for key, history in compared.items():
-            yield from check_results(key, history, checks)
+        for key, (history, windows) in compared.items():
+            yield from check_results(key, history, checks, windows)
 
     return [load]
+
+
+def _kind(spec: ExportSourceSpec) -> str:
+    return spec.saas.service if isinstance(spec, SaasExportsSpec) else _KINDS[spec.format]
 
 
 def _columns(

@@ -134,6 +134,7 @@ def stale_marts(upstream: Upstream) -> str | None:
 def _news_of_exports(upstream: Upstream) -> str | None:
     from platform_assets.data.exports.lake import Lake
     from platform_assets.data.raw.discover import discover
+    from platform_assets.data.raw.known import known_exports
     from platform_assets.data.transfer.bringing import awaiting
 
     loaded = open_engine(upstream.environment).raw.loaded(upstream.raw)
@@ -143,7 +144,8 @@ def _news_of_exports(upstream: Upstream) -> str | None:
         spec = upstream.sources[source]
         coming = awaiting(spec, upstream.environment.exports)
         news += [f"export {export_id} of {source} is in {spec.origin} and not here yet" for export_id in coming]
-        discovered = discover(spec, source, upstream.environment.exports)
+        known = known_exports(upstream.environment, source, spec)
+        discovered = discover(spec, source, upstream.environment.exports, known)
         held = {name for export in discovered.complete for name in export.tables}
         for name in (table for of, table in upstream.raw if of == source):
             if not there[source, name] and name not in held and not holds_changes(name) and not coming:

@@ -112,11 +112,13 @@ class Place:
     Attributes:
         path: below the exports root, as a source declares it.
         database: Aurora's.
+        fetched: whether they are loads of a service, whose source is declared before there are any.
     """
 
     path: str
     format: ExportFormat
     database: str | None = None
+    fetched: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,11 @@ SOURCES = {
         ],
     ),
 }
-PROBES = {"stg_probe.sql": "probe.sql", "stg_probe_inexact.sql": "probe_inexact.sql"}
+PROBES = {
+    "stg_probe.sql": "probe.sql",
+    "stg_probe_inexact.sql": "probe_inexact.sql",
+    "stg_probe_list.sql": "probe_list.sql",
+}
 
 
 def transform_of(environment: Environment) -> Transform:

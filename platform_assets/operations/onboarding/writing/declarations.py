@@ -78,6 +78,7 @@ def source_yaml(plan: Plan, place: Place, owner: str) -> str:
 def sources_yaml(plan: Plan, place: Place) -> str:
     """dbt's sources."""
     what = "DynamoDB tables" if place.format == "dynamodb" else "Aurora database"
+    what, loads = ("objects", "the loads of its API") if place.fetched else (what, "exports")
     columns = (
         ["        - {name: Item, description: The item in DynamoDB's typed JSON.}"]
         if place.format == "dynamodb"
@@ -92,7 +93,7 @@ def sources_yaml(plan: Plan, place: Place) -> str:
         "",
         "sources:",
         f"  - name: {plan.source}",
-        f"    description: {quoted(f'The {what} of {plan.source}, from exports.')}",
+        f"    description: {quoted(f'The {what} of {plan.source}, from {loads}.')}",
         "    # On BigQuery: <stage>_raw.<source>__<table>.",
         "    schema: \"{{ env_var('PLATFORM_RAW_STAGE', env_var('PLATFORM_STAGE', 'dev')) }}_raw\"",
         "    config:",

@@ -87,8 +87,9 @@ def changes_of(
         (staging / f"_{source}__sources.yml", sources_yaml(plan, place), _SOURCE_TABLES),
         (staging / f"_{source}__staging.yml", staging_yaml(plan), _MODELS),
         (marts / f"_{source}__marts.yml", marts_yaml(plan), _MODELS),
-        (environment.sources / source / "defs.yaml", source_yaml(plan, place, owner), _TABLES),
     ]
+    if not place.fetched:
+        listed.append((environment.sources / source / "defs.yaml", source_yaml(plan, place, owner), _TABLES))
     changes += [_listing(path, text, keys) for path, text, keys in listed]
     return [change for change in changes if change.old != change.new or change.refused]
 

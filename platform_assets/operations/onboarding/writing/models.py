@@ -190,7 +190,7 @@ def _raw_column(column: Column) -> str:
         case "integer":
             return f"cast({name} as bigint)"
         case "decimal":
-            return f"cast({name} as {{{{ decimal_type() }}}})"
+            return f"{{{{ decimal_of({argument}) }}}}"
         case "float":
             return f"cast({name} as {{{{ float_type() }}}})"
         case "boolean" | "date":
