@@ -40,11 +40,20 @@
         qualify row_number() over (
             partition by {{ dynamodb_string('Item', 'id') }} order by _exported_at desc, _export_id desc
         ) = 1
+    ),
+
+    -- An object of which a row was left out because it is broken is there, whatever it holds.
+    broken as (
+        select item_key, max(_exported_at) as broken_at
+        from {{ dynamodb_quarantined(source_name, table_name, ['id']) }} as rows_left_out
+        group by item_key
     )
 
-    select object_id, Item, _export_id, _exported_at, loads.next_at as gone_by
+    select object_id, Item, _export_id, last_shown._exported_at, loads.next_at as gone_by
     from last_shown
     inner join loads on loads.export_id = last_shown._export_id
-    where loads.next_at is not null
+    left join broken
+        on broken.item_key = {{ dynamodb_key('last_shown.Item', ['id']) }} and broken.broken_at > last_shown._exported_at
+    where loads.next_at is not null and broken.item_key is null
 )
 {%- endmacro %}

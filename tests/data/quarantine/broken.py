@@ -71,7 +71,7 @@ def write_window(lake: Path, files: Sequence[Sequence[bytes]], start: datetime =
 
 def with_lines(folder: Path, files: Sequence[Sequence[bytes]]) -> Path:
     """An export, its data files these lines, and its manifests right."""
-    root = folder.parents[2]
+    root = root_of(folder)
     counts: list[int] = []
 
     def correct(lines: list[dict[str, Any]]) -> None:
@@ -84,6 +84,12 @@ def with_lines(folder: Path, files: Sequence[Sequence[bytes]]) -> Path:
     edit_files(folder, correct)
     edit_summary(folder, itemCount=sum(counts))
     return folder
+
+
+def root_of(folder: Path) -> Path:
+    """What the keys of an export's data files are relative to."""
+    prefix = json.loads((folder / "manifest-summary.json").read_text()).get("s3Prefix") or ""
+    return folder.parents[1 + len(prefix.split("/")) * bool(prefix)]
 
 
 def data_files(folder: Path) -> list[str]:

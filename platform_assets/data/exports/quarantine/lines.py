@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from platform_assets.data.exports.export import Export, ExportError
+from platform_assets.data.exports.export import Export
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.quarantine.record import (
     KEY_ABSENT,
@@ -22,7 +22,7 @@ from platform_assets.data.exports.quarantine.record import (
     NOT_UTF8,
     OTHER_KEY,
 )
-from platform_assets.data.exports.verification import decompressed
+from platform_assets.data.exports.verification import decompressed, unreadable_items
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHANGE = {"Keys", "NewImage", "OldImage", "Metadata"}
@@ -78,7 +78,7 @@ def lines_of(lake: Lake, key: str) -> Iterator[tuple[int, bytes]]:
 
     Raises:
         EOFError, zlib.error: it is truncated, or no gzip.
-        ExportError: a line is longer than any item.
+        BrokenRows: a line is longer than any item.
     """
     number, rest = 1, b""
     for piece in decompressed(lake, key):
@@ -88,8 +88,8 @@ def lines_of(lake: Lake, key: str) -> Iterator[tuple[int, bytes]]:
                 yield number, line
             number += 1
         if len(rest) > _LONGEST:
-            raise ExportError(
-                f"{lake.location(key)}:{number}: the line is longer than {_LONGEST} bytes, as no item is. Copy the export again."
+            raise unreadable_items(
+                f"{lake.location(key)}:{number}", f"the line is longer than {_LONGEST} bytes, as no item is"
             )
     if rest.strip():
         yield number, rest

@@ -15,7 +15,7 @@ from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.quarantine.record import KEY_ABSENT, KEY_DOUBLED, BrokenRow, Rows, plain
 
 
-def broken_rows(table: ExportedTable, lake: Lake, most: int) -> tuple[int, dict[int, dict[int, str]]]:
+def broken_rows(export: Export, table: ExportedTable, lake: Lake, most: int) -> tuple[int, dict[int, dict[int, str]]]:
     """How many rows the table has, and number of a file → row, from 1 on → why it cannot be used; no more than `most` rows."""
     import duckdb
 

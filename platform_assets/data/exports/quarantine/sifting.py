@@ -62,10 +62,13 @@ def sift(export: Export, table: ExportedTable, lake: Lake, folder: Path, refused
     folder.mkdir(parents=True, exist_ok=True)
     stated = table.rows if table.rows is not None else sum(file.rows or 0 for file in table.files)
     most = int(table.quarantine_at_most * stated) + _SHOWN
-    if export.format == "aurora_snapshot":
-        count, broken = broken_rows(table, lake, most)
-    else:
-        count, broken = _broken_lines(export, table, lake, most)
+    try:
+        find = _broken_lines if export.format == "dynamodb" else broken_rows
+        count, broken = find(export, table, lake, most)
+    except ExportError as error:
+        raise ExportError(f"{refused} {error}") from error
+    except (EOFError, zlib.error):
+        raise refused from None
     if not broken:
         raise refused
     _require_share(table, lake, count, broken, refused)
@@ -114,7 +117,7 @@ def _broken_lines(export: Export, table: ExportedTable, lake: Lake, most: int) -
         if file.md5 is not None:
             verification.check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
         before = rows
-        for line, text in _lines(lake, file):
+        for line, text in lines_of(lake, file.key):
             rows += 1
             one = judged(text, table.key, export.window_start is not None)
             if one.key is not None:
@@ -144,7 +147,7 @@ def _sifted_lines(
     target: Path,
 ) -> None:
     with gzip.open(target, "wb", compresslevel=1) as copy:
-        for line, text in _lines(lake, file):
+        for line, text in lines_of(lake, file.key):
             if line not in broken:
                 copy.write(text + b"\n")
                 continue
@@ -152,15 +155,6 @@ def _sifted_lines(
             # A byte that is no text stands as \xff.
             readable = text.decode("utf-8", "backslashreplace")
             rows.add(BrokenRow(file.key, line, broken[line], one.key, readable, one.unknown_from(export)))
-
-
-def _lines(lake: Lake, file: DataFile) -> Iterator[tuple[int, bytes]]:
-    try:
-        yield from lines_of(lake, file.key)
-    except (EOFError, zlib.error) as error:
-        raise ExportError(
-            str(verification.unreadable_items(lake.location(file.key), "it is truncated or no gzip"))
-        ) from error
 
 
 class _Keys:
