@@ -21,7 +21,7 @@ from platform_assets.data.marts.assets import transform_assets
 from platform_assets.data.marts.build import ModelOutcome, Transform, build
 from platform_assets.data.marts.dbt import parse_project
 from platform_assets.data.marts.graph import ProjectGraph
-from platform_assets.data.marts.opening import open_transform
+from platform_assets.data.marts.opening import open_gate, open_transform
 from platform_assets.data.raw.assets import export_assets
 from platform_assets.data.raw.discover import load_source
 from platform_assets.environment import Environment, local_environment
@@ -272,3 +272,30 @@ def test_the_models_of_changes_rest_on_the_asset_of_their_table(environment: Env
     spec = definition.specs_by_key[dg.AssetKey(["staging", "stg_both_items"])]
     assert dg.AssetKey(["raw", "histories", "both"]) in {dep.asset_key for dep in spec.deps}
     assert not any("__changes" in dep.asset_key.to_user_string() for dep in spec.deps)
+
+
+def test_a_window_that_types_an_attribute_otherwise_stops_what_reads_it_until_a_full_export_begins_anew(
+    environment: Environment,
+) -> None:
+    def items(value: dict[str, str]) -> list[dict[str, Any]]:
+        return [{**item(f"k{number}", "sent"), "value": value} for number in range(12)]
+
+    def stopped() -> dict[str, str]:
+        load(environment)
+        return open_gate(environment, graph, {"histories": SPEC}).stopped(["stg_both_items", "events", "stages"])
+
+    graph = ProjectGraph.from_manifest(read_manifest(environment.dbt_manifest))
+    for start, value in ((24, {"S": "sent"}), (25, {"N": "7"})):
+        lines = [change(keys(one["id"]["S"]), at(start), new=one) for one in items(value)]
+        bad = write_window(environment, start, start + 1, *lines)
+    reasons = stopped()
+    assert set(reasons) == {"stg_both_items", "events", "stages"}
+    for reason in reasons.values():
+        assert (
+            f"histories.both__changes: of the 12 items of export {bad.name} with attribute value, 0 have it" in reason
+        )
+    lake = Path(environment.exports)
+    everything = [item("a", "lost"), item("b", "sent"), *items({"S": "sent"})]
+    write_dynamodb_export(lake, "both", export_id("both", at(48)), everything, at(48), prefix="histories")
+    # Versions tell of the past too.
+    assert set(stopped()) == {"events", "stages"}

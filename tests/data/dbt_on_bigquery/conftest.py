@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 HERE = Path(__file__).parent
-PROBES = ("stg_probe", "stg_probe_inexact", "stg_probe_list")
+PROBES = ("stg_probe", "stg_probe_inexact", "stg_probe_list", "stg_probe_set")
 # The emulator takes any; BigQuery only one that there is.
 POLICY_TAG = "projects/any/locations/us/taxonomies/1/policyTags/2"
 KEYS = {
