@@ -37,7 +37,11 @@ def same(left: Any, right: Any) -> bool:
 def test_a_build_runs_every_model_and_test_of_the_project(built: Built, on_bigquery: Dbt, export: int) -> None:
     manifest = on_bigquery.artifact("manifest.json")
     ran = built.nodes[export]
-    assert len(ran) == len(manifest["nodes"]) + len(manifest["unit_tests"])
+    nodes = manifest["nodes"].values()
+    if export in built.tested:
+        assert len(ran) == len(nodes) + len(manifest["unit_tests"])
+    else:
+        assert ran.keys() == {node["name"] for node in nodes if node["resource_type"] == "model"}
     unhappy = {name: node.status for name, node in ran.items() if node.status not in ("success", "pass")}
     # Film 12 is rated before it is exported: shown, and published.
     assert unhappy == ({"ratings_have_a_film": "warn"} if export == 0 else {})
