@@ -124,6 +124,23 @@ def test_of_many_items_every_attribute_that_counts_is_counted_exactly_wherever_i
     }
 
 
+def test_of_many_items_every_type_of_an_attribute_is_counted_however_rare(tmp_path: Path) -> None:
+    count = 60_000
+    rows = f"""
+        select case when i = 30000 then '{{"id":{{"S":"x"}},"m":{{"M":{{"x":{{"N":"1"}}}}}}}}' when i = 50000 then '{{"id":{{"NULL":true}}}}'
+            else '{{"id":{{"N":"' || i || '"}},"m":{{"M":{{"x":{{"S":"a"}}}}}}}}' end as "Item"
+        from range({count}) as rows(i)
+    """
+    assert attributes(tmp_path, rows) == {
+        ("id", "N"): count - 2,
+        ("id", "S"): 1,
+        ("id", "NULL"): 1,
+        ("m", "M"): count - 1,
+        ("m.x", "S"): count - 2,
+        ("m.x", "N"): 1,
+    }
+
+
 def test_of_large_items_that_are_many_the_attributes_are_learned_without_keeping_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,8 @@
 
 Belongs here: that count. Does not belong here: what it is compared with (`raw.drift`).
 
-Every count is exact. Of many items only which attributes there are is learned from some: the first ones and, drawn by a hash of
+Every count is exact. An attribute counts with all its types, however rare one is: what reads the others reads null there. Of many
+items only which attributes there are is learned from some: the first ones and, drawn by a hash of
 their place, some 40,000 of all. The rarest attribute that counts (`LEAST_SHARE`) is in some 40 of those, and is looked for when it
 is in ten: it escapes once in two hundred million exports. Of very few the engine tells the structure of each, without values: there
 planning a query takes longer than running it.
@@ -33,7 +34,10 @@ LOOK = "look"
 """The temporary table of one row in which a scan leaves what it counted."""
 
 Pair = tuple[tuple[str, ...], str]
-"""Path and type of an attribute."""
+"""Path and type of an attribute, or `_ANY`."""
+
+_ANY = ""
+"""Any value, of whatever type."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class AttributeCount:
     def __init__(self, engine: "duckdb.DuckDBPyConnection", staged: StagedItems) -> None:
         self._engine, self._staged = engine, staged
         first = _by_level(engine, f"(from {staged.items} limit {_HEAD})", least_items(_HEAD))
-        self._pairs = [(tuple(path), kind) for path, kind, _ in first if kind in ATTRIBUTE_TYPES]
+        self._pairs = _with_any(first)
         place = f"hash(file_index, file_row_number) % {staged.rows} < {_SAMPLE}"
         self._drawn = f'"{staged.holding}" is not null and {place}'
         self._kept = _bytes(engine, staged) * _SAMPLE <= _SAMPLE_BYTES * staged.rows
@@ -96,17 +100,42 @@ class AttributeCount:
         if not self._kept:
             items = f'(select "{self._staged.holding}" as map from {self._staged.source} where {self._drawn})'
         drawn = _by_level(self._engine, items, least_items(_SAMPLE) // _RARER)
-        rest = [(tuple(path), kind) for path, kind, _ in drawn if kind in ATTRIBUTE_TYPES]
-        if rest := [pair for pair in rest if pair not in counts]:
-            having = _having(self._staged.holding, rest)
-            look = f"(select {', '.join(_counts(rest))} from (select {having} as having_it from {self._staged.source}))"
-            counts |= zip(rest, self._counted(rest, look), strict=True)
+        counts |= self._looked_for([pair for pair in _with_any(drawn) if pair not in counts])
+        counts |= self._looked_for(_not_told(counts))
+        values = {path: count for (path, kind), count in counts.items() if kind == _ANY}
         least = least_items(self._staged.rows)
-        return attributes((path, kind, count) for (path, kind), count in counts.items() if count >= least)
+        return attributes(
+            (path, kind, count)
+            for (path, kind), count in counts.items()
+            if kind != _ANY and count and values[path] >= least
+        )
+
+    def _looked_for(self, pairs: Sequence[Pair]) -> dict[Pair, int]:
+        """Counts by a scan of their own, if there is anything to look for."""
+        if not pairs:
+            return {}
+        having = _having(self._staged.holding, pairs)
+        look = f"(select {', '.join(_counts(pairs))} from (select {having} as having_it from {self._staged.source}))"
+        return dict(zip(pairs, self._counted(pairs, look), strict=True))
 
     def _counted(self, pairs: Sequence[Pair], look: str) -> Sequence[int]:
         columns = ", ".join(f"pair_{number}" for number in range(1, len(pairs) + 1))
         return self._engine.execute(f"select {columns} from {look}").fetchall()[0] if pairs else ()
+
+
+def _with_any(levels: Iterable[tuple[Sequence[str], str, int]]) -> list[Pair]:
+    """The pairs of a look by level, and of each path any value."""
+    pairs = [(tuple(path), kind) for path, kind, _ in levels if kind in ATTRIBUTE_TYPES]
+    return [*pairs, *((path, _ANY) for path in dict.fromkeys(path for path, _ in pairs))]
+
+
+def _not_told(counts: dict[Pair, int]) -> list[Pair]:
+    """The types that were not looked for of attributes that have more values than those of the types that were."""
+    told = Counter[tuple[str, ...]]()
+    for (path, kind), count in counts.items():
+        told[path] += count if kind != _ANY else 0
+    more = [path for (path, kind), count in counts.items() if kind == _ANY and count > told[path]]
+    return [(path, kind) for path in more for kind in sorted(ATTRIBUTE_TYPES) if (path, kind) not in counts]
 
 
 def count_attributes(engine: "duckdb.DuckDBPyConnection", staged: StagedItems) -> tuple[Column, ...]:
@@ -150,7 +179,7 @@ def scan(engine: "duckdb.DuckDBPyConnection", aggregates: Sequence[str], source:
 
 def _having(holding: str, pairs: Sequence[Pair]) -> str:
     paths = [
-        "/" + "/M/".join(name.replace("~", "~0").replace("/", "~1") for name in path) + f"/{kind}"
+        "/" + "/M/".join(name.replace("~", "~0").replace("/", "~1") for name in path) + (f"/{kind}" if kind else "")
         for path, kind in pairs
     ]
     return f'json_exists("{holding}", {texts(paths)})' if paths else "null"
@@ -172,7 +201,7 @@ def _by_level(engine: "duckdb.DuckDBPyConnection", items: str, least: int) -> li
 
     Args:
         items: SQL of the items, as column `map`.
-        least: how many items have those that are returned.
+        least: how many items have the attributes that are returned.
     """
     counts: list[tuple[list[str], str, int]] = []
     maps = f"(select map::json as map, []::varchar[] as path from {items})"
@@ -183,7 +212,8 @@ def _by_level(engine: "duckdb.DuckDBPyConnection", items: str, least: int) -> li
             f"from (select map, path, unnest(json_keys(map)) as name from {maps}))"
         )
         level = engine.execute(
-            f"select path, json_keys(value)[1], count(*) from {entries} group by all having count(*) >= {least}"
+            f"select path, type, count(*) as items from (select path, json_keys(value)[1] as type from {entries}) "
+            f"group by path, type qualify sum(items) over (partition by path) >= {least}"
         ).fetchall()
         counts += level
         if not any(kind == "M" for _, kind, _ in level):
