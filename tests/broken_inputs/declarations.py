@@ -77,6 +77,21 @@ ROWS = (
     source("a source with a format that does not exist", "aurora_snapshot", "aurora_snapshott", "format"),
     source("a source that leads out of its folder", "path: shop", "path: ../../etc", "path"),
     source(
+        "a source that asks AWS for exports and says nowhere where they go",
+        "path: shop",
+        f"path: shop\n  request: {REQUEST}",
+        "request",
+        "from",
+    ),
+    source(
+        "a source that asks AWS for snapshots more often than there are any",
+        "path: shop",
+        f"path: shop\n  from: s3://exports/shop\n  request: {REQUEST[:-1]}, every: 6h}}",
+        "request",
+        "every",
+        "6h",
+    ),
+    source(
         "a source from a place that is not S3", "path: shop", "path: shop\n  from: https://example.com/shop", "from"
     ),
     source(
@@ -102,20 +117,5 @@ ROWS = (
         "name: orders",
         "name: orders__quarantine",
         "orders__quarantine",
-    ),
-    source(
-        "a source that asks AWS for exports and says nowhere where they go",
-        "path: shop",
-        f"path: shop\n  request: {REQUEST}",
-        "request",
-        "from",
-    ),
-    source(
-        "a source that asks AWS for snapshots more often than there are any",
-        "path: shop",
-        f"path: shop\n  from: s3://exports/shop\n  request: {REQUEST[:-1]}, every: 6h}}",
-        "request",
-        "every",
-        "6h",
     ),
 )

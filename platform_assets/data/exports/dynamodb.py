@@ -34,15 +34,19 @@ _KNOWN = {
 }
 
 
+def key_paths(attribute: str) -> dict[str, str]:
+    """Type of a key attribute (number, string or binary: those that DynamoDB takes) → JSON path of its value in the item."""
+    escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
+    return {kind: f'$."{escaped}"."{kind}"' for kind in "NSB"}
+
+
 def typed_key(attribute: str, text_at: Callable[[str], str]) -> str:
-    """SQL for the value of a key attribute, its type (number, string or binary: those that DynamoDB takes) before it.
+    """SQL for the value of a key attribute, its type before it.
 
     Args:
         text_at: an engine's SQL for the text at a JSON path of the item; null where none stands.
     """
-    escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
-    paths = {kind: f'$."{escaped}"."{kind}"' for kind in "NSB"}
-    typed = [f"'{kind}' || {text_at(path)}" for kind, path in paths.items()]
+    typed = [f"'{kind}' || {text_at(path)}" for kind, path in key_paths(attribute).items()]
     return f"coalesce({', '.join(typed)})"
 
 

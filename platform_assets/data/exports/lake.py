@@ -102,8 +102,9 @@ class Lake:
         return path if self._is_local else self._fs.unstrip_protocol(path)
 
     def attach(self, engine: "duckdb.DuckDBPyConnection") -> None:
-        """Lets the engine open this lake's files where it cannot by itself."""
-        if not self._is_local:
+        """Lets the engine open this lake's files where it cannot by itself; it may be so already."""
+        names = self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
+        if not self._is_local and not any(engine.filesystem_is_registered(name) for name in names):
             engine.register_filesystem(self._fs)
 
     def exists(self, key: str) -> bool:

@@ -262,16 +262,16 @@ class ExportSourceSpec(BaseModel):
                 raise ValueError(f"accept: export {export}, table {name} is given more than once")
         if self.from_role is not None and self.origin is None:
             raise ValueError("from_role: there is no `from` that it would read; add it, or remove the field")
-        for table in self.tables:
-            if holds_quarantine(table.name):
-                raise ValueError(
-                    f"tables: name {table.name!r} ends as the tables of quarantined rows do; write another one"
-                )
         if self.request is not None:
             if self.origin is None:
                 raise ValueError("request: AWS writes the exports it is asked for to S3; say where in `from`")
             if fault := self.request.fault(self.format):
                 raise ValueError(f"request: {fault}")
+        for table in self.tables:
+            if holds_quarantine(table.name):
+                raise ValueError(
+                    f"tables: name {table.name!r} ends as the tables of quarantined rows do; write another one"
+                )
         if self.format == "aurora_snapshot":
             if self.database is None:
                 raise ValueError("database: an aurora_snapshot source names its database")

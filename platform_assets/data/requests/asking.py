@@ -17,7 +17,7 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.requests.calling import NotNow
 from platform_assets.data.requests.exporter import Exporter, State
 from platform_assets.data.requests.planning import to_be_asked
-from platform_assets.data.requests.record import Ledger, Request, RequestRefused, Requests, with_answer
+from platform_assets.data.requests.record import Ledger, Request, RequestRefused, Requests, with_answer, with_refusal
 from platform_assets.data.requests.snapshots import SnapshotExports
 from platform_assets.data.requests.tables import TableExports
 from platform_assets.data.requests.telling import failed_for_good, named, since
@@ -101,10 +101,12 @@ def _ask(exporter: Exporter, ledger: Ledger, now: datetime) -> Look:
         known = {each.last.id for each in requests if each.last.id}
         try:
             export = exporter.begin(request, known)
-        except (NotNow, RequestRefused) as error:
-            refusals = (str(error),) if isinstance(error, RequestRefused) else ()
-            said = () if refusals else (str(error),)
-            return Look(exporter.tables, (*sentences, *said), bool(sentences), refusals, requests)
+        except NotNow as error:
+            return Look(exporter.tables, (*sentences, str(error)), bool(sentences), (), requests)
+        except RequestRefused as error:
+            # What is corrected in the declaration has to reach the call.
+            requests = ledger.update(exporter.record, lambda recorded: with_refusal(recorded, request))  # noqa: B023
+            return Look(exporter.tables, tuple(sentences), bool(sentences), (str(error),), requests)
         requests = ledger.update(exporter.record, lambda recorded: _begun(recorded, request, export))  # noqa: B023
         sentences.append(f"{exporter.name}: {named(request.wanted)} was asked for")
     return Look(exporter.tables, tuple(sentences), bool(sentences), (), requests)

@@ -112,9 +112,11 @@ def _first(wanted: Wanted, attempt_of: AttemptOf) -> Request:
 
 
 def _again(request: Request, attempt_of: AttemptOf) -> Request:
-    if request.last.status != "FAILED":
+    """With another attempt where one failed; where AWS refused the call, with one as it is declared now."""
+    if request.last.status not in ("FAILED", "REFUSED"):
         return request
-    return replace(request, attempts=(*request.attempts, attempt_of(request.wanted, len(request.attempts) + 1)))
+    before = request.attempts if request.last.status == "FAILED" else request.attempts[:-1]
+    return replace(request, attempts=(*before, attempt_of(request.wanted, len(before) + 1)))
 
 
 def _lost(request: Request) -> Request:
@@ -127,7 +129,7 @@ def _unfinished(requests: Requests) -> bool:
 
 def _is_unfinished(request: Request) -> bool:
     """Whether AWS has still to be asked for it, for the first time or again."""
-    return request.last.status in ("INTENDED", "FAILED")
+    return request.last.status in ("INTENDED", "REFUSED", "FAILED")
 
 
 def _floor(instant: datetime, step: timedelta) -> datetime:

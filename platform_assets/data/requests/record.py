@@ -21,7 +21,7 @@ TRIES = 3
 _FORMAT = 1
 _REMEMBERED = 100
 
-Status = Literal["INTENDED", "IN_PROGRESS", "COMPLETED", "FAILED", "LOST"]
+Status = Literal["INTENDED", "REFUSED", "IN_PROGRESS", "COMPLETED", "FAILED", "LOST"]
 
 
 class RequestRefused(Exception):
@@ -57,7 +57,7 @@ class Attempt:
         call: the parameters, which stay the same however often it is made.
         asked_at: UTC; before the call was made for the first time.
         id: the export's name at AWS; None until the answer is recorded.
-        status: INTENDED until then; LOST where it cannot be had any more.
+        status: INTENDED until then, REFUSED where AWS took no such call; LOST where it cannot be had any more.
         why: AWS's code and words where it failed.
     """
 
@@ -189,6 +189,14 @@ def with_answer(requests: Requests, request: Request, **answer: Any) -> Requests
         and each.last.token == request.last.token
         and each.last.status in ("INTENDED", "IN_PROGRESS")
         else each
+        for each in requests
+    )
+
+
+def with_refusal(requests: Requests, request: Request) -> Requests:
+    """With the last attempt of a request as one that AWS did not take; the same where it took it from another process."""
+    return tuple(
+        each.with_last(status="REFUSED") if each == request and each.last.status == "INTENDED" else each
         for each in requests
     )
 

@@ -114,7 +114,7 @@
   A row an export whose old images are not what the exports before it say of the items, with the number of those items. A
   staging model of its own selects from it, with the test `old_images_agree`.
 -#}
-{% macro dynamodb_contradictions(source_name, table_name, key) %}
+{% macro dynamodb_contradictions(source_name, table_name, key, left_out=none) %}
 (
     with {{ dynamodb_observed(source_name, table_name, key) }},
 
@@ -133,6 +133,7 @@
     from compared
     where is_change = 1 and has_old_images = 1 and is_quarantined = 0 and was_quarantined = 0
         and {{ canonical_item('old_item') }} is distinct from {{ canonical_item('known_item') }}
+        {{- is_not_left_out('item_key', left_out) }}
     group by _export_id, _exported_at
 )
 {%- endmacro %}

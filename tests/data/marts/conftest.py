@@ -36,11 +36,7 @@ SOURCES = {
         ],
     ),
 }
-PROBES = {
-    "stg_probe.sql": "probe.sql",
-    "stg_probe_inexact.sql": "probe_inexact.sql",
-    "stg_probe_list.sql": "probe_list.sql",
-}
+PROBES = {f"stg_{name}.sql": f"{name}.sql" for name in ("probe", "probe_inexact", "probe_list", "probe_set")}
 
 
 def transform_of(environment: Environment) -> Transform:

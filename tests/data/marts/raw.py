@@ -172,4 +172,9 @@ def write_empty_world(raw: Path) -> None:
 
 
 # Columns of the probe whose value does not fit the type that is asked for.
-INEXACT = ("tenth", "half", "huge", "long", "beyond", "figures", "figures_long", "amount")
+INEXACT = ("tenth", "half", "huge", "long", "beyond", "amount")
+# Probe → what it is stopped by.
+INEXACT_ARRAYS = {
+    "stg_probe_list": "attribute words holds a list with an element that is no text",
+    "stg_probe_set": "attribute figures holds a number that 9 decimals cannot hold exactly",
+}

@@ -71,7 +71,7 @@ class Looking:
 
     def asked(self) -> list[str]:
         """How the bucket was asked since the last time, without the names."""
-        asked = [way for way, _ in self.server.asked]
+        asked: list[str] = [way for way, _ in self.server.asked]
         self.server.asked.clear()
         return asked
 

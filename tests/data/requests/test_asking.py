@@ -343,6 +343,35 @@ def test_another_table_begins_with_a_full_export_whatever_its_raw_table_is_calle
     assert windows(aws)[2:] == [(None, 72)]
 
 
+def test_what_aws_refused_is_asked_for_as_it_is_declared_once_it_is_corrected(aws: Aws, exports: Path) -> None:
+    refusing(aws, REQUESTED, "ValidationException")
+    assert tick(aws, exports).refusals
+    corrected = SPEC.model_copy(update={"origin": "s3://exports/movies"})
+    assert tick(aws, exports).refusals
+    aws.interfere = lambda action, before: None
+    assert tick(aws, exports, corrected).refusals == ()
+    assert [export.call["S3Prefix"] for export in aws.exports] == ["movies"]
+    assert windows(aws) == [(None, 48)]
+    aws.now += DAY
+    assert "COMPLETED" in glance(aws, exports).sentences[0]
+    tick(aws, exports, corrected)
+    assert windows(aws) == [(None, 48), (48, 72)]
+
+
+def test_a_refusal_that_comes_late_takes_back_no_export_that_another_process_began(aws: Aws, exports: Path) -> None:
+    def overtaken(action: str, before: bool) -> None:
+        if action == REQUESTED and before:
+            aws.interfere = lambda action, before: None
+            tick(aws, exports)
+            raise Refused("AccessDeniedException")
+
+    aws.interfere = overtaken
+    assert tick(aws, exports).refusals
+    assert len(aws.exports) == 1
+    aws.now += HOUR
+    assert "COMPLETED" in glance(aws, exports).sentences[0]
+
+
 def test_a_record_that_cannot_be_read_stops_asking_and_is_left_alone(aws: Aws, exports: Path) -> None:
     tick(aws, exports)
     record = exports / HOME / "asked" / RECORD

@@ -81,7 +81,7 @@ def test_of_many_windows_that_are_due_aws_is_asked_for_a_few_at_once_and_then_fo
     assert requests[-1].wanted.at == EPOCH + 25 * DAY
 
 
-@pytest.mark.parametrize("status", ["COMPLETED", "IN_PROGRESS", "INTENDED", "FAILED"])
+@pytest.mark.parametrize("status", ["COMPLETED", "IN_PROGRESS", "INTENDED", "REFUSED", "FAILED"])
 def test_where_recovery_does_not_reach_back_to_what_is_next_a_new_full_export_is_wanted(status: Status) -> None:
     requests = ended(planned((), EPOCH + DAY))
     requests = ended(planned(requests, EPOCH + 2 * DAY), status)

@@ -144,6 +144,21 @@ def test_what_rds_refuses_is_told_with_what_to_do(aws: Aws, exports: Path, actio
     assert words in refusal
 
 
+def test_a_corrected_key_reaches_the_export_of_the_same_snapshot(aws: Aws, exports: Path) -> None:
+    def refuse(asked: str, before: bool) -> None:
+        if before and asked == "StartExportTask":
+            raise Refused("KMSKeyNotAccessibleFault")
+
+    aws.interfere = refuse
+    ask(SHOP_SPEC, exports, aws.now)
+    aws.interfere = lambda action, before: None
+    assert SHOP_SPEC.request is not None
+    request = SHOP_SPEC.request.model_copy(update={"kms_key": "alias/other"})
+    (look,) = ask(SHOP_SPEC.model_copy(update={"request": request}), exports, aws.now)
+    assert look.refusals == ()
+    assert [export.call["KmsKeyId"] for export in aws.exports] == ["alias/other"]
+
+
 def test_a_cluster_without_a_snapshot_is_told(aws: Aws, exports: Path) -> None:
     aws.snapshots = [snapshot("shop", EPOCH, kind="manual")]
     (look,) = ask(SHOP_SPEC, exports, aws.now)

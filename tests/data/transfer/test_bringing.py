@@ -1,6 +1,7 @@
 """Exports in S3, brought below the exports root: what crosses, and what does not."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from platform_assets.data.raw.discover import content_key, discover
 from platform_assets.data.transfer.bringing import Brought, awaiting, bring
 from platform_assets.data.transfer.crossing import Terms
 from platform_assets.data.transfer.ledger import HOME
+from samples.dynamodb_export import change, write_incremental_export
 from tests.data.exports.breaking import (
     AT,
     FILMS,
@@ -193,6 +195,48 @@ def test_an_object_that_aws_did_not_write_holds_its_export_and_no_other_and_is_n
     s3.put(key, spoilt.read_bytes())
     assert passed(spec, exports).held == ()
     assert [export.exported_at for export in discover(spec, "films", exports).complete] == [AT, LATER]
+
+
+def test_incremental_exports_that_share_a_folder_cross_one_by_one(s3: S3, written: Path, exports: Path) -> None:
+    def window(hour: int) -> Path:
+        lines = [change({"film_id": {"N": "1"}}, AT + timedelta(hours=hour), new=film(1), old=film(1))]
+        bounds = (AT + timedelta(hours=hour), AT + timedelta(hours=hour + 1))
+        return write_incremental_export(written, "Films", lines, bounds, prefix="films", files=2)
+
+    write_films(written, map(film, range(20)))
+    first, second = window(0), window(1)
+    s3.fill(written / "films", "films")
+    # AWS is still at the second one, whose files lie among those of the first.
+    (spec, summary) = source(FILMS, s3, "films"), second / "manifest-summary.json"
+    s3.client.delete_object(Bucket=s3.bucket, Key=summary.relative_to(written).as_posix())
+    passed(spec, exports)
+    of_second = {name for name in files(written) if second.name in name} | set(data_of(second))
+    assert set(files(exports)) == set(files(written)) - of_second
+    assert {export.export_id for export in discover(spec, "films", exports).complete} >= {first.name}
+
+    s3.reads.clear()
+    third = window(2)
+    s3.fill(written / "films", "films")
+    spoilt = data_of(third)[0]
+    s3.put(spoilt, b"spoilt")
+    (held,) = passed(spec, exports).held
+    assert held.export_id == third.name
+    assert not {key for key, _ in s3.reads} & {
+        *data_of(first),
+        *(name for name in files(written) if first.name in name),
+    }
+    s3.put(spoilt, (written / spoilt).read_bytes())
+    assert passed(spec, exports).held == ()
+    assert files(exports) == files(written)
+    assert len(discover(spec, "films", exports).complete) == 4
+    s3.reads.clear()
+    assert (passed(spec, exports).bytes_moved, s3.reads) == (0, [])
+
+
+def data_of(export: Path) -> list[str]:
+    """Keys of an export's data files."""
+    lines = (export / "manifest-files.json").read_text().splitlines()
+    return [json.loads(line)["dataFileS3Key"] for line in lines]
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_not_half_of_each(s3: S3, written: Path, exports: Path) -> None:

@@ -65,7 +65,7 @@ def test_kills_cost_no_more_than_a_part_each_and_nothing_crosses_twice(
     s3_endpoint: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     deep = pytestconfig.option.deep
-    objects, kills = (1_000, 20) if deep else (40, 2)
+    objects, kills = (1_000, 20) if deep else (30, 1)
     generator = random.Random(pytestconfig.option.seed)
     items = [
         {"film_id": {"N": str(number)}, "title": {"S": generator.randbytes(2_000).hex()}}

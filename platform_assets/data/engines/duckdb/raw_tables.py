@@ -18,10 +18,10 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.data.engines.duckdb.checksums import damaged, has_sums, write_sums
-from platform_assets.data.engines.duckdb.staging import keys_gone, profile_of, stage
+from platform_assets.data.engines.duckdb.staging import keys_gone, loading, profile_of, stage
 from platform_assets.data.engines.profiles import ITEM, KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, RawTableDamaged, in_order, require_same, require_table
 from platform_assets.data.exports.export import BrokenRows, Export, ExportError, holds_changes
@@ -30,6 +30,9 @@ from platform_assets.data.exports.quarantine.record import Quarantined
 from platform_assets.data.exports.quarantine.sifting import Sifted, sift
 from platform_assets.environment import Limits
 from platform_assets.foundation.storage import entries, exchange, flush, only_one, permitted
+
+if TYPE_CHECKING:
+    import duckdb
 
 _ASIDE = ".aside"
 _MARK = "_export.json"
@@ -60,10 +63,8 @@ class FolderTables:
             return []
         with self._only_loader(wanted[0][0].source) as aside:
             done = [self._loaded_before(export, table) for export, table in wanted]
-            staged: dict[int, tuple[Path, RawTable]] = {}
-            for number, (export, table) in enumerate(wanted):
-                if done[number] is None:
-                    staged[number] = self._stage_aside(export, table, aside / str(number))
+            new = [number for number, before in enumerate(done) if before is None]
+            staged = self._stage_all({number: wanted[number] for number in new}, aside) if new else {}
             for folder, raw in staged.values():
                 target = Path(raw.location)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ class FolderTables:
         """See `RawTables.reload`; the folders change places."""
         require_table(export, table)
         with self._only_loader(export.source) as aside:
-            folder, raw = self._stage_aside(export, table, aside / "0")
+            folder, raw = self._stage_all({0: (export, table)}, aside)[0]
             target = Path(raw.location)
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -144,9 +145,18 @@ class FolderTables:
         require_same(export, before, self.removal(before))
         return before
 
-    def _stage_aside(self, export: Export, table: str, folder: Path) -> tuple[Path, RawTable]:
+    def _stage_all(self, wanted: Mapping[int, tuple[Export, str]], aside: Path) -> dict[int, tuple[Path, RawTable]]:
+        with loading(aside / "spill") as engine:
+            return {
+                number: self._stage_aside(engine, export, table, aside / str(number))
+                for number, (export, table) in wanted.items()
+            }
+
+    def _stage_aside(
+        self, engine: "duckdb.DuckDBPyConnection", export: Export, table: str, folder: Path
+    ) -> tuple[Path, RawTable]:
         folder.mkdir(parents=True)
-        profile, sifted = self._staged(export, table, folder)
+        profile, sifted = self._staged(engine, export, table, folder)
         location = str(self._root / export.source / table / export.export_id)
         raw = RawTable.of(export, table, profile.rows, location, new=True)
         raw = replace(raw, quarantined=sifted.quarantined if sifted else None)
@@ -165,16 +175,18 @@ class FolderTables:
             flush(path)
         return folder, raw
 
-    def _staged(self, export: Export, table: str, folder: Path) -> tuple[Profile, Sifted | None]:
+    def _staged(
+        self, engine: "duckdb.DuckDBPyConnection", export: Export, table: str, folder: Path
+    ) -> tuple[Profile, Sifted | None]:
         """What was staged into the empty folder, and what was left out of it because it is broken."""
         lake, whole = Lake(export.lake), export.tables[table]
         try:
-            return stage(export, whole, lake, folder, self._limits), None
+            return stage(engine, export, whole, lake, folder, self._limits), None
         except BrokenRows as refused:
             sifted = sift(export, whole, lake, folder.with_name(f"{folder.name}.sifted"), refused)
         _remove(folder)
         folder.mkdir()
-        return stage(export, sifted.table, sifted.lake, folder, self._limits), sifted
+        return stage(engine, export, sifted.table, sifted.lake, folder, self._limits), sifted
 
     def _set_aside(self, folder: Path) -> None:
         """Keep a damaged folder for a look, out of the way of what is loaded in its place."""
