@@ -178,10 +178,9 @@ def load_local(
     from google.api_core.exceptions import GoogleAPICallError
 
     # What is sent from here is sent as it reads: an upload has no ending by which to tell that it is gzipped.
-    opened = cast("IO[bytes]", gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
-    with opened as file:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         job = bigquery.client.load_table_from_file(
-            file, aside, job_config=_load_config(bigquery, schema, file_format, "quarantine")
+            cast("IO[bytes]", file), aside, job_config=_load_config(bigquery, schema, file_format, "quarantine")
         )
     try:
         job.result(retry=retrying())
