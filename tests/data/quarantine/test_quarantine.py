@@ -119,7 +119,7 @@ _LINES = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.lists(_LINES, max_size=6), min_size=1, max_size=3))
 def test_loaded_and_quarantined_rows_are_those_that_were_written_and_none_is_doubled(
     files: list[list[tuple[int | None, bool, bytes]]],

@@ -132,7 +132,7 @@ def reload_and_die(lake: Path, raw: Path, step: int) -> None:
 
         return done
 
-    for name in ("exchange", "flush", "write_sums", "stage", "_remove"):
+    for name in ("exchange", "write_sums", "stage", "_remove"):
         setattr(folder_tables, name, dying(getattr(folder_tables, name)))
     (export,) = discover(SPEC, "things", lake).complete
     FolderTables(raw).reload(export, "things")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import IO, TYPE_CHECKING, Literal, cast
 
 from platform_assets.data.engines.bigquery.connection import BigQuery, is_transient, quoted, retrying
 
@@ -180,7 +180,7 @@ def load_local(
     # What is sent from here is sent as it reads: an upload has no ending by which to tell that it is gzipped.
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         job = bigquery.client.load_table_from_file(
-            file, aside, job_config=_load_config(bigquery, schema, file_format, "quarantine")
+            cast("IO[bytes]", file), aside, job_config=_load_config(bigquery, schema, file_format, "quarantine")
         )
     try:
         job.result(retry=retrying())
