@@ -43,7 +43,7 @@ class World:
     def rows(self, columns: str, model: str, condition: str = "true") -> list[tuple[Any, ...]]:
         query = f"select {columns} from {namespaces.STAGE}_staging.{model} where {condition}"
         rows = connected(self.environment).client.query_and_wait(query)
-        return [tuple(row.values()) for row in rows.to_arrow().to_pylist()]
+        return [tuple(row.values()) for row in rows]
 
 
 def load_shuffled(source: Source) -> LoadedSource:
