@@ -53,16 +53,17 @@ def with_lines(many: Path, tmp_path: Path, *lines: str) -> tuple[Path, list[Path
         path = files[number % len(files)]
         # A gzip file may be several streams.
         path.write_bytes(path.read_bytes() + gzip.compress(f"{line}\n".encode(), mtime=0))
-    edit_files(exported(lake), lambda entries: [_correct(entry, files) for entry in entries])
+    edit_files(exported(lake), lambda entries: _correct(entries, files))
     counts = sum(len(gzip.decompress(path.read_bytes()).splitlines()) for path in files)
     edit_summary(exported(lake), itemCount=counts)
     return lake, files
 
 
-def _correct(entry: dict[str, Any], files: Sequence[Path]) -> None:
-    (path,) = (path for path in files if entry["dataFileS3Key"].endswith(path.name))
-    entry["md5Checksum"] = Lake(path.parent).md5(path.name)
-    entry["itemCount"] = len(gzip.decompress(path.read_bytes()).splitlines())
+def _correct(entries: list[dict[str, Any]], files: Sequence[Path]) -> None:
+    for entry in entries:
+        (path,) = (path for path in files if entry["dataFileS3Key"].endswith(path.name))
+        entry["md5Checksum"] = Lake(path.parent).md5(path.name)
+        entry["itemCount"] = len(gzip.decompress(path.read_bytes()).splitlines())
 
 
 def load(lake: Path, raw: Path) -> FolderTables:
