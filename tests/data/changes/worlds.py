@@ -249,8 +249,8 @@ def assert_left_out(
     """
     history, left_out = int(LEFT_OUT[0]), LEFT_OUT[1]
     folds: dict[str, list[tuple[Any, ...]]] = {}
-    for fold, *row in found:
-        folds.setdefault(fold, []).append(tuple(row))
+    for each in found:
+        folds.setdefault(each[0], []).append(each[1:])
     kept, versions = ([row for row in rows if row[:2] != (history, left_out)] for rows in (items, versions))
     by_begin = sorted(versions, key=lambda row: row[3])
     first = {row[:2]: row for row in reversed(by_begin)}
