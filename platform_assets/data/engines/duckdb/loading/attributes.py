@@ -12,7 +12,7 @@ planning a query takes longer than running it.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,29 +85,37 @@ class AttributeCount:
     def __init__(self, engine: "duckdb.DuckDBPyConnection", staged: StagedItems) -> None:
         self._engine, self._staged = engine, staged
         first = _by_level(engine, f"(from {staged.items} limit {_HEAD})", least_items(_HEAD))
-        self._pairs = _with_any(first)
+        self._pairs = _pairs(first)
+        counted = {(tuple(path), kind): count for path, kind, count in first}
+        # What all of the first items have, all may have: then it has no other type.
+        self._pairs += [(path, _ANY) for path in _not_everywhere(counted, min(_HEAD, staged.rows))]
         place = f"hash(file_index, file_row_number) % {staged.rows} < {_SAMPLE}"
         self._drawn = f'"{staged.holding}" is not null and {place}'
         self._kept = _bytes(engine, staged) * _SAMPLE <= _SAMPLE_BYTES * staged.rows
         self.having = _having(staged.holding, self._pairs)
         sample = f'list("{staged.holding}") filter ({self._drawn})' if self._kept else "null"
-        self.aggregates = [*_counts(self._pairs), f"{sample} as sample"]
+        self.aggregates = [*_counts(self._pairs), f'count("{staged.holding}") as items', f"{sample} as sample"]
 
     def columns(self) -> tuple[Column, ...]:
         """The attributes, after the scan."""
         counts = dict(zip(self._pairs, self._counted(self._pairs, LOOK), strict=True))
-        items = f"(select unnest(sample) as map from {LOOK})"
+        drawn_items = f"(select unnest(sample) as map from {LOOK})"
         if not self._kept:
-            items = f'(select "{self._staged.holding}" as map from {self._staged.source} where {self._drawn})'
-        drawn = _by_level(self._engine, items, least_items(_SAMPLE) // _RARER)
-        counts |= self._looked_for([pair for pair in _with_any(drawn) if pair not in counts])
-        counts |= self._looked_for(_not_told(counts))
-        values = {path: count for (path, kind), count in counts.items() if kind == _ANY}
+            drawn_items = f'(select "{self._staged.holding}" as map from {self._staged.source} where {self._drawn})'
+        drawn = _by_level(self._engine, drawn_items, least_items(_SAMPLE) // _RARER)
+        counts |= self._looked_for([pair for pair in _pairs(drawn) if pair not in counts])
+        (items,) = self._engine.execute(f"select items from {LOOK}").fetchall()[0]
+        doubtful = [(path, _ANY) for path in _not_everywhere(counts, items)]
+        counts |= self._looked_for([pair for pair in doubtful if pair not in counts])
+        typed = _typed(counts)
+        more = [path for path, kind in doubtful if counts[path, kind] > typed[path]]
+        others = [(path, kind) for path in more for kind in sorted(ATTRIBUTE_TYPES)]
+        counts |= self._looked_for([pair for pair in others if pair not in counts])
         least = least_items(self._staged.rows)
         return attributes(
             (path, kind, count)
             for (path, kind), count in counts.items()
-            if kind != _ANY and count and values[path] >= least
+            if kind != _ANY and count and counts.get((path, _ANY), typed[path]) >= least
         )
 
     def _looked_for(self, pairs: Sequence[Pair]) -> dict[Pair, int]:
@@ -123,19 +131,24 @@ class AttributeCount:
         return self._engine.execute(f"select {columns} from {look}").fetchall()[0] if pairs else ()
 
 
-def _with_any(levels: Iterable[tuple[Sequence[str], str, int]]) -> list[Pair]:
-    """The pairs of a look by level, and of each path any value."""
-    pairs = [(tuple(path), kind) for path, kind, _ in levels if kind in ATTRIBUTE_TYPES]
-    return [*pairs, *((path, _ANY) for path in dict.fromkeys(path for path, _ in pairs))]
+def _pairs(levels: Iterable[tuple[Sequence[str], str, int]]) -> list[Pair]:
+    """The pairs of a look by level."""
+    return [(tuple(path), kind) for path, kind, _ in levels if kind in ATTRIBUTE_TYPES]
 
 
-def _not_told(counts: dict[Pair, int]) -> list[Pair]:
-    """The types that were not looked for of attributes that have more values than those of the types that were."""
-    told = Counter[tuple[str, ...]]()
+def _not_everywhere(counts: Mapping[Pair, int], items: int) -> list[tuple[str, ...]]:
+    """The attributes that some of the items, or of the maps that they are in, have of no type that was counted."""
+    typed = _typed(counts)
+    return [path for path in typed if typed[path] < (counts.get((path[:-1], "M"), 0) if len(path) > 1 else items)]
+
+
+def _typed(counts: Mapping[Pair, int]) -> Counter[tuple[str, ...]]:
+    """In how many items an attribute is of a type that was counted."""
+    typed = Counter[tuple[str, ...]]()
     for (path, kind), count in counts.items():
-        told[path] += count if kind != _ANY else 0
-    more = [path for (path, kind), count in counts.items() if kind == _ANY and count > told[path]]
-    return [(path, kind) for path in more for kind in sorted(ATTRIBUTE_TYPES) if (path, kind) not in counts]
+        if kind != _ANY:
+            typed[path] += count
+    return typed
 
 
 def count_attributes(engine: "duckdb.DuckDBPyConnection", staged: StagedItems) -> tuple[Column, ...]:
