@@ -75,7 +75,7 @@ def write_models(project: Path) -> None:
         "amount": "integer",
         "status": "text",
     }
-    _stage(staging, "orders", "first_items", columns)
+    _stage(staging, "orders", "first_items", columns, keep=["_written_at"])
     _stage(staging, "orders", "items", columns)
     _stage(staging, "orders", "versions", columns, keep=["valid_from"])
     _stage(
@@ -93,7 +93,8 @@ def write_models(project: Path) -> None:
     models = [*(_events(mart, key) for mart, key in EVENTS.items()), _customers()]
     (marts / "shop.yml").write_text(json.dumps({"version": 2, "models": models}))
     raw_tables = [name for table in KEYS for name in (table, f"{table}__changes")]
-    (staging / "shop.yml").write_text(json.dumps(sources_of("shop", raw_tables)))
+    declared = sources_of("shop", raw_tables) | {"models": [_arriving("stg_orders_first_items")]}
+    (staging / "shop.yml").write_text(json.dumps(declared))
     (project / "features").mkdir()
     (project / "features" / "customer.yaml").write_text(FEATURES)
 
@@ -107,6 +108,16 @@ def _stage(folder: Path, table: str, fold: str, columns: dict[str, str], keep: I
     (folder / f"stg_{table}_{fold}.sql").write_text(
         f"{{{{ dynamodb_select({relation}, {typed}, where='true', keep={list(keep)}) }}}}\n"
     )
+
+
+def _arriving(model: str) -> Item:
+    """With the test that orders are known six hours after their time."""
+    test = {
+        "name": "orders_arrive",
+        "arguments": {"known_from": "_written_at", "hours": 6},
+        "config": {"severity": "warn"},
+    }
+    return {"name": model, "columns": [{"name": "ordered_at", "data_tests": [{"arrives_within": test}]}]}
 
 
 def _column(name: str, kind: str, role: str = "none") -> Item:

@@ -155,7 +155,7 @@ class Moment:
     @classmethod
     def of(cls, environment: Environment, transform: Transform) -> "Moment":
         load(environment)
-        outcomes = build(transform, [*MARTS, *SHOP, "stg_both_contradictions"])
+        outcomes = build(transform, [*MARTS, *SHOP, "stg_both_contradictions", "stg_orders_first_items"])
         return cls(outcomes, rows(environment, "stages"), features(environment))
 
     def covered(self, *marts: str) -> set[datetime]:
@@ -186,7 +186,7 @@ def moments(environment: Environment) -> tuple[Moment, Moment]:
     )
     # What changed meanwhile is in no export, so that nothing is known by this one.
     write_window(environment, 30, 40, change(keys("a"), at(31), new=item("a", "lost")))
-    # An order returned at another amount, one taken back, one that becomes another customer's, and another plan.
+    # An order returned at another amount, one taken back, one that becomes another customer's, a late one, and another plan.
     written = shop.written
     shop.write_window(
         Path(environment.exports),
@@ -196,6 +196,8 @@ def moments(environment: Environment) -> tuple[Moment, Moment]:
             written("orders", 30, shop.order(1, 1, -30, 999, "returned"), shop.order(1, 1, -30, 10)),
             written("orders", 31, None, shop.order(2, 2, -20, 20)),
             written("orders", 32, shop.order(3, 2, 3, 1), shop.order(3, 1, 3, 30)),
+            # Written eight hours after it was placed.
+            written("orders", 34, shop.order(4, 2, 26, 5)),
         ],
         customers=[written("customers", 33, shop.customer(1, "gold"), shop.customer(1, "basic"))],
     )
@@ -243,6 +245,14 @@ def test_no_feature_knows_a_value_before_it_arrived(environment: Environment, mo
         assert 999 in values(later["order_versions", spine])
         assert 999 not in values(later["orders", spine])
         assert later["customers", spine] != after.features["customers", spine]
+
+
+def test_an_event_that_arrives_later_than_its_mart_says_is_told(moments: tuple[Moment, Moment]) -> None:
+    told = [moment.marts["stg_orders_first_items"].checks for moment in moments]
+    assert [[(check.name, check.status, check.failures) for check in checks] for checks in told] == [
+        [("orders_arrive", "pass", 0)],
+        [("orders_arrive", "warn", 1)],
+    ]
 
 
 def values(tables: list[Any]) -> set[Any]:
