@@ -1,7 +1,7 @@
 """What a raw table of one export holds, column by column, and what of another export it lacks: facts, no verdicts.
 
 Belongs here: `Profile`, as it is recorded when an export is loaded, and the interface `RawProfiles`. Does not belong here: an
-engine, and what follows from a difference (`raw.drift`).
+engine, and what follows from a difference (`raw.comparison`).
 """
 
 import json

@@ -1,7 +1,7 @@
 """What may be built at all: a model is not, while a raw table that it reads differs too much from the exports before.
 
 Belongs here: which models are stopped by which export, and refusing their marts. Does not belong here: what is a difference
-(`raw.drift`), and the build (`build`), whose results do not depend on what was held back.
+(`raw.comparison`), and the build (`build`), whose results do not depend on what was held back.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from platform_assets.data.marts import build as building
 from platform_assets.data.marts.build import ModelOutcome, Transform
 from platform_assets.data.marts.graph import ProjectGraph
-from platform_assets.data.raw.history import Histories, Judged
+from platform_assets.data.raw.comparison.history import Histories, Judged
 
 # A staging model that calls one of these macros, and none of the others, reads its table as it is now alone.
 _NOW = {"is_in_latest_export", "dynamodb_items"}

@@ -15,8 +15,8 @@ from platform_assets.data.exports.export import ExportError, LoadRefused, change
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.fetching.spec import SaasExportsSpec
 from platform_assets.data.raw.checks import check_results, check_specs, column_schema
+from platform_assets.data.raw.comparison.history import open_histories
 from platform_assets.data.raw.discover import LoadedSource, LoadedTable, load_source
-from platform_assets.data.raw.history import open_histories
 from platform_assets.data.raw.known import known_exports
 from platform_assets.data.raw.quarantined import NAME as QUARANTINED
 from platform_assets.data.raw.quarantined import quarantined_metadata, quarantined_result, quarantined_spec

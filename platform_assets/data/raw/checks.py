@@ -1,7 +1,7 @@
 """The Dagster face of comparing exports: checks on each raw table, and its columns as metadata.
 
-Belongs here: names, severities and metadata. Does not belong here: what is compared (`history`), and what is a difference
-(`drift`). The checks block nothing: marts of other tables go on, and those of this one ask for themselves (`marts.gate`).
+Belongs here: names, severities and metadata. Does not belong here: what is compared, and what is a difference
+(`comparison`). The checks block nothing: marts of other tables go on, and those of this one ask for themselves (`marts.gate`).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,8 +10,8 @@ import dagster as dg
 
 from platform_assets.data.engines.profiles import ITEM, Column, Profile
 from platform_assets.data.exports.export import ExportFormat
-from platform_assets.data.raw.drift import Finding, Subject
-from platform_assets.data.raw.history import Judged, TableHistory
+from platform_assets.data.raw.comparison.exports import Finding, Subject
+from platform_assets.data.raw.comparison.history import Judged, TableHistory
 
 _OWN = {
     ITEM: "The item in DynamoDB's typed JSON, which holds the attributes above.",

@@ -68,7 +68,7 @@ class World:
 
     def _break_last_load(self, name: str) -> None:
         """Of two rows of one object nobody knows which is right: it is there, and not shown."""
-        loads = (self.folder / "exports").glob("*/AWSDynamoDB/*/manifest-summary.json")
+        loads = (self.folder / "exports").glob("*/AWSDynamoDB/*-customers/manifest-summary.json")
         load = max(loads, key=lambda path: str(json.loads(path.read_text())["exportTime"])).parent
         files = [gzip.decompress((root_of(load) / key).read_bytes()).splitlines() for key in data_files(load)]
         with_lines(load, [[one for line in lines for one in [line] * (1 + (name.encode() in line))] for lines in files])

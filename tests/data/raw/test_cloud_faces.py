@@ -13,8 +13,8 @@ from platform_assets.data.engines.raw_tables import exports_hash, watermark
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.assets import export_assets
+from platform_assets.data.raw.comparison.history import Histories
 from platform_assets.data.raw.discover import content_key, load_source
-from platform_assets.data.raw.history import Histories
 from platform_assets.data.raw.usable_exports import NAME as USABLE
 from samples.dynamodb_export import change
 from samples.exports import copy_exports, write_sample_exports

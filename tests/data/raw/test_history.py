@@ -14,8 +14,8 @@ from platform_assets.data.engines.profiles import KeysGone, RowKey
 from platform_assets.data.engines.raw_tables import RawTable
 from platform_assets.data.exports.export import ExportError
 from platform_assets.data.exports.spec import Accepted, Expectations, ExportSourceSpec
+from platform_assets.data.raw.comparison.history import Histories, TableHistory
 from platform_assets.data.raw.discover import load_source
-from platform_assets.data.raw.history import Histories, TableHistory
 from tests.data.exports.breaking import AT, FILMS, SHOP, write_films, write_shop
 from tests.support.older_code import older_tree
 from tests.support.processes import run_python

@@ -10,8 +10,8 @@ import pytest
 from platform_assets.data.engines.duckdb.raw_tables import FolderTables
 from platform_assets.data.exports.spec import Accepted
 from platform_assets.data.raw.checks import check_results, check_specs
+from platform_assets.data.raw.comparison.history import Histories, TableHistory
 from platform_assets.data.raw.discover import load_source
-from platform_assets.data.raw.history import Histories, TableHistory
 from samples.dynamodb_export import change
 from tests.data.exports.breaking import FILMS, write_films
 from tests.data.exports.histories import at

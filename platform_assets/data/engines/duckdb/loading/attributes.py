@@ -1,6 +1,6 @@
 """The attributes of items by type, in how many they are, counted in the same scan as other figures.
 
-Belongs here: that count. Does not belong here: what it is compared with (`raw.drift`).
+Belongs here: that count. Does not belong here: what it is compared with (`raw.comparison`).
 
 Every count is exact. An attribute counts with all its types, however rare one is: what reads the others reads null there. Of many
 items only which attributes there are is learned from some: the first ones and, drawn by a hash of

@@ -1,7 +1,7 @@
 """The exports of a table one after another: each compared with the last one before it that could be built from.
 
 Belongs here: which exports are compared, what was accepted, and remembering what took a scan to find out. Does not belong here:
-what is a difference (`drift`), and what is stopped by one (`marts.gate`).
+what is a difference (`exports`, `windows`), and what is stopped by one (`marts.gate`).
 
 An export that differs too much and that nobody accepted is not what the next one is compared with: a column that stays away
 is told every day, not on the first alone. Exports that were loaded before their contents were recorded are taken as they are.
@@ -19,8 +19,8 @@ from platform_assets.data.engines.raw_tables import RawTable, RawTables
 from platform_assets.data.exports.chain import chain_of
 from platform_assets.data.exports.export import holds_changes, table_of
 from platform_assets.data.exports.spec import ExportSourceSpec
-from platform_assets.data.raw.drift import Comparison, Finding, Side, findings, new_columns
-from platform_assets.data.raw.window_drift import NOTHING, Before, Items, new_attributes, window_findings
+from platform_assets.data.raw.comparison.exports import Comparison, Finding, Side, findings, new_columns
+from platform_assets.data.raw.comparison.windows import NOTHING, Before, Items, new_attributes, window_findings
 from platform_assets.foundation.storage import Files, files_at
 
 if TYPE_CHECKING:

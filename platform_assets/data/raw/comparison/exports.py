@@ -1,7 +1,7 @@
 """How a table differs from the export before it, in sentences, and which differences may not reach a mart.
 
 Belongs here: the comparison of two full exports, as plain functions of what is known of them. Does not belong here: which exports
-are compared (`history`), windows of changes (`window_drift`), how what is known of exports is read (`engines.profiles`), and
+are compared (`history`), windows of changes (`windows`), how what is known of exports is read (`engines.profiles`), and
 thresholds (`exports.spec`).
 
 A sentence names counts, columns, months and parts, never a key or another value.

@@ -1,7 +1,7 @@
 """How a window of changes differs from the full export and the windows before it, in sentences.
 
 Belongs here: the comparison, as plain functions of what is known of them. Does not belong here: which windows are compared
-(`history`), and full exports (`drift`).
+(`history`), and full exports (`exports`).
 
 A window holds the items that changed, often of one kind, and often few. So of an attribute's types those of the items that have
 it are compared, whatever the share of such items; and an attribute counts as gone only where many more were to be expected by
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from platform_assets.data.engines.profiles import FEW, Profile
 from platform_assets.data.exports.spec import Expectations
-from platform_assets.data.raw.drift import HARDLY, NO_VALUE, Finding
+from platform_assets.data.raw.comparison.exports import HARDLY, NO_VALUE, Finding
 
 # What so great a share of items has, has nothing to do with their kinds.
 _NEARLY_ALL = 1 - HARDLY
