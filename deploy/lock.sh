@@ -20,7 +20,7 @@ for package in "${torch_needs[@]}"; do
 done
 
 compile+=(--constraint "$torch")
-runtime=(--extra gcp --extra kubernetes)
+runtime=(--extra gcp --extra aws --extra kubernetes --extra saas)
 # Extras that no image holds.
 development=(--extra dev --extra docs)
 "${compile[@]}" "${runtime[@]}" "${without_cuda[@]}" pyproject.toml --output-file requirements.lock

@@ -16,14 +16,22 @@ from platform_assets.components.code_references import with_code_references
 from platform_assets.components.export_source import ExportSource
 from platform_assets.components.loading import Declarations, broken_definitions, read_declarations
 from platform_assets.components.platform import Platform, platform_of
+from platform_assets.components.saas_source import SaasSource
 from platform_assets.data.features.assets import feature_assets
+from platform_assets.data.fetching.spec import SaasExportsSpec
 from platform_assets.data.marts.assets import transform_assets
 from platform_assets.environment import Environment, environment_from_variables
 from platform_assets.foundation.artifacts.io_manager import ArtifactRefIOManager
 from platform_assets.foundation.execution.executor import kubernetes_executor
 from platform_assets.foundation.storage.credentials import LIMIT_SECONDS
 from platform_assets.operations.automation.jobs import campaign_job, pretraining_jobs, refresh_job, scoring_jobs
-from platform_assets.operations.automation.schedules import campaign_schedules, pretraining_schedules, scoring_schedules
+from platform_assets.operations.automation.requests import request_schedules, requested_sensors
+from platform_assets.operations.automation.schedules import (
+    campaign_schedules,
+    fetching_schedules,
+    pretraining_schedules,
+    scoring_schedules,
+)
 from platform_assets.operations.automation.sensors import new_exports_sensor
 
 # Outputs carry data versions and assets code references, which Dagster still calls beta or a preview; the version is pinned,
@@ -78,11 +86,19 @@ def _shared(declarations: Declarations, platform: Platform) -> Iterator[dg.Defin
             *body_assets(environment, platform.groups),
         ],
         jobs=[refresh_job(), *pretraining_jobs(platform.groups)],
-        schedules=pretraining_schedules(platform.groups, environment.timezone),
-        sensors=[new_exports_sensor(declarations.sources, environment)],
+        schedules=[
+            *pretraining_schedules(platform.groups, environment.timezone),
+            *fetching_schedules(declarations.sources, environment),
+            *request_schedules(declarations.sources, environment),
+        ],
+        sensors=[
+            new_exports_sensor(declarations.sources, environment),
+            *requested_sensors(declarations.sources, environment),
+        ],
     )
     for name, spec in declarations.sources.items():
-        yield ExportSource(name, spec).definitions(platform)
+        component = SaasSource(name, spec.saas) if isinstance(spec, SaasExportsSpec) else ExportSource(name, spec)
+        yield component.definitions(platform)
 
 
 def io_manager_of(environment: Environment) -> ArtifactRefIOManager:

@@ -1,12 +1,14 @@
-"""Writes a DynamoDB full export to S3 exactly as AWS lays it out.
+"""Writes DynamoDB exports to S3, full and incremental, exactly as AWS lays them out.
 
-Belongs here: the folder layout, both manifests, checksums and the gzipped DynamoDB JSON of a finished full
-export. Does not belong here: what is exported, and reading exports back.
+Belongs here: the folder layout, both manifests, checksums and the gzipped DynamoDB JSON of a finished export. Does not belong
+here: what is exported, and reading exports back.
 
 Layout, from "DynamoDB table export output format" in the DynamoDB developer guide:
 `<prefix>/AWSDynamoDB/<export id>/` with `manifest-summary.json`, `manifest-files.json` (one JSON object a
 line), a `.md5` beside each (base64), an empty `_started`, and `data/*.json.gz` with one `{"Item": …}` a line.
-`md5Checksum` is that of the gzipped file.
+`md5Checksum` is that of the gzipped file. Incremental exports share `<prefix>/AWSDynamoDB/data/`, and a line is
+`{"Metadata":{"WriteTimestampMicros":{"N":"…"}},"Keys":{…},"NewImage":{…},"OldImage":{…}}`: without `NewImage` the item was
+deleted, and the old images are there in the view NEW_AND_OLD_IMAGES alone.
 """
 
 import base64
@@ -18,10 +20,12 @@ import shutil
 import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+View = Literal["NEW_IMAGE", "NEW_AND_OLD_IMAGES"]
 Item = Mapping[str, Mapping[str, Any]]
 """An item's attributes, each as DynamoDB types it: `{"viewer_id": {"N": "1"}, "title": {"S": "…"}}`."""
 
@@ -54,32 +58,115 @@ def write_dynamodb_export(
     file. data_folder: key of another folder for the data files than the export's own `data/`. The folder
     appears by one rename; the bytes depend on the arguments alone.
     """
-    home = "/".join(filter(None, (prefix, "AWSDynamoDB", export_id)))
-    target = Path(root) / home
+    about = {"exportTime": _instant(export_time)}
+    ending = {"outputFormat": "DYNAMODB_JSON", "exportType": "FULL_EXPORT"}
+    place = _Place(Path(root), table_name, export_id, prefix, data_folder)
+    return _write(place, ({"Item": item} for item in items), files, "2020-06-30", export_time, about, ending)
+
+
+def window_id(table_name: str, start: datetime, end: datetime) -> str:
+    """An id of AWS's shape for an incremental export, that depends on the table and the window alone."""
+    return export_id(f"{table_name} since {start.isoformat()}", end)
+
+
+def change(keys: Item, written_at: datetime, new: Item | None = None, old: Item | None = None) -> dict[str, Any]:
+    """A line of an incremental export: what became of an item, and when; without `new` it was deleted."""
+    micros = round((written_at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+    line: dict[str, Any] = {"Metadata": {"WriteTimestampMicros": {"N": str(micros)}}, "Keys": keys}
+    images = {"NewImage": new, "OldImage": old}
+    return line | {name: image for name, image in images.items() if image is not None}
+
+
+def write_incremental_export(
+    root: Path,
+    table_name: str,
+    changes: Iterable[Mapping[str, Any]],
+    window: tuple[datetime, datetime],
+    *,
+    view: View = "NEW_AND_OLD_IMAGES",
+    export_id: str | None = None,
+    prefix: str = "",
+    files: int = 2,
+) -> Path:
+    """As `write_dynamodb_export`, of what changed in a window; the data files go into the folder that such exports share.
+
+    Args:
+        changes: a line an item, as `change` makes them.
+        window: its beginning, inclusive, and its end, exclusive.
+    """
+    start, end = window
+    about = {"exportFromTime": _instant(start), "exportToTime": _instant(end)}
+    ending = {"outputFormat": "DYNAMODB_JSON", "outputView": view, "exportType": "INCREMENTAL_EXPORT"}
+    shared = "/".join(filter(None, (prefix, "AWSDynamoDB", "data")))
+    place = _Place(Path(root), table_name, export_id or window_id(table_name, start, end), prefix, shared)
+    return _write(place, changes, files, "2023-08-01", end, about, ending)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an export of a table is written."""
+
+    root: Path
+    table_name: str
+    export_id: str
+    prefix: str
+    data_folder: str | None
+
+    @property
+    def home(self) -> str:
+        return "/".join(filter(None, (self.prefix, "AWSDynamoDB", self.export_id)))
+
+
+def _write(
+    place: _Place,
+    lines: Iterable[Mapping[str, Any]],
+    files: int,
+    version: str,
+    at: datetime,
+    about: Mapping[str, Any],
+    ending: Mapping[str, Any],
+) -> Path:
+    target = place.root / place.home
     if target.exists():
         return target
-    aside = target.with_name(f".{export_id}.{os.getpid()}.aside")
+    aside = target.with_name(f".{place.export_id}.{os.getpid()}.aside")
     shutil.rmtree(aside, ignore_errors=True)
-    data = Path(root) / data_folder if data_folder else aside / "data"
+    data = place.root / place.data_folder if place.data_folder else aside / "data"
     aside.mkdir(parents=True)
     data.mkdir(parents=True, exist_ok=True)
 
-    names = [_file_name(export_id, number) for number in range(files)]
-    counts = _write_items(items, [data / name for name in names])
-    lines = []
+    names = [_file_name(place.export_id, number) for number in range(files)]
+    counts = _write_lines(lines, [data / name for name in names])
+    entries = []
     for name, count in zip(names, counts, strict=True):
         md5 = hashlib.md5((data / name).read_bytes(), usedforsecurity=False)
         entry = {
             "itemCount": count,
             "md5Checksum": base64.b64encode(md5.digest()).decode(),
             "etag": hashlib.md5(md5.digest(), usedforsecurity=False).hexdigest() + "-1",
-            "dataFileS3Key": f"{data_folder or f'{home}/data'}/{name}",
+            "dataFileS3Key": f"{place.data_folder or f'{place.home}/data'}/{name}",
         }
-        lines.append(json.dumps(entry, separators=(",", ":")))
+        entries.append(json.dumps(entry, separators=(",", ":")))
     size = sum((data / name).stat().st_size for name in names)
-    summary = _summary(table_name, export_id, export_time, prefix, home, size, sum(counts))
+    summary = {
+        "version": version,
+        "exportArn": f"{_TABLES}/{place.table_name}/export/{place.export_id}",
+        "startTime": _instant(at),
+        "endTime": _instant(at + timedelta(minutes=5)),
+        "tableArn": f"{_TABLES}/{place.table_name}",
+        "tableId": "12345a12-abcd-123a-ab12-1234abc12345",
+        **about,
+        "s3Bucket": _BUCKET,
+        "s3Prefix": place.prefix or None,
+        "s3SseAlgorithm": "AES256",
+        "s3SseKmsKeyId": None,
+        "manifestFilesS3Key": f"{place.home}/manifest-files.json",
+        "billedSizeBytes": size,
+        "itemCount": sum(counts),
+        **ending,
+    }
     (aside / "_started").touch()
-    write_manifest(aside / "manifest-files.json", "".join(f"{line}\n" for line in lines))
+    write_manifest(aside / "manifest-files.json", "".join(f"{line}\n" for line in entries))
     write_manifest(aside / "manifest-summary.json", json.dumps(summary, separators=(",", ":")))
     os.replace(aside, target)
     return target
@@ -93,7 +180,7 @@ def write_manifest(path: Path, text: str) -> None:
     path.with_suffix(".md5").write_text(base64.b64encode(digest).decode())
 
 
-def _write_items(items: Iterable[Item], paths: list[Path]) -> list[int]:
+def _write_lines(lines: Iterable[Mapping[str, Any]], paths: list[Path]) -> list[int]:
     counts = [0] * len(paths)
     with ExitStack() as open_files:
         writers = []
@@ -101,10 +188,10 @@ def _write_items(items: Iterable[Item], paths: list[Path]) -> list[int]:
             raw = open_files.enter_context(path.open("wb"))
             # A fixed name and time keep the bytes the same whenever and wherever they are written.
             writers.append(open_files.enter_context(gzip.GzipFile("", "wb", 6, raw, mtime=0)))
-        for item in items:
-            line = json.dumps({"Item": item}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-            number = zlib.crc32(line) % len(paths)
-            writers[number].write(line)
+        for line in lines:
+            text = json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+            number = zlib.crc32(text) % len(paths)
+            writers[number].write(text)
             counts[number] += 1
     return counts
 
@@ -112,29 +199,6 @@ def _write_items(items: Iterable[Item], paths: list[Path]) -> list[int]:
 def _file_name(export_id: str, number: int) -> str:
     digest = hashlib.sha256(f"{export_id}/{number}".encode()).digest()
     return base64.b32encode(digest).decode().lower()[:26] + ".json.gz"
-
-
-def _summary(
-    table_name: str, export_id: str, at: datetime, prefix: str, home: str, size: int, items: int
-) -> dict[str, Any]:
-    return {
-        "version": "2020-06-30",
-        "exportArn": f"{_TABLES}/{table_name}/export/{export_id}",
-        "startTime": _instant(at),
-        "endTime": _instant(at + timedelta(minutes=5)),
-        "tableArn": f"{_TABLES}/{table_name}",
-        "tableId": "12345a12-abcd-123a-ab12-1234abc12345",
-        "exportTime": _instant(at),
-        "s3Bucket": _BUCKET,
-        "s3Prefix": prefix or None,
-        "s3SseAlgorithm": "AES256",
-        "s3SseKmsKeyId": None,
-        "manifestFilesS3Key": f"{home}/manifest-files.json",
-        "billedSizeBytes": size,
-        "itemCount": items,
-        "outputFormat": "DYNAMODB_JSON",
-        "exportType": "FULL_EXPORT",
-    }
 
 
 def _instant(at: datetime) -> str:

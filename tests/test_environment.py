@@ -113,7 +113,7 @@ UNUSABLE_IN_CLOUD = [
 # Where each place lies: with personal data, or where people may look.
 PLACES = {
     **dict.fromkeys(
-        ("exports", "teachers", "marts", "artifacts", "audiences", "verdicts", "comparisons", "refs"), "data"
+        ("exports", "teachers", "marts", "artifacts", "audiences", "verdicts", "comparisons", "looks", "refs"), "data"
     ),
     **dict.fromkeys(("reports", "data_docs", "tensorboard"), "open"),
 }

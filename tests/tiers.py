@@ -25,7 +25,15 @@ KUBERNETES_TOOLS = Path(__file__).parents[1] / ".kubernetes-tools" / "programs"
 TOGETHER = ("/dbt_on_bigquery/", "/data/marts/")
 # What takes minutes comes first: a worker that met it last would keep the other waiting. Two that share what the first of
 # them builds stand apart, so that the second need not wait for it.
-LONG = (*TOGETHER, "/parity/", "/test_bigquery_tables.py", "/test_bigquery_crash.py", "/test_empty.py", "/test_demo.py")
+LONG = (
+    *TOGETHER,
+    "/parity/",
+    "/test_bigquery_tables.py",
+    "/test_bigquery_crash.py",
+    "/changes/test_on_bigquery.py",
+    "/test_empty.py",
+    "/test_demo.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -35,6 +35,9 @@ def source_page() -> str:
         "below `attributes`, beside `type: platform_assets.components.ExportSource`. A key that nothing honours is refused. Declared "
         f"in `{path_of(module.__name__)}`; [an example](../../how-to/add-a-source.md).",
         *_schema_tables(module.ExportSourceSpec.model_json_schema(), "attributes"),
+        "# Of a service that is fetched",
+        "The same file with `type: platform_assets.components.SaasSource`.",
+        *_schema_tables(module_that_defines("SaasSourceSpec").SaasSourceSpec.model_json_schema(), "attributes"),
     )
 
 

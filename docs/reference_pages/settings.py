@@ -22,12 +22,16 @@ def environment_page() -> str:
         )
         for name, words in {**module.VARIABLES, **module.EMULATOR_VARIABLES}.items()
     ]
+    secrets = [(f"`{name}`", text_of(words)) for name, words in module.SECRETS.items()]
     return page(
         "Environment variables",
         f"Read in `{path_of(module.__name__)}` and nowhere else. A `PLATFORM_…` variable that is not in this list is refused, and "
         "so is one that means nothing where `PLATFORM_ENV` says the platform runs. A project's `platform-settings.env` sets them too, "
         "a line each (`NAME=value`, no quotes, paths from the project's folder); the process's own win.",
         table(("variable", "what it sets", "takes", "only with `PLATFORM_ENV`"), rows),
+        "## Secrets",
+        "Of the process alone: a settings file that states one is refused.",
+        table(("variable", "what it holds"), secrets),
     )
 
 

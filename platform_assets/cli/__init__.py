@@ -12,7 +12,7 @@ from platform_assets.cli.campaigns import backtest, new, preview
 from platform_assets.cli.deployment import database, doctor, janitor, pinned, prepare
 from platform_assets.cli.features import features
 from platform_assets.cli.pages import pages
-from platform_assets.cli.project import check, dbt, init, manifest, schema
+from platform_assets.cli.project import check, dbt, init, manifest, schema, stubs
 from platform_assets.cli.sources import source
 from platform_assets.cli.surroundings import Commands
 
@@ -45,6 +45,7 @@ COMMANDS = (
     schema,
     score,
     source,
+    stubs,
     why,
 )
 for command in COMMANDS:

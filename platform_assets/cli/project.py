@@ -94,7 +94,8 @@ def check() -> None:
         _say_what_is_wrong(campaign.error)
         for doubt in doubts.get(campaign.name, ()):
             click.echo(f"{DOUBTFUL} {campaign.name}: {doubt}")
-    if off := off_here({file.name: file.spec for file in campaigns if file.spec is not None}, environment):
+    asked = {file.name: file.spec for file in campaigns if file.spec is not None}
+    if off := off_here(asked, {file.name: file.spec for file in sources if file.spec is not None}, environment):
         click.echo(f"schedules {off}")
     loose = [path for path in unread if is_yaml(path) and not any(str(path) in str(error) for error in errors)]
     for path in unread:
@@ -150,6 +151,26 @@ def schema(output: Path | None) -> None:
     else:
         output.write_text(text, encoding="utf-8")
         click.echo(str(output))
+
+
+@click.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of stubs, such as typings, to write platform_assets/readers/__init__.pyi into (default: the terminal).",
+)
+def stubs(output: Path | None) -> None:
+    """Types of the readers of this project's marts (platform_assets.readers), with their columns and meanings, for editors."""
+    from platform_assets.readers.stubs import STUB, stub_of
+
+    text = stub_of(catalog_of(environment_here()))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        file = output / STUB
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        click.echo(str(file))
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -1,4 +1,4 @@
-"""Commands for sources: one is added from its export."""
+"""Commands for sources: one is added from its export, and exports are loaded again of which rows were broken."""
 
 import sys
 from dataclasses import replace
@@ -9,6 +9,7 @@ import click
 from platform_assets.cli.surroundings import DOUBTFUL, GOOD, Explained, environment_here
 
 if TYPE_CHECKING:
+    from platform_assets.data.exports.spec import ExportSourceSpec
     from platform_assets.environment import Environment
     from platform_assets.operations.onboarding.marts import Mart, Plan
     from platform_assets.operations.onboarding.tables import Question, Wishes
@@ -102,6 +103,61 @@ def add(name: str, where: str, owner: str | None, yes: bool, manifest: bool, **w
             f"Next: platform-assets features suggest {entity} --before DATE (the first date to be trained as of), then "
             "platform-assets new CAMPAIGN"
         )
+
+
+@source.command()
+@click.argument("name")
+@click.argument("tables", nargs=-1)
+def replay(name: str, tables: tuple[str, ...]) -> None:
+    """Load those exports of the source NAME again of which rows were quarantined, of all its TABLES or of some.
+
+    Run it when the files, or what the source declares, are mended. An export takes the place of what was loaded of it at one
+    instant; one that cannot be loaded stays as it was loaded, and is told.
+    """
+    from platform_assets.data.engines.opening import open_engine
+    from platform_assets.data.exports.export import LoadRefused
+    from platform_assets.data.raw.replay import replay as replay_exports
+    from platform_assets.foundation.storage import StorageRefused
+
+    environment = environment_here()
+    spec = _declared(environment, name, tables)
+    refused, nothing = list[str](), True
+    with Explained(LoadRefused, StorageRefused):
+        kept = open_engine(environment).raw
+        for one in replay_exports(spec, name, environment.exports, kept, tables or None):
+            nothing = False
+            if one.now is None:
+                refused.append(f"{one.table}, {one.before.export_id}: {one.refused}")
+                continue
+            left, was = (raw.quarantined.rows if raw.quarantined else 0 for raw in (one.now, one.before))
+            mark = DOUBTFUL if left else GOOD
+            words = f"{one.now.rows} rows loaded, {left} quarantined ({was} before)"
+            click.echo(f"{mark} {one.table}, {one.before.export_id}: {words}")
+    if refused:
+        raise click.ClickException("\n".join([*refused, "What was loaded of these before stays."]))
+    if nothing:
+        click.echo(f"{GOOD} {name}: no row of {', '.join(tables) or 'its tables'} is quarantined")
+        return
+    click.echo("Next: build the marts that read them, with the job refresh_marts")
+
+
+def _declared(environment: "Environment", name: str, tables: tuple[str, ...]) -> "ExportSourceSpec":
+    """The source's declaration; refused where there is none, or one of the tables is not in it."""
+    from platform_assets.components.loading import read_source_files
+    from platform_assets.foundation.documents.sentences import did_you_mean
+
+    files = {file.name: file for file in read_source_files(environment.sources)}
+    if name not in files:
+        raise click.ClickException(
+            f"there is no source {name} in {environment.sources}{did_you_mean(name, list(files))}"
+        )
+    spec = files[name].spec
+    if spec is None:
+        raise click.ClickException(str(files[name].error))
+    known = [table.name for table in spec.tables]
+    if strangers := [table for table in tables if table not in known]:
+        raise click.ClickException(f"source {name} has no table {strangers[0]}{did_you_mean(strangers[0], known)}")
+    return spec
 
 
 def _wishes(wished: dict[str, object]) -> "Wishes":

@@ -27,10 +27,12 @@ from platform_assets.campaigns.declaration.parsing import (
 from platform_assets.campaigns.declaration.spec import CampaignSpec
 from platform_assets.components.platform import Platform
 from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.fetching.spec import SaasSourceSpec
 from platform_assets.environment import Environment
 from platform_assets.foundation.documents.reading import Document
 
 SOURCE_TYPE = "platform_assets.components.ExportSource"
+SAAS_TYPE = "platform_assets.components.SaasSource"
 BROKEN_GROUP, BROKEN_SOURCES_GROUP, BROKEN_FEATURES_GROUP = "broken_campaigns", "broken_sources", "broken_features"
 SourceFile = DeclaredFile[ExportSourceSpec]
 
@@ -119,7 +121,9 @@ def _files_in(folder: Path) -> Iterator[Path]:
 
 
 def _source(path: Path) -> tuple[Document, ExportSourceSpec]:
-    document = parse_document(path, SOURCE_TYPE)
+    document = parse_document(path, SOURCE_TYPE, SAAS_TYPE)
+    if document.value["type"] == SAAS_TYPE:
+        return document, attributes_as(document, SaasSourceSpec).exports()
     return document, attributes_as(document, ExportSourceSpec)
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from platform_assets.campaigns.declaration.beginning import WITHIN, attributes_of
+from platform_assets.environment import STRIPE_KEY
 
 
 class CampaignStart(BaseModel):
@@ -38,7 +39,7 @@ class SourceStart(BaseModel):
     """What a source cannot do without."""
 
     owner: str = Field(description="who answers for it: an e-mail address or team:…")
-    format: Literal["aurora_snapshot", "dynamodb_full"] = Field(description="how AWS wrote it")
+    format: Literal["aurora_snapshot", "dynamodb", "dynamodb_full"] = Field(description="how AWS wrote it")
     path: str = Field(description="folder of its exports, below the exports' place")
     table: str = Field(description="one table, as the export names it, such as shop.orders")
     key: str = Field(description="the column or attribute that is unique in it")
@@ -61,5 +62,35 @@ class SourceScaffolder(dg.Scaffolder[SourceStart]):
             "path": start.path,
             **({"database": database.partition(".")[0]} if start.format == "aurora_snapshot" and dot else {}),
             "tables": [{"name": name.lower(), "export_table": start.table, "key": [start.key]}],
+        }
+        dg.scaffold_component(request, attributes)
+
+
+class SaasStart(BaseModel):
+    """What a service that is fetched cannot do without."""
+
+    owner: str = Field(description="who answers for it: an e-mail address or team:…")
+    api_version: str = Field(description="the version of the API to ask in, such as 2026-10-28.endive")
+    key_variable: str = Field(default=STRIPE_KEY, description="the environment variable that holds the API key")
+    table: str = Field(description="one kind of objects, as the API lists them, such as customers")
+
+
+class SaasScaffolder(dg.Scaffolder[SaasStart]):
+    """`dg scaffold defs platform_assets.components.SaasSource sources/<name> --owner … --api_version … --key_variable … --table …`."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[SaasStart]:
+        return SaasStart
+
+    def scaffold(self, request: dg.ScaffoldRequest[SaasStart]) -> None:
+        start = request.params
+        attributes = {
+            "description": f"Objects of Stripe: {start.table}.",
+            "owner": start.owner,
+            "service": "stripe",
+            "api_version": start.api_version,
+            "key_variable": start.key_variable,
+            "path": "stripe",
+            "tables": [{"name": start.table}],
         }
         dg.scaffold_component(request, attributes)

@@ -14,12 +14,15 @@ from platform_assets.environment.reading import (
     dagster_home,
     environment_from_variables,
     is_dagster_home_set,
+    secret_in,
 )
 from platform_assets.environment.settings import PROJECT_VARIABLE, SETTINGS, EnvironmentVariableError
 from platform_assets.environment.variables import (
     DEFAULT_PAGES_PORT,
     PACKAGE,
     REPOSITORY,
+    SECRETS,
+    STRIPE_KEY,
     Cloud,
     Environment,
     Limits,
@@ -34,7 +37,9 @@ __all__ = [
     "PACKAGE",
     "PROJECT_VARIABLE",
     "REPOSITORY",
+    "SECRETS",
     "SETTINGS",
+    "STRIPE_KEY",
     "TAKES",
     "VARIABLES",
     "Cloud",
@@ -49,4 +54,5 @@ __all__ = [
     "environment_from_variables",
     "is_dagster_home_set",
     "local_environment",
+    "secret_in",
 ]

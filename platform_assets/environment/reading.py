@@ -41,6 +41,12 @@ def dagster_home(environment: Environment) -> Path | None:
     return None if is_dagster_home_set() else next((p for p in places if (p / "dagster.yaml").is_file()), None)
 
 
+def secret_in(variable: str) -> str | None:
+    """What a variable holds that is the place of a secret: one of `SECRETS`, or one that a declaration names. None where it is not
+    set or empty."""
+    return os.environ.get(variable) or None
+
+
 _FIELDS = {
     variable.name: (owner, field, hint, variable)
     for owner in (Environment, Cloud, Limits)

@@ -44,6 +44,13 @@ REPOSITORY = PACKAGE.parent
 DEFAULT_MAX_BYTES_BILLED = 100 * 1024**3
 DEFAULT_PAGES_PORT = 3001
 
+STRIPE_KEY = "STRIPE_API_KEY"
+# Read when they are used: no settings file states them, and no Environment, which is shown, holds them.
+SECRETS = {
+    STRIPE_KEY: "restricted, read-only API key of Stripe, for sources that name no other variable in `key_variable` and no "
+    "`key_file`"
+}
+
 
 @dataclass(frozen=True)
 class Cloud:
@@ -230,6 +237,11 @@ class Environment:
     @property
     def comparisons(self) -> Place:
         return self._place("comparisons")
+
+    @property
+    def looks(self) -> Place:
+        """What was read of exports when they were looked at; made again when it is lost."""
+        return self._place("looks")
 
     @property
     def reports(self) -> Place:

@@ -112,13 +112,14 @@ def _manifest(environment: Environment) -> Readiness:
 def _exports(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.components.loading import read_source_files
     from platform_assets.data.raw.discover import discover
+    from platform_assets.data.raw.known import known_exports
 
     for file in read_source_files(environment.sources):
         name, spec = file.name, file.spec
         if spec is None:
             yield Readiness(f"source {name}", False, str(file.error), "correct the file")
             continue
-        exports = discover(spec, name, environment.exports)
+        exports = discover(spec, name, environment.exports, known_exports(environment, name, spec))
         for aside in exports.set_aside:
             yield Readiness(
                 f"export {aside.export_id} of {name}", False, aside.reason, "its source's others are loaded"
@@ -158,6 +159,7 @@ def _marts(environment: Environment) -> Iterator[Readiness]:
 def _campaigns(environment: Environment) -> Iterator[Readiness]:
     from platform_assets.campaigns.declaration.parsing import read_campaigns
     from platform_assets.campaigns.registry.promoted import PromotedModels, RegistryDamaged
+    from platform_assets.components.loading import read_source_files
     from platform_assets.data.catalog.catalog import CatalogError
     from platform_assets.data.features.registry import GroupRefused, read_holdings
     from platform_assets.foundation.execution.profiles import ProfileError, read_profiles
@@ -181,7 +183,8 @@ def _campaigns(environment: Environment) -> Iterator[Readiness]:
         yield Readiness(f"features of {path.stem}", False, str(wrong), "correct the file")
     promoted, files = PromotedModels(environment.artifacts), read_campaigns(environment.campaigns, holdings, profiles)
     declared = {file.name: file.spec for file in files if file.spec is not None}
-    yield Readiness("schedules", True, schedules_here(declared, environment))
+    sources = {file.name: file.spec for file in read_source_files(environment.sources) if file.spec is not None}
+    yield Readiness("schedules", True, schedules_here(declared, sources, environment))
     for file in files:
         try:
             good_from = [promotion.score_at for promotion in promoted.all(file.name)]

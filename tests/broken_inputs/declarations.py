@@ -46,6 +46,7 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
 
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 24))
+REQUEST = "{region: eu-central-1, cluster: shop, kms_key: k, export_role: 'arn:aws:iam::123456789012:role/exports'}"
 ROWS = (
     campaign(
         "a campaign with a key that does not exist", lambda text: f"{text}  featurs: all\n", "featurs", "features"
@@ -75,4 +76,46 @@ ROWS = (
     campaign_bytes("a campaign file that is empty", b""),
     source("a source with a format that does not exist", "aurora_snapshot", "aurora_snapshott", "format"),
     source("a source that leads out of its folder", "path: shop", "path: ../../etc", "path"),
+    source(
+        "a source that asks AWS for exports and says nowhere where they go",
+        "path: shop",
+        f"path: shop\n  request: {REQUEST}",
+        "request",
+        "from",
+    ),
+    source(
+        "a source that asks AWS for snapshots more often than there are any",
+        "path: shop",
+        f"path: shop\n  from: s3://exports/shop\n  request: {REQUEST[:-1]}, every: 6h}}",
+        "request",
+        "every",
+        "6h",
+    ),
+    source(
+        "a source from a place that is not S3", "path: shop", "path: shop\n  from: https://example.com/shop", "from"
+    ),
+    source(
+        "a source from S3 by a role that is none",
+        "path: shop",
+        "path: shop\n  from: s3://a-bucket/shop\n  from_role: reader",
+        "from_role",
+    ),
+    source(
+        "a source with a role and nothing to read by it",
+        "path: shop",
+        "path: shop\n  from_role: arn:aws:iam::123456789012:role/reader",
+        "from_role",
+    ),
+    source(
+        "a source of which more than all may be broken",
+        "path: shop",
+        "path: shop\n  expectations: {quarantine_at_most: 2}",
+        "quarantine_at_most",
+    ),
+    source(
+        "a source with a table called as a quarantine is",
+        "name: orders",
+        "name: orders__quarantine",
+        "orders__quarantine",
+    ),
 )

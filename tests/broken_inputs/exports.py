@@ -3,6 +3,7 @@
 import gzip
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from platform_assets.data.exports.lake import Lake
 from samples.dynamodb_export import Item
 from samples.movies import PREFIX, UNTIL
 from samples.shop import UNTIL as SHOP_UNTIL
@@ -63,6 +65,49 @@ def dynamodb(what: str, break_it: Callable[[Path], Any], *names: str) -> Broken:
     return Broken(what, arrive, lambda world: world.said_by_run(FILMS), names)
 
 
+def allowing(share: float, row: Broken) -> Broken:
+    """The same, where the source says that so many rows may be broken."""
+
+    def allowed(world: World) -> Path | None:
+        path = world.environment.sources / "movies" / "defs.yaml"
+        path.write_text(
+            f"{path.read_text(encoding='utf-8')}  expectations: {{quarantine_at_most: {share}}}\n", encoding="utf-8"
+        )
+        return row.break_it(world)
+
+    return replace(row, break_it=allowed)
+
+
+def line_among(folder: Path, text: str) -> Path:
+    """A data file with one more line, its checksum, its count and its end right."""
+    path = data_file(folder)
+    content = gzip.decompress(path.read_bytes()).decode()
+    return lines_of(folder, f"{content}{text}\n", content.count("\n") + 1)
+
+
+def change_of_the_films(line: str) -> Callable[[Path], Path]:
+    """The export as one of changes from its own instant on, of one line."""
+
+    def make(folder: Path) -> Path:
+        at = UNTIL + LATER
+        window = {"exportFromTime": f"{UNTIL:%Y-%m-%dT%H:%M:%SZ}", "exportToTime": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+        for path in sorted(folder.glob("data/*.gz")):
+            path.write_bytes(gzip.compress(b"", mtime=0))
+        first = min(folder.glob("data/*.gz"))
+        first.write_bytes(gzip.compress(f"{line}\n".encode(), mtime=0))
+
+        def correct(lines: list[dict[str, Any]]) -> None:
+            for each in lines:
+                name = each["dataFileS3Key"].rsplit("/", 1)[-1]
+                each.update(itemCount=int(name == first.name), md5Checksum=Lake(first.parent).md5(name))
+
+        edit_files(folder, correct)
+        edit_summary(folder, itemCount=1, exportType="INCREMENTAL_EXPORT", outputView="NEW_IMAGE", **window)
+        return first
+
+    return make
+
+
 def nothing(_: Path) -> None:
     """The tables alone are broken."""
 
@@ -91,8 +136,6 @@ def part_twice(folder: Path) -> None:
 
 def lines_of(folder: Path, text: str, count: int = 1) -> Path:
     """A data file with other lines, its checksum, its count and its end right."""
-    from platform_assets.data.exports.lake import Lake
-
     path = data_file(folder)
     path.write_bytes(gzip.compress(text.encode(), mtime=0))
     checksum, counts = Lake(path.parent).md5(path.name), list[int]()
@@ -168,24 +211,65 @@ ROWS = (
         lambda folder: of_the_files(folder, itemCount=9999) and None,
         "itemCount",
     ),
-    dynamodb("a DynamoDB file with a line that is no item", lambda folder: lines_of(folder, f"{MARK}\n")),
+    dynamodb(
+        "a DynamoDB file with a line that is no item", lambda folder: lines_of(folder, f"{MARK}\n"), ".gz:1 (not JSON)"
+    ),
+    allowing(
+        0.1,
+        dynamodb(
+            "a DynamoDB file with a line that is no item, where the source allows some",
+            lambda folder: line_among(folder, MARK),
+            "no_row_is_quarantined",
+            "1 rows of",
+            "source replay movies films",
+        ),
+    ),
+    allowing(
+        0.0001,
+        dynamodb(
+            "a DynamoDB file with more broken lines than the source allows",
+            lambda folder: line_among(folder, f'{{"Item":{{"title":{{"S":"{MARK}"}}}}}}'),
+            "quarantine_at_most",
+            "0.0001",
+            "(key absent, null or of no key type)",
+        ),
+    ),
+    dynamodb(
+        "a DynamoDB change without the time of its writing",
+        change_of_the_films(f'{{"Metadata":{{}},"Keys":{{"film_id":{{"S":"{MARK}"}}}}}}'),
+        ".gz:1 (no time of writing)",
+    ),
+    dynamodb(
+        "a DynamoDB change with the key of another item",
+        change_of_the_films(
+            f'{{"Metadata":{{"WriteTimestampMicros":{{"N":"1"}}}},"Keys":{{"film_id":{{"S":"1"}}}},"NewImage":{{"film_id":{{"S":"{MARK}"}}}}}}'
+        ),
+        ".gz:1 (a key that is not that of the new image)",
+    ),
     dynamodb(
         "a DynamoDB item without its key",
-        lambda folder: lines_of(folder, f'{{"Item":{{"title":{{"S":"{MARK}"}}}}}}\n') and None,
+        lambda folder: lines_of(folder, f'{{"Item":{{"title":{{"S":"{MARK}"}}}}}}\n'),
         "film_id",
+        ".gz:1",
     ),
     dynamodb(
         "a DynamoDB file of two items with one key",
-        lambda folder: lines_of(folder, f'{{"Item":{{"film_id":{{"S":"{MARK}"}}}}}}\n' * 2, 2) and None,
+        lambda folder: lines_of(folder, f'{{"Item":{{"film_id":{{"S":"{MARK}"}}}}}}\n' * 2, 2),
         "film_id",
+        ".gz:2",
     ),
     dynamodb("a DynamoDB export without its list of files", lambda folder: removed(folder / "manifest-files.json")),
     dynamodb(
         "a DynamoDB manifest that is not what its checksum says", lambda folder: flip(folder / "manifest-summary.json")
     ),
     dynamodb(
-        "a DynamoDB export that holds changes alone",
+        "a DynamoDB export of changes without its window",
         lambda folder: of_the_summary(folder, exportType="INCREMENTAL_EXPORT"),
-        "INCREMENTAL",
+        "exportFromTime",
+    ),
+    dynamodb(
+        "a DynamoDB export of a part of the table",
+        lambda folder: of_the_summary(folder, filterSpecification={"filterExpression": "released > :year"}),
+        "filterSpecification",
     ),
 )

@@ -5,11 +5,20 @@ from pathlib import Path
 import pytest
 
 from platform_assets.environment import REPOSITORY
-from tests.broken_inputs import declarations, exports, settings, stored, teachers
+from tests.broken_inputs import declarations, exports, in_s3, questions, services, settings, stored, teachers
 from tests.broken_inputs.world import Broken, World
 from tests.support.answered import Answered
 
-ROWS = (*exports.ROWS, *teachers.ROWS, *declarations.ROWS, *stored.ROWS, *settings.ROWS)
+ROWS = (
+    *exports.ROWS,
+    *in_s3.ROWS,
+    *teachers.ROWS,
+    *declarations.ROWS,
+    *stored.ROWS,
+    *questions.ROWS,
+    *settings.ROWS,
+    *services.ROWS,
+)
 PAGE = REPOSITORY / "docs" / "reference" / "broken-inputs.md"
 
 

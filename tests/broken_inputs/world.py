@@ -18,8 +18,12 @@ from click.testing import CliRunner
 
 from platform_assets.campaigns.declaration.parsing import DeclarationError
 from platform_assets.cli import main
+from platform_assets.data.catalog.declaration import CatalogError
+from platform_assets.data.catalog.pointer import MartDamaged, MartMissing, MartRefused
 from platform_assets.definitions import build_definitions
 from platform_assets.environment import Environment
+from platform_assets.readers.moment import Marts, open_marts
+from platform_assets.readers.refusal import ReadRefused
 from tests.support.answered import Answered
 from tests.support.running import Platform, variables_of
 
@@ -87,7 +91,11 @@ class World:
             words.append(str(failure.description))
         for evaluation in result.get_asset_check_evaluations():
             if not evaluation.passed:
-                words += [str(evaluation.description), *(str(one.value) for one in evaluation.metadata.values())]
+                words += [
+                    evaluation.check_name,
+                    str(evaluation.description),
+                    *(f"{name} {one.value}" for name, one in evaluation.metadata.items()),
+                ]
         return "\n".join(words)
 
     def said_by_load(self, **changes: Any) -> str:
@@ -102,6 +110,14 @@ class World:
         assert told.exit_code != 0, f"it said that all is well: {told.output}"
         assert told.exception is None or isinstance(told.exception, SystemExit), f"a traceback: {told.exception!r}"
         return told.output
+
+    def said_by_reader(self, read: Callable[[Marts], object]) -> str:
+        """What a notebook that reads marts is told."""
+        try:
+            read(open_marts(self.environment))
+        except (ReadRefused, MartDamaged, MartMissing, MartRefused, CatalogError) as refused:
+            return str(refused)
+        return ""
 
     def published(self) -> dict[str, str]:
         """Every published file and the hash of its content."""

@@ -217,7 +217,7 @@ def test_a_field_that_follows_the_advice_is_taken(
 SHOP_FILE = (REPOSITORY / "defs" / "sources" / "shop" / "defs.yaml").read_text(encoding="utf-8")
 SOURCE_FIELDS = [
     ("owner: team:shop-engineering", "owner: nobody", "team: and a name, such as team:crm", "owner: team:crm"),
-    ("format: aurora_snapshot", "format: aurora", "is not one of 'aurora_snapshot' or 'dynamodb_full'", "format: aurora_snapshot"),
+    ("format: aurora_snapshot", "format: aurora", "is not one of 'aurora_snapshot' or 'dynamodb'", "format: aurora_snapshot"),
     ("path: shop", "path: /shop", "write a folder below the exports root, without leading or trailing /", "path: lake/shop"),
     ("database: shop", "databse: shop", 'did you mean "database"?', "database: shop"),
     ("name: orders", "name: Orders", "write lower-case letters, digits and _", "name: orders"),

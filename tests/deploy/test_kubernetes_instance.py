@@ -209,6 +209,16 @@ def step_job(
 ) -> Manifest:
     """The Job of a step of a profile, whose code location runs an image and says this of its containers."""
     tags = PROFILES[profile].tags(profile, spot=True, labels={"platform-assets/campaign": "winback"})
+    return job_of_step(instance, tags, image, container_context)
+
+
+def job_of_step(
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str],
+    image: str = IMAGE,
+    container_context: Mapping[str, Any] = CUDA_NAMED,
+) -> Manifest:
+    """The Job of a step with these tags."""
     handler = PodExecutor.on(instance, "campaign:winback", None)._step_handler  # type: ignore[attr-defined]
     step = SimpleNamespace(step=SimpleNamespace(op_name="fold"))
     location = SimpleNamespace(container_image=image, container_context=container_context)

@@ -267,11 +267,16 @@ def test_the_reference_has_every_variable_command_key_and_module(reference: dict
     assert [name for name in make_targets() if f"| `make {name}` |" not in told["commands"]] == []
 
     from platform_assets.cli import main
-    from platform_assets.components import Campaign, ExportSource
+    from platform_assets.components import Campaign, ExportSource, SaasSource
 
     assert [name for name in main.commands if f"platform-assets {name}" not in told["commands"]] == []
-    for page, component in (("campaign-file", Campaign), ("source-file", ExportSource)):
-        assert [key for key in component.get_model_cls().model_fields if f"| `{key}` |" not in told[page]] == []
+    for page, component in (
+        ("campaign-file", Campaign),
+        ("source-file", ExportSource),
+        ("source-file", SaasSource),
+    ):
+        fields = component.get_model_cls().model_fields
+        assert [name for name, key in fields.items() if f"| `{key.alias or name}` |" not in told[page]] == []
 
     from platform_assets.data.catalog.declaration import KINDS
     from platform_assets.data.features.derived.declaration import FeatureDeclaration, Leading, MartFeatures

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from typing import Literal
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tests.support.answering import Reply, Request, answering, forwarded
 
 When = Literal["before", "after"]
+Counted = Callable[[str], bool]
 # More changes than anything makes: nothing is killed.
 NEVER = 10_000
 _PATIENCE_SECONDS = 120
@@ -37,16 +38,24 @@ class KillingProxy:
         self.url = ""
         self._lock = threading.Lock()
         self._number = 0
+        self._reached = 0
+        self._counted: Counted = lambda change: True
         self._when: When = "before"
         self._victim: int | None = None
         self._known = threading.Event()
 
-    def run(self, process: BaseProcess, number: int, when: When, group: bool = False) -> int | None:
+    def run(
+        self, process: BaseProcess, number: int, when: When, group: bool = False, counted: Counted = lambda change: True
+    ) -> int | None:
         """Run a process, and kill it at its `number`-th change, before that is forwarded or after it was answered (to the proxy).
 
-        group: kill the process group that it makes itself the leader of. Returns its exit code.
+        Args:
+            group: kill the process group that it makes itself the leader of.
+            counted: which changes count towards `number`; others are only noted.
+
+        Returns its exit code.
         """
-        self.changes, self._number, self._when = [], number, when
+        self.changes, self._number, self._when, self._counted, self._reached = [], number, when, counted, 0
         self._known.clear()
         process.start()
         assert process.pid is not None
@@ -58,10 +67,11 @@ class KillingProxy:
     def moment(self, change: str) -> When | None:
         """Count a change: when to kill at it, if it is the one."""
         with self._lock:
-            if len(self.changes) == self._number:  # What comes later, from other threads, is too late.
+            if self._reached == self._number:  # What comes later, from other threads, is too late.
                 return None
             self.changes.append(change)
-            return self._when if len(self.changes) == self._number else None
+            self._reached += self._counted(change)
+            return self._when if self._reached == self._number and self._counted(change) else None
 
     def reply(self, request: Request) -> Reply | None:
         kill = self.moment(f"{request.command} {request.path}") if _is_change(request) else None

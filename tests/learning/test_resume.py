@@ -23,12 +23,12 @@ from platform_assets.learning.families.networks.network import NetworkClassifier
 from platform_assets.learning.families.registry import make_estimator
 from tests.learning.conftest import LatestState, Stopped, Table, make_table
 
-KILLS = 20
+# Kills, and the epochs of a fit that is longer than they take.
+A_FEW, MANY = (3, 5), (20, 28)
+BATCHES = 32
 INTERVAL = 7
 TINY: dict[str, Any] = {"hidden_width": 8, "members": 2, "bins": 4, "dropout": 0.2}
 BRIEF = TINY | {"max_epochs": 2}
-# 32 batches an epoch, 896 in all: more than 20 kills use up.
-LONG = TINY | {"max_epochs": 28, "patience": 28}
 
 
 class FolderCheckpoints:
@@ -52,23 +52,32 @@ class FolderCheckpoints:
             os.replace(aside, self.state)
 
 
-def fit_in(folder: Path) -> None:
+def lasting(epochs: int) -> NetworkClassifier:
+    """A model that is fitted for so many epochs."""
+    return NetworkClassifier(**TINY, max_epochs=epochs, patience=epochs)
+
+
+def fit_in(folder: Path, epochs: int) -> None:
     """What the child does: the whole fit, from whatever state is there."""
     table = make_table()
     fitting = Fitting(checkpoints=FolderCheckpoints(folder), checkpoint_seconds=0.0)
-    table.fit(NetworkClassifier(**LONG), fitting).save(folder / "fitted")
+    table.fit(lasting(epochs), fitting).save(folder / "fitted")
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments_cost_an_interval_each_at_most_and_change_no_bit(tmp_path: Path) -> None:
+def test_kills_at_random_moments_cost_an_interval_each_at_most_and_change_no_bit(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    option = pytestconfig.option
+    kills, epochs = MANY if option.deep else A_FEW
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", __name__])
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(option.seed)
     log = tmp_path / "log"
     log.touch()
     ended_at = []
-    for _ in range(KILLS):
-        child = context.Process(target=fit_in, args=(tmp_path,))
+    for _ in range(kills):
+        child = context.Process(target=fit_in, args=(tmp_path, epochs))
         child.start()
         assert child.pid is not None
         enough = log.stat().st_size + 5 * int(generator.integers(0, 30))
@@ -79,16 +88,16 @@ def test_twenty_kills_at_random_moments_cost_an_interval_each_at_most_and_change
         child.join()
         assert child.exitcode == -signal.SIGKILL
         ended_at.append(len(log.read_text().splitlines()))
-    fit_in(tmp_path)
+    fit_in(tmp_path, epochs)
 
     done = log.read_text().splitlines()
     for killed, end in zip(ended_at, [*ended_at[1:], len(done)], strict=True):
         # A kill may have hit while a state was written down: that batch is in both lives, or in none.
         redone = len(set(done[:killed]) & set(done[killed:end]))
         assert redone <= INTERVAL
-    assert len(set(done)) == 28 * 32
+    assert len(set(done)) == epochs * BATCHES
 
-    assert_same_fit(NetworkClassifier.load(tmp_path / "fitted"), make_table().fit(NetworkClassifier(**LONG)))
+    assert_same_fit(NetworkClassifier.load(tmp_path / "fitted"), make_table().fit(lasting(epochs)))
 
 
 def assert_same_fit(fitted: NetworkClassifier, other: NetworkClassifier) -> None:

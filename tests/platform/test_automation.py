@@ -1,5 +1,6 @@
 """What sets a run off, and what it then selects."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from platform_assets.operations.automation.sensors import new_exports_sensor
 from platform_assets.operations.diagnosis import diagnose
 from tests.data.engines.writing import publish_from
 from tests.data.exports.breaking import LATER, edit_json, export_info, truncate, write_films, write_shop
-from tests.support.declared import GOOD, with_campaigns, write_declaration
+from tests.support.bucket_of_folder import bucket_of
+from tests.support.declared import FETCHED, GOOD, with_campaigns, write_declaration
 
 WATERMARK = datetime(1998, 7, 1, 3, tzinfo=UTC)
 COLUMNS = {
@@ -34,10 +36,10 @@ COLUMNS = {
 class Looks:
     """The sensor, looked at again and again with the cursor of the last look."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, cursor: str | None = None) -> None:
         declared = {file.name: file.spec for file in read_source_files(environment.sources) if file.spec}
         self.sensor = new_exports_sensor(declared, environment)
-        self.cursor: str | None = None
+        self.cursor = cursor
 
     def look(self) -> list[dg.RunRequest]:
         with dg.build_sensor_context(cursor=self.cursor) as context:
@@ -103,6 +105,35 @@ def test_exports_that_are_tidied_away_start_nothing(environment: Environment) ->
     assert looks.look() == []
 
 
+def test_a_daemon_that_begins_again_looks_at_the_same_exports_by_their_listing_alone(
+    environment: Environment, tmp_path: Path
+) -> None:
+    sources = environment.data / "sources"
+    for name, text in SOURCES.items():
+        write_declaration(sources, name, text)
+    with bucket_of(tmp_path / "bucket") as server:
+        in_bucket = replace(environment, sources=sources, exports="gs://lake/exports")
+        exports = tmp_path / "bucket" / "exports"
+        write_shop(exports)
+        write_films(exports)
+        first = Looks(in_bucket)
+        (request,) = first.look()
+        server.asked.clear()
+        again = Looks(in_bucket, first.cursor)
+        assert again.look() == []
+        assert sorted(server.asked) == [("list", "exports/films/AWSDynamoDB/"), ("list", "exports/shop/")]
+        # A cursor from before listings were remembered, and one that such code reads.
+        assert Looks(in_bucket, request.run_key).look() == []
+        assert request.run_key is not None
+        assert json.loads(request.run_key).items() <= json.loads(again.cursor or "").items()
+        info = export_info(write_shop(exports, LATER))
+        edit_json(info, lambda document: document.update(status="IN_PROGRESS"))
+        assert again.look() == []
+        edit_json(info, lambda document: document.update(status="COMPLETE"))
+        (request,) = again.look()
+        assert request.tags["new_exports"] == "shop"
+
+
 def test_one_look_at_two_sources_with_news_starts_one_run(environment: Environment) -> None:
     sources = environment.data / "sources"
     for name, text in SOURCES.items():
@@ -130,7 +161,7 @@ type: platform_assets.components.ExportSource
 attributes:
   description: Films.
   owner: team:films
-  format: dynamodb_full
+  format: dynamodb
   path: films
   tables: [{name: films, export_table: Films, key: [film_id]}]
 """,
@@ -244,16 +275,18 @@ def test_schedules_and_the_sensor_run_where_the_environment_says_so_and_are_told
     environment: Environment, stated: bool | None, runs: bool
 ) -> None:
     weekly = with_campaigns(environment, {"weekly": GOOD, "never": GOOD.replace("  schedule: weekly\n", "")})
-    given = replace(weekly, schedules=stated)
+    given = replace(weekly, schedules=stated, sources=environment.data / "sources")
+    write_declaration(given.sources, "billing", FETCHED)
     found = started_by_itself(given)
     assert {name for name, on in found.items() if on} == (
-        {"train_weekly_weekly", "score_customer_daily", "new_exports"} if runs else set()
+        {"train_weekly_weekly", "score_customer_daily", "new_exports", "fetch_billing"} if runs else set()
     )
     assert {"pretrain_customer_monthly", "train_weekly_weekly"} <= set(found)
     [told] = [one.found for one in diagnose(given) if one.what == "schedules"]
     assert told.startswith("on" if runs else "off unless turned on in Dagster's UI: train_weekly_weekly")
-    declared = read_declarations(platform_of(given)).campaigns
-    assert off_here(declared, given).partition(";")[0] == ("" if runs else "off here unless turned on: weekly (week)")
+    declared = read_declarations(platform_of(given))
+    off = off_here(declared.campaigns, declared.sources, given).partition(";")[0]
+    assert off == ("" if runs else "off here unless turned on: weekly (week), billing (day)")
 
 
 def test_in_google_cloud_schedules_run_unless_they_are_turned_off() -> None:

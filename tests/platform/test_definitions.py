@@ -16,7 +16,7 @@ from platform_assets.data.features.registry import GroupRefused
 from platform_assets.definitions import build_definitions, io_manager_of
 from platform_assets.environment import REPOSITORY, Environment, Scope, local_environment
 from platform_assets.operations.diagnosis import diagnose
-from tests.support.declared import GOOD, with_campaigns, write_declaration
+from tests.support.declared import FETCHED, GOOD, with_campaigns, write_declaration
 from tests.support.processes import run_python
 from tests.support.running import jobs_in, keys
 
@@ -26,6 +26,7 @@ HEAVY = {
     *("torch", "lightgbm", "great_expectations", "sklearn", "scipy", "kubernetes", "dagster_k8s"),
     *("matplotlib", "dbt", "dagster_dbt", "numpy", "pandas", "pyarrow", "duckdb", "ibis"),
     *("google.auth", "google.api_core", "google.oauth2", "google.cloud.storage", "google.cloud.bigquery"),
+    *("boto3", "botocore", "dlt"),
 }
 
 
@@ -89,6 +90,34 @@ def test_every_asset_has_a_group_a_description_and_kinds_but_the_gate(definition
     assert {node.key.path[-1] for node in nodes if not node.kinds} <= {"promoted_model"}
 
 
+def test_a_service_that_is_fetched_is_an_asset_before_its_raw_tables_and_has_a_schedule(
+    definitions: dg.Definitions, environment: Environment
+) -> None:
+    folder = environment.data / "sources"
+    write_declaration(folder, "billing", FETCHED)
+    there = described(build_definitions(replace(environment, sources=folder, schedules=True)))
+    start = there.index("asset exports/billing")
+    assert there[start : start + 4] == [
+        "asset exports/billing",
+        "  group: exports",
+        "  kinds: stripe",
+        "  owners: team:billing",
+    ]
+    start = there.index("asset raw/billing/customers")
+    assert there[start : start + 5] == [
+        "asset raw/billing/customers",
+        "  group: raw",
+        "  kinds: parquet, stripe",
+        "  owners: team:billing",
+        "  from: exports/billing",
+    ]
+    start = there.index("job refresh_marts")
+    assert "  exports/billing" not in there[start:]
+    assert "  raw/billing/customers" in there[start:]
+    [schedule] = [line for line in there if line.startswith("schedule fetch_")]
+    assert schedule.startswith("schedule fetch_billing: 17 2 * * * UTC starts ")
+
+
 def test_everything_loads_as_one_repository_whose_jobs_resolve(definitions: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(definitions)
 
@@ -105,9 +134,10 @@ ON_KUBERNETES = IN_CLOUD | {"PLATFORM_EXECUTOR": "kubernetes", "PLATFORM_SCORING
 
 @pytest.fixture(scope="module")
 def automatic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A campaign that leaves its models to the platform."""
-    folder = tmp_path_factory.mktemp("campaigns")
-    write_declaration(folder, "automatic", GOOD + "  advanced: {models: auto, refit: true}\n")
+    """Campaigns with one that leaves its models to the platform, and sources with a service that is fetched."""
+    folder = tmp_path_factory.mktemp("declared")
+    write_declaration(folder / "campaigns", "automatic", GOOD + "  advanced: {models: auto, refit: true}\n")
+    write_declaration(folder / "sources", "billing", FETCHED)
     return folder
 
 
@@ -127,7 +157,9 @@ def test_loading_definitions_imports_nothing_that_only_steps_need(
     variables = {
         "PLATFORM_DATA": str(environment.data),
         "PLATFORM_DBT_PROJECT": str(environment.dbt_project),
-    } | ({"PLATFORM_CAMPAIGNS_DIR": str(automatic)} if models == "auto" else {})
+    }
+    if models == "auto":
+        variables |= {f"PLATFORM_{name.upper()}_DIR": str(automatic / name) for name in ("campaigns", "sources")}
     done = run_python("-c", code, variables=variables | where)
     assert done.returncode == 0, done.stderr
     print(f"import and load in a fresh process: {done.stderr.strip().splitlines()[-1]}")

@@ -16,7 +16,7 @@ from platform_assets.components.platform import platform_of
 from platform_assets.environment import REPOSITORY, Environment
 from platform_assets.scaffold.project import begin_project
 
-TYPES = {"platform_assets.components.Campaign", "platform_assets.components.ExportSource"}
+TYPES = {f"platform_assets.components.{name}" for name in ("Campaign", "ExportSource", "SaasSource")}
 
 
 def settings(folder: Path) -> dict[str, Any]:
@@ -38,11 +38,13 @@ def scaffold(folder: Path, kind: str, **params: str) -> None:
 def test_what_dg_scaffolds_is_a_declaration_that_holds(environment: Environment, tmp_path: Path) -> None:
     who = {"owner": "crm@example.com"}
     scaffold(tmp_path / "campaigns" / "again", "Campaign", **who, entity="customer", event="orders", within="90d")
-    tables = {"aurora_snapshot": "shop.orders", "dynamodb_full": "orders"}
+    tables = {"aurora_snapshot": "shop.orders", "dynamodb": "orders"}
     for name, table in tables.items():
         scaffold(
             tmp_path / "sources" / name, "ExportSource", **who, format=name, path=name, table=table, key="order_id"
         )
+    how = {"api_version": "2026-10-28.endive", "key_variable": "STRIPE_API_KEY"}
+    scaffold(tmp_path / "sources" / "stripe", "SaasSource", **who, **how, table="customers")
     platform = platform_of(environment)
     [campaign] = read_campaigns(tmp_path / "campaigns", platform.holdings, platform.profiles)
     assert campaign.error is None
@@ -50,7 +52,7 @@ def test_what_dg_scaffolds_is_a_declaration_that_holds(environment: Environment,
     assert campaign.spec.horizon.days == 90
     sources = read_source_files(tmp_path / "sources")
     assert [str(file.error) for file in sources if file.error] == []
-    assert [file.spec.tables[0].name for file in sources if file.spec] == ["orders", "orders"]
+    assert [file.spec.tables[0].name for file in sources if file.spec] == ["orders", "orders", "customers"]
 
 
 def test_what_a_declaration_cannot_do_without_is_asked_for(tmp_path: Path) -> None:

@@ -24,14 +24,14 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> dict[str, str]:
     }
 
 
-def test_an_incremental_export_and_a_damaged_one_are_told_and_marts_name_the_exports_that_they_stand_on(
+def test_an_export_in_another_format_and_a_damaged_one_are_told_and_marts_name_the_exports_that_they_stand_on(
     own_platform: Platform,
 ) -> None:
     exports = Path(own_platform.environment.exports)
     (full,) = (export for export in (exports / "movies" / "AWSDynamoDB").iterdir() if is_of(export, "ratings"))
-    incremental = full.with_name("09999999999999-11111111")
-    shutil.copytree(full, incremental)
-    edit_summary(incremental, exportType="INCREMENTAL_EXPORT")
+    ion = full.with_name("09999999999999-11111111")
+    shutil.copytree(full, ion)
+    edit_summary(ion, outputFormat="ION")
     good = next((exports / "shop").iterdir()).name
     later = shop.UNTIL.replace(year=shop.UNTIL.year + 1)
     truncate(part(write_shop(exports, small_shop(), later), "shop.orders"))
@@ -40,13 +40,13 @@ def test_an_incremental_export_and_a_damaged_one_are_told_and_marts_name_the_exp
     assert result.success, failures_of(result)
     told = failed_checks(result)
     assert set(told) == {"raw/movies/ratings", "raw/shop/customers", "raw/shop/orders"}
-    assert f"{incremental}/manifest-summary.json: key 'exportType'" in told["raw/movies/ratings"]
+    assert f"{ion}/manifest-summary.json: key 'outputFormat'" in told["raw/movies/ratings"]
     assert "not readable as Parquet" in told["raw/shop/orders"]
     stands_on = {name: metadata.get("stands_on", "") for name, metadata in materialized(result).items()}
     assert f"movies.ratings: {full.name}, exported" in stands_on["marts/ratings"]
     assert f"shop.orders: {good}, exported" in stands_on["marts/orders"]
     found = {diagnosis.what: diagnosis for diagnosis in diagnose(own_platform.environment)}
-    assert not found[f"export {incremental.name} of movies"].good
+    assert not found[f"export {ion.name} of movies"].good
     assert f"shop.orders: {good}" in found["mart orders"].found
 
 

@@ -115,11 +115,11 @@ def test_a_file_that_cannot_be_written_is_named(environment: Environment, argume
 def test_the_doctor_leaves_it_to_the_sentence_what_is_to_be_done_about_an_export(environment: Environment) -> None:
     write_empty_exports(environment)
     for summary in Path(environment.exports).rglob("manifest-summary.json"):
-        summary.write_text(summary.read_text().replace("FULL_EXPORT", "INCREMENTAL_EXPORT"))
+        summary.write_text(summary.read_text().replace("DYNAMODB_JSON", "ION"))
         for beside in (summary.with_suffix(".md5"), summary.with_suffix(".checksum")):
             beside.unlink(missing_ok=True)
     looked = said(environment, {}, "doctor").output
-    assert "or export the table in full as DynamoDB JSON" in looked
+    assert "or export the table as DynamoDB JSON" in looked
     assert "broken" not in looked
 
 

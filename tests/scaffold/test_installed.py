@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from platform_assets.environment import PACKAGE
+from platform_assets.environment import PACKAGE, local_environment
+from tests.readers.worlds import ROWS, World
 from tests.scaffold.conftest import Installed
 
 pytestmark = pytest.mark.slow
@@ -91,3 +92,31 @@ def test_where_no_project_is_a_command_says_how_to_begin_one(installed: Installe
     done = installed.run("platform-assets", "check", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: there is no project here: neither {tmp_path} nor a folder above it holds ")
+
+
+def test_marts_are_read_from_inside_a_project_or_from_elsewhere_by_its_name(
+    installed: Installed, project: Path, dbt_project: Path, tmp_path: Path
+) -> None:
+    read = shutil.copytree(project, tmp_path / "read")
+    manifest = read / "dbt_project" / "target" / "manifest.json"
+    record, marts = (json.loads(path.read_text()) for path in (manifest, dbt_project / "target" / "manifest.json"))
+    record["nodes"] |= {key: node for key, node in marts["nodes"].items() if node["name"] in ROWS}
+    manifest.write_text(json.dumps(record))
+    World(local_environment(read / ".data", read)).publish(ROWS)
+    program = """
+import sys
+import platform_assets
+from platform_assets.readers import orders
+print(platform_assets.__file__)
+print(orders.arrow(columns=["order_id"])["order_id"].to_pylist(), "dagster" in sys.modules)
+"""
+    within = read / "notebooks" / "deep"
+    within.mkdir(parents=True)
+    for folder, variables in ((within, {}), (tmp_path, {"PLATFORM_PROJECT_DIR": str(read)})):
+        done = installed.run("python", "-c", program, folder=folder, **variables)
+        assert done.returncode == 0, done.stderr
+        place, rows = done.stdout.splitlines()
+        assert Path(place).is_relative_to(installed.environment)
+        assert rows == "[1, 2, 3] False"
+    nowhere = installed.run("python", "-c", "from platform_assets.readers import orders", folder=tmp_path)
+    assert "there is no project here" in nowhere.stderr

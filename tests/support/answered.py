@@ -22,10 +22,12 @@ QUESTIONS = (
 Ran = dict[str, demo.Ran]
 
 
-def ask(environment: Environment, instance: dg.DagsterInstance) -> Ran:
+def ask(
+    environment: Environment, instance: dg.DagsterInstance, questions: tuple[demo.Question, ...] = QUESTIONS
+) -> Ran:
     """Run the demo with these questions alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "QUESTIONS", QUESTIONS)
+        patch.setattr(demo, "QUESTIONS", questions)
         return demo.run_everything(environment, instance)
 
 

@@ -5,10 +5,10 @@ does), and what is refused.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -58,7 +58,7 @@ class BucketOfFolder:
         if (refusal := self.refuses(asked, of)) is not None:
             return None if refusal.status == CUT else refusal
         if asked == "list":
-            return self._list(of, query.get("delimiter", ""))
+            return self._list(of, query.get("delimiter", ""), query)
         file = self.folder / name
         if not file.is_file():
             return json_reply(404, {"error": {"code": 404, "message": "No such object"}})
@@ -70,11 +70,11 @@ class BucketOfFolder:
             "bucket": BUCKET,
             "name": name,
             "size": str(file.stat().st_size),
-            "generation": "1",
+            "generation": f"{file.stat().st_mtime_ns}{file.stat().st_ino}",
             **dict.fromkeys(("updated", "timeCreated"), WRITTEN),
         }
 
-    def _list(self, prefix: str, delimiter: str) -> Reply:
+    def _list(self, prefix: str, delimiter: str, page: Mapping[str, str]) -> Reply:
         files = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
         names = {path.relative_to(self.folder).as_posix(): path for path in files}
         below = {name: name.removeprefix(prefix) for name in names if name.startswith(prefix)}
@@ -82,7 +82,11 @@ class BucketOfFolder:
         items = [self._object(names[name]) for name in below if name not in deeper]
         items += [item for item in self.extra if item["name"] == prefix]
         prefixes = sorted({prefix + below[name].partition(delimiter)[0] + delimiter for name in deeper})
-        return json_reply(200, {"items": items, "prefixes": prefixes})
+        first, most = int(page.get("pageToken", 0)), int(page.get("maxResults", 1000))
+        answer: dict[str, Any] = {"kind": "storage#objects", "items": items[first : first + most], "prefixes": prefixes}
+        if len(items) > first + most:
+            answer["nextPageToken"] = str(first + most)
+        return json_reply(200, answer)
 
     def _read(self, file: Path, request: Request) -> Reply:
         content = file.read_bytes()

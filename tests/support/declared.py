@@ -17,6 +17,18 @@ attributes:
   schedule: weekly
 """
 
+FETCHED = """\
+type: platform_assets.components.SaasSource
+attributes:
+  description: Customers of the shop.
+  owner: team:billing
+  service: stripe
+  api_version: 2026-10-28.endive
+  path: stripe
+  tables:
+    - name: customers
+"""
+
 
 def write_declaration(folder: Path, name: str, text: str) -> Path:
     """`<folder>/<name>/defs.yaml`."""

@@ -3,6 +3,6 @@ select
     cast(customer_id as bigint) as customer_id,
     {{ utc_timestamp('ordered_at') }} as ordered_at,
     cast(quantity as bigint) as quantity,
-    cast(amount as {{ decimal_type() }}) as amount
+    {{ decimal_of('amount') }} as amount
 from {{ source('shop', 'orders') }}
 where {{ is_in_latest_export('shop', 'orders') }}

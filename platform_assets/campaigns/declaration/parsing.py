@@ -104,21 +104,25 @@ def declared_in(folder: Path) -> list[Path]:
     return [Path(entry.path) / FILE_NAME for entry in entries if _declares(Path(entry.path))]
 
 
-def parse_document(path: Path, component_type: str) -> Document:
+def parse_document(path: Path, component_type: str, *others: str) -> Document:
     """One declaration's attributes, as its document speaks of them.
+
+    Args:
+        others: types besides, which the place may hold as well.
 
     Raises:
         DeclarationError: it cannot be read, or declares another `type`.
     """
-    if not os.path.lexists(path) and (others := sorted(other for other in path.parent.iterdir() if is_yaml(other))):
-        raise DeclarationError(f"{others[0]}: is not read; rename it to {FILE_NAME}")
+    if not os.path.lexists(path) and (beside := sorted(other for other in path.parent.iterdir() if is_yaml(other))):
+        raise DeclarationError(f"{beside[0]}: is not read; rename it to {FILE_NAME}")
     document = read_document(path)
     if document.value is None:
         raise DeclarationError(f"{path}:1: is empty; it starts with `type: {component_type}`")
     if not isinstance(document.value, dict):
         raise DeclarationError(f"{path}:1: holds no mapping; it starts with `type: {component_type}`")
-    if (stated := document.value.get("type")) != component_type:
-        raise DeclarationError(document.at(["type"], f"{stated!r} is not {component_type}"))
+    if (stated := document.value.get("type")) not in (component_type, *others):
+        known = " or ".join((component_type, *others))
+        raise DeclarationError(document.at(["type"], f"{stated!r} is not {known}"))
     if extra := sorted(document.value.keys() - {"type", "attributes"}):
         raise DeclarationError(
             document.at(extra[:1], f"is not a key here{did_you_mean(extra[0], ['type', 'attributes'])}")

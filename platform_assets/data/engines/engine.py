@@ -74,6 +74,10 @@ class Engine(ABC):
             source: what reads, for cost attribution where queries cost something.
         """
 
+    @abstractmethod
+    def reading(self, catalog: Catalog, source: str) -> Warehouse:
+        """The same for others than the platform's own steps: nothing that it hands out can write, or waits for a lock."""
+
     def publish_audience(self, audience: AudienceTable, file: Path, url: str, as_of: datetime) -> str | None:
         """Make one date's audience a slice of the campaign's table, beside its published files.
 

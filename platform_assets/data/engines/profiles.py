@@ -1,7 +1,7 @@
 """What a raw table of one export holds, column by column, and what of another export it lacks: facts, no verdicts.
 
 Belongs here: `Profile`, as it is recorded when an export is loaded, and the interface `RawProfiles`. Does not belong here: an
-engine, and what follows from a difference (`raw.drift`).
+engine, and what follows from a difference (`raw.comparison`).
 """
 
 import json
@@ -17,7 +17,8 @@ from platform_assets.data.exports.export import DataFile, ExportFormat
 ATTRIBUTE_TYPES = frozenset({"S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"})
 # Levels of maps in maps that are looked into.
 DEPTH = 3
-# An attribute in fewer items counts as absent: else a map whose names are ids would be a column an id.
+# An attribute in fewer items counts as absent: else a map whose names are ids would be a column an id. Of one that counts, all
+# types do.
 LEAST_SHARE = 0.001
 _PLAIN_NAME = re.compile(r"\w+")
 _PART = re.compile(r"(?:/(\d+))?/(part-\d+)-[^/]*$")
@@ -100,6 +101,8 @@ class KeysGone:
 FEW = 10
 # The column of a DynamoDB table that holds its items.
 ITEM = "Item"
+# The columns of a raw table of incremental exports, as AWS names them.
+KEYS, NEW_IMAGE, OLD_IMAGE, METADATA = CHANGE = ("Keys", "NewImage", "OldImage", "Metadata")
 
 
 class RawProfiles(Protocol):

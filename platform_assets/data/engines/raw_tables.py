@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from platform_assets.data.exports.export import Export, ExportError
+from platform_assets.data.exports.export import Export, ExportError, sha256
+from platform_assets.data.exports.quarantine.record import Quarantined
 
 
 class RawTableDamaged(ExportError):
@@ -25,6 +26,10 @@ class RawTable:
     Attributes:
         location: the folder of its parts, or the BigQuery table that holds it beside other exports.
         new: whether this call loaded it.
+        window_start: of an incremental export, the instant (UTC) from which on it holds changes, up to `exported_at`; None
+            for a full one.
+        table_id: AWS's id of a DynamoDB table; None where it was not recorded.
+        quarantined: the rows that were left out because they are broken; None where all are loaded.
     """
 
     source: str
@@ -35,12 +40,21 @@ class RawTable:
     rows: int
     location: str
     new: bool = field(default=False, compare=False)
+    window_start: datetime | None = None
+    table_id: str | None = None
+    quarantined: Quarantined | None = None
 
     @classmethod
     def of(cls, export: Export, table: str, rows: int, location: str, new: bool = False) -> "RawTable":
         """A table of an export, as it was loaded."""
         content = export.table_hash(table)
-        return cls(export.source, table, export.export_id, export.exported_at, content, rows, location, new)
+        at, window = export.exported_at, export.window_start
+        return cls(export.source, table, export.export_id, at, content, rows, location, new, window, export.table_id)
+
+    @property
+    def rows_hash(self) -> str:
+        """Of what was loaded: the hash of the export's table and, where rows were left out, of which."""
+        return sha256(self.content_hash, self.quarantined.digest) if self.quarantined else self.content_hash
 
 
 class RawTables(Protocol):
@@ -62,6 +76,16 @@ class RawTables(Protocol):
             ExportError: something declared does not hold, an export does not hold the table, or it was loaded before
                 with other content; nothing is published then.
             LoadRefused, StorageRefused: nothing can be loaded, whatever the exports hold.
+        """
+        ...
+
+    def reload(self, export: Export, table: str) -> RawTable:
+        """Loads a table of an export again, in place of what is loaded of it, which stays when that fails.
+
+        Killed at any point, it leaves the one or the other. What is the same is not written again, and not `new`.
+
+        Raises:
+            ExportError, LoadRefused, StorageRefused: as `load`, but for other content than before.
         """
         ...
 
@@ -100,6 +124,11 @@ def require_same(export: Export, before: RawTable, remedy: str) -> None:
         remedy: how to load the export anew.
     """
     now = export.table_hash(before.table)
+    if before.content_hash != now and before.quarantined:
+        raise ExportError(
+            f"{export.folder}: {before.table} of this export was loaded without {before.quarantined.rows} broken rows, and its "
+            f"files are others now. If they are mended, load them in its place: platform-assets source replay {before.source}."
+        )
     if before.content_hash != now:
         raise ExportError(
             f"{export.folder}: {before.table} of this export was loaded before into {before.location} with other content "
@@ -110,7 +139,7 @@ def require_same(export: Export, before: RawTable, remedy: str) -> None:
 
 def exports_hash(exports: Iterable[RawTable]) -> str:
     """One hash of the exports of a raw table: changes when one comes, goes or differs."""
-    listed = sorted([raw.export_id, raw.exported_at.astimezone(UTC).isoformat(), raw.content_hash] for raw in exports)
+    listed = sorted([raw.export_id, raw.exported_at.astimezone(UTC).isoformat(), raw.rows_hash] for raw in exports)
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 

@@ -148,7 +148,8 @@ def _table(
         (entry(column, "columnName", str, where), entry(column, "originalType", str, where)) for column in mappings
     )
     files = _parts(lake, f"{folder}/{spec.database}/{table}", table)
-    return ExportedTable(declared.name, table, tuple(declared.key), files, rows, columns)
+    allowed = spec.expectations_of(declared.name).quarantine_at_most
+    return ExportedTable(declared.name, table, tuple(declared.key), files, rows, columns, allowed)
 
 
 def _parts(lake: Lake, folder: str, table: str) -> tuple[DataFile, ...]:

@@ -1,4 +1,4 @@
-"""DynamoDB full exports: from the two manifests to an `Export`.
+"""DynamoDB exports, full and incremental: from the two manifests to an `Export`.
 
 Belongs here: the layout, manifest keys and item paths of "DynamoDB table export output format" (DynamoDB developer
 guide). Does not belong here: reading items, and verifying data files (`engines`).
@@ -7,6 +7,8 @@ guide). Does not belong here: reading items, and verifying data files (`engines`
 import base64
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 from platform_assets.data.exports.export import (
     DataFile,
@@ -14,6 +16,7 @@ from platform_assets.data.exports.export import (
     ExportedTable,
     ExportError,
     ExportInProgress,
+    changes_of,
     sha256,
 )
 from platform_assets.data.exports.lake import Lake
@@ -22,18 +25,38 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 
 HOME = "AWSDynamoDB"
 SUMMARY = "manifest-summary.json"
+_INCREMENTAL = "INCREMENTAL_EXPORT"
+# Key of the summary → what may stand there.
+_KNOWN = {
+    "outputFormat": ("DYNAMODB_JSON",),
+    "exportType": ("FULL_EXPORT", _INCREMENTAL),
+    "outputView": ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"),
+}
+
+
+def key_paths(attribute: str) -> dict[str, str]:
+    """Type of a key attribute (number, string or binary: those that DynamoDB takes) → JSON path of its value in the item."""
+    escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
+    return {kind: f'$."{escaped}"."{kind}"' for kind in "NSB"}
 
 
 def typed_key(attribute: str, text_at: Callable[[str], str]) -> str:
-    """SQL for the value of a key attribute, its type (number, string or binary: those that DynamoDB takes) before it.
+    """SQL for the value of a key attribute, its type before it.
 
     Args:
         text_at: an engine's SQL for the text at a JSON path of the item; null where none stands.
     """
-    escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
-    paths = {kind: f'$."{escaped}"."{kind}"' for kind in "NSB"}
-    typed = [f"'{kind}' || {text_at(path)}" for kind, path in paths.items()]
+    typed = [f"'{kind}' || {text_at(path)}" for kind, path in key_paths(attribute).items()]
     return f"coalesce({', '.join(typed)})"
+
+
+def written_micros(text_at: Callable[[str], str]) -> str:
+    """SQL for the text of the microseconds since 1970 at which an item was written, which AWS writes as a typed number.
+
+    Args:
+        text_at: an engine's SQL for the text at a JSON path of `Metadata`; null where none stands.
+    """
+    return f"coalesce({text_at('$.WriteTimestampMicros.N')}, {text_at('$.WriteTimestampMicros')})"
 
 
 def export_ids(lake: Lake, spec: ExportSourceSpec) -> list[str]:
@@ -47,7 +70,7 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
     declare.
 
     Raises ExportInProgress until the summary manifest is there, ExportError when a manifest is damaged,
-    incomplete, contradicts itself or is of an export that is not full DynamoDB JSON.
+    incomplete, contradicts itself or is of an export that is not DynamoDB JSON, or of a part of the table.
     """
     folder = f"{spec.path}/{HOME}/{export_id}"
     summary_key = f"{folder}/{SUMMARY}"
@@ -56,15 +79,14 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
     where = lake.location(summary_key)
     summary_text = _verified(lake, summary_key)
     summary = parse_json(summary_text, where)
-    for key, expected in (("outputFormat", "DYNAMODB_JSON"), ("exportType", "FULL_EXPORT")):
-        # Exports from before incremental ones existed state no type, and are full.
-        if summary.get(key, expected) != expected:
-            raise ExportError(
-                f"{where}: key {key!r} is {summary[key]!r}, but a dynamodb_full source reads {expected} only. Move "
-                f"this export out of {spec.path}/, or export the table in full as DynamoDB JSON."
-            )
+    kind = _kind(summary, spec, where)
     table_name = entry(summary, "tableArn", str, where).rsplit("table/", 1)[-1]
-    exported_at = instant(summary, "exportTime", where)
+    table_id, window_start = optional(summary, "tableId", str, where), None
+    if kind == _INCREMENTAL:
+        table_id = entry(summary, "tableId", str, where)
+        window_start, exported_at = _window(summary, where)
+    else:
+        exported_at = instant(summary, "exportTime", where)
     declared = next((table for table in spec.tables if table.export_table == table_name), None)
 
     prefix = optional(summary, "s3Prefix", str, where) or ""
@@ -85,10 +107,26 @@ def read_dynamodb_export(lake: Lake, spec: ExportSourceSpec, source: str, export
         )
     tables = {}
     if declared is not None:
-        tables[declared.name] = ExportedTable(declared.name, table_name, tuple(declared.key), tuple(files), rows=items)
+        raw_name = changes_of(declared.name) if window_start else declared.name
+        allowed = spec.expectations_of(declared.name).quarantine_at_most
+        tables[raw_name] = ExportedTable(
+            raw_name, table_name, tuple(declared.key), tuple(files), rows=items, quarantine_at_most=allowed
+        )
     content = sha256(*(hashlib.sha256(text).hexdigest() for text in (summary_text, files_text)))
     others = () if declared else (table_name,)
-    return Export(source, spec.format, export_id, exported_at, content, lake.root, folder, tables, others)
+    return Export(
+        source,
+        spec.format,
+        export_id,
+        exported_at,
+        content,
+        lake.root,
+        folder,
+        tables,
+        others,
+        window_start=window_start,
+        table_id=table_id,
+    )
 
 
 def tables_of(lake: Lake, spec: ExportSourceSpec, export_id: str) -> frozenset[str]:
@@ -100,6 +138,34 @@ def tables_of(lake: Lake, spec: ExportSourceSpec, export_id: str) -> frozenset[s
         return frozenset(table.name for table in spec.tables)
     exported = arn.rsplit("table/", 1)[-1]
     return frozenset(table.name for table in spec.tables if table.export_table == exported)
+
+
+def _kind(summary: dict[str, Any], spec: ExportSourceSpec, where: str) -> str:
+    """Whether an export is full or incremental; refused when it is neither, or does not hold what the platform reads."""
+    # Exports from before incremental ones existed state no type, and are full.
+    stated = {key: summary.get(key, known[0]) for key, known in _KNOWN.items() if key in summary or key != "outputView"}
+    for key, value in stated.items():
+        if value not in _KNOWN[key]:
+            raise ExportError(
+                f"{where}: key {key!r} is {str(value)[:80]!r}, but a dynamodb source reads {' and '.join(_KNOWN[key])} only. "
+                f"Move this export out of {spec.path}/, or export the table as DynamoDB JSON."
+            )
+    for key, value in summary.items():
+        if "filter" in key.lower() and value:
+            raise ExportError(
+                f"{where}: key {key!r} says that the export holds a part of the table alone, and what is not in it would count as "
+                f"deleted. Move it out of {spec.path}/, and export the table without a filter."
+            )
+    return str(stated["exportType"])
+
+
+def _window(summary: dict[str, Any], where: str) -> tuple[datetime, datetime]:
+    start, end = instant(summary, "exportFromTime", where), instant(summary, "exportToTime", where)
+    if start >= end:
+        raise ExportError(
+            f"{where}: key 'exportFromTime' is not before key 'exportToTime'. The manifest is damaged: copy the export again."
+        )
+    return start, end
 
 
 def _verified(lake: Lake, key: str) -> bytes:

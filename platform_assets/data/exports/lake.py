@@ -6,6 +6,9 @@ Does not belong here: what the files mean.
 
 import base64
 import hashlib
+import os
+import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _CHUNK = 1 << 20
+# A local file's times may not tell a second write that follows so soon (seconds).
+_SETTLED = 2.0
 _RAISED = "Traceback (most recent call last)"
 
 
@@ -44,6 +49,20 @@ class StoredFile:
     size: int
     md5: str | None
     generation: str | None
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file as a listing shows it.
+
+    Attributes:
+        written: text that is another one once the file was written again; None where that cannot be told.
+        link: whether it leads elsewhere, so that what lies there was not listed.
+    """
+
+    size: int
+    written: str | None
+    link: bool = False
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -83,8 +102,9 @@ class Lake:
         return path if self._is_local else self._fs.unstrip_protocol(path)
 
     def attach(self, engine: "duckdb.DuckDBPyConnection") -> None:
-        """Lets the engine open this lake's files where it cannot by itself."""
-        if not self._is_local:
+        """Lets the engine open this lake's files where it cannot by itself; it may be so already."""
+        names = self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
+        if not self._is_local and not any(engine.filesystem_is_registered(name) for name in names):
             engine.register_filesystem(self._fs)
 
     def exists(self, key: str) -> bool:
@@ -119,6 +139,19 @@ class Lake:
             strict = {"on_error": "raise"} if self._is_local else {}
             entries = self._fs.find(top, detail=True, **strict)
         return {path[len(top) :].lstrip("/"): int(info["size"]) for path, info in sorted(entries.items())}
+
+    def listing(self, key: str) -> dict[str, ListedFile]:
+        """All files below `key`, at any depth, by their keys, in order: one listing. Of an empty folder stands its key and `/`."""
+        top = self._path(key)
+        with self._asking("list", key):
+            try:
+                listed = _local_files(top) if self._is_local else self._found_files(top)
+            except (FileNotFoundError, NotADirectoryError):
+                listed = {}
+        if not listed:
+            self._require_bucket()
+        start = len(self._base) + 1 if self._base else 0
+        return {path[start:]: listed[path] for path in sorted(listed) if path.rstrip("/") != top}
 
     def stored(self, keys: Iterable[str]) -> dict[str, StoredFile]:
         """Those of the files that are there, by one listing of each folder; nothing is read."""
@@ -165,6 +198,13 @@ class Lake:
         for chunk in self.chunks(key):
             digest.update(chunk)
         return base64.b64encode(digest.digest()).decode()
+
+    def _found_files(self, top: str) -> dict[str, ListedFile]:
+        """Files below a folder, as a file system that is not local finds them."""
+        return {
+            path: ListedFile(int(info["size"] or 0), info.get("generation"))
+            for path, info in self._fs.find(top, detail=True).items()
+        }
 
     def _names(self, key: str, kind: str) -> list[str]:
         listed = self._listed(self._path(key))
@@ -231,6 +271,34 @@ class Lake:
         if key.startswith("/") or ".." in key.split("/"):
             raise ExportError(f"{key!r}: the key leads out of the exports root {self.root}. Correct the manifest.")
         return f"{self._base}/{key}" if key else self._base
+
+
+def _local_files(top: str) -> dict[str, ListedFile]:
+    """Files below a local folder, and the empty folders, with a `/` behind them."""
+    settled = time.time() - _SETTLED
+    files: dict[str, ListedFile] = {}
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(folder) as entries:
+            empty = True
+            for entry in entries:
+                empty = False
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                link = stat.S_ISLNK(status.st_mode)
+                times = (status.st_mtime_ns, status.st_ctime_ns)
+                known = not link and max(times) < settled * 1e9
+                written = f"{times[0]} {times[1]} {status.st_ino}" if known else None
+                files[entry.path] = ListedFile(status.st_size, written, link)
+        if empty:
+            files[f"{folder}/"] = ListedFile(0, "")
+    return files
 
 
 def _refused(error: Exception) -> tuple[int | None, bool]:

@@ -6,7 +6,7 @@ Belongs here: comparing what was found with what is declared. Does not belong he
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
-from platform_assets.data.exports.export import DataFile, Export, ExportedTable, ExportError
+from platform_assets.data.exports.export import BrokenRows, DataFile, Export, ExportedTable, ExportError
 from platform_assets.data.exports.lake import Lake
 from platform_assets.environment import Limits
 
@@ -54,7 +54,7 @@ def check_decompressed(lake: Lake, file: DataFile, size: int, limits: Limits) ->
         return
     seen = 0
     try:
-        for piece in _decompressed(lake, file.key):
+        for piece in decompressed(lake, file.key):
             seen += len(piece)
             if seen > limits.file_bytes:
                 raise ExportError(
@@ -101,6 +101,15 @@ def check_rows(export: Export, table: ExportedTable, lake: Lake, rows: int) -> N
         )
 
 
+def check_rows_in_file(lake: Lake, file: DataFile, rows: int) -> None:
+    """A data file has as many rows as its line of the manifest states."""
+    if file.rows is not None and rows != file.rows:
+        raise ExportError(
+            f"{lake.location(file.key)}: key 'itemCount' of its manifest line is {file.rows}, but the file holds "
+            f"{rows if rows < file.rows else 'more'} items. Copy the export again."
+        )
+
+
 def check_columns(export: Export, table: ExportedTable, lake: Lake, columns: Sequence[str]) -> None:
     """The columns are those of the export's schema metadata, and the declared key is among them."""
     stated = [name for name, _ in table.columns]
@@ -119,16 +128,25 @@ def check_columns(export: Export, table: ExportedTable, lake: Lake, columns: Seq
 def check_items(where: str, unread: int, rows: int) -> None:
     """Every line of DynamoDB JSON is an item of a full export."""
     if unread:
-        raise ExportError(
+        raise BrokenRows(
             f"{where}: {unread} of {rows} lines are not an item of a full export, {{'Item': {{…}}}}. "
             f"Export the table in full as DynamoDB JSON."
+        )
+
+
+def check_changes(where: str, unread: int, rows: int) -> None:
+    """Every line of DynamoDB JSON is a change of an incremental export."""
+    if unread:
+        raise BrokenRows(
+            f"{where}: {unread} of {rows} lines are not a change of an incremental export, {{'Metadata': {{'WriteTimestampMicros': "
+            f"…}}, 'Keys': {{…}}, 'NewImage': {{…}}}}, or their key is not that of the new image. Copy the export again."
         )
 
 
 def check_key(export: Export, table: ExportedTable, lake: Lake, absent: int) -> None:
     """Every row has the whole key."""
     if absent:
-        raise ExportError(
+        raise BrokenRows(
             f"{lake.location(export.folder)}: in {table.export_table} the key ({', '.join(table.key)}) is absent, null "
             f"or of no key type in {absent} rows. Correct the rows at their source, or `key` in the source's defs.yaml."
         )
@@ -137,7 +155,7 @@ def check_key(export: Export, table: ExportedTable, lake: Lake, absent: int) -> 
 def check_unique(where: str, table: ExportedTable, doubled: int) -> None:
     """No two rows have the same key."""
     if doubled:
-        raise ExportError(
+        raise BrokenRows(
             f"{where}: in {table.export_table} {doubled} values of the key ({', '.join(table.key)}) belong to more "
             f"than one row. Correct `key` in the source's defs.yaml if rows may share it, else the rows at their "
             f"source."
@@ -149,16 +167,16 @@ def unreadable_part(where: str, reason: str) -> ExportError:
     return ExportError(f"{where}: not readable as Parquet ({reason}). Copy the export again.")
 
 
-def unreadable_items(where: str, reason: str) -> ExportError:
-    """The error of a file that is not gzipped JSON."""
-    return ExportError(f"{where}: not readable as gzipped DynamoDB JSON ({reason}). Copy the export again.")
+def unreadable_items(where: str, reason: str) -> BrokenRows:
+    """The error of a file that is not gzipped JSON, or of lines in it that are none."""
+    return BrokenRows(f"{where}: not readable as gzipped DynamoDB JSON ({reason}). Copy the export again.")
 
 
 def _is_truncated(lake: Lake, key: str) -> bool:
     """Whether a gzip stream ends before its end mark, so that the message can say so; of a huge one that is not found out."""
     seen = 0
     try:
-        for piece in _decompressed(lake, key):
+        for piece in decompressed(lake, key):
             seen += len(piece)
             if seen > _LOOKED_AT:
                 return False
@@ -169,7 +187,7 @@ def _is_truncated(lake: Lake, key: str) -> bool:
     return False
 
 
-def _decompressed(lake: Lake, key: str) -> Iterator[bytes]:
+def decompressed(lake: Lake, key: str) -> Iterator[bytes]:
     """The content of a gzipped file, in pieces of 1 MiB and less however small what they come from.
 
     Raises:

@@ -13,6 +13,7 @@ import dagster as dg
 from platform_assets.data.catalog.catalog import Catalog, read_manifest
 from platform_assets.data.engines.engine import Engine
 from platform_assets.data.engines.opening import open_engine
+from platform_assets.data.exports.export import table_of
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.marts.graph import Model, ProjectGraph, Test
 from platform_assets.environment import Environment, EnvironmentVariableError
@@ -143,7 +144,7 @@ def _files_of(model: Model, manifest: Mapping[str, Any], environment: Environmen
 
 def _asset_spec(model: Model, graph: ProjectGraph, engine: str, files: dg.CodeReferencesMetadataValue) -> dg.AssetSpec:
     parents = [model_key(graph.models[name]) for name in sorted(model.models)]
-    raw = [dg.AssetKey(["raw", source, table]) for source, table in sorted(model.sources)]
+    raw = [dg.AssetKey(key) for key in sorted({("raw", source, table_of(table)) for source, table in model.sources})]
     return dg.AssetSpec(
         key=model_key(model),
         deps=[*raw, *parents],
@@ -234,7 +235,7 @@ def _lineage(context: dg.AssetExecutionContext, outcome: Any, graph: ProjectGrap
             {
                 column: [
                     dg.TableColumnDep(
-                        dg.AssetKey(["raw", one.source, one.table])
+                        dg.AssetKey(["raw", one.source, table_of(one.table)])
                         if one.source
                         else model_key(graph.models[one.table]),
                         one.column,

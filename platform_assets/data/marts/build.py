@@ -17,8 +17,10 @@ from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore, PublishedTable
 from platform_assets.data.catalog.standing import Standing, StandsOn
 from platform_assets.data.engines.dbt_project import DbtProject
-from platform_assets.data.engines.raw_tables import RawTable, RawTables, exports_hash, watermark
+from platform_assets.data.engines.raw_tables import RawTable, RawTables, exports_hash, in_order, watermark
 from platform_assets.data.engines.versions import Versions
+from platform_assets.data.exports.chain import chain_of
+from platform_assets.data.exports.export import holds_changes, table_of
 from platform_assets.data.marts.dbt import NodeResult, project_hash, run_build
 from platform_assets.data.marts.graph import Model, ProjectGraph, Severity
 from platform_assets.foundation.artifacts import ArtifactStore, Recipe, code_of
@@ -171,8 +173,27 @@ def waiting(transform: Transform, selection: Iterable[str]) -> dict[str, str]:
 
 
 def watermarks_of(catalog: Catalog, exports: Exports, marts: Iterable[str]) -> dict[str, datetime]:
-    """Mart → UTC instant before which the exports of every raw table upstream of it cover everything."""
-    return {name: min(watermark(exports[table]) for table in catalog.mart(name).sources) for name in marts}
+    """Mart → UTC instant before which the exports of every raw table upstream of it cover everything.
+
+    Of a table that is read by its incremental exports too, that is where its chain ends.
+    """
+    covered = {name: _chained(exports, catalog.mart(name).sources) for name in marts}
+    return {name: min(watermark(raw) for raw in tables.values() if raw) for name, tables in covered.items()}
+
+
+def _chained(exports: Exports, tables: Iterable[tuple[str, str]]) -> Exports:
+    """(source, declared table) → the exports of some raw tables that tell what it holds."""
+    names: dict[tuple[str, str], set[str]] = {}
+    for source, table in tables:
+        names.setdefault((source, table_of(table)), set()).add(table)
+    chained: dict[tuple[str, str], list[RawTable]] = {}
+    for (source, declared), read in names.items():
+        known = [raw for table in sorted(read) for raw in exports[source, table]]
+        if any(holds_changes(table) for table in read):
+            links = {link.export_id for link in chain_of(known).links}
+            known = [raw for raw in known if raw.export_id in links] or known
+        chained[source, declared] = in_order(known)
+    return chained
 
 
 def _exports(transform: Transform, models: Iterable[Model]) -> Exports:
@@ -194,7 +215,8 @@ def _why_waiting(transform: Transform, name: str, exports: Exports) -> str:
 
     One that reads the record of exports alone can be built from the first export of any table on.
     """
-    upstream = transform.graph.upstream_sources(name)
+    # A table of which nothing changed yet, or that is exported in full alone, has no incremental exports.
+    upstream = {table for table in transform.graph.upstream_sources(name) if not holds_changes(table[1])}
     empty = sorted(table for table in upstream if not exports[table])
     if not empty or (not transform.graph.read_sources(name) and len(empty) < len(upstream)):
         return ""
@@ -207,8 +229,9 @@ def _why_waiting(transform: Transform, name: str, exports: Exports) -> str:
 
 
 def _stands_on(graph: ProjectGraph, model: Model, exports: Exports) -> tuple[StandsOn, ...]:
-    newest = [exports[table][-1] for table in sorted(graph.upstream_sources(model.name)) if exports[table]]
-    return tuple(StandsOn(raw.source, raw.table, raw.export_id, raw.exported_at) for raw in newest)
+    chained = _chained(exports, graph.upstream_sources(model.name))
+    newest = [known[-1] for _, known in sorted(chained.items()) if known]
+    return tuple(StandsOn(raw.source, table_of(raw.table), raw.export_id, raw.exported_at) for raw in newest)
 
 
 def _recipes(transform: Transform, models: Iterable[Model], exports: Exports) -> dict[str, Recipe]:

@@ -1,7 +1,7 @@
 """What may be built at all: a model is not, while a raw table that it reads differs too much from the exports before.
 
 Belongs here: which models are stopped by which export, and refusing their marts. Does not belong here: what is a difference
-(`raw.drift`), and the build (`build`), whose results do not depend on what was held back.
+(`raw.comparison`), and the build (`build`), whose results do not depend on what was held back.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,10 +10,11 @@ from typing import Any
 from platform_assets.data.marts import build as building
 from platform_assets.data.marts.build import ModelOutcome, Transform
 from platform_assets.data.marts.graph import ProjectGraph
-from platform_assets.data.raw.history import Histories, Judged
+from platform_assets.data.raw.comparison.history import Histories, Judged
 
-# A staging model that calls this macro, and not the other, reads the newest export of its table alone.
-_NEWEST, _EVERY = "is_in_latest_export", "is_in_loaded_export"
+# A staging model that calls one of these macros, and none of the others, reads its table as it is now alone.
+_NOW = {"is_in_latest_export", "dynamodb_items"}
+_EVERY = {"is_in_loaded_export", "dynamodb_versions", "dynamodb_first_items", "dynamodb_contradictions"}
 
 
 class ExportsDiffer(RuntimeError):
@@ -92,4 +93,4 @@ def build(transform: Transform, gate: Gate, selection: Iterable[str], publish: b
 
 def _reads_newest_alone(macros: Iterable[str]) -> bool:
     names = {macro.rpartition(".")[2] for macro in macros}
-    return _NEWEST in names and _EVERY not in names
+    return bool(names & _NOW) and not names & _EVERY

@@ -12,7 +12,7 @@ from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.marts.build import Transform
 from platform_assets.data.marts.gate import Gate
 from platform_assets.data.marts.graph import ProjectGraph
-from platform_assets.data.raw.history import open_histories
+from platform_assets.data.raw.comparison.history import open_histories
 from platform_assets.environment import Environment
 from platform_assets.foundation.artifacts import ArtifactStore
 

@@ -35,7 +35,7 @@ _BEGINNINGS = re.compile(
             rf"Overflow in [a-z]+ of {_TYPE}",
             r"Duplicate key",
             # What the project's own macros say.
-            r"attribute [\w.-]+ holds a number that [\w ]+; read it with \w+",
+            r"(?:attribute|column) [\w.-]+ holds a (?:number|list) [\w ]+; read it (?:as text, or )?with [\w ]+",
             r"Unimplemented type for cast \([A-Z]+ -> [A-Z]+\)",
         ]
     )

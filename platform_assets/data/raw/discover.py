@@ -1,25 +1,24 @@
 """Which exports of a source there are, complete or in progress, and loading those that are not loaded yet.
 
-Belongs here: listing, the key a sensor compares, and the choice of what to load. Does not belong here: layouts,
-verification, and publishing.
+Belongs here: which can be used, and the choice of what to load. Does not belong here: listing (`looks`), layouts, verification,
+and publishing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from platform_assets.data.engines.raw_tables import RawTable, RawTables
-from platform_assets.data.exports import aurora, dynamodb
-from platform_assets.data.exports.export import Export, ExportError, ExportInProgress, sha256
+from platform_assets.data.exports.chain import Chain, chain_of
+from platform_assets.data.exports.export import Export, ExportError, ExportInProgress, changes_of, sha256, table_of
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
+from platform_assets.data.raw.known import KnownExports
+from platform_assets.data.raw.looks import exports_of, listed, look, tables_of
 
 _SHOWN = 10
-_LAYOUTS = {
-    "aurora_snapshot": (aurora.export_ids, aurora.read_aurora_export, aurora.tables_of),
-    "dynamodb_full": (dynamodb.export_ids, dynamodb.read_dynamodb_export, dynamodb.tables_of),
-}
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,43 @@ class Discovered:
 
 @dataclass(frozen=True)
 class LoadedTable:
-    """A raw table after loading: all its exports, oldest first; `new` counts those that this load added."""
+    """A table after loading.
+
+    Attributes:
+        exports: all its full exports, oldest first.
+        new: how many exports this load added.
+        changes: all its incremental exports, oldest first.
+    """
 
     exports: tuple[RawTable, ...]
     new: int
+    changes: tuple[RawTable, ...] = ()
 
     @property
     def data_version(self) -> str:
-        """Hash of what the raw table consists of: the ids and content hashes of its exports."""
-        return sha256(*(f"{raw.export_id}={raw.content_hash}" for raw in self.exports))
+        """Hash of what the raw tables consist of: the exports' ids, content hashes and quarantined rows."""
+        return sha256(*(f"{raw.export_id}={raw.rows_hash}" for raw in (*self.exports, *self.changes)))
+
+    @cached_property
+    def chain(self) -> Chain:
+        """What is known by these exports."""
+        return chain_of((*self.exports, *self.changes))
+
+    @property
+    def standing(self) -> list[RawTable]:
+        """The exports that tell what the table holds now: the last full one of the chain, and the windows after it."""
+        if not self.chain.segments:
+            return []
+        last = self.chain.segments[-1]
+        links = {link.export_id for link in (last.base, *last.windows)}
+        return [raw for raw in (*self.exports, *self.changes) if raw.export_id in links]
+
+    @property
+    def behind(self) -> list[str]:
+        """Why exports that tell of later than the chain does are no links of it; empty while it goes on."""
+        end = self.chain.end
+        later = [raw for raw in self.changes if end is None or raw.exported_at > end]
+        return [self.chain.apart[raw.export_id] for raw in later]
 
 
 @dataclass(frozen=True)
@@ -86,52 +113,39 @@ class LoadedSource:
         return [*reasons, self.absent[table]] if table in self.absent else reasons
 
 
-def discover(spec: ExportSourceSpec, source: str, exports_root: str | Path) -> Discovered:
-    """All exports of the source below `exports_root`.
+def discover(
+    spec: ExportSourceSpec, source: str, exports_root: str | Path, known: KnownExports | None = None
+) -> Discovered:
+    """All exports of the source below `exports_root`. Those that are known are opened when one of their tables is asked for.
 
     Raises:
         StorageRefused: what is there is not known.
     """
-    lake = Lake(exports_root)
-    list_ids, read, tables_of = _LAYOUTS[spec.format]
+    lake = listed(spec, exports_root)
     complete, in_progress, set_aside = [], [], []
     undeclared: set[str] = set()
-    for export_id in list_ids(lake, spec):
-        try:
-            export = read(lake, spec, source, export_id)
-        except ExportInProgress as note:
-            in_progress.append(str(note))
-        except ExportError as error:
+    for seen in exports_of(lake, spec, source, known):
+        if isinstance(seen.outcome, ExportInProgress):
+            in_progress.append(str(seen.outcome))
+        elif isinstance(seen.outcome, ExportError):
             # One of a table that is not declared is nobody's concern.
-            if tables := tables_of(lake, spec, export_id):
-                set_aside.append(SetAside(export_id, tables, str(error)))
+            if tables := tables_of(lake, spec, seen.export_id):
+                set_aside.append(SetAside(seen.export_id, tables, str(seen.outcome)))
         else:
-            undeclared |= set(export.undeclared)
-            if export.tables or spec.format == "aurora_snapshot":
-                complete.append(export)
+            undeclared |= set(seen.outcome.undeclared)
+            if seen.outcome.tables or spec.format == "aurora_snapshot":
+                complete.append(seen.outcome)
     complete.sort(key=lambda export: (export.exported_at, export.export_id))
     return Discovered(tuple(complete), tuple(in_progress), tuple(set_aside), tuple(sorted(undeclared)))
 
 
 def content_key(spec: ExportSourceSpec, source: str, exports_root: str | Path) -> str:
-    """What a sensor compares: changes when an export is finished, changes, or turns out unusable.
-
-    An unusable export does not raise here, and one in progress does not count: its progress starts nothing.
+    """The key of a look.
 
     Raises:
         StorageRefused: what is there is not known.
     """
-    lake = Lake(exports_root)
-    list_ids, read, _ = _LAYOUTS[spec.format]
-    parts = []
-    for export_id in list_ids(lake, spec):
-        try:
-            parts.append(f"{export_id}={read(lake, spec, source, export_id).content_hash}")
-        except ExportInProgress:
-            continue
-        except ExportError as error:
-            parts.append(f"{export_id}!{error}")
-    return sha256(*parts)
+    return look(spec, source, exports_root).key
 
 
 def load_source(
@@ -140,6 +154,7 @@ def load_source(
     exports_root: str | Path,
     raw: RawTables,
     tables: Collection[str] | None = None,
+    known: KnownExports | None = None,
 ) -> LoadedSource:
     """Loads every finished export of the source that is not loaded yet into `raw`, for `tables` (all when None).
 
@@ -151,13 +166,21 @@ def load_source(
         LoadRefused, StorageRefused: nothing can be loaded, or what is there is not known.
     """
     names = [table.name for table in spec.tables if tables is None or table.name in tables]
-    discovered = discover(spec, source, exports_root)
+    discovered = discover(spec, source, exports_root, known)
+    if known:
+        known.keep()
     discovered, absent = _with_tables(spec, discovered, exports_root, names)
-    wanted = [(export, name) for export in discovered.complete for name in names if name in export.tables]
+    raw_names = [*names, *(changes_of(name) for name in names if spec.format == "dynamodb")]
+    wanted = [(export, name) for export in discovered.complete for name in raw_names if name in export.tables]
     done, refused = _load(raw, wanted)
+    there = raw.loaded((source, name) for name in raw_names)
     loaded = {
-        name: LoadedTable(tuple(exports), sum(table.new for table in done if table.table == name))
-        for (_, name), exports in raw.loaded((source, name) for name in names).items()
+        name: LoadedTable(
+            tuple(there[source, name]),
+            sum(table.new for table in done if table_of(table.table) == name),
+            tuple(there.get((source, changes_of(name)), ())),
+        )
+        for name in names
     }
     for name in names:
         if name not in absent and not any(export.export_id not in refused for export, other in wanted if other == name):
@@ -202,7 +225,7 @@ def _load_each(
 
 def _refused(pairs: Sequence[tuple[Export, str]], error: ExportError) -> dict[str, SetAside]:
     export_id = pairs[0][0].export_id
-    return {export_id: SetAside(export_id, frozenset(name for _, name in pairs), str(error))}
+    return {export_id: SetAside(export_id, frozenset(table_of(name) for _, name in pairs), str(error))}
 
 
 def _with_tables(
@@ -231,9 +254,8 @@ def _require_export(spec: ExportSourceSpec, exports: Discovered, exports_root: s
     where = Lake(exports_root).location(spec.path)
     if not holding:
         waiting = f" In progress: {'; '.join(exports.in_progress)}." if exports.in_progress else ""
-        other = ", ".join(
-            sorted({table.export_table for export in exports.complete for table in export.tables.values()})
-        )
+        others = {table_of(other) for export in exports.complete for other in export.tables}
+        other = ", ".join(sorted(table.export_table for table in spec.tables if table.name in others))
         held = f" Finished exports hold: {other}." if other else ""
         raise ExportError(
             f"{where}: there is no finished export of table {exported_name}.{waiting}{held}{_renamed(exports.undeclared)} Wait for AWS to finish, "

@@ -68,9 +68,9 @@
 {#- SS: array of text, sorted. -#}
 {% macro dynamodb_string_set(item, path) %}{{ sorted_array(dynamodb_texts(item, dynamodb_path(path, 'SS'))) }}{% endmacro %}
 
-{#- NS: array of decimals with `scale` decimals, sorted by value. -#}
+{#- NS: array of decimals with `scale` decimals, sorted by value; a number that does not fit stops the build. -#}
 {% macro dynamodb_number_set(item, path, scale=9) %}
-    {{- sorted_array(array_as_decimal(dynamodb_texts(item, dynamodb_path(path, 'NS')), scale)) -}}
+    {{- sorted_array(array_as_decimal(dynamodb_texts(item, dynamodb_path(path, 'NS')), path, scale)) -}}
 {% endmacro %}
 
 {#- L: array of JSON, each element still typed (`{"S": "…"}`). -#}
@@ -88,18 +88,22 @@
 
 {#- Text of a number as decimal and as bigint, or the build stops. -#}
 {% macro exact_decimal(text, attribute, scale=9) %}
-    {%- set pattern = '[eE]|[.][0-9]{' ~ scale ~ '}[0-9]*[1-9]' -%}
+    {%- set pattern = '[eE]|[.][0-9]{' ~ scale ~ '}[0-9]*[1-9]|^-?[0-9]{' ~ (39 - scale) ~ '}' -%}
     case
-        when {{ text_matches(text, pattern) }} then cast(error('attribute {{ attribute }} holds a number that {{ scale }} decimals cannot hold exactly; read it with dynamodb_number_text') as {{ decimal_type(scale) }})
+        when {{ text_matches(text, pattern) }} then cast(error('{{ attribute_named(attribute) }} holds a number that {{ scale }} decimals cannot hold exactly; read it with dynamodb_number_text') as {{ decimal_type(scale) }})
         else cast({{ text }} as {{ decimal_type(scale) }})
     end
 {%- endmacro %}
 
 {% macro exact_integer(text, attribute) %}
     case
-        when {{ text_matches(text, '[^-0-9]') }} then cast(error('attribute {{ attribute }} holds a number that is not an integer; read it with dynamodb_number') as bigint)
+        when {{ text_matches(text, '[^-0-9]|[0-9]{20}') }} then cast(error('{{ attribute_named(attribute) }} holds a number that is no integer of 64 bits; read it with dynamodb_number') as bigint)
         else cast({{ text }} as bigint)
     end
+{%- endmacro %}
+
+{% macro attribute_named(attribute) -%}
+    attribute {{ (attribute if attribute is string else attribute | join('.')) | replace("'", "") }}
 {%- endmacro %}
 
 
@@ -145,9 +149,9 @@
 {% macro bigquery__sorted_array(array) %}array(select element from unnest({{ array }}) as element order by element){% endmacro %}
 
 
-{#- An array of texts as decimals. -#}
-{% macro array_as_decimal(array, scale) %}{{ return(adapter.dispatch('array_as_decimal')(array, scale)) }}{% endmacro %}
+{#- An array of texts as decimals, or the build stops. -#}
+{% macro array_as_decimal(array, attribute, scale) %}{{ return(adapter.dispatch('array_as_decimal')(array, attribute, scale)) }}{% endmacro %}
 
-{% macro duckdb__array_as_decimal(array, scale) %}cast({{ array }} as {{ decimal_type(scale) }}[]){% endmacro %}
+{% macro duckdb__array_as_decimal(array, attribute, scale) %}list_transform({{ array }}, lambda element: {{ exact_decimal('element', attribute, scale) }}){% endmacro %}
 
-{% macro bigquery__array_as_decimal(array, scale) %}array(select cast(element as {{ decimal_type(scale) }}) from unnest({{ array }}) as element){% endmacro %}
+{% macro bigquery__array_as_decimal(array, attribute, scale) %}array(select {{ exact_decimal('element', attribute, scale) }} from unnest({{ array }}) as element){% endmacro %}

@@ -6,14 +6,15 @@
   columns: a list of {name, path, tags, type}. `path` is a list of map attributes, outermost first. `tags` are the DynamoDB
   types to read (S, N, BOOL; SS or NS; L); of several, an item has one. `type` is one of
   text, integer, decimal, boolean, date, instant (ISO 8601), epoch_seconds, epoch_milliseconds, texts.
-  An attribute that is absent, or NULL, or of another type, reads as null (texts: as empty). A number that its type cannot
-  hold exactly stops the build.
+  An attribute that is absent, or NULL, or of another type, reads as null (texts: as empty); that types change is told by the
+  checks of its raw table. A number that its type cannot hold exactly stops the build, as does a list (`L`) of texts with an element
+  that is none and not NULL.
 -#}
 {% macro dynamodb_select(relation, columns, where, keep=[]) %}
     {%- set values = [] -%}
     {%- for column in columns -%}
         {%- for tag in column.tags -%}
-            {%- do values.append({'path': dynamodb_path(column.path, tag), 'tag': tag}) -%}
+            {%- do values.append({'path': dynamodb_path(column.path, tag), 'tag': tag, 'name': column.name}) -%}
         {%- endfor -%}
     {%- endfor -%}
     {%- set place = namespace(number=0) %}
@@ -22,7 +23,7 @@ select
         {%- set read = [] -%}
         {%- for tag in column.tags -%}
             {%- set place.number = place.number + 1 -%}
-            {%- do read.append(dynamodb_value(place.number, tag)) -%}
+            {%- do read.append(dynamodb_value(place.number, tag, column.name)) -%}
         {%- endfor -%}
         {%- set value = read[0] if read | length == 1 else 'coalesce(' ~ read | join(', ') ~ ')' %}
     {{ typed_text(value, column.type, column.name) }} as {{ column.name }}
@@ -63,9 +64,9 @@ from (
         {{ sorted_array(dynamodb_texts('Item', value.path)) }} as value_{{ loop.index }}
         {%- elif value.tag == 'L' %}
         array(
-            select json_value(element, '$.S')
+            select case when json_value(element, '$.S') is null then {{ no_text(value.name) }} else json_value(element, '$.S') end
             from unnest(json_query_array(Item, '{{ value.path }}')) as element with offset as place
-            where json_value(element, '$.S') is not null
+            where json_value(element, '$.NULL') is null
             order by place
         ) as value_{{ loop.index }}
         {%- else %}
@@ -82,20 +83,27 @@ from (
 
 
 {#- The n-th of those values: text, or an array of texts. -#}
-{% macro dynamodb_value(number, tag) %}{{ return(adapter.dispatch('dynamodb_value')(number, tag)) }}{% endmacro %}
+{% macro dynamodb_value(number, tag, attribute) %}{{ return(adapter.dispatch('dynamodb_value')(number, tag, attribute)) }}{% endmacro %}
 
-{% macro duckdb__dynamodb_value(number, tag) %}
+{% macro duckdb__dynamodb_value(number, tag, attribute) %}
     {%- set value = 'item_values[' ~ number ~ ']' -%}
     {%- if tag in ('SS', 'NS') -%}
         list_sort(coalesce(cast(cast({{ value }} as json) as varchar[]), []))
     {%- elif tag == 'L' -%}
-        coalesce(list_filter(list_transform(from_json({{ value }}, '[{"S":"VARCHAR"}]'), lambda element: element.S), lambda element: element is not null), [])
+        coalesce(list_transform(
+            list_filter(from_json({{ value }}, '[{"S":"VARCHAR","NULL":"BOOLEAN"}]'), lambda element: element."NULL" is null),
+            lambda element: case when element.S is null then {{ no_text(attribute) }} else element.S end
+        ), [])
     {%- else -%}
         {{ value }}
     {%- endif -%}
 {% endmacro %}
 
-{% macro bigquery__dynamodb_value(number, tag) %}value_{{ number }}{% endmacro %}
+{% macro bigquery__dynamodb_value(number, tag, attribute) %}value_{{ number }}{% endmacro %}
+
+{% macro no_text(attribute) -%}
+    cast(error('{{ attribute_named(attribute) }} holds a list with an element that is no text; read it with dynamodb_list') as {{ dbt.type_string() }})
+{%- endmacro %}
 
 
 {#- Text as a column's type; `attribute` is named when a number does not fit. -#}

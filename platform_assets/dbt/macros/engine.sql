@@ -41,6 +41,19 @@
 {% macro bigquery__decimal_type(scale) %}{{ 'numeric' if scale == 9 else 'bignumeric' }}{% endmacro %}
 
 
+{#-
+  A column of decimals with `scale` decimals. Engines round surplus decimals in silence, and a column may be given more of them at
+  its source; here a number that does not fit stops the build.
+-#}
+{% macro decimal_of(column, scale=9) %}
+    {%- set text = 'cast(' ~ column ~ ' as ' ~ dbt.type_string() ~ ')' -%}
+    case
+        when {{ text_matches(text, '[.][0-9]{' ~ scale ~ '}[0-9]*[1-9]') }} then cast(error('column {{ column | replace("`", "") | replace('"', "") | replace("'", "") }} holds a number that {{ scale }} decimals cannot hold exactly; read it as text, or with more decimals') as {{ decimal_type(scale) }})
+        else cast({{ column }} as {{ decimal_type(scale) }})
+    end
+{%- endmacro %}
+
+
 {#- The type of numbers with a floating point, of 64 bits. -#}
 {% macro float_type() %}{{ return(adapter.dispatch('float_type')()) }}{% endmacro %}
 

@@ -89,9 +89,48 @@
 {%- endmacro %}
 
 
-{#- When the latest export of a raw table was taken: what `dbt source freshness` compares with now. -#}
+{#- When the latest export of a table, full or incremental, was taken: what `dbt source freshness` compares with now. -#}
 {% macro latest_exported_at(source_name, table_name) %}
 select max(exported_at)
 from {{ loaded_exports() }} as exports
-where source_name = '{{ source_name }}' and table_name = '{{ table_name }}'
+where source_name = '{{ source_name }}' and table_name in ('{{ table_name }}', '{{ table_name }}__changes')
+{% endmacro %}
+
+
+{#-
+  The rows of a raw table's exports that were left out because they are broken: a relation (_export_id, _exported_at, file, line,
+  reason, key, text, unknown_from). `key` is JSON, null where it cannot be read; from `unknown_from` on it is not known what the key holds.
+-#}
+{% macro quarantined_rows(source_name, table_name) %}{{ return(adapter.dispatch('quarantined_rows')(source_name, table_name)) }}{% endmacro %}
+
+{#- Before the first row is left out there is no file, which read_parquet refuses. -#}
+{% macro duckdb__quarantined_rows(source_name, table_name) %}
+    {%- set files = env_var('PLATFORM_RAW', '.data/raw') ~ '/' ~ source_name ~ '/' ~ table_name ~ '/*/_quarantine/*.parquet' -%}
+    {%- if execute and run_query("select count(*) as files from glob('" ~ files ~ "')").rows[0]['files'] | int -%}
+    (select * from read_parquet('{{ files }}', hive_partitioning = false))
+    {%- else -%}
+    {{ no_quarantined_rows() }}
+    {%- endif -%}
+{% endmacro %}
+
+{% macro bigquery__quarantined_rows(source_name, table_name) %}
+    {%- set there = adapter.get_relation(target.project, raw_dataset(), source_name ~ '__' ~ table_name ~ '__quarantine') if execute -%}
+    {%- if there -%}
+    (select * from {{ there }})
+    {%- else -%}
+    {{ no_quarantined_rows() }}
+    {%- endif -%}
+{% endmacro %}
+
+{% macro no_quarantined_rows() %}
+    (
+        select
+            {%- for name in ['_export_id', 'file', 'reason', 'key', 'text'] %}
+            cast(null as {{ dbt.type_string() }}) as {{ name }},
+            {%- endfor %}
+            cast(null as {{ dbt.type_bigint() }}) as line,
+            cast(null as {{ timestamp_type() }}) as _exported_at,
+            cast(null as {{ timestamp_type() }}) as unknown_from
+        limit 0
+    )
 {% endmacro %}

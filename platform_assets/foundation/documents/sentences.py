@@ -132,12 +132,12 @@ _KINDS = {
 
 
 def _fields(location: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
-    """Field names of the model that a location stands for."""
+    """The fields of the model that a location stands for, as a file names them."""
     models = [model]
     for part in location:
         below = [inner for outer in models if part in outer.model_fields for inner in _models(outer, str(part))]
         models = below or [member for member in models if part == f"<{member.__name__}>"] or models
-    return sorted({name for member in models for name in member.model_fields})
+    return sorted({field.alias or name for member in models for name, field in member.model_fields.items()})
 
 
 def _models(model: type[BaseModel], name: str) -> list[type[BaseModel]]:

@@ -1,6 +1,7 @@
 """Resource profiles: what a pod may ask of the cluster, read from one file and rendered as Dagster's tags.
 
-Belongs here: the file's form, turning a profile into the tags that a pod is made from, and its image's name. Tags go on ops:
+Belongs here: the file's form, turning a profile, or a way out of the cluster, into the tags that a pod is made from, and its
+image's name. Tags go on ops:
 job-level settings do not reach step pods (dagster-io/dagster#22865), and runs that are not launched from a job have none.
 """
 
@@ -25,6 +26,9 @@ START_LIMIT_SECONDS = 1800
 NEVER_STARTED = "did not start"
 POOL_LABEL = "platform-assets/pool"
 SPOT_LABEL = "platform-assets/spot"
+EGRESS_LABEL = "platform-assets/egress"
+# The Secret with the keys of services, each under the name of the variable that a source names for it.
+KEYS_SECRET = "service-keys"  # noqa: S105
 GPU = "nvidia.com/gpu"
 # Google's own taint on spot nodes, where a cluster's node pools bear it.
 SPOT_TAINTS = (SPOT_LABEL, "cloud.google.com/gke-spot")
@@ -105,6 +109,21 @@ class Profile(BaseModel):
 
 
 Profiles = Mapping[str, Profile]
+
+
+def way_out(service: str, *variables: str) -> dict[str, str]:
+    """The tags of an op whose pod calls a service outside the cluster, and of no other pod.
+
+    Args:
+        service: by which network policies know the pod.
+        variables: of its environment, which the Secret holds. Where it does not, the pod starts without, and the step says so.
+    """
+    pod: dict[str, Any] = {"pod_template_spec_metadata": {"labels": {EGRESS_LABEL: service}}}
+    if variables:
+        held = [(name, {"name": KEYS_SECRET, "key": name, "optional": True}) for name in variables]
+        env = [{"name": name, "value_from": {"secret_key_ref": reference}} for name, reference in held]
+        pod["container_config"] = {"env": env}
+    return {K8S_TAG: json.dumps(pod, sort_keys=True)}
 
 
 def image_variant(image: str, variant: str, named: Mapping[str, str]) -> str:

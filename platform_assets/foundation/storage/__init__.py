@@ -4,7 +4,8 @@ Belongs here: reading and writing files whole, once, or only over the version th
 here: what the files mean, tables, and anything that is read in parts.
 """
 
-from platform_assets.foundation.storage.files import Contended, Files, Stored
+from platform_assets.foundation.storage.exchange import exchange
+from platform_assets.foundation.storage.files import Contended, Digests, Files, Stored
 from platform_assets.foundation.storage.folder import flush, only_one
 from platform_assets.foundation.storage.lease import Lease, LeaseLost
 from platform_assets.foundation.storage.places import files_at

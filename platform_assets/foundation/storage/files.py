@@ -7,7 +7,7 @@ how a folder or a bucket keeps the promises.
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,19 @@ class Stored:
 
     content: bytes
     version: str
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What a file's bytes come to.
+
+    Attributes:
+        md5: hex; None where the storage keeps none, as Google does of an object that was joined from others.
+    """
+
+    size: int
+    crc32c: int
+    md5: str | None
 
 
 class Files(ABC):
@@ -75,6 +88,22 @@ class Files(ABC):
     @abstractmethod
     def names(self, prefix: str = "") -> list[str]:
         """The names that begin with `prefix`, sorted."""
+
+    @abstractmethod
+    def copy(self, name: str, to: str) -> bool:
+        """Put a copy at `to`, whatever was there before, made by the storage itself; whether there was something to copy."""
+
+    @abstractmethod
+    def join(self, names: Sequence[str], to: str) -> None:
+        """Put these files (one at least), one after the other, at `to`; made by the storage itself. It appears whole.
+
+        Raises:
+            FileNotFoundError: one of them is not there.
+        """
+
+    @abstractmethod
+    def digests(self, name: str) -> Digests | None:
+        """Size and checksums of a file of any size, as the storage holds it; None when there is none."""
 
     @abstractmethod
     def exists(self, name: str) -> bool: ...

@@ -11,15 +11,17 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from platform_assets.foundation.storage.files import ASIDE, Files, Stored, checked
+from platform_assets.foundation.storage.files import ASIDE, Digests, Files, Stored, checked
 from platform_assets.foundation.storage.refusal import permitted
+
+_PIECE = 1 << 20
 
 
 class Folder(Files):
@@ -68,6 +70,42 @@ class Folder(Files):
         return sorted(
             name for name in (path.relative_to(self._root).as_posix() for path in files) if name.startswith(prefix)
         )
+
+    def copy(self, name: str, to: str) -> bool:
+        source, target = self._path(name), self._path(to)
+        try:
+            # Files are never written in place, so two names may share what lies on the disk.
+            _replace(target, lambda aside: os.link(source, aside))
+        except FileNotFoundError:
+            return False
+        flush(target.parent)
+        return True
+
+    def join(self, names: Sequence[str], to: str) -> None:
+        sources, target = [self._path(name) for name in names], self._path(to)
+
+        def fill(aside: Path) -> None:
+            with aside.open("wb") as joined:
+                for source in sources:
+                    with source.open("rb") as stream:
+                        shutil.copyfileobj(stream, joined, _PIECE)
+
+        _replace(target, fill)
+        flush(target.parent)
+
+    def digests(self, name: str) -> Digests | None:
+        import google_crc32c
+
+        size, crc32c, md5 = 0, 0, hashlib.md5(usedforsecurity=False)
+        try:
+            with permitted(self._path(name), "read"), self._path(name).open("rb") as stream:
+                while piece := stream.read(_PIECE):
+                    size += len(piece)
+                    crc32c = google_crc32c.extend(crc32c, piece)
+                    md5.update(piece)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        return Digests(size, crc32c, md5.hexdigest())
 
     def exists(self, name: str) -> bool:
         with permitted(self._path(name), "read"):

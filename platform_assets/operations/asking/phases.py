@@ -10,6 +10,7 @@ import dagster as dg
 
 from platform_assets.campaigns.declaration.families import families_of
 from platform_assets.campaigns.declaration.feature_choice import chosen_groups
+from platform_assets.data.exports.export import table_of
 from platform_assets.foundation.storage import Lease, files_at
 from platform_assets.operations.asking.running import Say, keys, run_job
 from platform_assets.operations.asking.standing import Asked, Upstream, stale_answer, stale_marts, stale_model
@@ -75,7 +76,9 @@ def refresh_marts(upstream: Upstream, terminal: Terminal) -> None:
         terminal.say(f"marts: {why}")
         models = [upstream.graph.models[model] for model in upstream.graph.closure(upstream.marts)]
         built = [(model.layer, model.name) for model in models]
-        terminal.run(REFRESH_JOB, keys(*(("raw", *table) for table in upstream.raw), *built))
+        terminal.run(
+            REFRESH_JOB, keys(*sorted({("raw", source, table_of(table)) for source, table in upstream.raw}), *built)
+        )
     else:
         terminal.say(f"marts: nothing to do; every finished export is loaded, {UNCHANGED}")
 

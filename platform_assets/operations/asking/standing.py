@@ -21,6 +21,7 @@ from platform_assets.data.catalog.business_day import latest_as_of
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.data.engines.versions import Versions
+from platform_assets.data.exports.export import holds_changes
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.features.holdings import Holdings
 from platform_assets.data.marts.graph import ProjectGraph
@@ -133,16 +134,21 @@ def stale_marts(upstream: Upstream) -> str | None:
 def _news_of_exports(upstream: Upstream) -> str | None:
     from platform_assets.data.exports.lake import Lake
     from platform_assets.data.raw.discover import discover
+    from platform_assets.data.raw.known import known_exports
+    from platform_assets.data.transfer.bringing import awaiting
 
     loaded = open_engine(upstream.environment).raw.loaded(upstream.raw)
     there = {key: {(raw.export_id, raw.content_hash) for raw in tables} for key, tables in loaded.items()}
     news: list[str] = []
     for source in sorted({source for source, _ in upstream.raw} & upstream.sources.keys()):
         spec = upstream.sources[source]
-        discovered = discover(spec, source, upstream.environment.exports)
+        coming = awaiting(spec, upstream.environment.exports)
+        news += [f"export {export_id} of {source} is in {spec.origin} and not here yet" for export_id in coming]
+        known = known_exports(upstream.environment, source, spec)
+        discovered = discover(spec, source, upstream.environment.exports, known)
         held = {name for export in discovered.complete for name in export.tables}
         for name in (table for of, table in upstream.raw if of == source):
-            if not there[source, name] and name not in held:
+            if not there[source, name] and name not in held and not holds_changes(name) and not coming:
                 where, notes = Lake(upstream.environment.exports).location(spec.path), "; ".join(discovered.in_progress)
                 raise NothingExported(
                     f"{upstream.reader} reads {source}.{name}, and there is no finished export of it in {where}"

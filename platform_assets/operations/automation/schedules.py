@@ -1,4 +1,4 @@
-"""Schedules: training by the campaign's clock, scoring once a day for each entity.
+"""Schedules: fetching by the source's clock, training by the campaign's, scoring once a day for each entity.
 
 A scoring tick asks for the latest as-of date that the exports cover: on a day without a new export that is the date of the
 day before, and what has not changed since is found rather than made.
@@ -9,17 +9,26 @@ from collections.abc import Collection, Mapping
 import dagster as dg
 
 from platform_assets.campaigns.declaration.spec import CampaignSpec, by_entity
+from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.features.holdings import Groups, Holdings
+from platform_assets.data.fetching.assets import fetched_key
+from platform_assets.data.fetching.spec import SaasExportsSpec
 from platform_assets.environment import Environment
 from platform_assets.operations.automation.jobs import pretraining_job_name, score_job_name, train_job_name
 
 CRON = {"day": "0 4 * * *", "week": "0 4 * * 1", "month": "0 4 1 * *"}
 SCORING_CRON = "0 6 * * *"
+# Past the full hour, when everybody else asks; what a day's load brings is in the marts before training and scoring.
+FETCHING_CRON = {"hour": "17 * * * *", "day": "17 2 * * *"}
 
 
 def status_in(environment: Environment) -> dg.DefaultScheduleStatus:
     """Whether a schedule runs before anybody turned it on or off."""
     return dg.DefaultScheduleStatus.RUNNING if environment.starts_by_itself else dg.DefaultScheduleStatus.STOPPED
+
+
+def fetching_schedule_name(source: str) -> str:
+    return f"fetch_{source}"
 
 
 def training_schedule_name(campaign: str, every: str) -> str:
@@ -28,6 +37,24 @@ def training_schedule_name(campaign: str, every: str) -> str:
 
 def scoring_schedule_name(entity: str) -> str:
     return f"{score_job_name(entity)}_daily"
+
+
+def fetching_schedules(
+    sources: Mapping[str, ExportSourceSpec], environment: Environment
+) -> list[dg.ScheduleDefinition]:
+    """A load of every service as often as its source says; what it makes is loaded by the sensor, as any export that finishes."""
+    return [
+        dg.ScheduleDefinition(
+            name=fetching_schedule_name(name),
+            target=dg.AssetSelection.assets(fetched_key(name)),
+            cron_schedule=FETCHING_CRON[spec.saas.every],
+            execution_timezone=environment.timezone,
+            default_status=status_in(environment),
+            description=f"Fetch {name} every {spec.saas.every}",
+        )
+        for name, spec in sources.items()
+        if isinstance(spec, SaasExportsSpec)
+    ]
 
 
 def campaign_schedules(name: str, spec: CampaignSpec, environment: Environment) -> list[dg.ScheduleDefinition]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import dagster as dg
 
@@ -13,6 +14,8 @@ from platform_assets.foundation.storage import StorageRefused
 from platform_assets.operations.automation.jobs import REFRESH_JOB
 
 NEW_EXPORTS_SENSOR = "new_exports"
+# No source is called so: beside their keys, the cursor keeps what their listings came to.
+_LISTINGS = "/listings"
 EVERY_SECONDS = 60
 _AT_ONCE = 8
 
@@ -20,10 +23,10 @@ _AT_ONCE = 8
 def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Environment) -> dg.SensorDefinition:
     """Refreshes the marts when an export finishes, or a finished one changes.
 
-    Keyed on the content of the manifests: looking twice at the same exports starts one run. A source without exports
-    starts none, and neither does an export still in progress. An unusable one starts a run, so that its failed check shows
-    where people look. A lake that does not say what is there fails the look, unless another source has news: then the run
-    fails where it loads that source.
+    Keyed on the content of the manifests: looking twice at the same exports starts one run. While the listing of a source is
+    what it was, as the cursor remembers, nothing is read. A source without exports starts none, and neither does an export
+    still in progress. An unusable one starts a run, so that its failed check shows where people look. A lake that does not
+    say what is there fails the look, unless another source has news: then the run fails where it loads that source.
     """
 
     @dg.sensor(
@@ -37,28 +40,42 @@ def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Env
     )
     def new_exports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         from platform_assets.data.exports.export import sha256
-        from platform_assets.data.raw.discover import content_key
+        from platform_assets.data.raw.known import known_exports
+        from platform_assets.data.raw.looks import Look, look
 
-        def look(name: str) -> str | StorageRefused:
+        nothing = sha256()
+        seen: dict[str, Any] = json.loads(context.cursor) if context.cursor else {}
+        listings: dict[str, str] = seen.pop(_LISTINGS, {})
+
+        def look_at(name: str) -> Look | StorageRefused:
+            spec = sources[name]
+            before = Look(seen.get(name, nothing), listings.get(name))
             try:
-                return content_key(sources[name], name, environment.exports)
+                return look(spec, name, environment.exports, known_exports(environment, name, spec), before)
             except StorageRefused as refusal:
                 return refusal
 
-        nothing = sha256()
-        seen = json.loads(context.cursor) if context.cursor else {}
         # At once, as a storage that does not answer is tried for half a minute, and a look may take one.
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            looks = dict(zip(sorted(sources), pool.map(look, sorted(sources)), strict=True))
-        refusals = [refusal for refusal in looks.values() if isinstance(refusal, StorageRefused)]
-        now = seen | {name: key for name, key in looks.items() if isinstance(key, str)}
-        changed = [name for name, key in looks.items() if isinstance(key, str) and key not in (seen.get(name), nothing)]
+            answers = dict(zip(sorted(sources), pool.map(look_at, sorted(sources)), strict=True))
+        looks = {name: each for name, each in answers.items() if isinstance(each, Look)}
+        refusals = {str(each) for each in answers.values() if isinstance(each, StorageRefused)}
+        changed = [name for name, each in looks.items() if each.key not in (seen.get(name), nothing)]
         if refusals and not changed:
-            raise StorageRefused("\n".join(sorted({str(refusal) for refusal in refusals})))
+            raise StorageRefused("\n".join(sorted(refusals)))
+        now = seen | {name: each.key for name, each in looks.items() if changed}
+        keys = {name: now[name] for name in sorted(now) if name in sources}
+        for name, each in looks.items():
+            # A listing stands for the key that is kept beside it.
+            if each.listing is not None and each.key == keys.get(name):
+                listings[name] = each.listing
+            else:
+                listings.pop(name, None)
+        listings = {name: listings[name] for name in sorted(listings) if name in keys}
+        cursor = json.dumps(keys | {_LISTINGS: listings})
         if not changed:
-            return dg.SkipReason("no export has finished since the last look")
-        cursor = json.dumps({name: now[name] for name in sorted(now) if name in sources})
-        request = dg.RunRequest(run_key=cursor, tags={NEW_EXPORTS_TAG: ", ".join(changed)})
+            return dg.SensorResult(skip_reason="no export has finished since the last look", cursor=cursor)
+        request = dg.RunRequest(run_key=json.dumps(keys), tags={NEW_EXPORTS_TAG: ", ".join(changed)})
         return dg.SensorResult(run_requests=[request], cursor=cursor)
 
     return new_exports

@@ -80,6 +80,7 @@ class Table:
         exported_at: of the newest export.
         exports: how many exports hold it.
         notes: sentences on what is not read, and why.
+        changes: whether incremental exports follow full ones.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Table:
     exported_at: datetime
     exports: int
     notes: tuple[str, ...] = ()
+    changes: bool = False
 
     def column(self, name: str) -> Column:
         """A column; raises KeyError when there is none."""
@@ -110,11 +112,13 @@ class Place:
     Attributes:
         path: below the exports root, as a source declares it.
         database: Aurora's.
+        fetched: whether they are loads of a service, whose source is declared before there are any.
     """
 
     path: str
     format: ExportFormat
     database: str | None = None
+    fetched: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 HERE = Path(__file__).parent
-PROBES = ("stg_probe", "stg_probe_inexact")
+PROBES = ("stg_probe", "stg_probe_inexact", "stg_probe_list", "stg_probe_set")
 # The emulator takes any; BigQuery only one that there is.
 POLICY_TAG = "projects/any/locations/us/taxonomies/1/policyTags/2"
 KEYS = {
@@ -74,27 +74,30 @@ class Built:
     """The builds of the three exports, in their order.
 
     Attributes:
+        tested: numbers of those whose tests were run too.
         nodes: what came of each node on BigQuery.
         bigquery, duckdb: mart → its rows by key, on either engine.
     """
 
+    tested: tuple[int, ...]
     nodes: list[dict[str, Node]]
     bigquery: list[dict[str, Rows]]
     duckdb: list[dict[str, Rows]]
 
 
 @pytest.fixture(scope="package")
-def built(client: "bigquery.Client", on_bigquery: Dbt, on_duckdb: Dbt) -> Built:
+def built(pytestconfig: pytest.Config, client: "bigquery.Client", on_bigquery: Dbt, on_duckdb: Dbt) -> Built:
     """Each export loaded and built in turn: on BigQuery as dbt does it day by day, on DuckDB whole."""
     for probe in PROBES:
         (on_bigquery.project / "models" / "staging" / f"{probe}.sql").write_text((HERE / f"{probe}.sql").read_text())
     make_raw_tables(client, namespaces.STAGE)
-    made = Built([], [], [])
-    for exports in THREE:
+    # Tests take longer than models: those of the second export with --deep alone.
+    made = Built((0, 1, 2) if pytestconfig.option.deep else (0, 2), [], [], [])
+    for number, exports in enumerate(THREE):
         for (source, table), rows in exports.tables.items():
             load_export(client, namespaces.STAGE, source, table, rows, exports.exported_at)
             write_export(Path(on_duckdb.variables["PLATFORM_RAW"]), source, table, rows, exports.exported_at)
-        made.nodes.append(on_bigquery("build"))
+        made.nodes.append(on_bigquery("build" if number in made.tested else "run"))
         on_duckdb("run", "--exclude", *PROBES)
         made.bigquery.append({mart: rows_in_bigquery(client, mart) for mart in KEYS})
         made.duckdb.append({mart: rows_in_duckdb(on_duckdb, mart) for mart in KEYS})
@@ -132,4 +135,8 @@ def another_stage(client: "bigquery.Client") -> Iterator[str]:
 @pytest.fixture
 def changed_project(on_bigquery: Dbt, tmp_path: Path) -> Dbt:
     """dbt on a copy of the project of this test's own, with the same probes, to change."""
-    return Dbt(shutil.copytree(on_bigquery.project, tmp_path / "project"), tmp_path / "target", on_bigquery.variables)
+    project, target = shutil.copytree(on_bigquery.project, tmp_path / "project"), tmp_path / "target"
+    # So that dbt parses what is changed alone.
+    target.mkdir()
+    shutil.copyfile(on_bigquery.target / "partial_parse.msgpack", target / "partial_parse.msgpack")
+    return Dbt(project, target, on_bigquery.variables)

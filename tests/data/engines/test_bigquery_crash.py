@@ -18,7 +18,7 @@ from tests.emulators.killing_proxy import NEVER, When, killing_proxy
 from tests.tiers import Draw
 
 MARTS = [CUSTOMERS, ORDERS]
-FEW = 2
+FEW = 1
 ORDER = pa.schema([("order_id", pa.int64()), ("customer_id", pa.int64()), ("ordered_at", pa.timestamp("us", "UTC"))])
 
 

@@ -8,7 +8,7 @@ from platform_assets.data.engines.engine import AudienceTable
 from platform_assets.data.engines.opening import open_engine
 from platform_assets.environment import Cloud, cloud_environment, local_environment
 
-PARTS = {"engine.py", "raw_tables.py", "staging.py", "reading.py", "versions.py"}
+PARTS = {"engine.py", "raw_tables.py", "staging.py", "reading.py", "read_only.py", "versions.py"}
 CLOUD = Cloud("a-project", "a-bucket", policy_tags=(("personal", "projects/p/locations/l/taxonomies/1/policyTags/2"),))
 
 

@@ -33,7 +33,7 @@ SHOP = ExportSourceSpec(
 FILMS = ExportSourceSpec(
     description="Films.",
     owner="team:films",
-    format="dynamodb_full",
+    format="dynamodb",
     path="films",
     tables=[ExportTableSpec(name="films", export_table="Films", key=["film_id"])],
 )

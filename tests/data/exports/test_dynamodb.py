@@ -1,4 +1,4 @@
-"""DynamoDB full exports: what is read from the manifests, and what is refused."""
+"""DynamoDB exports, full ones foremost: what is read from the manifests, and what is refused."""
 
 import gzip
 import json
@@ -156,7 +156,7 @@ def test_a_manifest_that_differs_from_its_checksum_is_refused(lake: Path, export
     ("changes", "sentence"),
     [
         ({"outputFormat": "ION"}, "key 'outputFormat' is 'ION'"),
-        ({"exportType": "INCREMENTAL_EXPORT"}, "reads FULL_EXPORT only"),
+        ({"exportType": "OTHER"}, "reads FULL_EXPORT and INCREMENTAL_EXPORT only"),
         ({"exportTime": "yesterday"}, "key 'exportTime' is 'yesterday', not an ISO 8601 time"),
         ({"itemCount": "many"}, "key 'itemCount' is \"many\", not a valid int"),
         ({"tableArn": None}, "key 'tableArn' is null, not a valid str"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
@@ -32,6 +32,7 @@ from tests.data.features.conftest import (
     viewer_version,
     with_lag,
 )
+from tests.tiers import Examples
 
 ALL = [group for groups in GROUPS.values() for group in groups.values()]
 each_group = pytest.mark.parametrize("group", ALL, ids=lambda group: f"{group.entity}-{group.name}")
@@ -128,22 +129,25 @@ def undisturbed(folder: Path, lag: timedelta, together: bool) -> dict[str, pa.Ta
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None)
-@example(planted=[(1, timedelta(0)), (2, timedelta(microseconds=1))], lag=LAGS[0], together=True)
-@example(planted=[(1, timedelta(0)), (5, timedelta(0))], lag=LAGS[1], together=False)
-@given(
-    planted=st.lists(
-        st.tuples(st.integers(1, 5), st.timedeltas(timedelta(0), timedelta(days=80))), min_size=1, max_size=6
-    ),
-    lag=st.sampled_from(LAGS),
-    together=st.booleans(),
-)
 def test_a_planted_future_event_moves_no_feature_of_any_group(
-    tmp_path_factory: pytest.TempPathFactory, planted: list[tuple[int, timedelta]], lag: timedelta, together: bool
+    tmp_path_factory: pytest.TempPathFactory, examples: Examples
 ) -> None:
-    tables = asked(published(tmp_path_factory.mktemp("planted"), lag, planted), together)
-    before = undisturbed(tmp_path_factory.getbasetemp(), lag, together)
-    assert [key for key, table in tables.items() if not table.equals(before[key])] == []
+    @examples(1, 12)
+    @example(planted=[(1, timedelta(0)), (2, timedelta(microseconds=1))], lag=LAGS[0], together=True)
+    @example(planted=[(1, timedelta(0)), (5, timedelta(0))], lag=LAGS[1], together=False)
+    @given(
+        planted=st.lists(
+            st.tuples(st.integers(1, 5), st.timedeltas(timedelta(0), timedelta(days=80))), min_size=1, max_size=6
+        ),
+        lag=st.sampled_from(LAGS),
+        together=st.booleans(),
+    )
+    def moves_nothing(planted: list[tuple[int, timedelta]], lag: timedelta, together: bool) -> None:
+        tables = asked(published(tmp_path_factory.mktemp("planted"), lag, planted), together)
+        before = undisturbed(tmp_path_factory.getbasetemp(), lag, together)
+        assert [key for key, table in tables.items() if not table.equals(before[key])] == []
+
+    moves_nothing()
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ SOURCES = {
     "movies": ExportSourceSpec(
         description="The film service.",
         owner="team:films",
-        format="dynamodb_full",
+        format="dynamodb",
         path="movies",
         tables=[
             ExportTableSpec(name="viewers", export_table="viewers", key=["viewer_id"]),
@@ -36,7 +36,7 @@ SOURCES = {
         ],
     ),
 }
-PROBES = {"stg_probe.sql": "probe.sql", "stg_probe_inexact.sql": "probe_inexact.sql"}
+PROBES = {f"stg_{name}.sql": f"{name}.sql" for name in ("probe", "probe_inexact", "probe_list", "probe_set")}
 
 
 def transform_of(environment: Environment) -> Transform:

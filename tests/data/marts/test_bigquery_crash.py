@@ -20,7 +20,7 @@ from platform_assets.data.marts.opening import open_transform
 from platform_assets.environment import Environment, environment_from_variables
 from tests.data.dbt_on_bigquery.raw_tables import load_export, make_raw_tables
 from tests.data.engines.in_bigquery import connected
-from tests.emulators.killing_proxy import NEVER, killing_proxy
+from tests.emulators.killing_proxy import NEVER, Counted, killing_proxy
 from tests.tiers import Draw
 
 MARTS = ["customers", "orders"]
@@ -56,6 +56,22 @@ def export(bigquery: BigQuery, number: int) -> None:
         load_export(bigquery.client, bigquery.cloud.stage, "shop", table, rows, at)
 
 
+def makes_version(change: str) -> bool:
+    """Whether a change makes a table without dbt, which builds and tests by jobs."""
+    return "POST" in change and "/tables" in change
+
+
+def tests_of(marts: Sequence[str]) -> Counted:
+    """Jobs once dbt has begun to describe all of these marts: some are of models still, those after them of tests."""
+    described: set[str] = set()
+
+    def counted(change: str) -> bool:
+        described.update(mart for mart in marts if f"_build/tables/{mart}?" in change)
+        return len(described) == len(marts) and "/jobs" in change
+
+    return counted
+
+
 def published(environment: Environment) -> dict[str, tuple[str, int]]:
     return {name: (table.content_hash, table.rows) for name, table in MartStore(environment.marts).read().items()}
 
@@ -77,19 +93,18 @@ def test_killed_in_the_build_or_the_audit_nothing_changes_and_the_rerun_complete
     with killing_proxy(cloud_variables["BIGQUERY_EMULATOR_HOST"]) as proxy:
         through_proxy = cloud_variables | places | {"BIGQUERY_EMULATOR_HOST": proxy.url}
 
-        def run(kill_at: int) -> int | None:
-            return proxy.run(processes.Process(target=build_in_child, args=(through_proxy,)), kill_at, "after", True)
+        def run(kill_at: int, counted: Counted = lambda change: True) -> int | None:
+            child = processes.Process(target=build_in_child, args=(through_proxy,))
+            return proxy.run(child, kill_at, "after", True, counted)
 
         assert run(NEVER) == 0
-        # The same work again, for another export; its last change before versions are written begins the audit.
-        export(bigquery, 2)
-        assert run(NEVER) == 0
-        changes = list(proxy.changes)
-        by_dbt = next(at for at, change in enumerate(changes) if "/tables" in change and "POST" in change)
-        for rows, kill_at in enumerate(draw([1, by_dbt // 2, by_dbt], 1), start=3):
+        before_versions = next(at for at, change in enumerate(proxy.changes) if makes_version(change))
+        moments = [lambda: run(1), lambda: run(before_versions // 3), lambda: run(4, tests_of(MARTS))]
+        for rows, moment in enumerate(draw(range(len(moments)), 1), start=2):
             before = published(cloud_environment)
             export(bigquery, rows)
-            assert run(kill_at) == -signal.SIGKILL, changes
+            assert moments[moment]() == -signal.SIGKILL, proxy.changes
+            assert not any(map(makes_version, proxy.changes))
             assert published(cloud_environment) == before
             build(transform_of(cloud_environment), MARTS)
             after = published(cloud_environment)

@@ -24,6 +24,8 @@ from platform_assets.data.marts.dbt import DbtError, project_hash
 from platform_assets.environment import Environment
 from tests.data.marts.conftest import SOURCES, World, transform_of
 from tests.data.marts.raw import (
+    INEXACT,
+    INEXACT_ARRAYS,
     MOVIES_EXPORTED_AT,
     SHOP_EXPORTED_AT,
     TYPED_JSON,
@@ -123,10 +125,16 @@ def test_typed_json_reads_exactly(world: World) -> None:
     assert view(world, "stg_probe") == TYPED_JSON | of_duckdb
 
 
-@pytest.mark.parametrize("column", ["tenth", "half", "huge"])
-def test_a_number_that_its_type_cannot_hold_stops_instead_of_being_rounded(world: World, column: str) -> None:
-    with pytest.raises(duckdb.Error, match=f"attribute {column} holds a number that"):
+@pytest.mark.parametrize("column", INEXACT)
+def test_a_value_that_its_type_cannot_hold_stops_instead_of_being_rounded(world: World, column: str) -> None:
+    with pytest.raises(duckdb.Error, match=f"(attribute|column) {column} holds a number that"):
         view(world, "stg_probe_inexact", column)
+
+
+@pytest.mark.parametrize("probe", INEXACT_ARRAYS)
+def test_an_element_that_its_type_cannot_hold_stops_as_well(world: World, probe: str) -> None:
+    with pytest.raises(duckdb.Error, match=INEXACT_ARRAYS[probe]):
+        view(world, probe)
 
 
 @pytest.mark.usefixtures("no_dbt")
@@ -311,7 +319,8 @@ def test_a_failed_test_publishes_nothing_and_refuses_readers(world: World, extra
 
 @pytest.mark.slow
 def test_a_value_that_a_model_cannot_read_is_told_nowhere(world: World, extra_exports: Callable[..., Path]) -> None:
-    person = "4917012345678901234567"
+    # No longer than integers of 64 bits are, and beyond them.
+    person = "9917012345678901234"
     unread = {**viewer(1), "age": {"N": person}}
     bad_export = extra_exports("movies", "viewers", [unread], datetime(1998, 6, 1, tzinfo=UTC))
     with dg.DagsterInstance.local_temp() as instance:

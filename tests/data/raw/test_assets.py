@@ -175,7 +175,7 @@ def test_a_raw_table_shows_its_columns_and_what_differs_from_the_export_before(t
     checks = {
         (str(check.asset_key.path[-1]), check.check_name): check for check in result.get_asset_check_evaluations()
     }
-    assert len(checks) == 10
+    assert len(checks) == 12
     assert {table: all(c.passed for (t, _), c in checks.items() if t == table) for table in passing} == passing
     lost = checks["orders", "no_column_is_lost"]
     assert (lost.passed, lost.severity) == (False, dg.AssetCheckSeverity.ERROR)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -12,12 +13,15 @@ from platform_assets.data.engines.raw_tables import exports_hash, watermark
 from platform_assets.data.exports.lake import Lake
 from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.assets import export_assets
+from platform_assets.data.raw.comparison.history import Histories
 from platform_assets.data.raw.discover import content_key, load_source
-from platform_assets.data.raw.history import Histories
 from platform_assets.data.raw.usable_exports import NAME as USABLE
+from samples.dynamodb_export import change
 from samples.exports import copy_exports, write_sample_exports
 from tests.data.engines.source_in_bigquery import Source
 from tests.data.exports.breaking import AT, FILMS, LATER, SHOP, data_file, truncate, write_films, write_shop
+from tests.data.exports.histories import at
+from tests.data.raw.test_changes import write_changes
 from tests.data.raw.test_history import ORDERS, film, orders
 
 MakeSource = Callable[[ExportSourceSpec], Source]
@@ -116,6 +120,32 @@ def test_exports_differ_in_bigquery_by_the_same_sentences_as_in_a_folder(
     assert [each.sentence[:24] for each in newest.findings] == ["column channel is not in", "15 of the 60 keys of ord"]
     # Only parts are known from the record alone.
     assert "part-00002" not in newest.why()
+
+
+def test_windows_differ_in_bigquery_by_the_same_sentences_as_in_a_folder(
+    make_source: MakeSource, lake: Path, tmp_path: Path
+) -> None:
+    source, here = make_source(FILMS), FolderTables(tmp_path / "raw")
+    write_films(lake, [film(number) for number in range(40)], at(0))
+    planted: list[dict[str, Any]] = [{}, {"year": {"S": "x"}, "ID": {"M": {"A": {"N": "1"}}}}, {"title": None}]
+    for hour, attributes in enumerate(planted):
+        items = [film(number, **(attributes if number or hour > 1 else {})) for number in range(20)]
+        lines = [change({"film_id": item["film_id"]}, at(hour), new=item) for item in items]
+        lines += [change({"film_id": {"N": "30"}}, at(hour), old=film(30))]
+        write_changes(lake, hour, hour + 1, lines, files=1)
+    source.load(lake)
+    load_source(FILMS, source.name, lake, here)
+    folder, bigquery = (
+        Histories(tables, tables, {source.name: FILMS}, tmp_path / where).of(source.name, "films__changes").judged
+        for where, tables in (("here", here), ("there", source.tables))
+    )
+    assert [(one.findings, one.new_columns) for one in bigquery] == [(one.findings, one.new_columns) for one in folder]
+    assert [[(each.subject, each.stops) for each in one.findings] for one in folder] == [
+        [],
+        [("types", False)],
+        [("columns", True)],
+    ]
+    assert folder[1].new_columns == ("ID", "ID.A")
 
 
 def test_a_process_that_lives_long_sees_exports_that_arrive_in_the_bucket(make_source: MakeSource, lake: Path) -> None:

@@ -14,8 +14,8 @@ from platform_assets.data.engines.profiles import KeysGone, RowKey
 from platform_assets.data.engines.raw_tables import RawTable
 from platform_assets.data.exports.export import ExportError
 from platform_assets.data.exports.spec import Accepted, Expectations, ExportSourceSpec
+from platform_assets.data.raw.comparison.history import Histories, TableHistory
 from platform_assets.data.raw.discover import load_source
-from platform_assets.data.raw.history import Histories, TableHistory
 from tests.data.exports.breaking import AT, FILMS, SHOP, write_films, write_shop
 from tests.support.older_code import older_tree
 from tests.support.processes import run_python
@@ -305,6 +305,19 @@ def test_an_attribute_that_is_gone_from_all_items_or_of_another_type_stops_marts
     assert stops(history)
     (sentence,) = sentences(history)
     assert sentence.startswith(told)
+
+
+def test_an_attribute_of_a_type_that_none_had_is_told_however_rare_it_is(films: World) -> None:
+    first = write_films(films.lake, [film(number) for number in range(2000)], DAYS[0])
+    one = [film(number, **({"year": {"S": "MCMXC"}} if number == 7 else {})) for number in range(2000)]
+    write_films(films.lake, one, DAYS[1])
+    history = films.history()
+    assert not stops(history)
+    (sentence,) = sentences(history)
+    assert sentence.startswith("attribute year is of type S in 1 of 2,000 items of export")
+    assert sentence.endswith(f"and in none of export {first.name}: what reads it as N reads null")
+    write_films(films.lake, one, DAYS[2])
+    assert sentences(films.history()) == []
 
 
 def test_an_attribute_that_many_more_items_lack_is_told(films: World) -> None:

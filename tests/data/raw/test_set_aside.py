@@ -41,7 +41,11 @@ def test_an_export_of_a_table_that_nobody_declares_is_nobody_s_concern(lake: Pat
 
 # Each way makes an export unusable, in the manifests or in the data; beside it stand words of the sentence.
 UNUSABLE: dict[str, tuple[Write, Callable[[Path], object], str]] = {
-    "incremental": (write_films, lambda export: edit_summary(export, exportType="INCREMENTAL_EXPORT"), "exportType"),
+    "of no window": (
+        write_films,
+        lambda export: edit_summary(export, exportType="INCREMENTAL_EXPORT"),
+        "exportFromTime",
+    ),
     "Ion": (write_films, lambda export: edit_summary(export, outputFormat="ION"), "outputFormat"),
     "summary cut": (write_films, lambda export: truncate(export / "manifest-summary.json"), "manifest-summary"),
     "summary nested": (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.foundation.storage import Contended, files_at
+from platform_assets.foundation.storage import Contended, Digests, files_at
 from tests.foundation.storage.reading import stored
 
 NAME = "some/where/file.json"
@@ -229,3 +229,46 @@ def test_an_object_has_the_type_its_name_says(bucket_root: str, tmp_path: Path) 
         "report.html": "text/html",
         "pointer.json": "application/json",
     }
+
+
+def test_a_copy_is_the_storage_s_own_and_none_where_nothing_is(root: str) -> None:
+    files = files_at(root)
+    assert not files.copy(NAME, "elsewhere/file")
+    for content in (b"first", b"second"):
+        files.write(NAME, content)
+        assert files.copy(NAME, "elsewhere/file")
+        assert stored(files, "elsewhere/file").content == content
+    files.write(NAME, b"third")
+    assert stored(files, "elsewhere/file").content == b"second"
+    files.delete(NAME)
+    assert stored(files, "elsewhere/file").content == b"second"
+
+
+@pytest.mark.parametrize("parts", [1, 32, 33, 70])
+def test_parts_are_joined_in_their_order(root: str, parts: int) -> None:
+    files = files_at(root)
+    contents = [b"%03d" % number * 5 for number in range(parts)]
+    names = [f"parts/{number:03d}" for number in range(parts)]
+    for name, content in zip(names, contents, strict=True):
+        files.write(name, content, durable=False)
+    files.join(names, "whole")
+    assert stored(files, "whole").content == b"".join(contents)
+    assert files.names() == sorted([*names, "whole"])
+
+
+def test_what_lacks_a_part_is_not_joined(tmp_path: Path) -> None:
+    files = files_at(tmp_path)
+    files.write("parts/0", b"first")
+    with pytest.raises(FileNotFoundError):
+        files.join(["parts/0", "parts/1"], "whole")
+    assert files.names() == ["parts/0"]
+
+
+def test_digests_are_of_what_the_storage_holds(root: str) -> None:
+    files = files_at(root)
+    assert files.digests(NAME) is None
+    # The check value of CRC-32C: https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4 has others.
+    files.write(NAME, b"123456789")
+    assert files.digests(NAME) == Digests(9, 0xE3069283, "25f9e794323b453885f5181f1b624d0b")
+    files.write(NAME, b"")
+    assert files.digests(NAME) == Digests(0, 0, "d41d8cd98f00b204e9800998ecf8427e")

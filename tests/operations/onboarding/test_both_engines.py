@@ -33,7 +33,7 @@ from tests.tiers import Examples
 
 pytestmark = pytest.mark.slow
 # Of random tables, about half of which have no key that can be told; a few, and with --deep so many.
-FEW, MANY = 6, 60
+FEW, MANY = 2, 60
 SOURCES = ("grocery", "loyalty")
 GOOD = ("success", "pass", "warn")
 DBT_TESTS = ("test_name:not_null", "test_name:unique")

@@ -13,6 +13,7 @@ from platform_assets.data.engines.bigquery.audience_table import publish_table
 from platform_assets.data.engines.bigquery.connection import BigQuery
 from platform_assets.data.engines.bigquery.preparing import look, prepare
 from platform_assets.data.engines.bigquery.raw_tables import BigQueryTables
+from platform_assets.data.engines.bigquery.read_only import ReadOnlyWarehouse
 from platform_assets.data.engines.bigquery.reading import BigQueryWarehouse
 from platform_assets.data.engines.bigquery.versions import BigQueryVersions
 from platform_assets.data.engines.dbt_project import DbtProject
@@ -38,6 +39,9 @@ class BigQueryEngine(Engine):
 
     def warehouse(self, catalog: Catalog, source: str) -> BigQueryWarehouse:
         return BigQueryWarehouse(catalog, self._marts, self._bigquery, source)
+
+    def reading(self, catalog: Catalog, source: str) -> ReadOnlyWarehouse:
+        return ReadOnlyWarehouse(catalog, self._marts, self._bigquery, source)
 
     def publish_audience(self, audience: AudienceTable, file: Path, url: str, as_of: datetime) -> str:
         return publish_table(self._bigquery, audience, file, url, as_of)

@@ -5,24 +5,38 @@ then publish – each in one transaction. Does not belong here: how a table is l
 exports there are (`raw.discover`).
 
 A raw table `<stage>_raw.<source>__<table>` holds all exports of a table, a slice each; `<stage>_raw._exports` has a row for
-each slice, and `<stage>_raw._profiles` another one that says what it holds, both written in the slice's own transaction.
+each slice, and `<stage>_raw._profiles` another one that says what it holds, both written in the slice's own transaction, and
+so are the rows that were left out of it, in `<stage>_raw.<source>__<table>__quarantine`.
 """
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted, retrying
 from platform_assets.data.engines.bigquery.slices import ColumnChanged, Layout, make_table, replace_slice, widened
-from platform_assets.data.engines.bigquery.staging import Aside, key_columns, profile_of, stage
+from platform_assets.data.engines.bigquery.staging import (
+    Aside,
+    key_columns,
+    profile_of,
+    quarantine_fields,
+    stage,
+    stage_sifted,
+)
 from platform_assets.data.engines.profiles import FEW, ITEM, KeysGone, Profile, RowKey, profile_text
 from platform_assets.data.engines.raw_tables import RawTable, in_order, require_same, require_table
-from platform_assets.data.exports.export import Export, ExportError, LoadRefused
+from platform_assets.data.exports.export import BrokenRows, Export, ExportError, LoadRefused, quarantine_of
 from platform_assets.data.exports.lake import Lake
+from platform_assets.data.exports.quarantine.record import COLUMNS, Quarantined
+from platform_assets.data.exports.quarantine.sifting import sift
 from platform_assets.foundation.storage import StorageRefused
 
 if TYPE_CHECKING:
@@ -32,6 +46,8 @@ EXPORTS = "_exports"
 PROFILES = "_profiles"
 _PROVENANCE = ("_export_id", "_exported_at")
 _INSTANTS = ("DATETIME", "TIMESTAMP")
+# Columns of the record of exports that it did not always have.
+_ADDED = ("window_start", "table_id", "quarantined")
 _AT_ONCE = 4
 # How often a load begins again because another one of the same exports overtook it.
 _OVERTAKEN = 5
@@ -58,39 +74,42 @@ class BigQueryTables:
         Several processes may load the same exports at once: one of them publishes each, the others find it done. What a
         killed one leaves in the scratch dataset goes away after a day.
         """
-        from google.api_core.exceptions import NotFound
-
         wanted = list(wanted)
         if not wanted:
             return []
         self._require_places(wanted)
         done: _Done = {}
-        for overtaken in range(_OVERTAKEN):
-            missing = self._not_loaded(wanted, done)
-            try:
-                self._load(missing, done)
-                break
-            except NotFound:
-                # Another process published these exports and took their asides away: what it left is loaded here.
-                if overtaken == _OVERTAKEN - 1:
-                    raise
+        _unless_overtaken(lambda: self._load(self._not_loaded(wanted, done), done))
         return [done[table, export.export_id] for export, table in wanted]
+
+    def reload(self, export: Export, table: str) -> RawTable:
+        """See `RawTables.reload`; one transaction."""
+        self._require_places([(export, table)])
+        done: _Done = {}
+        _unless_overtaken(lambda: self._load([(export, table)], done, again=True))
+        return done[table, export.export_id]
 
     def loaded(self, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[RawTable]]:
         """See `RawTables.loaded`; one query whatever the number of tables."""
         loaded: dict[tuple[str, str], list[RawTable]] = {table: [] for table in tables}
         sources = sorted({source for source, _ in loaded})
-        if not sources or self._bigquery.find(self._exports) is None:
+        record = self._bigquery.find(self._exports) if sources else None
+        if record is None:
             return loaded
+        # Older versions recorded less.
+        recorded = [name for name in _ADDED if name in {field.name for field in record.schema}]
         rows = self._bigquery.values(
-            f"select source_name, table_name, export_id, exported_at, content_hash, row_count from {quoted(self._exports)} "
-            f"where source_name in ({', '.join(map(literal, sources))})",
+            f"select {', '.join(['source_name, table_name, export_id, exported_at, content_hash, row_count', *recorded])} from "
+            f"{quoted(self._exports)} where source_name in ({', '.join(map(literal, sources))})",
             " ".join(sources),
         )
-        for source, table, export_id, at, content_hash, count in rows:
+        for source, table, export_id, at, content_hash, count, *added in rows:
             if (source, table) in loaded:
-                location = self.location(source, table)
-                loaded[source, table].append(RawTable(source, table, export_id, at, content_hash, count, location))
+                raw = RawTable(source, table, export_id, at, content_hash, count, self.location(source, table))
+                more = dict(zip(recorded, added, strict=True))
+                if more.get("quarantined"):
+                    more["quarantined"] = Quarantined.from_json(json.loads(more["quarantined"]))
+                loaded[source, table].append(replace(raw, **more))
         return {table: in_order(exports) for table, exports in loaded.items()}
 
     def require_whole(self, loaded: Mapping[tuple[str, str], Iterable[RawTable]]) -> None:
@@ -181,24 +200,38 @@ class BigQueryTables:
     def _require_same(self, export: Export, before: RawTable) -> None:
         require_same(export, before, self.removal(before))
 
-    def _load(self, missing: Sequence[Wanted], done: _Done) -> None:
-        """Loads what is missing; adds each to `done` when it is published."""
+    def _load(self, missing: Sequence[Wanted], done: _Done, again: bool = False) -> None:
+        """Loads what is missing, or once more; adds each to `done` when it is published."""
         if not missing:
             return
         names: list[str] = []
         try:
             asides = self._asides(missing, names)
             targets = self._targets(missing, asides)
+            quarantines = self._quarantines(missing, asides)
         except (ExportError, LoadRefused, StorageRefused):
             self._remove(names)
             raise
         self._make_records(missing[0][0].source)
         for (export, table), aside in zip(missing, asides, strict=True):
             raw = RawTable.of(export, table, aside.rows, self.location(export.source, table))
-            new = self._publish(export, raw, aside, targets[table])
+            raw = replace(raw, quarantined=aside.quarantined)
+            new = self._publish(
+                raw, aside, targets[table], quarantines[table], partial(self._stands, export, raw, again)
+            )
             done[table, export.export_id] = replace(raw, new=new)
-            if new and aside.name:
-                self._remove([aside.name])
+            if new or again:
+                self._remove(aside.names)
+
+    def _stands(self, export: Export, raw: RawTable, again: bool) -> bool:
+        """Whether what is to be published is so already."""
+        [loaded] = self.loaded([(raw.source, raw.table)]).values()
+        before = next((other for other in loaded if other.export_id == raw.export_id), None)
+        if again:
+            return before is not None and before.rows_hash == raw.rows_hash
+        if before is not None:
+            self._require_same(export, before)
+        return before is not None
 
     def _asides(self, missing: Sequence[Wanted], names: list[str]) -> list[Aside]:
         """All tables, verified in the scratch dataset; `names` gets each as soon as it may be there."""
@@ -206,7 +239,19 @@ class BigQueryTables:
 
         def one(wanted: Wanted) -> Aside:
             export, table = wanted
-            return stage(self._bigquery, export, export.tables[table], lakes[export.lake], names.append)
+            whole, lake, own = export.tables[table], lakes[export.lake], list[str]()
+
+            def loading(name: str) -> None:
+                own.append(name)
+                names.append(name)
+
+            try:
+                return stage(self._bigquery, export, whole, lake, loading)
+            except BrokenRows as refused:
+                self._remove(own)
+                with TemporaryDirectory() as folder:
+                    sifted = sift(export, whole, lake, Path(folder), refused)
+                    return stage_sifted(self._bigquery, export, sifted, loading)
 
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             return list(pool.map(one, missing))
@@ -240,14 +285,27 @@ class BigQueryTables:
         )
         ours = {field.name for field in provenance}
         exported = export.tables[table].export_table
-        layout = Layout(
-            description=f"{exported} of {export.source}, as exported: all exports, one beside the other.",
-            schema=(*(field for field in schema if field.name not in ours), *provenance),
-            partitioned_by="_exported_at",
-            expiry_days=self._bigquery.cloud.raw_expiry_days,
-            clustered_by=("_export_id",),
+        layout = self._layout(
+            f"{exported} of {export.source}, as exported: all exports, one beside the other.",
+            (*(field for field in schema if field.name not in ours), *provenance),
         )
         return make_table(self._bigquery, self.location(export.source, table), layout, export.source)
+
+    def _layout(self, description: str, schema: tuple["SchemaField", ...]) -> Layout:
+        return Layout(description, schema, "_exported_at", self._bigquery.cloud.raw_expiry_days, ("_export_id",))
+
+    def _quarantines(self, missing: Sequence[Wanted], asides: Sequence[Aside]) -> dict[str, str | None]:
+        """Table → the table of rows that were left out of it, made where there are any; None where there never were."""
+        names: dict[str, str | None] = {}
+        for (export, table), aside in zip(missing, asides, strict=True):
+            name = self.location(export.source, quarantine_of(table))
+            if aside.quarantine:
+                words = f"Rows of {export.source}__{table} that are broken, as they stand in the exports' files."
+                make_table(self._bigquery, name, self._layout(words, quarantine_fields()), export.source)
+                names[table] = name
+            elif table not in names:
+                names[table] = name if self._bigquery.find(name) else None
+        return names
 
     def _make_records(self, source: str) -> None:
         """The records of loaded exports and of what they hold, if they are not there."""
@@ -263,6 +321,9 @@ class BigQueryTables:
             ("content_hash", "STRING", "sha256 of the export's manifests and the table's files."),
             ("row_count", "INTEGER", "Rows of the table in this export."),
             ("loaded_at", "TIMESTAMP", "When it was loaded."),
+            ("window_start", "TIMESTAMP", "Of an incremental export, the instant from which on it holds changes."),
+            ("table_id", "STRING", "AWS's id of a DynamoDB table, which a recreated one does not keep."),
+            ("quarantined", "STRING", "Counts of the rows that were left out because they are broken, as JSON."),
         )
         profiles = (
             ("profile", "STRING", "Rows, keys, columns with their rows that have a value, and parts, as JSON."),
@@ -274,16 +335,10 @@ class BigQueryTables:
             schema = tuple(SchemaField(column, kind, description=meaning) for column, kind, meaning in which + columns)
             make_table(self._bigquery, name, Layout(description, schema), source)
 
-    def _publish(self, export: Export, raw: RawTable, aside: Aside, target: "Table") -> bool:
+    def _publish(
+        self, raw: RawTable, aside: Aside, target: "Table", quarantine: str | None, stands: Callable[[], bool]
+    ) -> bool:
         """Whether this call published the slice, rather than another process."""
-
-        def stands() -> bool:
-            [loaded] = self.loaded([(raw.source, raw.table)]).values()
-            before = next((other for other in loaded if other.export_id == raw.export_id), None)
-            if before is not None:
-                self._require_same(export, before)
-            return before is not None
-
         which = {
             "source_name": literal(raw.source),
             "table_name": literal(raw.table),
@@ -295,22 +350,47 @@ class BigQueryTables:
             "row_count": str(raw.rows),
             "loaded_at": "current_timestamp()",
         }
+        if raw.window_start:
+            row["window_start"] = f"timestamp {literal(raw.window_start.isoformat())}"
+        if raw.table_id:
+            row["table_id"] = literal(raw.table_id)
+        if raw.quarantined:
+            row["quarantined"] = literal(json.dumps(raw.quarantined.to_json()))
         records = {self._exports: row, self._profiles: which | {"profile": literal(profile_text(aside.profile))}}
         same = " and ".join(f"{column} = {value}" for column, value in which.items())
+        shared = {"_export_id": row["export_id"], "_exported_at": row["exported_at"]}
+        statements = [
+            f"delete from {quoted(name)} where {same};\n"
+            f"insert into {quoted(name)} ({', '.join(values)}) values ({', '.join(values.values())})"
+            for name, values in records.items()
+        ]
+        if quarantine:
+            broken, names = quoted(quarantine), ", ".join(map(quoted, COLUMNS))
+            where = " and ".join(f"{column} = {value}" for column, value in shared.items())
+            statements.append(f"delete from {broken} where {where}")
+            if aside.quarantine:
+                statements.append(f"insert into {broken} ({names}) select {names} from {quoted(aside.quarantine)}")
         return replace_slice(
             self._bigquery,
             target,
-            shared={"_export_id": row["export_id"], "_exported_at": row["exported_at"]},
+            shared=shared,
             aside=aside.name,
             schema=aside.schema,
             source=raw.source,
             stands=stands,
-            also=";\n".join(
-                f"delete from {quoted(name)} where {same};\n"
-                f"insert into {quoted(name)} ({', '.join(values)}) values ({', '.join(values.values())})"
-                for name, values in records.items()
-            ),
+            also=";\n".join(statements),
         )
+
+
+def _unless_overtaken(load: Callable[[], None]) -> None:
+    """Loads, once more if need be: another process published these exports and took their asides away, and left some."""
+    from google.api_core.exceptions import NotFound
+
+    for _ in range(_OVERTAKEN - 1):
+        with suppress(NotFound):
+            load()
+            return
+    load()
 
 
 def _slice(raw: RawTable) -> str:

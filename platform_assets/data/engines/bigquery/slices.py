@@ -9,18 +9,20 @@ snapshot isolation two that each delete nothing and insert the same rows may bot
 """
 # ruff: noqa: S608 - statements are composed of names and literals, each quoted by `quoted` or `literal`.
 
+import gzip
 import hashlib
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, cast
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal, cast
 
 from platform_assets.data.engines.bigquery.connection import BigQuery, is_transient, quoted, retrying
 
 if TYPE_CHECKING:
-    from google.cloud.bigquery import LoadJob, QueryJob, SchemaField, Table
+    from google.cloud.bigquery import LoadJob, LoadJobConfig, QueryJob, SchemaField, Table
 
     Job = LoadJob | QueryJob
 
@@ -138,20 +140,10 @@ def load_files(
         ValueError: a URL holds `*`, by which BigQuery would load other files too.
     """
     from google.api_core.exceptions import GoogleAPICallError
-    from google.cloud.bigquery import LoadJobConfig, ParquetOptions
 
     if starred := [uri for uri in uris if "*" in uri]:
         raise ValueError(f"{starred[0]}: a file whose name holds * cannot be loaded by name; rename it")
-    config = LoadJobConfig(
-        source_format=file_format,
-        schema=list(schema),
-        write_disposition="WRITE_TRUNCATE",
-        max_bad_records=0,
-        labels=bigquery.labels(source),
-    )
-    if file_format == "PARQUET":
-        config.parquet_options = options = ParquetOptions()
-        options.enable_list_inference = True
+    config = _load_config(bigquery, schema, file_format, source)
     started: list[LoadJob] = []
 
     def start(job_id: str) -> "LoadJob":
@@ -169,6 +161,43 @@ def load_files(
     else:
         return
     raise failure
+
+
+def load_local(
+    bigquery: BigQuery,
+    aside: str,
+    path: Path,
+    schema: Sequence["SchemaField"],
+    file_format: FileFormat,
+) -> None:
+    """Load a local file into the table `aside`, which holds nothing else afterwards.
+
+    Raises:
+        LoadFailed: the file is not what `schema` says.
+    """
+    from google.api_core.exceptions import GoogleAPICallError
+
+    # What is sent from here is sent as it reads: an upload has no ending by which to tell that it is gzipped.
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        job = bigquery.client.load_table_from_file(
+            cast("IO[bytes]", file), aside, job_config=_load_config(bigquery, schema, file_format, "quarantine")
+        )
+    try:
+        job.result(retry=retrying())
+    except GoogleAPICallError:
+        if not job.error_result:
+            raise
+        failure = _failure(job, ())
+    else:
+        return
+    raise failure
+
+
+def join_asides(bigquery: BigQuery, aside: str, parts: Sequence[str], columns: Sequence[str], source: str) -> None:
+    """Make the table `aside` of the rows of others."""
+    listed = ", ".join(map(quoted, columns))
+    rows = " union all ".join(f"select {listed} from {quoted(part)}" for part in parts)
+    bigquery.run(f"create or replace table {quoted(aside)} as {rows}", source)
 
 
 def replace_slice(
@@ -218,6 +247,24 @@ def replace_slice(
         return datetime.now(UTC) - job.ended < _LOOKED and stands()
 
     return _once(bigquery, f"slice_{_digest(name, where)}", start, may_stand)
+
+
+def _load_config(
+    bigquery: BigQuery, schema: Sequence["SchemaField"], file_format: FileFormat, source: str
+) -> "LoadJobConfig":
+    from google.cloud.bigquery import LoadJobConfig, ParquetOptions
+
+    config = LoadJobConfig(
+        source_format=file_format,
+        schema=list(schema),
+        write_disposition="WRITE_TRUNCATE",
+        max_bad_records=0,
+        labels=bigquery.labels(source),
+    )
+    if file_format == "PARQUET":
+        config.parquet_options = options = ParquetOptions()
+        options.enable_list_inference = True
+    return config
 
 
 def _created(bigquery: BigQuery, name: str, layout: Layout, expiry: int | None, source: str) -> "Table":

@@ -11,17 +11,24 @@ there each file's checksum is what AWS stated.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.bigquery.columns import NoSuchType, fields_of
 from platform_assets.data.engines.bigquery.connection import BigQuery, literal, quoted
-from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed, load_files
+from platform_assets.data.engines.bigquery.slices import FileFormat, LoadFailed, join_asides, load_files, load_local
 from platform_assets.data.engines.profiles import (
+    ATTRIBUTE_TYPES,
     DEPTH,
     ITEM,
+    KEYS,
+    METADATA,
+    NEW_IMAGE,
+    OLD_IMAGE,
     Column,
     Profile,
     RowKey,
@@ -31,10 +38,13 @@ from platform_assets.data.engines.profiles import (
     typed_path,
 )
 from platform_assets.data.exports import verification
-from platform_assets.data.exports.dynamodb import typed_key
+from platform_assets.data.exports.dynamodb import typed_key, written_micros
 from platform_assets.data.exports.empty_tables import empty_schema
 from platform_assets.data.exports.export import Export, ExportedTable, ExportError, LoadRefused
 from platform_assets.data.exports.lake import Lake, StoredFile
+from platform_assets.data.exports.quarantine.record import COLUMNS, Quarantined
+from platform_assets.data.exports.quarantine.sifted_lake import SiftedLake
+from platform_assets.data.exports.quarantine.sifting import Sifted
 from platform_assets.data.quality.unquoting import reason_of
 
 if TYPE_CHECKING:
@@ -44,6 +54,13 @@ if TYPE_CHECKING:
 
 _FOOTER = 64 * 1024
 _FOOTERS_AT_ONCE = 8
+_FULL = {ITEM: "The item in DynamoDB's typed JSON."}
+_CHANGE = {
+    KEYS: "The key of the item that changed, in DynamoDB's typed JSON.",
+    NEW_IMAGE: "What the item became; null where it was deleted.",
+    OLD_IMAGE: "What the item was before the window; null where it did not exist, and in exports of new images alone.",
+    METADATA: "When it was written.",
+}
 # Reasons of a failed load job that lie in the files themselves.
 _FAULTY_FILES = {"invalid", "invalidQuery"}
 
@@ -55,15 +72,26 @@ class Aside:
     Attributes:
         name: the BigQuery table that holds its rows; None when the export has no data files.
         schema: its columns.
+        quarantine: the BigQuery table that holds the rows that were left out of it; None when there are none.
+        quarantined: their counts.
+        parts: further tables that it was made of.
     """
 
     name: str | None
     schema: tuple["SchemaField", ...]
     profile: Profile
+    quarantine: str | None = None
+    quarantined: Quarantined | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         return self.profile.rows
+
+    @property
+    def names(self) -> list[str]:
+        """All tables that it needed."""
+        return [name for name in (self.name, self.quarantine, *self.parts) if name]
 
 
 def stage(
@@ -72,7 +100,8 @@ def stage(
     """Loads the files that the manifests name into a table aside, and verifies everything declared of the table.
 
     Args:
-        loading: told the name of the table aside before it is loaded.
+        lake: where they are; of a `SiftedLake`, what it has here is sent to BigQuery from here.
+        loading: told the name of each table aside before it is loaded.
 
     Raises:
         ExportError: a data file is absent, truncated, changed or unreadable, a count or the columns differ from the
@@ -81,15 +110,16 @@ def stage(
     """
     from google.cloud.bigquery import SchemaField
 
+    schema: tuple[SchemaField, ...]
     stored = lake.stored(file.key for file in table.files)
     verification.check_files(export, table, lake, stored.__contains__)
     for file in table.files:
         verification.check_size(lake, file, stored[file.key].size)
-    if export.format == "dynamodb_full":
+    if export.format == "dynamodb":
         for file in table.files:
             verification.check_md5(lake, file, stored[file.key].md5 or lake.md5(file.key))
-        items = SchemaField(ITEM, "JSON", description="The item in DynamoDB's typed JSON.")
-        schema: tuple[SchemaField, ...] = (items,)
+        columns = _CHANGE if export.window_start else _FULL
+        schema = tuple(SchemaField(name, "JSON", description=meaning) for name, meaning in columns.items())
         footers: list[FileMetaData] = []
     elif table.files:
         arrow, footers = _parquet_schema(table, lake, stored)
@@ -99,11 +129,14 @@ def stage(
         schema, footers = _schema(export, table, lake, empty_schema(export, table, lake)), []
     if not table.files:
         verification.check_rows(export, table, lake, 0)
-        empty = () if export.format == "dynamodb_full" else [(field.name, field.field_type, 0) for field in schema]
+        empty = () if export.format == "dynamodb" else [(field.name, field.field_type, 0) for field in schema]
         return Aside(None, schema, Profile(0, 0, tuple(Column(*column) for column in empty)))
-    aside = bigquery.name("scratch", _name(export, table, stored))
-    loading(aside)
-    _load(bigquery, export, table, lake, aside, schema)
+    aside, parts = bigquery.name("scratch", _name(export, table, stored, lake)), list[str]()
+    if isinstance(lake, SiftedLake):
+        parts = [f"{aside}_{number}" for number in range(len(lake.sifted) + (len(lake.sifted) < len(table.files)))]
+    for name in (aside, *parts):
+        loading(name)
+    _load(bigquery, export, table, lake, (aside, *parts), schema)
     rows = _verify(bigquery, export, table, lake, aside)
     in_files = [footer.num_rows for footer in footers]
     if footers and rows != sum(in_files):
@@ -111,7 +144,26 @@ def stage(
             f"{lake.location(export.folder)}: the footers of the files of {table.export_table} state {sum(in_files)} rows, but "
             f"BigQuery loaded {rows}. The files changed meanwhile: load the export again."
         )
-    return Aside(aside, schema, _profile(bigquery, export, table, (aside, schema, rows), footers))
+    profile = _profile(bigquery, export, table, (aside, schema, rows), footers)
+    return Aside(aside, schema, profile, parts=tuple(parts))
+
+
+def stage_sifted(bigquery: BigQuery, export: Export, sifted: Sifted, loading: Callable[[str], None]) -> Aside:
+    """As `stage`, of a table without its broken rows, which go into a table aside of their own."""
+    aside = stage(bigquery, export, sifted.table, sifted.lake, loading)
+    assert aside.name is not None
+    quarantine = f"{aside.name}_quarantine"
+    loading(quarantine)
+    load_local(bigquery, quarantine, sifted.rows, quarantine_fields(), "PARQUET")
+    return replace(aside, quarantine=quarantine, quarantined=sifted.quarantined)
+
+
+def quarantine_fields() -> tuple["SchemaField", ...]:
+    """The columns of a table of rows that were left out."""
+    from google.cloud.bigquery import SchemaField
+
+    kinds = {"_exported_at": "TIMESTAMP", "unknown_from": "TIMESTAMP", "line": "INTEGER"}
+    return tuple(SchemaField(name, kinds.get(name, "STRING"), description=words) for name, words in COLUMNS.items())
 
 
 def profile_of(
@@ -129,12 +181,17 @@ def profile_of(
         schema: its columns that are asked for.
         rows: how many, where that is known.
     """
-    if key.format == "dynamodb_full":
+    if key.format == "dynamodb":
         if rows is None:
             rows = int(bigquery.values(f"select count(*) from {relation}", source)[0][0])
+        holding = schema[0].name if len(schema) == 1 else NEW_IMAGE
+        # Of an attribute that counts every type, however rare: what reads the others reads null there.
+        ending = f"r'\\.({'|'.join(sorted(ATTRIBUTE_TYPES))})$'"
         keys = bigquery.values(
-            f"select attribute, count(*) from {relation}, unnest(json_keys({ITEM}, {2 * DEPTH})) as attribute "
-            f"group by attribute having count(*) >= {least_items(rows)}",
+            f"select attribute, items from (select attribute, count(*) as items from {relation}, "
+            f"unnest(json_keys({holding}, {2 * DEPTH})) as attribute where regexp_contains(attribute, {ending}) "
+            f"group by attribute) where true "
+            f"qualify sum(items) over (partition by regexp_replace(attribute, {ending}, '')) >= {least_items(rows)}",
             source,
         )
         paths = ((typed_path(attribute), items) for attribute, items in keys)
@@ -193,19 +250,29 @@ def _nulls(footers: Sequence["FileMetaData"]) -> dict[str, int]:
     return {name: count for name, count in nulls.items() if name not in unknown}
 
 
-def key_columns(key: RowKey) -> list[str]:
-    """SQL of each part of the key."""
+def key_columns(key: RowKey, holding: str = ITEM) -> list[str]:
+    """SQL of each part of the key.
+
+    Args:
+        holding: of DynamoDB, the column that holds the key's attributes.
+    """
     if key.format == "aurora_snapshot":
         return [quoted(name) for name in key.columns]
-    return [typed_key(name, lambda path: f"json_value({ITEM}, {literal(path)})") for name in key.columns]
+    return [typed_key(name, lambda path: f"json_value({holding}, {literal(path)})") for name in key.columns]
 
 
-def _name(export: Export, table: ExportedTable, stored: Mapping[str, StoredFile]) -> str:
-    """The name of the table aside: another one when any file was written anew."""
-    files = [f"{file.key} {stored[file.key].generation}" for file in table.files]
+def _name(export: Export, table: ExportedTable, stored: Mapping[str, StoredFile], lake: Lake) -> str:
+    """The name of the table aside: another one when any file was written anew, and when other rows are left out."""
+    left = {key: _sha256(path) for key, path in lake.sifted.items()} if isinstance(lake, SiftedLake) else {}
+    files = [f"{file.key} {left.get(file.key, stored[file.key].generation)}" for file in table.files]
     parts = [export.lake, export.export_id, export.table_hash(table.name), *files]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"{export.source}__{table.name}_{digest[:24]}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(
@@ -213,17 +280,33 @@ def _load(
     export: Export,
     table: ExportedTable,
     lake: Lake,
-    aside: str,
+    names: Sequence[str],
     schema: tuple["SchemaField", ...],
 ) -> None:
-    items = export.format == "dynamodb_full"
-    file_format: FileFormat = "NEWLINE_DELIMITED_JSON" if items else "PARQUET"
-    uris = [lake.location(file.key) for file in table.files]
+    """Loads the files into the first of the named tables: by way of the others, one for the files in the bucket and one for each
+    that is here."""
+    here = lake.sifted if isinstance(lake, SiftedLake) else {}
+    uris = [lake.location(file.key) for file in table.files if file.key not in here]
+    aside, *parts = names
+    kind: FileFormat = "NEWLINE_DELIMITED_JSON" if export.format == "dynamodb" else "PARQUET"
+    with _told(bigquery, export, table, lake):
+        if uris:
+            load_files(bigquery, parts[0] if here else aside, uris, schema, kind, export.source)
+        for part, path in zip(parts[bool(uris) :], here.values(), strict=True):
+            load_local(bigquery, part, path, schema, kind)
+    if parts:
+        join_asides(bigquery, aside, parts, [field.name for field in schema], export.source)
+
+
+@contextmanager
+def _told(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake) -> Iterator[None]:
+    """Says what it was when a load job failed: the files, or BigQuery."""
     try:
-        load_files(bigquery, aside, uris, schema, file_format, export.source)
+        yield
     except LoadFailed as failure:
         where = ", ".join(failure.files[:3]) or lake.location(export.folder)
         if failure.reason in _FAULTY_FILES:
+            items = export.format == "dynamodb"
             unreadable = verification.unreadable_items if items else verification.unreadable_part
             raise unreadable(where, str(failure)) from failure
         raise LoadRefused(
@@ -235,22 +318,37 @@ def _load(
 
 def _verify(bigquery: BigQuery, export: Export, table: ExportedTable, lake: Lake, aside: str) -> int:
     """One query, one scan; returns the number of rows."""
-    key = {f"key_{number}": column for number, column in enumerate(key_columns(RowKey(export.format, table.key)))}
+    changes, items = export.window_start is not None, export.format == "dynamodb"
+    columns = key_columns(RowKey(export.format, table.key), KEYS if changes else ITEM)
+    key = {f"key_{number}": column for number, column in enumerate(columns)}
     missing = " or ".join(f"{name} is null" for name in key)
-    no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if export.format == "dynamodb_full" else "false"
+    no_item = f"coalesce(json_type({ITEM}) != 'object', true)" if items else "false"
+    unreadable = f"not {_valid_change(table)}" if changes else no_item
     keys = ", ".join(f"{column} as {name}" for name, column in key.items())
     counts = bigquery.values(
         f"select sum(row_count), sum(unread), sum(if({missing}, row_count, 0)), countif(row_count > 1) "
-        f"from (select {keys}, count(*) as row_count, countif({no_item}) as unread from {quoted(aside)} "
+        f"from (select {keys}, count(*) as row_count, countif({unreadable}) as unread from {quoted(aside)} "
         f"group by {', '.join(key)})",
         export.source,
     )
     count, unread, absent, shared = (int(value or 0) for value in counts[0])
-    verification.check_items(lake.location(export.folder), unread, count)
+    check = verification.check_changes if changes else verification.check_items
+    check(lake.location(export.folder), unread, count)
     verification.check_rows(export, table, lake, count)
     verification.check_key(export, table, lake, absent)
     verification.check_unique(lake.location(export.folder), table, shared)
     return count
+
+
+def _valid_change(table: ExportedTable) -> str:
+    """SQL of what holds of a row of changes: it says when what became of which item."""
+    new, keys = (key_columns(RowKey("dynamodb", table.key), column) for column in (NEW_IMAGE, KEYS))
+    same = "".join(f" and {one} is not distinct from {other}" for one, other in zip(new, keys, strict=True))
+    written = written_micros(lambda path: f"json_value({METADATA}, {literal(path)})")
+    return (
+        f"coalesce(json_type({KEYS}) = 'object' and regexp_contains({written}, r'^[0-9]{{1,18}}$') "
+        f"and ({NEW_IMAGE} is null or (json_type({NEW_IMAGE}) = 'object'{same})), false)"
+    )
 
 
 def _parquet_schema(

@@ -4,6 +4,8 @@ Belongs here: where each part of it lies. Does not belong here: what the parts d
 """
 
 import glob
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from platform_assets.data.catalog.catalog import Catalog
 from platform_assets.data.catalog.pointer import MartStore
@@ -13,6 +15,9 @@ from platform_assets.data.engines.duckdb.reading import DuckDBWarehouse
 from platform_assets.data.engines.duckdb.versions import DuckDBVersions
 from platform_assets.data.engines.engine import Engine
 from platform_assets.environment import Environment
+
+if TYPE_CHECKING:
+    from platform_assets.data.engines.duckdb.read_only import ClosedBackend, ReadOnlyWarehouse
 
 
 class DuckDBEngine(Engine):
@@ -40,3 +45,15 @@ class DuckDBEngine(Engine):
 
     def warehouse(self, catalog: Catalog, source: str) -> DuckDBWarehouse:
         return DuckDBWarehouse(catalog, self._marts)
+
+    def reading(self, catalog: Catalog, source: str) -> "ReadOnlyWarehouse":
+        from platform_assets.data.engines.duckdb.read_only import ReadOnlyWarehouse
+
+        return ReadOnlyWarehouse(catalog, self._marts, self._closed)
+
+    @cached_property
+    def _closed(self) -> "ClosedBackend":
+        # One for all that is read through this engine, so that tables of different moments join.
+        from platform_assets.data.engines.duckdb.read_only import ClosedBackend
+
+        return ClosedBackend()

@@ -39,7 +39,7 @@ class DuckDBWarehouse(Warehouse):
                 raise MartDamaged(
                     f"mart {mart}: {file} is gone or not what was written; materialise marts/{mart} again, which writes it anew"
                 )
-            self._backend.read_parquet(glob.escape(str(file)), table_name=name, hive_partitioning=False)
+            self._show(file, name)
             self._views[mart] = name
         return self._backend.table(self._views[mart])
 
@@ -58,6 +58,10 @@ class DuckDBWarehouse(Warehouse):
 
     def sql(self, expression: "ibis.Expr") -> str:
         return str(self._backend.compile(expression))
+
+    def _show(self, file: Path, name: str) -> None:
+        """Make a file's rows a table of the backend."""
+        self._backend.read_parquet(glob.escape(str(file)), table_name=name, hive_partitioning=False)
 
     @cached_property
     def _backend(self) -> "Backend":

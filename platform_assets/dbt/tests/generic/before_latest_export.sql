@@ -5,6 +5,6 @@ from {{ model }}
 where {{ column_name }} >= (
     select max(exported_at)
     from {{ ref('stg_exports') }}
-    where source_name = '{{ source_name }}' and table_name = '{{ table_name }}'
+    where source_name = '{{ source_name }}' and table_name in ('{{ table_name }}', '{{ table_name }}__changes')
 )
 {% endtest %}

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.data.engines.duckdb.staging import decode
+from platform_assets.data.exports.chain import chain_of
 from platform_assets.data.exports.empty_tables import quoted
-from platform_assets.data.exports.export import Export
+from platform_assets.data.exports.export import Export, changes_of, table_of
 from platform_assets.data.exports.lake import Lake
 from platform_assets.environment import Environment
 from platform_assets.operations.onboarding.names import column_name, is_identifier, singular, unspeakable
 from platform_assets.operations.onboarding.reading import items, parts
+from platform_assets.operations.onboarding.reading.changes import folded
 from platform_assets.operations.onboarding.reading.place import Exports
 from platform_assets.operations.onboarding.tables import INSTANTS, NUMBERS, Column, OnboardingError, Table
 
@@ -110,8 +112,8 @@ def found(environment: Environment, exports: Exports) -> Iterator[Found]:
             lake.attach(engine)
             result = Found(engine, exports)
             for name in exports.names:
-                holding = [export for export in exports.exports if name in export.tables]
-                if not holding:
+                holding = [export for export in exports.exports if {name, changes_of(name)} & export.tables.keys()]
+                if not any(name in export.tables for export in holding):
                     result.notes.append(f"{name}: no usable export holds it; it is left out.")
                     continue
                 table = _table(engine, environment, lake, name, holding, work)
@@ -124,7 +126,7 @@ def found(environment: Environment, exports: Exports) -> Iterator[Found]:
                 raise OnboardingError("\n".join(["nothing of the export can be read.", *result.notes]))
             _rename_ids(engine, result)
             for name, table in result.tables.items():
-                result.tables[name] = replace(table, key=_key(result, table))
+                result.tables[name] = replace(table, key=_known_key(table) or _key(result, table))
             yield result
 
 
@@ -136,15 +138,23 @@ def _table(
     holding: Sequence[Export],
     work: Path,
 ) -> Table:
-    newest, folders = holding[-1], []
+    chain = chain_of(holding) if any(export.window_start for export in holding) else None
+    if chain:
+        links = {link.export_id for link in chain.links}
+        holding = sorted((export for export in holding if export.export_id in links), key=lambda one: one.exported_at)
+    newest, folders = holding[-1], dict[str, list[Path]]()
     for number, export in enumerate(holding):
         folder = work / f"{name}-{number}"
         folder.mkdir()
+        (table,) = (table for table in export.tables.values() if table_of(table.name) == name)
         # The key is what is looked for.
-        decode(engine, export, replace(export.tables[name], key=()), lake, folder, environment.limits)
-        folders.append(folder)
-    raw = parts.parquet([path for folder in folders for path in sorted(folder.glob("part-*.parquet"))])
-    reader = items.columns_of if newest.format == "dynamodb_full" else _columns_of
+        decode(engine, export, replace(table, key=()), lake, folder, environment.limits)
+        folders[export.export_id] = sorted(folder.glob("part-*.parquet"))
+    raw, key = parts.parquet([path for paths in folders.values() for path in paths]), tuple[str, ...]()
+    if chain and chain.segments[-1].windows:
+        result = folded(engine, name, chain, folders)
+        raw, key = result.raw, result.key
+    reader = items.columns_of if newest.format == "dynamodb" else _columns_of
     columns, notes = reader(engine, name, raw)
     typed = ", ".join(f"{column.sql} as {quoted(column.name)}" for column in columns)
     source = columns[0].relation if columns else raw
@@ -154,8 +164,10 @@ def _table(
         engine.execute(f"create view {relation(name)} as select * from {quoted(name)} where {chosen}")
     figures = _with_figures(engine, name, [column.column for column in columns])
     rows = engine.execute(f"select count(*) from {relation(name)}").fetchall()[0][0] if typed else 0
-    exported = newest.tables[name].export_table
-    return Table(name, exported, rows, figures, (), newest.exported_at, len(holding), tuple(notes))
+    (exported,) = (table.export_table for table in newest.tables.values() if table_of(table.name) == name)
+    notes += [f"{name}: {reason}" for reason in (chain.apart.values() if chain else ())]
+    at, changes = newest.exported_at, chain is not None
+    return Table(name, exported, rows, figures, key, at, len(holding), tuple(notes), changes)
 
 
 def _columns_of(engine: "duckdb.DuckDBPyConnection", table: str, raw: str) -> tuple[list[parts.Typed], list[str]]:
@@ -213,6 +225,13 @@ def _rename_ids(engine: "duckdb.DuckDBPyConnection", result: Found) -> None:
             engine.execute(f"alter table {quoted(name)} rename column id to {quoted(own)}")
             newest = f"(select max_by(_export_id, _exported_at) from {quoted(name)})"
             engine.execute(f"create view {relation(name)} as select * from {quoted(name)} where _export_id = {newest}")
+
+
+def _known_key(table: Table) -> tuple[str, ...]:
+    """The columns of the key that changes tell; none where there are no changes, or where one of them is not read."""
+    named = {column.reading.path: column.name for column in table.columns}
+    key = [named.get((attribute,), "") for attribute in table.key]
+    return tuple(key) if all(key) else ()
 
 
 def _key(found: Found, table: Table) -> tuple[str, ...]:

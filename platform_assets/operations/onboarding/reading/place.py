@@ -99,7 +99,7 @@ def _place(lake: Lake, key: str, database: str | None) -> Place:
         parts = parts[: parts.index(HOME)]
     path = "/".join(parts)
     if lake.folders(f"{path}/{HOME}" if path else HOME):
-        return Place(_named(lake, path), "dynamodb_full")
+        return Place(_named(lake, path), "dynamodb")
     if parts and f"export_info_{parts[-1]}.json" in lake.files(path):
         path = "/".join(parts[:-1])
     exports = [one for one in lake.folders(path) if lake.exists(_join(path, one, f"export_info_{one}.json"))]

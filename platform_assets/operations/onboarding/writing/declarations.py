@@ -7,10 +7,12 @@ Belongs here: from a plan to text with its comments. Does not belong here: SQL (
 import json
 from collections.abc import Iterable
 
+from platform_assets.data.exports.export import changes_of
 from platform_assets.operations.onboarding.marts import Mart, MartColumn, Plan
 from platform_assets.operations.onboarding.names import singular
 from platform_assets.operations.onboarding.tables import INSTANTS, NUMBERS, Place, Table
 from platform_assets.operations.onboarding.writing.models import (
+    contradictions_name,
     kept_columns,
     orphans_test,
     reads_every_export,
@@ -75,10 +77,11 @@ def source_yaml(plan: Plan, place: Place, owner: str) -> str:
 
 def sources_yaml(plan: Plan, place: Place) -> str:
     """dbt's sources."""
-    what = "DynamoDB tables" if place.format == "dynamodb_full" else "Aurora database"
+    what = "DynamoDB tables" if place.format == "dynamodb" else "Aurora database"
+    what, loads = ("objects", "the loads of its API") if place.fetched else (what, "exports")
     columns = (
         ["        - {name: Item, description: The item in DynamoDB's typed JSON.}"]
-        if place.format == "dynamodb_full"
+        if place.format == "dynamodb"
         else []
     )
     columns += [
@@ -90,7 +93,7 @@ def sources_yaml(plan: Plan, place: Place) -> str:
         "",
         "sources:",
         f"  - name: {plan.source}",
-        f"    description: {quoted(f'The {what} of {plan.source}, from exports.')}",
+        f"    description: {quoted(f'The {what} of {plan.source}, from {loads}.')}",
         "    # On BigQuery: <stage>_raw.<source>__<table>.",
         "    schema: \"{{ env_var('PLATFORM_RAW_STAGE', env_var('PLATFORM_STAGE', 'dev')) }}_raw\"",
         "    config:",
@@ -112,6 +115,15 @@ def sources_yaml(plan: Plan, place: Place) -> str:
             "        columns:",
             *(f"  {line}" for line in columns),
         ]
+        if plan.tables[name].changes:
+            lines += [
+                f"      - name: {changes_of(name)}",
+                f"        identifier: {plan.source}__{changes_of(name)}",
+                f"        description: {quoted(f'One row per incremental export and changed item of {name}.')}",
+                "        columns:",
+                *(f"          - {{name: {column}, description: {meaning}}}" for column, meaning in _CHANGE.items()),
+                *(f"  {line}" for line in columns[1:]),
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -154,10 +166,38 @@ def staging_yaml(plan: Plan) -> str:
                     "              config: {severity: warn}",
                 ]
         lines += [f"      - {{name: {name}, description: {_PROVENANCE[name]}}}" for name in kept_columns(mart)]
+        if table.changes:
+            lines += _contradictions(plan.source, table)
     return "\n".join(lines) + "\n"
 
 
-_PROVENANCE = {"_export_id": "The export that shows the row so.", "_exported_at": "When that export was taken."}
+def _contradictions(source: str, table: Table) -> list[str]:
+    return [
+        f"  - name: {contradictions_name(source, table.name)}",
+        f"    description: {quoted(f'Incremental exports of {table.name} whose old images are not what was known; none is right.')}",
+        "    data_tests:",
+        "      - old_images_agree:",
+        f"          name: old_images_of_{source}_{table.name}_agree",
+        "          config: {severity: warn}",
+        "    columns:",
+        "      - {name: _export_id, description: The export.}",
+        "      - {name: _exported_at, description: When its window ends.}",
+        "      - {name: contradictions, description: How many of its items.}",
+    ]
+
+
+_CHANGE = {
+    "Keys": "The key of the item that changed.",
+    "NewImage": "What the item became; null where it was deleted.",
+    "OldImage": "What the item was before; null where it did not exist.",
+    "Metadata": "When it was written.",
+}
+_PROVENANCE = {
+    "_export_id": "The export that shows the row so.",
+    "_exported_at": "When that export was taken.",
+    "valid_from": "When it was written so, or first exported so.",
+    "valid_to": "When it was written otherwise or deleted; null while it lasts.",
+}
 
 
 def marts_yaml(plan: Plan) -> str:

@@ -24,7 +24,13 @@ from platform_assets.operations.onboarding.writing.declarations import (
     sources_yaml,
     staging_yaml,
 )
-from platform_assets.operations.onboarding.writing.models import mart_sql, staging_name, staging_sql
+from platform_assets.operations.onboarding.writing.models import (
+    contradictions_name,
+    contradictions_sql,
+    mart_sql,
+    staging_name,
+    staging_sql,
+)
 
 # Where the entries of a YAML file stand: keys from the top, numbers into lists.
 _MODELS, _TABLES, _SOURCE_TABLES = ("models",), ("attributes", "tables"), ("sources", 0, "tables")
@@ -72,14 +78,18 @@ def changes_of(
         if not mart.people_of:
             text = staging_sql(source, mart, plan.tables[table.name])
             changes.append(_file(staging / f"{staging_name(source, table.name)}.sql", text))
+            if plan.tables[table.name].changes:
+                name = contradictions_name(source, table.name)
+                changes.append(_file(staging / f"{name}.sql", contradictions_sql(source, plan.tables[table.name])))
         changes.append(_file(marts / f"{mart.name}.sql", mart_sql(source, mart)))
     plan = _only(plan, only)
     listed = [
         (staging / f"_{source}__sources.yml", sources_yaml(plan, place), _SOURCE_TABLES),
         (staging / f"_{source}__staging.yml", staging_yaml(plan), _MODELS),
         (marts / f"_{source}__marts.yml", marts_yaml(plan), _MODELS),
-        (environment.sources / source / "defs.yaml", source_yaml(plan, place, owner), _TABLES),
     ]
+    if not place.fetched:
+        listed.append((environment.sources / source / "defs.yaml", source_yaml(plan, place, owner), _TABLES))
     changes += [_listing(path, text, keys) for path, text, keys in listed]
     return [change for change in changes if change.old != change.new or change.refused]
 

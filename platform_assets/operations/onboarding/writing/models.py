@@ -21,12 +21,15 @@ def staging_sql(source: str, mart: Mart, table: Table) -> str:
     """The staging model of a table: the latest export of events, every export of what may have changed."""
     every = reads_every_export(mart)
     condition = f"is_in_{'loaded' if every else 'latest'}_export('{source}', '{table.name}')"
+    relation = f"source('{source}', '{table.name}')"
+    if table.changes:
+        condition, relation = "'true'", _folded(source, mart, table)
     kept = kept_columns(mart)
     if table.columns[0].reading.tags:
         lines = [f"        {_item_column(column)}," for column in table.columns]
         keep = f"    keep=[{', '.join(repr(name) for name in kept)}],\n" if kept else ""
         return (
-            f"{{{{ dynamodb_select(\n    source('{source}', '{table.name}'),\n    [\n"
+            f"{{{{ dynamodb_select(\n    {relation},\n    [\n"
             + "\n".join(lines)
             + f"\n    ],\n    where={condition},\n{keep}) }}}}\n"
         )
@@ -34,6 +37,26 @@ def staging_sql(source: str, mart: Mart, table: Table) -> str:
         f"    {name}" for name in kept
     ]
     return f"select\n{_listed(lines)}\nfrom {{{{ source('{source}', '{table.name}') }}}}\nwhere {{{{ {condition} }}}}\n"
+
+
+def _folded(source: str, mart: Mart, table: Table) -> str:
+    """The relation of a table that has incremental exports: events as first written, people as they are, or every version."""
+    which = "versions" if reads_every_export(mart) else "first_items" if mart.kind == "event" else "items"
+    return f"dynamodb_{which}({_of_table(source, table)})"
+
+
+def _of_table(source: str, table: Table) -> str:
+    key = ", ".join(repr(table.column(name).reading.path[0]) for name in table.key)
+    return f"'{source}', '{table.name}', key=[{key}]"
+
+
+def contradictions_name(source: str, table: str) -> str:
+    return f"{staging_name(source, table)}_contradictions"
+
+
+def contradictions_sql(source: str, table: Table) -> str:
+    """The staging model of old images that are not what earlier exports say."""
+    return f"select *\nfrom {{{{ dynamodb_contradictions({_of_table(source, table)}) }}}} as contradictions\n"
 
 
 def reads_every_export(mart: Mart) -> bool:
@@ -44,7 +67,9 @@ def kept_columns(mart: Mart) -> tuple[str, ...]:
     """What a staging model passes on of the row's export."""
     if mart.kind == "dimension":
         return ("_export_id", "_exported_at")
-    return ("_export_id",) if mart.history == "scd2" else ()
+    if mart.history == "scd2":
+        return ("valid_from", "valid_to") if mart.table.changes else ("_export_id",)
+    return ()
 
 
 def mart_sql(source: str, mart: Mart) -> str:
@@ -139,6 +164,11 @@ def _versions(source: str, mart: Mart, staged: str) -> str:
     lines = [f"    {line}" for line in (version, key, *attributes, "valid_from", "valid_to")]
     listed = ", ".join(f"'{name}'" for name in attributes)
     staging = staged.strip("{} ")
+    if mart.table.changes:
+        merged = (
+            f"merged_versions(\n        rows={staging},\n        key='{key}',\n        attributes=[{listed}],\n    )"
+        )
+        return f"select\n{_listed(lines)}\nfrom (\n    {{{{ {merged} }}}}\n) as versions\n"
     return (
         f"select\n{_listed(lines)}\nfrom (\n    {{{{ scd2(\n        rows={staging},\n        exports={exports},\n"
         f"        key='{key}',\n        attributes=[{listed}],\n    ) }}}}\n) as versions\n"
@@ -160,7 +190,7 @@ def _raw_column(column: Column) -> str:
         case "integer":
             return f"cast({name} as bigint)"
         case "decimal":
-            return f"cast({name} as {{{{ decimal_type() }}}})"
+            return f"{{{{ decimal_of({argument}) }}}}"
         case "float":
             return f"cast({name} as {{{{ float_type() }}}})"
         case "boolean" | "date":

@@ -1,10 +1,11 @@
 """The exports of a table one after another: each compared with the last one before it that could be built from.
 
 Belongs here: which exports are compared, what was accepted, and remembering what took a scan to find out. Does not belong here:
-what is a difference (`drift`), and what is stopped by one (`marts.gate`).
+what is a difference (`exports`, `windows`), and what is stopped by one (`marts.gate`).
 
 An export that differs too much and that nobody accepted is not what the next one is compared with: a column that stays away
 is told every day, not on the first alone. Exports that were loaded before their contents were recorded are taken as they are.
+A window of changes is compared with the full export that it follows and the windows between, alike.
 """
 
 import json
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from platform_assets.data.engines.profiles import KeysGone, Profile, RawProfiles, RowKey
 from platform_assets.data.engines.raw_tables import RawTable, RawTables
+from platform_assets.data.exports.chain import chain_of
+from platform_assets.data.exports.export import holds_changes, table_of
 from platform_assets.data.exports.spec import ExportSourceSpec
-from platform_assets.data.raw.drift import Comparison, Finding, Side, findings, new_columns
+from platform_assets.data.raw.comparison.exports import Comparison, Finding, Side, findings, new_columns
+from platform_assets.data.raw.comparison.windows import NOTHING, Before, Items, new_attributes, window_findings
 from platform_assets.foundation.storage import Files, files_at
 
 if TYPE_CHECKING:
@@ -60,16 +64,16 @@ class TableHistory:
 
     Attributes:
         newest: the newest export; None where there is none, or nothing to compare it with.
+        current: those by which the table is known as it is now: the newest, of windows all that follow the newest base.
     """
 
     judged: tuple[Judged, ...]
     newest: Judged | None
+    current: tuple[Judged, ...] = ()
 
     def stopping(self, every_export: bool) -> list[Judged]:
-        """What stops a model that reads the newest export, or `every_export`."""
-        if every_export:
-            return [judged for judged in self.judged if judged.stops]
-        return [self.newest] if self.newest and self.newest.stops else []
+        """What stops a model that reads the table as it is now, or `every_export`."""
+        return [judged for judged in (self.judged if every_export else self.current) if judged.stops]
 
 
 class Histories:
@@ -93,8 +97,10 @@ class Histories:
             ExportError: a raw table, or the record of its contents, cannot be read.
         """
         spec = self._sources.get(source)
-        if spec is None or table not in {each.name for each in spec.tables}:
+        if spec is None or table_of(table) not in {each.name for each in spec.tables}:
             return TableHistory((), None)
+        if holds_changes(table):
+            return self._of_windows(spec, source, table) if spec.format == "dynamodb" else TableHistory((), None)
         exports = self._raw.loaded([(source, table)])[source, table]
         if len(exports) < 2:
             return TableHistory((), None)
@@ -114,7 +120,49 @@ class Histories:
             if not judged[-1].stops:
                 good, before = export, now
         memory.keep(exports)
-        return TableHistory(tuple(judged), judged[-1])
+        return TableHistory(tuple(judged), judged[-1], (judged[-1],))
+
+    def _of_windows(self, spec: ExportSourceSpec, source: str, table: str) -> TableHistory:
+        """The windows of the chain; what is no link is read by nothing."""
+        name = table_of(table)
+        loaded = self._raw.loaded([(source, name), (source, table)])
+        windows = {raw.export_id: raw for raw in loaded[source, table]}
+        if not windows:
+            return TableHistory((), None)
+        bases = {raw.export_id: raw for raw in loaded[source, name]}
+        full, changes = self._profiles.recorded(source, name), self._profiles.recorded(source, table)
+        key = spec.table(name).key[0]
+        judged, current = list[Judged](), tuple[Judged, ...]()
+        for segment in chain_of([*bases.values(), *windows.values()]).segments:
+            base = bases[segment.base.export_id]
+            known = full.get(base.export_id)
+            before, of_segment = Before(Items.of_export(known) if known else NOTHING), list[Judged]()
+            for window in (windows[link.export_id] for link in segment.windows if link.export_id in changes):
+                now = Items.of_window(changes[window.export_id], key)
+                one = self._judge_window(spec, base, window, now, before)
+                of_segment.append(one)
+                if one.accepted and any(finding.stops for finding in one.findings):
+                    before = before.accepting(now)
+                elif not one.stops:
+                    before = before.and_then(now)
+            judged += of_segment
+            current = tuple(of_segment)
+        return TableHistory(tuple(judged), judged[-1] if judged else None, current)
+
+    def _judge_window(
+        self, spec: ExportSourceSpec, base: RawTable, window: RawTable, now: Items, before: Before
+    ) -> Judged:
+        name = table_of(window.table)
+        return Judged(
+            window,
+            base,
+            tuple(window_findings(window.export_id, now, before, spec.expectations_of(name))),
+            tuple(new_attributes(now, before)),
+            spec.accepts(window.export_id, name),
+            f"Mend it at its source and start a full export, which begins anew (where versions are read, also take this window out of "
+            f"the lake and {self._profiles.removal(window)}); or, if it is meant, add to `accept` in {window.source}/defs.yaml: "
+            f"""{{export: "{window.export_id}", table: {name}, because: …}}""",
+        )
 
     def _judge(self, spec: ExportSourceSpec, before: RawTable, export: RawTable, comparison: Comparison) -> Judged:
         accept = f"""{{export: "{export.export_id}", table: {export.table}, because: …}}"""
@@ -133,13 +181,13 @@ class Histories:
             return recorded[raw.export_id]
         return memory.recall(
             "profiles",
-            raw.content_hash,
+            raw.rows_hash,
             Profile.from_json,
             lambda: self._profiles.profile(raw, key).to_json(),
         )
 
     def _gone(self, before: RawTable, now: RawTable, key: RowKey, memory: "_Memory") -> KeysGone:
-        name = " ".join([before.content_hash, now.content_hash, json.dumps(key.columns)])
+        name = " ".join([before.rows_hash, now.rows_hash, json.dumps(key.columns)])
         return memory.recall(
             "gone", name, KeysGone.from_json, lambda: self._profiles.keys_gone(before, now, key).to_json()
         )
@@ -171,7 +219,7 @@ class _Memory:
         """Write down what is new, and drop what is about exports that are no longer loaded."""
         if not any(self._new.values()):
             return
-        loaded = {export.content_hash for export in exports}
+        loaded = {export.rows_hash for export in exports}
 
         def merged(content: bytes | None) -> bytes:
             known = _parsed(content)

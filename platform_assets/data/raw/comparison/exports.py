@@ -1,7 +1,8 @@
 """How a table differs from the export before it, in sentences, and which differences may not reach a mart.
 
-Belongs here: the comparison of two exports, as plain functions of what is known of them. Does not belong here: which exports are
-compared (`history`), how what is known of them is read (`engines.profiles`), and thresholds (`exports.spec`).
+Belongs here: the comparison of two full exports, as plain functions of what is known of them. Does not belong here: which exports
+are compared (`history`), windows of changes (`windows`), how what is known of exports is read (`engines.profiles`), and
+thresholds (`exports.spec`).
 
 A sentence names counts, columns, months and parts, never a key or another value.
 """
@@ -17,8 +18,8 @@ from platform_assets.data.exports.spec import Expectations
 
 Subject = Literal["columns", "types", "rows", "nulls"]
 # What had values, and has them in less than this share of what was there, has none to speak of.
-_HARDLY = 0.01
-_NO_VALUE = "NULL"
+HARDLY = 0.01
+NO_VALUE = "NULL"
 _PARTS_NAMED = 3
 _FAMILIES = (
     ("integer", re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|INT64)$")),
@@ -48,11 +49,11 @@ class Comparison:
 
     @property
     def thing(self) -> str:
-        return "attribute" if self.format == "dynamodb_full" else "column"
+        return "attribute" if self.format == "dynamodb" else "column"
 
     @property
     def rows(self) -> str:
-        return "items" if self.format == "dynamodb_full" else "rows"
+        return "items" if self.format == "dynamodb" else "rows"
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,16 @@ def _type(comparison: Comparison, earlier: Column, later: Column) -> Iterator[Fi
 def _types(
     comparison: Comparison, earlier: Sequence[Column], later: Sequence[Column], expectations: Expectations
 ) -> Iterator[Finding]:
-    """An attribute's types: what reads one of them reads null where another stands."""
+    """An attribute's types: what reads one of them reads null where another stands, be it in few items."""
+    told = False
     for column in earlier:
         left = sum(other.filled for other in later if other.type == column.type)
         lost = _is_lost(column.filled, left, comparison, expectations)
-        if column.type == _NO_VALUE or not (lost or _fell(column.filled, left, comparison) > expectations.nulls_more):
+        if column.type == NO_VALUE or not (lost or _fell(column.filled, left, comparison) > expectations.nulls_more):
             continue
-        others = [f"{other.type} in {other.filled:,}" for other in later if other.type not in (column.type, _NO_VALUE)]
+        others = [f"{other.type} in {other.filled:,}" for other in later if other.type not in (column.type, NO_VALUE)]
         if others:
+            told = True
             yield Finding(
                 "types",
                 lost,
@@ -129,6 +132,16 @@ def _types(
                 f"{_count(left, comparison.now.profile.rows, 'item')} of export {comparison.now.export_id} "
                 f"({', '.join(others)}), and was in {_count(column.filled, comparison.before.profile.rows, 'item')} of export "
                 f"{comparison.before.export_id}: what reads it as {column.type} reads null",
+            )
+    known = [column.type for column in earlier if column.type != NO_VALUE]
+    for other in later:
+        if known and not told and other.type not in (*known, NO_VALUE):
+            yield Finding(
+                "types",
+                False,
+                f"attribute {other.name} is of type {other.type} in {_count(other.filled, comparison.now.profile.rows, 'item')} of "
+                f"export {comparison.now.export_id}, and in none of export {comparison.before.export_id}: what reads it as "
+                f"{' or '.join(known)} reads null",
             )
 
 
@@ -172,7 +185,7 @@ def _is_lost(filled: int, left: int, comparison: Comparison, expectations: Expec
     if filled < FEW or rows_now < FEW:
         return False
     share = filled / rows
-    return share >= expectations.filled and left / rows_now <= _HARDLY * share
+    return share >= expectations.filled and left / rows_now <= HARDLY * share
 
 
 def _fell(filled: int, left: int, comparison: Comparison) -> float:
@@ -203,7 +216,7 @@ def _count(some: int, every: int, one: str) -> str:
 
 
 def _filled(columns: Sequence[Column]) -> int:
-    return sum(column.filled for column in columns if column.type != _NO_VALUE)
+    return sum(column.filled for column in columns if column.type != NO_VALUE)
 
 
 def _named(profile: Profile, name: str) -> list[Column]:

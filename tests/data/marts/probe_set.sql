@@ -1,0 +1,3 @@
+{#- A set of numbers with one that has more decimals than are asked for. -#}
+select {{ dynamodb_number_set('Item', 'figures') }} as figures
+from (select '{"figures": {"NS": ["1", "0.12345678901"]}}' as Item) as items
