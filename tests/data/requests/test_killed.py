@@ -22,35 +22,11 @@ from tests.data.requests.aws_server import Aws, InFolder, Table, variables
 from tests.data.requests.conftest import SPEC, WRITES
 from tests.data.requests.test_asking import windows
 from tests.support.answering import Reply, Request, answering
+from tests.support.dying_folder import Ended, dying
 from tests.tiers import Draw
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CALLS = ("DescribeContinuousBackups", "ListExports", "DescribeExport", "ExportTableToPointInTime")
-
-
-class Ended(BaseException):
-    """The process is no more: nothing that it does from now on has an effect."""
-
-
-def dying(at: int) -> tuple[type[Folder], list[str]]:
-    """A folder whose user ends just before its so-manieth change (an odd number: just after it), and the changes made."""
-    changes: list[str] = []
-
-    def change(name: str) -> Any:
-        do = getattr(Folder, name)
-
-        def changed(self: Folder, *arguments: Any, **options: Any) -> Any:
-            changes.append(name)
-            if len(changes) > at // 2 + at % 2:
-                raise Ended
-            outcome = do(self, *arguments, **options)
-            if at % 2 and len(changes) == at // 2 + 1:
-                raise Ended
-            return outcome
-
-        return changed
-
-    return type("Dying", (Folder,), {name: change(name) for name in ("write", "swap", "delete")}), changes
 
 
 @pytest.mark.parametrize("later", [timedelta(0), 9 * HOUR])

@@ -1,7 +1,6 @@
 """A process that ends at any change it makes to the storage: what the next one finds, and what it reads again."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,35 +12,10 @@ from platform_assets.foundation.storage import Files
 from platform_assets.foundation.storage.folder import Folder
 from tests.data.exports.breaking import FILMS, film, write_films
 from tests.data.transfer.s3 import S3
+from tests.support.dying_folder import CHANGES, Ended, dying
 from tests.tiers import Draw
 
 TERMS = Terms(in_flight=600, at_once=2, lease_seconds=0.2)
-_CHANGES = ("write", "swap", "copy", "join", "delete")
-
-
-class Ended(BaseException):
-    """The process is no more: nothing that it does from now on has an effect."""
-
-
-def dying(at: int) -> tuple[type[Folder], list[str]]:
-    """A folder whose user ends just before its so-manieth change (an odd number: just after it), and the changes made."""
-    changes: list[str] = []
-
-    def change(name: str) -> Any:
-        do = getattr(Folder, name)
-
-        def changed(self: Folder, *arguments: Any, **options: Any) -> Any:
-            changes.append(name)
-            if len(changes) > at // 2 + at % 2:
-                raise Ended
-            outcome = do(self, *arguments, **options)
-            if at % 2 and len(changes) == at // 2 + 1:
-                raise Ended
-            return outcome
-
-        return changed
-
-    return type("Dying", (Folder,), {name: change(name) for name in _CHANGES}), changes
 
 
 # What renews leases ends with the rest.
@@ -93,6 +67,6 @@ def test_whatever_was_changed_last_the_next_pass_goes_on_from_there(
         assert s3.reads == []
 
     changes = passed(tmp_path / "whole", 1_000_000)
-    assert set(changes) == set(_CHANGES)
+    assert set(changes) == set(CHANGES)
     for at in draw(range(2 * len(changes)), 1):
         check(spec, at)
