@@ -20,6 +20,7 @@ from platform_assets.data.requests.record import RequestRefused
 from platform_assets.environment import Environment
 from platform_assets.operations.automation.jobs import REFRESH_JOB
 from platform_assets.operations.automation.schedules import status_in
+from platform_assets.operations.automation.sensors import sensor_status_in
 
 if TYPE_CHECKING:
     from platform_assets.data.requests.asking import Look
@@ -70,9 +71,7 @@ def requested_sensors(sources: Mapping[str, ExportSourceSpec], environment: Envi
         name=REQUESTED_SENSOR,
         job_name=REFRESH_JOB,
         minimum_interval_seconds=EVERY_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING
-        if environment.starts_by_itself
-        else dg.DefaultSensorStatus.STOPPED,
+        default_status=sensor_status_in(environment),
         description="Look how far AWS is with the exports that it was asked for",
     )
     def requested_exports(context: dg.SensorEvaluationContext) -> dg.SensorResult:

@@ -20,6 +20,11 @@ EVERY_SECONDS = 60
 _AT_ONCE = 8
 
 
+def sensor_status_in(environment: Environment) -> dg.DefaultSensorStatus:
+    """Whether a sensor runs before anybody turned it on or off."""
+    return dg.DefaultSensorStatus.RUNNING if environment.starts_by_itself else dg.DefaultSensorStatus.STOPPED
+
+
 def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Environment) -> dg.SensorDefinition:
     """Refreshes the marts when an export finishes, or a finished one changes.
 
@@ -33,9 +38,7 @@ def new_exports_sensor(sources: Mapping[str, ExportSourceSpec], environment: Env
         name=NEW_EXPORTS_SENSOR,
         job_name=REFRESH_JOB,
         minimum_interval_seconds=EVERY_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING
-        if environment.starts_by_itself
-        else dg.DefaultSensorStatus.STOPPED,
+        default_status=sensor_status_in(environment),
         description="Load new exports and rebuild the marts when AWS has finished writing one",
     )
     def new_exports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

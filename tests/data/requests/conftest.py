@@ -58,3 +58,8 @@ def make_table(aws: Aws) -> Callable[[str], None]:
         aws.tables[name] = Table(name, WRITES)
 
     return make
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Path:
+    return tmp_path / "exports"

@@ -7,51 +7,15 @@ from pathlib import Path
 import pytest
 
 from platform_assets.data.exports.chain import chain_of
-from platform_assets.data.exports.spec import ExportSourceSpec
 from platform_assets.data.raw.discover import discover
-from platform_assets.data.requests.asking import Look, ask, await_exports
+from platform_assets.data.requests.asking import ask
 from platform_assets.data.requests.record import HOME, TRIES
 from platform_assets.foundation.storage.folder import Folder
 from tests.data.exports.histories import EPOCH
-from tests.data.requests.aws_server import ACCOUNT, REGION, Aws
+from tests.data.requests.aws_server import Aws
 from tests.data.requests.conftest import SPEC
+from tests.data.requests.looking import DAY, HOUR, MINUTE, RECORD, REQUESTED, glance, refusing, tick, windows
 from tests.data.requests.protocols import Refused
-
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-REQUESTED = "ExportTableToPointInTime"
-RECORD = f"films/{REGION}/{ACCOUNT}/Films.json"
-
-
-@pytest.fixture
-def exports(tmp_path: Path) -> Path:
-    return tmp_path / "exports"
-
-
-def tick(aws: Aws, exports: Path, spec: ExportSourceSpec = SPEC) -> Look:
-    """What the schedule does."""
-    (look,) = ask(spec, exports, aws.now)
-    return look
-
-
-def glance(aws: Aws, exports: Path) -> Look:
-    """What the sensor does."""
-    (look,) = await_exports(SPEC, exports, aws.now)
-    return look
-
-
-def windows(aws: Aws) -> list[tuple[float | None, float]]:
-    """(from, to) of all exports that AWS was made to make, in hours; from None where they are full."""
-
-    def hours(seconds: float | None) -> float | None:
-        return None if seconds is None else (seconds - EPOCH.timestamp()) / 3600
-
-    pairs = []
-    for export in aws.exports:
-        window = export.call.get("IncrementalExportSpecification", {})
-        end = hours(window.get("ExportToTime", export.call.get("ExportTime")))
-        assert end is not None
-        pairs.append((hours(window.get("ExportFromTime")), end))
-    return pairs
 
 
 def test_over_days_a_full_export_and_windows_that_tile_are_made_and_their_chain_covers_all(
@@ -248,75 +212,6 @@ def test_while_recovery_is_off_it_is_told_how_to_turn_it_on(aws: Aws, exports: P
     )
     assert "--table-name Films" in refusal
     assert aws.exports == []
-
-
-def refusing(aws: Aws, action: str, code: str, status: int = 400) -> None:
-    def refuse(asked: str, before: bool) -> None:
-        if before and asked == action:
-            raise Refused(code, f"{code} it says", status)
-
-    aws.interfere = refuse
-
-
-@pytest.mark.parametrize(
-    ("action", "code"),
-    [
-        (REQUESTED, "LimitExceededException"),
-        (REQUESTED, "ThrottlingException"),
-        (REQUESTED, "ExportConflictException"),
-        ("ListExports", "LimitExceededException"),
-        ("DescribeContinuousBackups", "ThrottlingException"),
-    ],
-)
-def test_what_aws_does_not_take_now_waits_for_the_next_tick(aws: Aws, exports: Path, action: str, code: str) -> None:
-    refusing(aws, action, code)
-    look = tick(aws, exports)
-    assert look.refusals == ()
-    assert f"{code} it says" in look.sentences[0]
-    assert look.sentences[0].endswith("The next look asks again.")
-    assert aws.exports == []
-    aws.interfere = lambda action, before: None
-    aws.now += 15 * MINUTE
-    tick(aws, exports)
-    assert windows(aws) == [(None, 48)]
-
-
-@pytest.mark.parametrize(
-    ("action", "code", "words"),
-    [
-        ("ListExports", "AccessDeniedException", "needs the right dynamodb:ListExports."),
-        (REQUESTED, "AccessDeniedException", "needs the right dynamodb:ExportTableToPointInTime."),
-        ("DescribeContinuousBackups", "TableNotFoundException", "Correct `region` and `account` of `request`"),
-        (REQUESTED, "PointInTimeRecoveryUnavailableException", "Turn point-in-time recovery of the table on"),
-        (REQUESTED, "InvalidExportTimeException", "the next look asks for a new full export"),
-        (REQUESTED, "ValidationException", "Correct `request` in the source's defs.yaml."),
-    ],
-)
-def test_what_aws_refuses_is_told_with_what_to_do(aws: Aws, exports: Path, action: str, code: str, words: str) -> None:
-    refusing(aws, action, code)
-    (refusal,) = tick(aws, exports).refusals
-    assert refusal.startswith("arn:aws:dynamodb:eu-central-1:123456789012:table/Films: AWS ")
-    assert words in refusal
-
-
-def test_an_aws_that_does_not_answer_is_asked_again_by_the_next_tick(
-    aws: Aws, exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")
-        look = tick(aws, exports)
-    assert look.refusals == ()
-    assert "no answer of AWS to describe_continuous_backups (" in look.sentences[0]
-
-
-def test_a_process_without_an_identity_is_told_where_to_name_one(
-    aws: Aws, exports: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (refusal,) = tick(aws, exports).refusals
-    assert "this process has no identity at AWS. Name the role that it is to assume in `role` of `request`" in refusal
 
 
 def test_a_declaration_that_changed_meanwhile_changes_no_call_that_was_begun(aws: Aws, exports: Path) -> None:

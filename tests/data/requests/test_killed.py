@@ -20,7 +20,7 @@ from platform_assets.foundation.storage.folder import Folder
 from tests.data.exports.histories import EPOCH
 from tests.data.requests.aws_server import Aws, InFolder, Table, variables
 from tests.data.requests.conftest import SPEC, WRITES
-from tests.data.requests.test_asking import windows
+from tests.data.requests.looking import windows
 from tests.support.answering import Reply, Request, answering
 from tests.support.dying_folder import Ended, dying
 from tests.tiers import Draw
